@@ -1,0 +1,53 @@
+"""Architectures by name. Torch is imported when a model is built, not before, so that recipes are checked quickly."""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from models.options import OPTIONS, ModelOptions
+from pipeline.base.errors import ZoetropeError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["build", "check_options", "names"]
+
+
+def names() -> list[str]:
+    """The names that `build` knows, sorted."""
+    return sorted(OPTIONS)
+
+
+def check_options(name: str, **options: Any) -> ModelOptions:
+    """The typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
+    if name not in OPTIONS:
+        raise ZoetropeError(unknown("model", name, OPTIONS))
+    family = OPTIONS[name]
+    known = [field for field in family.model_fields if field != "kind"]
+    mistakes = [unknown(f"option of {name}", option, known) for option in options if option not in known]
+    try:
+        checked = family.model_validate({**options, "kind": name})
+    except ValidationError as error:
+        wrong = [e for e in error.errors() if e["type"] != "extra_forbidden"]
+        mistakes += [f"{name}: {e['loc'][0]}={e['input']!r} will not do: {_lower(e['msg'])}" for e in wrong]
+    if mistakes:
+        raise ZoetropeError("\n".join(mistakes))
+    return checked
+
+
+def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
+    """A fresh model, weights drawn from torch's generator (seed it first).
+
+    Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
+    `model.features(x)` what the head sees. ZoetropeError for an unknown name, an unknown or a wrong option.
+    """
+    checked = check_options(name, **options)
+    if num_classes < 1:
+        raise ZoetropeError(f"{name} needs at least 1 class, got num_classes={num_classes}")
+    from models.zoo import MODELS
+
+    return MODELS[name](num_classes=num_classes, **checked.model_dump(exclude={"kind"}))
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]

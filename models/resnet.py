@@ -1,0 +1,166 @@
+"""ResNet (He et al. 2016, "Deep residual learning for image recognition"), with torchvision's names of parameters.
+
+Bottlenecks stride in their 3x3 convolution, as torchvision's do (often called v1.5), so its weights load as they are.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions: [B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = _projection(in_channels, channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
+        return self.after_conv1(x, self.conv1(x))
+
+    def after_conv1(self, x: Tensor, y: Tensor) -> Tensor:
+        """The rest of the block, from its input `x` and `y`, the output of `conv1`: TSM gives `conv1` another input."""
+        y = self.relu(self.bn1(y))
+        y = self.bn2(self.conv2(y))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions: [B, in_channels, H, W] -> [B, 4*channels, H/stride, W/stride]."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, channels * 4, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(channels * 4)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _projection(in_channels, channels * 4, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, in_channels, H, W] -> [B, 4*channels, H/stride, W/stride]."""
+        return self.after_conv1(x, self.conv1(x))
+
+    def after_conv1(self, x: Tensor, y: Tensor) -> Tensor:
+        """The rest of the block, from its input `x` and `y`, the output of `conv1`: TSM gives `conv1` another input."""
+        y = self.relu(self.bn1(y))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+Block = type[BasicBlock] | type[Bottleneck]
+
+LAYOUTS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+}
+
+
+class Backbone(nn.Module):
+    """A ResNet without its head: float [B, 3, H, W] -> pooled features [B, num_features]."""
+
+    def __init__(self, depth: int, *, width: int, stem: Literal["imagenet", "small"], zero_init_residual: bool) -> None:
+        super().__init__()
+        block, depths = LAYOUTS[depth]
+        if stem == "imagenet":
+            self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
+        self.layer1 = _stage(block, width, width, depths[0], stride=1)
+        self.layer2 = _stage(block, width * block.expansion, width * 2, depths[1], stride=2)
+        self.layer3 = _stage(block, width * 2 * block.expansion, width * 4, depths[2], stride=2)
+        self.layer4 = _stage(block, width * 4 * block.expansion, width * 8, depths[3], stride=2)
+        self.num_features = width * 8 * block.expansion
+        _initialise(self, zero_init_residual)
+
+    @property
+    def stages(self) -> tuple[nn.Sequential, ...]:
+        """The four stages, in order; each is a sequence of blocks."""
+        return self.layer1, self.layer2, self.layer3, self.layer4
+
+    def stem(self, x: Tensor) -> Tensor:
+        """Float [B, 3, H, W] -> [B, width, H/4, W/4], or [B, width, H, W] with the small stem."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float [B, 3, H, W] -> [B, num_features]: the last stage's map, averaged over height and width."""
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return x.mean((2, 3))
+
+
+class ResNet(Backbone):
+    """An image classifier: float [B, 3, H, W] -> logits [B, num_classes]."""
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        num_classes: int,
+        width: int,
+        dropout: float,
+        stem: Literal["imagenet", "small"],
+        zero_init_residual: bool,
+    ) -> None:
+        super().__init__(depth, width=width, stem=stem, zero_init_residual=zero_init_residual)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(self.num_features, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float [B, 3, H, W] -> [B, num_features], what the head takes."""
+        return super().forward(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float [B, 3, H, W] -> logits [B, num_classes]."""
+        return self.fc(self.dropout(self.features(x)))
+
+
+def _stage(block: Block, in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:
+    """`depth` blocks, of which the first strides."""
+    out_channels = channels * block.expansion
+    rest = [block(out_channels, channels, 1) for _ in range(depth - 1)]
+    return nn.Sequential(block(in_channels, channels, stride), *rest)
+
+
+def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
+    """The shortcut where the shape changes (option B of the paper, section 3.3); None is the identity."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+def _initialise(backbone: nn.Module, zero_init_residual: bool) -> None:
+    """Kaiming-normal convolutions (He et al. 2015), as torchvision; batch norms start at the identity by themselves.
+
+    `zero_init_residual` starts the last batch norm of every block at 0, so that blocks begin as the identity
+    (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1).
+    """
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif zero_init_residual and isinstance(module, BasicBlock):
+            nn.init.zeros_(module.bn2.weight)
+        elif zero_init_residual and isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)

@@ -1,0 +1,1 @@
+"""Zoetrope: raw videos and images in, a trained and tracked model out."""

@@ -1,0 +1,27 @@
+"""Errors that a user can cause: they say what, why and what to do, and reach the terminal without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZoetropeError(Exception):
+    """Base of every error that a user can cause. The message is the whole story: what, why, what to do."""
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """The names that look most like `name`, best first; empty when none is near."""
+    by_lower = {known.lower(): known for known in names}
+    return [by_lower[near] for near in difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.6)]
+
+
+def unknown(what: str, name: str, names: Iterable[str]) -> str:
+    """One sentence for a name that does not exist: the nearest right ones, or all of them when none is near.
+
+    >>> unknown("optimizer", "sdg", ["sgd", "adamw"])
+    "unknown optimizer 'sdg'; did you mean 'sgd'?"
+    """
+    known = sorted(names)
+    near = nearest(name, known)
+    if near:
+        return f"unknown {what} {name!r}; did you mean {' or '.join(repr(n) for n in near)}?"
+    return f"unknown {what} {name!r}; known are: {', '.join(known)}"

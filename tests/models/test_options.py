@@ -1,0 +1,92 @@
+"""Options and names: what a recipe may say, and the words that answer a wrong one. No torch needed."""
+
+import subprocess
+import sys
+
+import pytest
+
+import models
+from models.options import OPTIONS, TSMOptions
+from pipeline.base.errors import ZoetropeError
+
+
+def test_every_name_is_a_kind_of_its_family() -> None:
+    for name, family in OPTIONS.items():
+        assert family.model_validate({"kind": name}).eats in ("image", "video")
+    assert {name for name, family in OPTIONS.items() if family.eats == "image"} == {
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+    }
+
+
+def test_defaults() -> None:
+    assert TSMOptions(kind="tsm_resnet50").model_dump() == {
+        "kind": "tsm_resnet50",
+        "width": 64,
+        "stem": "imagenet",
+        "zero_init_residual": False,
+        "dropout": 0.5,
+        "shift": 8,
+        "place": "blockres",
+    }
+    assert models.check_options("tsn_resnet18").model_dump()["dropout"] == 0.5
+    assert models.check_options("resnet18").model_dump()["dropout"] == 0.0
+
+
+def test_names_are_sorted_and_complete() -> None:
+    assert models.names() == sorted(f"{p}resnet{d}" for p in ("", "tsn_", "tsm_") for d in (18, 34, 50, 101))
+
+
+def test_an_unknown_name_answers_with_the_nearest() -> None:
+    with pytest.raises(ZoetropeError, match=r"unknown model 'tsm_resnet81'; did you mean .*'tsm_resnet18'"):
+        models.build("tsm_resnet81", 4)
+
+
+def test_an_unknown_option_answers_with_the_nearest() -> None:
+    with pytest.raises(ZoetropeError, match="unknown option of tsm_resnet18 'shfit'; did you mean 'shift'"):
+        models.build("tsm_resnet18", 4, shfit=8)
+    with pytest.raises(
+        ZoetropeError, match="unknown option of resnet18 'shift'; known are: dropout, stem, width, zero"
+    ):
+        models.build("resnet18", 4, shift=8)
+    with pytest.raises(ZoetropeError, match="unknown option of resnet18 'kind'"):
+        models.build("resnet18", 4, kind="resnet50")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("shift", 1, "shift=1 will not do: input should be greater than or equal to 2"),
+        ("width", 0, "width=0 will not do: input should be greater than or equal to 4"),
+        ("dropout", 1.0, "dropout=1.0 will not do: input should be less than 1"),
+        ("place", "inplace", "place='inplace' will not do: input should be 'blockres' or 'block'"),
+        ("stem", "tiny", "stem='tiny' will not do: input should be 'imagenet' or 'small'"),
+    ],
+)
+def test_a_wrong_option_says_what_is_allowed(option: str, value: object, says: str) -> None:
+    with pytest.raises(ZoetropeError) as error:
+        models.build("tsm_resnet18", 4, **{option: value})
+    assert str(error.value) == f"tsm_resnet18: {says}"
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(ZoetropeError) as error:
+        models.build("tsm_resnet18", 4, widht=16, shift=0, dropout=2)
+    lines = str(error.value).splitlines()
+    assert [line.split("=")[0] for line in lines] == [
+        "unknown option of tsm_resnet18 'widht'; did you mean 'width'?",
+        "tsm_resnet18: dropout",
+        "tsm_resnet18: shift",
+    ]
+
+
+def test_no_classes_is_refused() -> None:
+    with pytest.raises(ZoetropeError, match="needs at least 1 class"):
+        models.build("resnet18", 0)
+
+
+def test_torch_is_not_imported_before_a_model_is_built() -> None:
+    code = "import sys, models, models.options; models.check_options('resnet18'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

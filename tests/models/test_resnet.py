@@ -1,0 +1,82 @@
+"""ResNet against torchvision's names, shapes and counts."""
+
+import hashlib
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import models
+from models.resnet import BasicBlock, Bottleneck
+
+
+def on_meta(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """Shapes without numbers, so that large models cost nothing."""
+    with torch.device("meta"):
+        return models.build(name, num_classes, **options)
+
+
+def digest(model: nn.Module) -> tuple[int, str]:
+    """How many entries the state dict has, and a hash of their names and shapes in order."""
+    lines = [f"{key} {tuple(value.shape)}" for key, value in model.state_dict().items()]
+    return len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032), ("resnet101", 44_549_160)],
+)
+def test_parameters(name: str, params: int) -> None:
+    assert count(on_meta(name, 1000)) == params
+
+
+def test_state_dicts_are_torchvisions() -> None:
+    assert digest(on_meta("resnet18", 1000)) == (122, "84fb10d9c6905a1c")
+    assert digest(on_meta("resnet50", 1000)) == (320, "d7e4f8bb0a536344")
+    state = on_meta("resnet50", 1000).state_dict()
+    assert state["conv1.weight"].shape == (64, 3, 7, 7)
+    assert state["layer1.0.downsample.0.weight"].shape == (256, 64, 1, 1)
+    assert state["layer2.0.conv2.weight"].shape == (128, 128, 3, 3)
+    assert state["fc.weight"].shape == (1000, 2048)
+
+
+def test_the_3x3_convolution_strides() -> None:
+    block: Any = on_meta("resnet50", 10).get_submodule("layer2.0")
+    assert block.conv1.stride == (1, 1)
+    assert block.conv2.stride == (2, 2)
+
+
+@pytest.mark.parametrize(("stem", "size_px"), [("imagenet", 8), ("small", 32)])
+def test_stems(stem: str, size_px: int) -> None:
+    model: Any = models.build("resnet18", 10, width=16, stem=stem)
+    assert model.stem(torch.zeros(1, 3, 32, 32)).shape == (1, 16, size_px, size_px)
+    assert model.features(torch.zeros(2, 3, 32, 32)).shape == (2, 128)
+
+
+@pytest.mark.parametrize(("name", "last"), [("resnet18", "bn2"), ("resnet50", "bn3")])
+def test_zero_init_residual_starts_blocks_at_the_identity(name: str, last: str) -> None:
+    plain, zero = (models.build(name, 10, width=8, zero_init_residual=z) for z in (False, True))
+    blocks = [m for m in zero.modules() if isinstance(m, BasicBlock | Bottleneck)]
+    assert len(blocks) == {"resnet18": 8, "resnet50": 16}[name]
+    assert all(not getattr(block, last).weight.any() for block in blocks)
+    assert all(p.any() for key, p in plain.named_parameters() if f"{last}.weight" in key)
+
+
+def test_initialisation_follows_fan_out() -> None:
+    torch.manual_seed(0)
+    conv: Any = models.build("resnet18", 10).get_submodule("layer3.1.conv2")
+    assert conv.weight.std().item() == pytest.approx((2 / (256 * 9)) ** 0.5, rel=0.01)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    torch.manual_seed(0)
+    model = models.build("resnet18", 10, width=8, dropout=0.9)
+    x = torch.randn(4, 3, 32, 32)
+    assert not torch.equal(model(x), model(x))
+    model.eval()
+    assert torch.equal(model(x), model(x))

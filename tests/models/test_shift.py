@@ -1,0 +1,86 @@
+"""The shift against its known answer, a transcription in numpy, and its own transpose."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.shift import TemporalShift, temporal_shift
+
+
+def clip(num_clips: int, num_frames: int, channels: int) -> torch.Tensor:
+    shape = (num_clips * num_frames, channels, 3, 2)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def test_known_answer() -> None:
+    frame_index = torch.arange(4.0).reshape(4, 1, 1, 1).expand(4, 8, 1, 1)
+    assert temporal_shift(frame_index, num_frames=4, divisor=8).flatten(1).tolist() == [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [2, 0, 1, 1, 1, 1, 1, 1],
+        [3, 1, 2, 2, 2, 2, 2, 2],
+        [0, 2, 3, 3, 3, 3, 3, 3],
+    ]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 20), st.integers(2, 9))
+def test_equals_the_definition(num_clips: int, num_frames: int, channels: int, divisor: int) -> None:
+    x = clip(num_clips, num_frames, channels)
+    given_ = x.numpy().reshape(num_clips, num_frames, channels, 3, 2)
+    fold = channels // divisor
+    expected = np.zeros_like(given_)
+    for t in range(num_frames):
+        if t + 1 < num_frames:
+            expected[:, t, :fold] = given_[:, t + 1, :fold]
+        if t > 0:
+            expected[:, t, fold : 2 * fold] = given_[:, t - 1, fold : 2 * fold]
+        expected[:, t, 2 * fold :] = given_[:, t, 2 * fold :]
+    np.testing.assert_array_equal(temporal_shift(x, num_frames, divisor).numpy(), expected.reshape(x.shape))
+
+
+def test_one_frame_loses_the_shifted_channels() -> None:
+    x = torch.ones(2, 8, 1, 1)
+    assert temporal_shift(x, num_frames=1, divisor=8).flatten(1).tolist() == [[0, 0, 1, 1, 1, 1, 1, 1]] * 2
+
+
+def test_too_few_channels_are_left_alone() -> None:
+    x = clip(1, 4, channels=7)
+    assert temporal_shift(x, num_frames=4, divisor=8) is x
+
+
+def test_clips_do_not_mix() -> None:
+    x = clip(2, 3, 8)
+    alone = torch.cat([temporal_shift(x[:3], 3, 4), temporal_shift(x[3:], 3, 4)])
+    assert torch.equal(temporal_shift(x, 3, 4), alone)
+
+
+def test_the_input_is_not_changed() -> None:
+    x = clip(1, 4, 8)
+    before = x.clone()
+    temporal_shift(x, 4, 2)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_memory_format_is_kept(memory_format: torch.memory_format) -> None:
+    x = clip(2, 4, 8)
+    shifted = temporal_shift(x.to(memory_format=memory_format), 4, 8)
+    assert shifted.is_contiguous(memory_format=memory_format)
+    assert torch.equal(shifted, temporal_shift(x, 4, 8))
+
+
+@pytest.mark.parametrize(("num_frames", "divisor"), [(1, 2), (3, 2), (6, 4)])
+def test_gradients(num_frames: int, divisor: int) -> None:
+    x = clip(6 // num_frames, num_frames, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, num_frames, divisor), x)
+    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, num_frames, divisor).square(), x)
+
+
+def test_module_hands_the_shifted_frames_to_its_net() -> None:
+    net = torch.nn.Conv2d(8, 2, 1)
+    module = TemporalShift(net, divisor=8)
+    x = clip(1, 4, 8).float()
+    assert torch.equal(module(x, 4), net(temporal_shift(x, 4, 8)))
+    assert list(module.state_dict()) == ["net.weight", "net.bias"]
