@@ -1,0 +1,74 @@
+"""The verbs: `python -m pipeline plan RECIPE`, `run RECIPE`. What is imported here at the top, every verb waits for."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from pipeline import report
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe import load
+
+app = typer.Typer(
+    help="Raw videos and images in, a trained and tracked model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False, soft_wrap=True)
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The YAML file of the run.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as train.duration=10ep.")
+]
+Rerun = Annotated[list[str] | None, typer.Option(help="Make this stage again whatever is there. May be repeated.")]
+
+
+@app.command()
+def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
+    """Show which stages would run, and why. Nothing is started."""
+    from pipeline.planning import make_plan
+
+    planned, _ = make_plan(load(recipe, overrides or ()), rerun or ())
+    report.show_plan(console, planned)
+
+
+@app.command()
+def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
+    """Run the stages that have something to do, and track the result in MLflow."""
+    from pipeline.planning import make_plan
+
+    began = time.monotonic()
+    checked = load(recipe, overrides or ())
+    planned, store = make_plan(checked, rerun or ())
+    report.show_plan(console, planned)
+    if not planned.to_run:
+        artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
+    else:
+        from pipeline.driver import drive
+
+        results = drive(checked, planned, store, console)
+        report.show_stages(console, results, time.monotonic() - began)
+        artifacts = {result.stage: result.artifact for result in results}
+    report.show_result(console, checked, artifacts, str(recipe))
+
+
+def main() -> None:
+    """Run a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        sys.exit(app(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ZoetropeError as error:
+        errors.print(f"[bold red]Error:[/] {escape(str(error))}")
+        sys.exit(1)
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("Stopped. The same command goes on from here.")
+        sys.exit(130)

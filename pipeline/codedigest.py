@@ -1,0 +1,93 @@
+"""Which code made an artifact: a digest for each project file that a module imports, found without importing any.
+
+Digests are of the syntax tree without docstrings, so comments and layout do not count. Imports are read from the
+text, inside functions too (heavy ones live there), but not below `if TYPE_CHECKING:`, which never runs.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGES = ("pipeline", "models", "augment")
+ROOT = Path(__file__).resolve().parents[1]
+
+# What runs a stage, but has no say in what the stage makes: every stage imports Context, and a change of the
+# progress bars would otherwise be reported as changed code of all of them.
+MACHINERY = frozenset(
+    f"pipeline.{name}" for name in ("graph", "store", "runs", "execute", "progress", "redact", "codedigest")
+)
+
+
+def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
+    """Path relative to `root` -> 16 hex digits, for `module` and all project modules that it imports, transitively."""
+    digests: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name in MACHINERY or name.split(".")[0] not in PACKAGES:
+            continue
+        seen.add(name)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])  # importing a module runs its packages' __init__ first
+        path = _file(root, name)
+        if path is not None:
+            digest, imports = _read(path, name)
+            digests[path.relative_to(root).as_posix()] = digest
+            waiting.extend(imports)
+    return dict(sorted(digests.items()))
+
+
+def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """The files whose code differs, came or went, sorted."""
+    return sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+
+
+def _file(root: Path, name: str) -> Path | None:
+    base = root.joinpath(*name.split("."))
+    for path in (base.with_name(base.name + ".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None  # `from pipeline.store import Store` also asks for a module pipeline.store.Store
+
+
+@cache
+def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
+    source = path.read_bytes()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # being edited; it can still be told apart
+        return hashlib.sha256(source).hexdigest()[:16], ()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = tuple(_imports(tree, package))
+    for node in ast.walk(tree):
+        _drop_docstring(node)
+    # unparse and not dump: the dump of one and the same source differs between Python versions.
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], imports
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = child.module or ""
+            if child.level:
+                above = package.split(".")[: len(package.split(".")) - child.level + 1]
+                base = ".".join([*above, base] if base else above)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in child.names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _imports(other, package)
+        else:
+            yield from _imports(child, package)
+
+
+def _drop_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            node.body[0] = ast.Pass()

@@ -1,0 +1,416 @@
+"""Runs a plan on Ray: a task a stage, independent branches at the same time, each result published in the store."""
+
+import importlib
+import json
+import os
+import pickle
+import subprocess
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import ray
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    TaskCancelledError,
+    WorkerCrashedError,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.codedigest import ROOT, code_digests
+from pipeline.graph import Context, Plan, Step, fingerprint
+from pipeline.progress import Board, Progress, Reporter
+from pipeline.redact import redact
+from pipeline.runs import Run, redacted_argv
+from pipeline.store import FULL, Artifact, Store, Work
+
+POLL_S = 0.3
+CANCEL_S = 5.0  # for a stage's code to clean up after Ctrl-C; then its worker is killed
+SYSTEM_FAILURES = (
+    WorkerCrashedError,
+    OutOfMemoryError,
+    NodeDiedError,
+    RayActorError,
+    LocalRayletDiedError,
+    ObjectLostError,
+)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended. `note` says what is worth knowing: code changed since, reused after all."""
+
+    stage: str
+    action: Literal["reused", "made"]
+    artifact: Artifact
+    duration_s: float
+    note: str | None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that a worker needs to make one stage."""
+
+    stage: str
+    run: str
+    fingerprint: str
+    manifest: dict[str, Any]
+    inputs: dict[str, Artifact]
+    recipe: Any
+    services: Any
+    store: Store
+    reporter: Reporter
+    replace: bool  # --rerun: whatever is published under this fingerprint
+    fresh: bool  # and without what an earlier attempt left
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a worker sends back. `error`: to be raised as it is; `system`: worth another try; `trace`: for the log."""
+
+    artifact: Artifact | None = None
+    made: bool = False
+    error: ZoetropeError | None = None
+    what: str = ""
+    system: bool = False
+    trace: str = ""
+
+
+@dataclass
+class _Running:
+    step: Step
+    job: _Job
+    started_s: float
+    attempt: int = 0
+
+
+def execute(plan: Plan, recipe: Any, store: Store, services: Any, progress: Progress, run: Run) -> list[StageResult]:
+    """Make what the plan says, in `store`. Ray must be initialised. `recipe` and `services` are handed on, pickled.
+
+    A failed stage does not stop those that run beside it; they are published, then its error is raised: a
+    ZoetropeError as the stage raised it, anything else as a ZoetropeError that names a log with the traceback.
+    Ctrl-C (or any other exception that a signal handler raises) cancels what runs and is raised again.
+    """
+    execution = _Execution(plan, recipe, store, services, progress, run)
+    try:
+        execution.loop()
+    except BaseException as error:
+        execution.cancel()
+        with suppress(OSError):
+            run.end("failed" if isinstance(error, Exception) else "interrupted")
+        raise
+    finally:
+        execution.close()
+    if execution.errors:
+        with suppress(OSError):  # a full store must not hide what happened
+            run.end("failed")
+        raise execution.errors[0]
+    with store.in_words():
+        run.end("done")
+    return [execution.results[step.stage.name] for step in plan.steps]
+
+
+class _Execution:
+    def __init__(self, plan: Plan, recipe: Any, store: Store, services: Any, progress: Progress, run: Run) -> None:
+        self.plan, self.store, self.progress, self.run = plan, store, progress, run
+        self.recipe, self.services = recipe, services
+        self.git = _git()
+        self.node = ray.get_runtime_context().get_node_id()
+        self.waiting = list(plan.steps)
+        self.running: dict[ray.ObjectRef, _Running] = {}
+        self.results: dict[str, StageResult] = {}
+        self.errors: list[ZoetropeError] = []
+        self.board: Any = ray.remote(num_cpus=0)(Board).remote()
+        self.taken: ray.ObjectRef | None = None
+
+    def loop(self) -> None:
+        self.check_resources()
+        while True:
+            if not self.errors:
+                self.begin_ready()
+            if not self.running:
+                return
+            ready, _ = ray.wait(list(self.running), timeout=POLL_S)
+            self.show()
+            for ref in ready:
+                self.end(ref)
+
+    def begin_ready(self) -> None:
+        """Settle or start every stage whose inputs are there; again, since a reused one may be the next one's input."""
+        settled = True
+        while settled:
+            settled = False
+            for step in list(self.waiting):
+                if all(name in self.results for name in step.stage.inputs):
+                    self.waiting.remove(step)
+                    settled |= self.begin(step)
+
+    def begin(self, step: Step) -> bool:
+        """Start a stage, or find that it need not run: then True."""
+        stage = step.stage
+        inputs = {name: self.results[name].artifact for name in stage.inputs}
+        digests = {name: artifact.digest for name, artifact in inputs.items()}
+        mark = fingerprint(stage, step.values, digests, step.outside)
+        again = stage.name in self.plan.rerun
+        if step.artifact is not None:
+            self.reused(step, step.artifact, step.note)
+            return True
+        found = None if again else self.store.find(stage.name, mark)
+        if found is not None:
+            came_out_same = step.fingerprint is None
+            note = (
+                "reused after all: its inputs came out the same" if came_out_same else "made by another run meanwhile"
+            )
+            self.reused(step, found, note)
+            self.progress.say(f"{stage.name}: {note}")
+            return True
+        manifest = {
+            "version": stage.version,
+            "values": step.values,
+            "inputs": {n: {"fingerprint": a.fingerprint, "digest": a.digest} for n, a in inputs.items()},
+            "outside": step.outside,
+            "code": code_digests(stage.module),
+            "git": self.git,
+            "argv": redacted_argv(),
+            "run": self.run.folder.name,
+        }
+        reporter = Reporter(stage.name, self.board)
+        job = _Job(
+            stage.name,
+            stage.run,
+            mark,
+            manifest,
+            inputs,
+            self.recipe,
+            self.services,
+            self.store,
+            reporter,
+            again,
+            again,
+        )
+        self.submit(_Running(step, job, time.monotonic()))
+        self.record(stage.name, status="running", fingerprint=mark)
+        return False
+
+    def check_resources(self) -> None:
+        node = next(node for node in ray.nodes() if node["NodeID"] == self.node)
+        cpus = node["Resources"].get("CPU", 0)
+        for stage in (step.stage for step in self.plan.to_run):
+            if stage.num_cpus > cpus:  # Ray would wait for ever
+                raise ZoetropeError(
+                    f"stage {stage.name} needs {stage.num_cpus:g} CPUs and Ray has {cpus:g} on this machine; "
+                    "start Ray with more, or run on a larger machine."
+                )
+
+    def submit(self, running: _Running) -> None:
+        # max_calls=1: the process ends with the stage, and with it all that the stage loaded, started or left behind.
+        # max_retries=0: tries are counted here, so that the user hears of them and out of memory counts too.
+        remote: Any = ray.remote(  # type: ignore[call-overload]  # its stub knows fewer strategies than it takes
+            num_cpus=running.step.stage.num_cpus,
+            max_calls=1,
+            max_retries=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(self.node, soft=False),
+        )
+        task = remote(_make).options(name=running.job.stage)
+        self.progress.start(running.job.stage)
+        self.running[task.remote(running.job)] = running
+
+    def end(self, ref: ray.ObjectRef) -> None:
+        running = self.running.pop(ref)
+        stage = running.step.stage
+        outcome = _outcome(ref)
+        # Twice: the first answer may have been asked for before the stage's last words.
+        if self.show(wait_s=2):
+            self.show(wait_s=2)
+        duration_s = time.monotonic() - running.started_s
+        if outcome.artifact is not None:
+            if outcome.made:
+                self.results[stage.name] = StageResult(stage.name, "made", outcome.artifact, duration_s, None)
+                self.progress.finish(stage.name, f"made in {duration_s:.1f} s")
+                self.record(stage.name, status="made", duration_s=round(duration_s, 3))
+            else:
+                self.reused(running.step, outcome.artifact, "made by another run meanwhile")
+                self.progress.finish(stage.name, "made by another run meanwhile")
+        elif outcome.system and running.attempt < stage.retries:
+            running.attempt += 1
+            # What the first attempt finished is kept, even when all was to be made again.
+            running.job = replace(running.job, fresh=False)
+            self.progress.say(f"{stage.name}: {outcome.what}; try {running.attempt + 1} of {stage.retries + 1}")
+            self.submit(running)
+        else:
+            self.fail(stage.name, outcome)
+
+    def fail(self, name: str, outcome: _Outcome) -> None:
+        error = outcome.error
+        if error is None:
+            log = ""
+            with suppress(OSError):  # a full store must not hide what happened
+                log = f" (traceback: {self.run.log(name, outcome.trace)})"
+            error = ZoetropeError(f"stage {name} failed: {outcome.what}{log}")
+        self.progress.finish(
+            name, f"failed: {error}" if self.errors else "failed"
+        )  # the first is raised, and shown then
+        self.errors.append(error)
+        with suppress(OSError):
+            self.run.update_stage(name, status="failed", error=redact(str(error)))
+
+    def reused(self, step: Step, artifact: Artifact, note: str | None) -> None:
+        name = step.stage.name
+        self.results[name] = StageResult(name, "reused", artifact, 0.0, note)
+        self.record(name, status="reused", fingerprint=artifact.fingerprint, note=note)
+
+    def record(self, name: str, **facts: Any) -> None:
+        with self.store.in_words():
+            self.run.update_stage(name, **facts)
+
+    def show(self, wait_s: float = 0) -> bool:
+        """Show what stages reported; False when the board does not answer within `wait_s`."""
+        self.taken = self.taken or self.board.take.remote()
+        try:
+            if not ray.wait([self.taken], timeout=wait_s)[0]:
+                return False
+            latest, said = ray.get(self.taken)
+        except RayError:  # the board is lost: bars stand still, stages go on
+            return False
+        self.taken = None
+        for text in said:
+            self.progress.say(text)
+        for name, (done, total, note) in latest.items():
+            self.progress.update(name, done, total, note)
+        return True
+
+    def cancel(self) -> None:
+        """Interrupt what runs, let it clean up for a while (a second Ctrl-C ends the wait), then kill it."""
+        refs = list(self.running)
+        try:
+            for ref in refs:
+                ray.cancel(ref, force=False, recursive=True)
+            refs = ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)[1] if refs else []
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for ref in refs:
+                with suppress(RayError):
+                    ray.cancel(ref, force=True, recursive=True)
+        if refs:
+            ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)
+        for running in self.running.values():
+            self.progress.finish(running.job.stage, "interrupted; the same command goes on from here")
+            with suppress(OSError):
+                self.run.update_stage(running.job.stage, status="interrupted")
+
+    def close(self) -> None:
+        with suppress(RayError):
+            ray.kill(self.board)
+
+
+def _outcome(ref: ray.ObjectRef) -> _Outcome:
+    try:
+        outcome: _Outcome = ray.get(ref)
+        return outcome
+    except TaskCancelledError:
+        return _Outcome(what="it was cancelled from outside", trace=traceback.format_exc())
+    except RayError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        if isinstance(error, OutOfMemoryError):
+            what = "its worker was killed because memory ran out: " + lines[0]
+        elif isinstance(error, SYSTEM_FAILURES):
+            what = "its worker process died (killed, out of memory, or a crash in native code)"
+        else:
+            what = lines[0]
+        return _Outcome(what=what, system=isinstance(error, SYSTEM_FAILURES), trace=traceback.format_exc())
+
+
+def _make(job: _Job) -> _Outcome:
+    """Runs in the worker: lock, look once more, make, publish."""
+    try:
+        with job.store.work(job.stage, job.fingerprint, job.reporter.say, job.fresh) as work:
+            found = None if job.replace else job.store.find(job.stage, job.fingerprint)
+            return _Outcome(artifact=found) if found is not None else _Outcome(artifact=_run(job, work), made=True)
+    except Exception as error:
+        return _failure(error, job)
+    except KeyboardInterrupt:
+        os._exit(1)
+    finally:
+        job.reporter.flush()
+
+
+def _run(job: _Job, work: Work) -> Artifact:
+    _note_unfinished(job, work)
+    module, _, name = job.run.partition(":")
+    sha256s: dict[str, str] = {}
+    context = Context(
+        recipe=job.recipe,
+        inputs=job.inputs,
+        out=work.out,
+        scratch=work.scratch,
+        fingerprint=job.fingerprint,
+        services=job.services,
+        progress=job.reporter,
+        store=job.store.root,
+        sha256s=sha256s,
+    )
+    started_s = time.monotonic()
+    facts = getattr(importlib.import_module(module), name)(context)
+    duration_s = round(time.monotonic() - started_s, 3)
+    manifest = {**job.manifest, "duration_s": duration_s, "facts": facts}
+    json.dumps(facts)  # refuse here, where the traceback names the stage
+    return job.store.publish(work, manifest, sha256s, job.replace)
+
+
+def _note_unfinished(job: _Job, work: Work) -> None:
+    """Tell the user when the unfinished work found here was begun by other code than today's."""
+    path = work.folder / "code.json"
+    with job.store.in_words():
+        if not path.exists():
+            path.write_text(json.dumps(job.manifest["code"]))
+        elif path.read_text() != json.dumps(job.manifest["code"]):
+            job.reporter.say(
+                f"{job.stage}: goes on with what was left by an attempt with other code "
+                f"(--rerun {job.stage} starts over)"
+            )
+
+
+def _failure(error: Exception, job: _Job) -> _Outcome:
+    trace = traceback.format_exc()
+    cause: BaseException = error
+    while isinstance(cause, RayTaskError) and isinstance(cause.cause, BaseException) and cause.cause is not cause:
+        cause = cause.cause  # of a task that the stage started
+    if isinstance(cause, OSError) and cause.errno in FULL:
+        cause = job.store.refusal(cause) or cause
+    if isinstance(cause, ZoetropeError):
+        return _Outcome(error=_portable(cause), trace=trace)
+    first = (str(cause).strip() or "no message").splitlines()[0]
+    return _Outcome(what=f"{type(cause).__name__}: {first}", system=isinstance(cause, SYSTEM_FAILURES), trace=trace)
+
+
+def _portable(error: ZoetropeError) -> ZoetropeError:
+    """The error itself if it survives pickling, else its text: an exception with its own __init__ often does not."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))  # noqa: S301  made on the line itself
+        return error if str(copy) == str(error) else ZoetropeError(str(error))
+    except Exception:
+        return ZoetropeError(str(error))
+
+
+def _git() -> Mapping[str, Any] | None:
+    """Commit of the code and whether it was changed since; None outside a git checkout."""
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,119 @@
+"""A batch as a pure function of (recipe, dataset, seed, epoch, k): no state, so any process can make any batch."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from augment.transforms import output_shape
+from pipeline.base.errors import ZoetropeError
+from pipeline.feed.views import ViewMaker
+from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
+from pipeline.shards.order import Order, Positions, evaluation_batch, evaluation_steps, rank_slice
+from pipeline.shards.reader import RawSample, ShardReader
+
+Layout = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """Everything that a rank's batches depend on; small, so it travels to the worker processes.
+
+    `training` batches follow the shuffled order with the training transforms; the others walk `split` once, in dataset
+    order, each sample in `num_clips` x `num_crops` views.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    split: str
+    rank: int = 0
+    world: int = 1
+    training: bool = False
+    num_clips: int = 1
+    num_crops: int = 1
+
+    @cached_property
+    def order(self) -> Order:
+        """The training order of the split."""
+        train = self.recipe.train
+        counts = self.dataset.split(self.split).counts
+        return Order(counts, train.batch_size, train.shuffle_window, self.recipe.seed, keep_last=train.keep_last)
+
+    @property
+    def transforms(self) -> list[dict[str, dict[str, Any]]]:
+        """The recipe's transforms for this use."""
+        return self.recipe.augment.train if self.training else self.recipe.augment.eval
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch, or in the one walk of an evaluation."""
+        if self.training:
+            return self.order.steps_per_epoch
+        return evaluation_steps(self.dataset.split(self.split).counts, self.recipe.train.batch_size)
+
+    def positions(self, epoch: int, k: int) -> Positions:
+        """The whole batch `k`, over all ranks."""
+        if self.training:
+            return self.order.batch(epoch, k)
+        return evaluation_batch(self.dataset.split(self.split).counts, self.recipe.train.batch_size, k)
+
+    def layout(self) -> Layout:
+        """dtype and shape of the arrays of this rank's largest batch.
+
+        pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
+        label int64 [n]; weight float32 [n], 0 for a sample that only fills up a rank without any; sample int64 [n].
+        """
+        size = fixed_size(json.dumps(self.transforms), self.recipe.stored_short_side)
+        frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
+        largest = rank_slice(self.recipe.train.batch_size, 1, self.world - 1, self.world)
+        n = max(1, largest.stop - largest.start)
+        return {
+            "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
+            "label": (np.dtype(np.int64), (n,)),
+            "weight": (np.dtype(np.float32), (n,)),
+            "sample": (np.dtype(np.int64), (n,)),
+        }
+
+
+@lru_cache
+def fixed_size(transforms: str, short_side: int) -> tuple[int, int]:
+    """(H, W) of what a list of transforms, as JSON, makes of stored pixels; ZoetropeError when it is not always one."""
+    return output_shape(json.loads(transforms), short_side)
+
+
+class BatchMaker:
+    """A `BatchSource` with its shards open and its transforms built. Make one in each process."""
+
+    def __init__(self, source: BatchSource) -> None:
+        self.source = source
+        self.reader = ShardReader(source.dataset.folder, source.split)
+        self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops)
+
+    def make(self, epoch: int, k: int, arrays: dict[str, np.ndarray]) -> tuple[int, int]:
+        """Write this rank's part of batch `k` into `arrays`; returns its samples and those of the whole batch.
+
+        A rank without a sample of its own gets one of weight 0, so that it can take part in the step.
+        """
+        batch = self.source.positions(epoch, k)
+        part = batch[rank_slice(len(batch), 1, self.source.rank, self.source.world)]
+        mine, weight = (part, 1.0) if len(part) else (batch[:1], 0.0)
+        for i in range(len(mine)):
+            sample = int(mine.sample[i])
+            raw = self.reader.read(int(mine.shard[i]), int(mine.index[i]))
+            arrays["pixels"][i] = self.views(raw, epoch, sample)
+            arrays["label"][i] = raw.label
+            arrays["weight"][i] = weight
+            arrays["sample"][i] = sample
+        return len(mine), len(batch)
+
+    def views(self, raw: RawSample, epoch: int, sample: int) -> np.ndarray:
+        """uint8 [V, (T,) H, W, 3] of one sample. ZoetropeError, naming it, when it cannot be decoded."""
+        try:
+            return self.view_maker(raw.data, raw.frames, epoch, sample)
+        except (ZoetropeError, IndexError) as error:
+            raise ZoetropeError(
+                f"sample {raw.key} of split {self.source.split!r} in {self.source.dataset.folder} cannot be used: {error}"
+            ) from error

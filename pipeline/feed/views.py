@@ -1,0 +1,51 @@
+"""One stored sample to the pixels that a model sees: decoded, cut into clips and transformed."""
+
+import numpy as np
+
+from augment.transforms import compose
+from augment.views import three_crops
+from pipeline.base.keyed import generator
+from pipeline.decode import clips
+from pipeline.decode.image import decode_image
+from pipeline.decode.video import decode_frames
+from pipeline.recipe import Recipe
+
+
+class ViewMaker:
+    """The recipe's decoding and transforms, built once. In training one view a sample, else all of `evaluate`'s."""
+
+    def __init__(self, recipe: Recipe, training: bool, num_clips: int = 1, num_crops: int = 1) -> None:
+        self.recipe, self.training, self.num_clips = recipe, training, num_clips
+        transforms = list(recipe.augment.train if training else recipe.augment.eval)
+        self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
+        self.transform = compose(transforms)
+
+    def __call__(self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0) -> np.ndarray:
+        """uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
+
+        Every draw is keyed by (seed, epoch, sample). Raises ZoetropeError or IndexError for data that cannot be decoded.
+        """
+        seed = self.recipe.seed
+        views = [
+            self.transform(view, seed, "augment", epoch, sample)
+            for view in self._decode(data, num_frames, epoch, sample)
+        ]
+        if self.crop:
+            views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
+        return np.stack(views)
+
+    def _decode(self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int) -> np.ndarray:
+        """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
+        if self.recipe.task.modality == "image":
+            return decode_image(data)[None]
+        clip = self.recipe.clip
+        if not self.training:
+            frames = clips.views(num_frames, clip.frames, self.num_clips, clip.sampling, clip.stride)
+        else:
+            rng = generator(self.recipe.seed, "clip", epoch, sample)
+            if clip.sampling == "segments":
+                frames = clips.segments(num_frames, clip.frames, rng)[None]
+            else:
+                frames = clips.dense(num_frames, clip.frames, clip.stride, rng)[None]
+        decoded = decode_frames(data, frames.ravel())
+        return decoded.reshape(*frames.shape, *decoded.shape[1:])

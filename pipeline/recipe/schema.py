@@ -1,0 +1,295 @@
+"""The recipe's typed form: one frozen model a section, unknown keys forbidden.
+
+Every choice is `{kind: name, its options}`, each kind with its own model. What a key means stands beside it.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+
+from models.options import OPTIONS
+from pipeline.recipe.duration import Duration, Share, parse
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+
+
+class Task(Section):
+    """What a sample means to the model."""
+
+    kind: Literal["image-classification", "video-classification"]
+
+    @property
+    def modality(self) -> Literal["image", "video"]:
+        """What a sample is: one image or one video."""
+        return "video" if self.kind.startswith("video") else "image"
+
+
+class FolderSource(Section):
+    """A folder a class: `train/<class>/*` and `val/<class>/*`, or `<class>/*` split by `data.split`."""
+
+    kind: Literal["folder"]
+    path: str
+    """The folder; a relative path is relative to the recipe."""
+
+
+class MovingDigitsSource(Section):
+    """H.264 clips of real handwritten digits that move left, right, up or down; the direction is the class."""
+
+    kind: Literal["moving-digits"]
+    samples: Annotated[int, Field(ge=8)] = 1200
+    size_px: Annotated[int, Field(ge=16, le=512, multiple_of=2)] = 64
+    frames: Annotated[int, Field(ge=2, le=256)] = 16
+
+
+class DigitsSource(Section):
+    """JPEG images of real handwritten digits; the digit is the class."""
+
+    kind: Literal["digits"]
+    samples: Annotated[int, Field(ge=20, le=1797)] = 1797
+    size_px: Annotated[int, Field(ge=8, le=512)] = 32
+
+
+Source = Annotated[FolderSource | MovingDigitsSource | DigitsSource, Field(discriminator="kind")]
+SOURCE_MODALITY = {"moving-digits": "video", "digits": "image"}
+
+
+class Split(Section):
+    """How samples are held out where the source does not say it itself."""
+
+    val: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the samples that goes to `val`; chosen by a hash of the path, so it is stable."""
+
+
+class Data(Section):
+    """Where samples come from."""
+
+    source: Source
+    split: Split = Split()
+    max_bad: Fraction = 0.01
+    """Largest share of samples that may be unreadable; they go to a quarantine table. More stop the run."""
+
+
+class VideoShard(Section):
+    """How videos are stored: H.264, closed GOP, `tune=fastdecode`, no audio."""
+
+    transcode: bool = True
+    """`false` stores the source's bytes."""
+    short_side: Annotated[int, Field(ge=16, multiple_of=2)] = 256
+    """Length of the shorter side in pixels; smaller videos are not enlarged."""
+    gop: PositiveInt = 12
+    """Frames from one key frame to the next."""
+    crf: Annotated[int, Field(ge=0, le=51)] = 20
+    """x264's constant rate factor: lower is better and larger."""
+
+
+class ImageShard(Section):
+    """How images are stored: as they are when small enough, else resized and encoded as JPEG."""
+
+    resize: bool = True
+    """`false` stores the source's bytes."""
+    short_side: Annotated[int, Field(ge=16)] = 512
+    """Images whose shorter side is at most this are stored as they are."""
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    """JPEG quality of what is encoded anew."""
+
+
+class Shard(Section):
+    """How samples are packed into WebDataset tars."""
+
+    samples: PositiveInt = 1000
+    """Samples in a shard, at most."""
+    video: VideoShard = VideoShard()
+    image: ImageShard = ImageShard()
+
+
+class Clip(Section):
+    """Which frames of a video make a clip."""
+
+    frames: Annotated[int, Field(ge=1, le=512)] = 8
+    sampling: Literal["segments", "dense"] = "segments"
+    """`segments`: one frame from each of `frames` equal parts (TSN). `dense`: every `stride`-th frame from a start."""
+    stride: PositiveInt = 1
+
+
+Transforms = list[dict[str, dict[str, Any]]]
+Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
+
+
+def bare_names(value: Any) -> Any:
+    """A transform without parameters may be written as its name alone."""
+    if isinstance(value, list):
+        return [{item: {}} if isinstance(item, str) else item for item in value]
+    return value
+
+
+class Augment(Section):
+    """Sample transforms, named as albumentations names its classes and parameters."""
+
+    train: Transforms
+    eval: Transforms
+    mean: Channels = [0.485, 0.456, 0.406]
+    """Subtracted on the device, for pixels in 0..1 (ImageNet's by default)."""
+    std: Channels = [0.229, 0.224, 0.225]
+    """Divided by, on the device."""
+
+    @field_validator("train", "eval", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        return bare_names(value)
+
+
+class NoMixing(Section):
+    """Batches are not mixed."""
+
+    kind: Literal["none"] = "none"
+
+
+class Loss(Section):
+    """Cross-entropy."""
+
+    label_smoothing: Fraction = 0.0
+    """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K."""
+
+
+class Sgd(Section):
+    """SGD with momentum."""
+
+    kind: Literal["sgd"]
+    lr: PositiveFloat = 0.1
+    """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
+    base_batch: PositiveInt = 256
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Not on biases and norms."""
+
+
+class AdamW(Section):
+    """AdamW (Loshchilov & Hutter 2019)."""
+
+    kind: Literal["adamw"]
+    lr: PositiveFloat = 1e-3
+    """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
+    base_batch: PositiveInt = 256
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    """Not on biases and norms."""
+
+
+class Cosine(Section):
+    """Warm-up, then half a cosine down to nothing."""
+
+    kind: Literal["cosine"]
+    warmup: Share = parse("0%")
+    """The learning rate grows linearly for so long, a step at a time."""
+
+
+class Constant(Section):
+    """Warm-up, then the same learning rate to the end."""
+
+    kind: Literal["constant"]
+    warmup: Share = parse("0%")
+
+
+class Train(Section):
+    """The training loop."""
+
+    duration: Duration
+    batch_size: PositiveInt
+    """The global batch, in samples: over all workers and micro-batches together."""
+    micro_batch: PositiveInt | None = None
+    """Most samples in one forward; more are accumulated."""
+    shuffle_window: PositiveInt = 2048
+    """Samples of a lane that are shuffled together."""
+    keep_last: bool = False
+    """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    grad_clip: PositiveFloat | None = None
+    """Largest norm of the gradient."""
+    checkpoint: Duration = parse("1ep")
+    """How often a checkpoint is written."""
+    evaluate: Duration = parse("1ep")
+    """How often the validation split is measured on the way."""
+
+
+class Evaluate(Section):
+    """How the trained model is measured."""
+
+    clips: PositiveInt = 1
+    """Clips a video, spread evenly; their probabilities are averaged."""
+    crops: Literal[1, 3] = 1
+    """Three crops lie along the longer side, where the last `CenterCrop` of `augment.eval` would cut one."""
+
+
+class LocalFeed(Section):
+    """Batches come from worker processes beside each training worker."""
+
+    kind: Literal["local"] = "local"
+    workers: Annotated[int, Field(ge=0)] = 1
+    """Processes a training worker; 0 makes batches in the training process."""
+    timeout_s: PositiveFloat = 120.0
+    """A batch that takes longer costs its process; a second time it stops the run."""
+
+
+class Cluster(Section):
+    """What training runs on."""
+
+    workers: PositiveInt = 1
+    gpus_per_worker: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+    """`auto`: one each where the cluster has a GPU for every worker, else none."""
+    cpus_per_worker: PositiveFloat = 1.0
+    max_failures: Annotated[int, Field(ge=0)] = 3
+    """How often a training whose worker died is started again from its last checkpoint."""
+
+
+class Tracking(Section):
+    """Where MLflow keeps the results."""
+
+    uri: str | None = None
+    """Tracking server; by default MLFLOW_TRACKING_URI, else an SQLite file in the store."""
+    experiment: str | None = None
+    """By default the recipe's name."""
+
+
+if TYPE_CHECKING:
+    ModelOptions = Any
+else:
+    ModelOptions = Annotated[Union[tuple(dict.fromkeys(OPTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
+
+
+class Recipe(Section):
+    """A whole run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    task: Task
+    data: Data
+    shard: Shard = Shard()
+    clip: Clip = Clip()
+    model: ModelOptions
+    augment: Augment
+    mixing: NoMixing = NoMixing()
+    loss: Loss = Loss()
+    optimizer: Annotated[Sgd | AdamW, Field(discriminator="kind")]
+    schedule: Annotated[Cosine | Constant, Field(discriminator="kind")] = Cosine(kind="cosine")
+    train: Train
+    evaluate: Evaluate = Evaluate()
+    store: str = "runs"
+    """Where artifacts and runs live; a relative path is relative to the recipe."""
+    feed: LocalFeed = LocalFeed()
+    cluster: Cluster = Cluster()
+    tracking: Tracking = Tracking()
+
+    @property
+    def stored_short_side(self) -> int:
+        """Length in pixels of the shorter side of what the shards hold, at most."""
+        return self.shard.video.short_side if self.task.modality == "video" else self.shard.image.short_side

@@ -1,0 +1,118 @@
+"""What a dataset folder holds: `dataset.json` lists its classes, splits and shards, so no index is read to plan.
+
+* dataset.json
+* train/shard-000000.tar, train/shard-000000.index.json, ...
+* val/shard-000000.tar, ...
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
+
+from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.shards.files import parse, read_capped, sha256
+from pipeline.shards.index import index_path
+
+DATASET_FILE = "dataset.json"
+MAX_DATASET_BYTES = 256 << 20  # about a million shards
+
+Modality = Literal["video", "image"]
+_Count = Annotated[int, Field(ge=0)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One line of the list: a tar, by its path in the dataset folder, and what it must be."""
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+\.tar$")]
+    samples: Annotated[int, Field(ge=1)]
+    bytes: _Count
+    sha256: _Sha256
+    index_sha256: _Sha256
+
+    def check(self, folder: Path) -> None:
+        """Reads the tar and its index wholly. ZoetropeError, naming the file, when one is not what was written."""
+        tar = folder / self.name
+        for path, expected in ((tar, self.sha256), (index_path(tar), self.index_sha256)):
+            try:
+                found = sha256(path)
+            except OSError as error:
+                raise ZoetropeError(f"{path}: this part of a shard cannot be read: {error.strerror}") from error
+            if found != expected:
+                raise changed(path)
+
+
+def changed(path: Path) -> ZoetropeError:
+    """The error for a tar or index that is not what `dataset.json` lists."""
+    return ZoetropeError(
+        f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "
+        "delete it and make the shard again"
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Shards in dataset order; `class_counts[label]` samples of each class."""
+
+    samples: _Count
+    class_counts: tuple[_Count, ...]
+    shards: tuple[Shard, ...]
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Samples of each shard, int64 [num_shards]."""
+        return np.array([shard.samples for shard in self.shards], np.int64)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What `dataset.json` says."""
+
+    schema: Literal[1]
+    modality: Modality
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+
+
+CONTENTS = TypeAdapter(Contents)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard."""
+
+    folder: Path
+    modality: Modality
+    classes: tuple[str, ...]
+    splits: dict[str, Split]
+    digest: str
+
+    def split(self, name: str) -> Split:
+        """A split by name. ZoetropeError, naming the nearest, when there is none."""
+        if name not in self.splits:
+            raise ZoetropeError(f"{self.folder}: {unknown('split', name, self.splits)}")
+        return self.splits[name]
+
+
+def open_dataset(folder: Path) -> Dataset:
+    """Opens a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
+    path = Path(folder) / DATASET_FILE
+    content = read_capped(path, MAX_DATASET_BYTES, "dataset's list of shards")
+    contents = parse(CONTENTS, content, path, "dataset's list of shards")
+    for name, split in contents.splits.items():
+        total = int(split.counts.sum())
+        if not total == split.samples == sum(split.class_counts) or len(split.class_counts) != len(contents.classes):
+            raise ZoetropeError(
+                f"{path}: split {name!r} does not add up: {split.samples} samples, {total} in its shards, "
+                f"{sum(split.class_counts)} in {len(split.class_counts)} classes of {len(contents.classes)}"
+            )
+    return Dataset(
+        Path(folder), contents.modality, contents.classes, contents.splits, hashlib.sha256(content).hexdigest()
+    )

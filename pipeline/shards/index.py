@@ -1,0 +1,167 @@
+"""The index beside a shard: where each member's bytes lie in the tar, and what a planner needs without opening it.
+
+`shard-000000.index.json` holds columns, one entry a sample; offsets and lengths have one such column an extension.
+An offset is that of the member's data, so one read at (offset, length) gives the bytes and no tar header is parsed.
+"""
+
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.shards.files import parse, read_capped, write_bytes
+
+Int64 = NDArray[np.int64]
+
+MAX_INDEX_BYTES = 64 << 20
+ABSENT = -1  # offset and length of a member that a sample does not have
+
+# Members that describe a sample; the other one is the image or the video.
+DESCRIPTIONS = ("cls", "json")
+
+
+@dataclass(frozen=True, eq=False)
+class ShardIndex:
+    """The columns of a shard of n samples whose members have e different extensions.
+
+    tar:        the name of the tar beside the index
+    keys:       [n], unique and without dots (WebDataset ends a key at its first dot)
+    extensions: [e], without a leading dot
+    offsets:    int64 [e, n], of the member's data in the tar, in bytes; -1 where a sample lacks the member
+    lengths:    int64 [e, n], in bytes; -1 likewise
+    labels, frames, widths, heights: int64 [n]
+    """
+
+    tar: str
+    keys: tuple[str, ...]
+    extensions: tuple[str, ...]
+    offsets: Int64
+    lengths: Int64
+    labels: Int64
+    frames: Int64
+    widths: Int64
+    heights: Int64
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def data_column(self) -> Int64:
+        """Which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several."""
+        names = [extension not in DESCRIPTIONS and "." not in extension for extension in self.extensions]
+        data = np.array(names, bool)[:, None] & (self.offsets != ABSENT)
+        wrong = np.flatnonzero(data.sum(0) != 1)
+        if wrong.size:
+            raise ZoetropeError(
+                f"{self.tar}: sample {self.keys[wrong[0]]!r} has {data[:, wrong[0]].sum()} members that could be "
+                f"its image or video; each sample needs exactly one beside {' and '.join(DESCRIPTIONS)}"
+            )
+        return data.argmax(0)
+
+
+_Column = list[int]
+
+
+@dataclass(frozen=True)
+class _File:
+    schema: Literal[1]
+    tar: Annotated[str, Field(pattern=r"^[\w-]+\.tar$")]
+    samples: Annotated[int, Field(ge=0)]
+    keys: list[str]
+    extensions: list[str]
+    offsets: list[_Column]
+    lengths: list[_Column]
+    labels: _Column
+    frames: _Column
+    widths: _Column
+    heights: _Column
+
+
+_FILE = TypeAdapter(_File)
+
+
+def index_path(tar: Path) -> Path:
+    """`shard-000000.tar` -> `shard-000000.index.json`."""
+    return tar.with_suffix(".index.json")
+
+
+def write_index(path: Path, index: ShardIndex, tar_bytes: int) -> None:
+    """Writes the index, whole or not at all. ZoetropeError when it does not fit a tar of `tar_bytes`."""
+    _check(index, tar_bytes, path)
+    columns = ("offsets", "lengths", "labels", "frames", "widths", "heights")
+    content = {
+        "schema": 1,
+        "tar": index.tar,
+        "samples": len(index),
+        "keys": list(index.keys),
+        "extensions": list(index.extensions),
+        **{name: getattr(index, name).tolist() for name in columns},
+    }
+    encoded = json.dumps(content, separators=(",", ":")).encode()
+    if len(encoded) > MAX_INDEX_BYTES:
+        raise ZoetropeError(
+            f"{path}: an index may have {MAX_INDEX_BYTES} bytes, this one has {len(encoded)}: lower shard.samples"
+        )
+    write_bytes(path, encoded)
+
+
+def read_index(path: Path, tar_bytes: int) -> ShardIndex:
+    """The index of a tar that has `tar_bytes`. ZoetropeError, naming the file, when anything does not fit."""
+    return parse_index(read_capped(path, MAX_INDEX_BYTES, "shard index"), tar_bytes, path)
+
+
+def parse_index(content: bytes, tar_bytes: int, path: Path) -> ShardIndex:
+    """`read_index` for bytes that are there already; `path` is for the errors."""
+    file = parse(_FILE, content, path, "shard index")
+    columns = (file.labels, file.frames, file.widths, file.heights, *file.offsets, *file.lengths)
+    lengths = {len(file.keys), *map(len, columns)}
+    if lengths != {file.samples} or not len(file.offsets) == len(file.lengths) == len(file.extensions):
+        raise ZoetropeError(f"{path}: the columns of this shard index differ in length; make the shard again")
+    shape = (len(file.extensions), file.samples)
+    try:
+        index = ShardIndex(
+            file.tar,
+            tuple(file.keys),
+            tuple(file.extensions),
+            np.array(file.offsets, np.int64).reshape(shape),
+            np.array(file.lengths, np.int64).reshape(shape),
+            np.array(file.labels, np.int64),
+            np.array(file.frames, np.int64),
+            np.array(file.widths, np.int64),
+            np.array(file.heights, np.int64),
+        )
+    except OverflowError as error:
+        raise ZoetropeError(f"{path}: this shard index holds a number beyond 64 bits; make the shard again") from error
+    _check(index, tar_bytes, path)
+    return index
+
+
+def _check(index: ShardIndex, tar_bytes: int, path: Path) -> None:
+    """Raises ZoetropeError when keys are not usable or a member does not lie inside of a tar of `tar_bytes`."""
+    keys = index.keys
+    dotted = [key for key in keys if "." in key or not key]
+    if dotted:
+        raise ZoetropeError(
+            f"{path}: sample key {dotted[0]!r} is empty or has a dot; WebDataset ends a key at its first dot: rename it"
+        )
+    if len(set(keys)) != len(keys):
+        raise ZoetropeError(f"{path}: {len(keys) - len(set(keys))} sample keys occur twice; make the shard again")
+    if (index.labels < 0).any():
+        raise ZoetropeError(f"{path}: labels are class numbers from 0, one here is {index.labels.min()}")
+    absent = (index.offsets == ABSENT) & (index.lengths == ABSENT)
+    # Written without a sum, which could overflow. Data begin behind a 512-byte header, on a 512-byte border.
+    fits = (index.offsets >= tarfile.BLOCKSIZE) & (index.offsets % tarfile.BLOCKSIZE == 0) & (index.lengths >= 0)
+    fits &= index.lengths <= tar_bytes - index.offsets
+    wrong = np.argwhere(~(absent | fits))
+    if wrong.size:
+        column, sample = wrong[0]
+        raise ZoetropeError(
+            f"{path}: member {keys[sample]}.{index.extensions[column]} at {index.offsets[column, sample]} with "
+            f"{index.lengths[column, sample]} bytes does not lie inside of {index.tar}, which has {tar_bytes} bytes; "
+            "make the shard again"
+        )

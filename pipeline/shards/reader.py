@@ -1,0 +1,110 @@
+"""Reads samples of a dataset folder by offset, in any order, without parsing tar headers."""
+
+import hashlib
+import mmap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.shards.dataset import Shard, changed, open_dataset
+from pipeline.shards.files import read_capped
+from pipeline.shards.index import MAX_INDEX_BYTES, ShardIndex, index_path, parse_index
+
+# A mapped shard holds a file descriptor, and a process has 1,024 by default. Mapping one again costs 20 microseconds.
+OPEN_SHARDS = 128
+# An index takes about 150 bytes a sample. Reading one again costs more, so these are kept for longer.
+INDEXED_SAMPLES = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class RawSample:
+    """One stored sample, still encoded. `data` is a view of the mapped tar: read-only, nothing is copied."""
+
+    data: memoryview
+    extension: str
+    label: int
+    key: str
+    frames: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Indexed:
+    """What `read` needs of a shard's index; `offsets` and `lengths` are the image's or video's, int64 [n]."""
+
+    index: ShardIndex
+    column: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+class ShardReader:
+    """Samples of one split of a local dataset folder. Make one in each process: open files do not travel."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split."""
+        self._folder = Path(folder)
+        self._shards = open_dataset(self._folder).split(split).shards
+        mean = sum(shard.samples for shard in self._shards) // max(len(self._shards), 1)
+        # Caches of plain functions: of bound methods they would hold the reader, and its open files, in a cycle.
+        self._mapped = lru_cache(OPEN_SHARDS)(partial(_map, self._folder, self._shards))
+        self._indexed = lru_cache(max(OPEN_SHARDS, INDEXED_SAMPLES // max(mean, 1)))(
+            partial(_load_index, self._folder, self._shards)
+        )
+
+    def read(self, shard: int, index: int) -> RawSample:
+        """Sample `index` of shard number `shard`, both from 0 in dataset order.
+
+        IndexError when there is none; ZoetropeError, naming the shard, when its files are not what `dataset.json` says.
+        The tar's content is not hashed here (`Shard.check` does that), only its size and its whole index are compared.
+        """
+        indexed = self._indexed(shard)
+        if not 0 <= index < len(indexed.offsets):
+            raise IndexError(f"{self._shards[shard].name} has {len(indexed.offsets)} samples, no number {index}")
+        columns = indexed.index
+        offset = int(indexed.offsets[index])
+        return RawSample(
+            self._mapped(shard)[offset : offset + int(indexed.lengths[index])],
+            columns.extensions[indexed.column[index]],
+            int(columns.labels[index]),
+            columns.keys[index],
+            int(columns.frames[index]),
+            int(columns.widths[index]),
+            int(columns.heights[index]),
+        )
+
+
+def _load_index(folder: Path, shards: Sequence[Shard], number: int) -> _Indexed:
+    if not 0 <= number < len(shards):
+        raise IndexError(f"{folder} has {len(shards)} shards in this split, no number {number}")
+    listed = shards[number]
+    path = index_path(folder / listed.name)
+    content = read_capped(path, MAX_INDEX_BYTES, "shard index")
+    if hashlib.sha256(content).hexdigest() != listed.index_sha256:
+        raise changed(path)
+    index = parse_index(content, listed.bytes, path)
+    if len(index) != listed.samples:
+        raise changed(path)
+    column = index.data_column()
+    sample = np.arange(len(index))
+    return _Indexed(index, column, index.offsets[column, sample], index.lengths[column, sample])
+
+
+def _map(folder: Path, shards: Sequence[Shard], number: int) -> memoryview:
+    """The whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
+    listed = shards[number]
+    path = folder / listed.name
+    try:
+        with path.open("rb") as file:
+            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+        raise ZoetropeError(f"{path}: this shard cannot be read: {error}") from error
+    if len(mapped) != listed.bytes:
+        raise changed(path)
+    return mapped

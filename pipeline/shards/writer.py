@@ -1,0 +1,176 @@
+"""Writes shards: plain WebDataset tars, each with its index. The same samples give the same bytes."""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.shards.dataset import (
+    CONTENTS,
+    DATASET_FILE,
+    Contents,
+    Dataset,
+    Modality,
+    Shard,
+    Split,
+    open_dataset,
+)
+from pipeline.shards.files import TEMPORARY, publishing, sha256, write_bytes
+from pipeline.shards.index import ABSENT, DESCRIPTIONS, ShardIndex, index_path, read_index, write_index
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """One labelled image or video, ready to be stored.
+
+    extension: of the data, without a dot ("mp4", "jpg")
+    data:      the encoded image or video, as stored
+    source:    key of the file that it comes from
+    sha256:    of that file's content
+    width, height (px), frames, fps, duration_s: of what is stored
+    """
+
+    extension: str
+    data: bytes
+    label: int
+    class_name: str
+    source: str
+    sha256: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class ShardInfo(Shard):
+    """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files."""
+
+    class_counts: tuple[int, ...]
+
+
+def shard_name(split: str, number: int) -> str:
+    """The path of a shard's tar in the dataset folder."""
+    return f"{split}/shard-{number:06d}.tar"
+
+
+def write_shard(folder: Path, split: str, number: int, first_key: int, samples: Iterable[StoredSample]) -> ShardInfo:
+    """Writes shard `number` of a split, its samples keyed from `first_key` on, and returns what was written.
+
+    Both files appear whole, the index first, so a tar that is there is finished and has its index. What `samples`
+    raises passes through and leaves nothing. A shard without samples leaves no files; `write_dataset` drops it.
+    """
+    import webdataset  # 1.2 s, it loads torch
+
+    tar = Path(folder) / shard_name(split, number)
+    samples = iter(samples)
+    first = next(samples, None)
+    if first is None:
+        return ShardInfo(shard_name(split, number), samples=0, bytes=0, sha256="", index_sha256="", class_counts=())
+    stored: list[tuple[int, int, int, int]] = []
+    with publishing(tar) as temporary:
+        with (
+            temporary.open("wb") as file,
+            # Everything that tar headers hold beside name and size is fixed, so equal samples give equal bytes.
+            webdataset.TarWriter(file, encoder=False, mtime=0, mode=0o444, user="zoetrope", group="zoetrope") as writer,
+        ):
+            for sample in chain((first,), samples):
+                writer.write(_members(f"{first_key + len(stored):09d}", sample))
+                stored.append((sample.label, sample.frames, sample.width, sample.height))
+        index = _scan(temporary, tar.name, stored)
+        write_index(index_path(tar), index, temporary.stat().st_size)
+    return _info(Path(folder), split, number, index)
+
+
+def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
+    """A sample as `TarWriter` takes it: its members in one dictionary."""
+    if not re.fullmatch("[a-z0-9]+", sample.extension) or sample.extension in DESCRIPTIONS:
+        raise ValueError(f"{sample.source}: {sample.extension!r} is no extension of an image or a video")
+    described = asdict(sample)
+    del described["data"], described["extension"]
+    described["class"] = described.pop("class_name")
+    return {
+        "__key__": key,
+        sample.extension: sample.data,
+        "cls": str(sample.label).encode(),
+        "json": json.dumps(described, sort_keys=True).encode(),
+    }
+
+
+def _scan(path: Path, name: str, stored: Sequence[tuple[int, int, int, int]]) -> ShardIndex:
+    """The index of a tar just written, from its headers; `stored` has label, frames, width, height of each sample."""
+    keys: dict[str, int] = {}
+    extensions: dict[str, int] = {}
+    members = []
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key, extension = member.name.split(".", 1)
+            row, column = extensions.setdefault(extension, len(extensions)), keys.setdefault(key, len(keys))
+            members.append((row, column, member.offset_data, member.size))
+    rows, columns, offsets, lengths = np.array(members, np.int64).T
+    index = ShardIndex(
+        name,
+        tuple(keys),
+        tuple(extensions),
+        np.full((len(extensions), len(keys)), ABSENT, np.int64),
+        np.full((len(extensions), len(keys)), ABSENT, np.int64),
+        *np.array(stored, np.int64).T,
+    )
+    index.offsets[rows, columns] = offsets
+    index.lengths[rows, columns] = lengths
+    return index
+
+
+def existing_shard(folder: Path, split: str, number: int) -> ShardInfo | None:
+    """What `write_shard` returned for a shard that is finished; None when it is not there or does not fit its index."""
+    tar = Path(folder) / shard_name(split, number)
+    try:
+        return _info(Path(folder), split, number, read_index(index_path(tar), tar.stat().st_size))
+    except (OSError, ZoetropeError):
+        return None
+
+
+def _info(folder: Path, split: str, number: int, index: ShardIndex) -> ShardInfo:
+    tar = folder / shard_name(split, number)
+    return ShardInfo(
+        name=shard_name(split, number),
+        samples=len(index),
+        bytes=tar.stat().st_size,
+        sha256=sha256(tar),
+        index_sha256=sha256(index_path(tar)),
+        class_counts=tuple(np.bincount(index.labels).tolist()),
+    )
+
+
+def write_dataset(
+    folder: Path, modality: Modality, classes: Sequence[str], shards: Mapping[str, Sequence[ShardInfo]]
+) -> Dataset:
+    """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
+
+    Call it when all shards are written: it also clears away what killed writers left.
+    """
+    splits = {}
+    for name, infos in shards.items():
+        counts = np.zeros(len(classes), np.int64)
+        for info in infos:
+            if len(info.class_counts) > len(classes):
+                raise ValueError(
+                    f"{info.name} has label {len(info.class_counts) - 1}, and there are {len(classes)} classes"
+                )
+            counts[: len(info.class_counts)] += np.array(info.class_counts, np.int64)
+        listed = tuple(
+            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256) for info in infos if info.samples
+        )
+        splits[name] = Split(int(counts.sum()), tuple(counts.tolist()), listed)
+        for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
+            left.unlink()
+    contents = Contents(1, modality, tuple(classes), splits)
+    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1) + b"\n")
+    return open_dataset(folder)

@@ -1,0 +1,1 @@
+"""Where samples come from. One file a kind of source."""

@@ -1,0 +1,68 @@
+"""Sources that need no download: real handwritten digits (scikit-learn's bundled `load_digits`), drawn into files.
+
+`digits` writes JPEG images, a folder a digit. `moving-digits` writes H.264 clips of a digit that moves left, right,
+up or down, a folder a direction: one frame cannot tell the direction, only the order of frames can.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.base.keyed import generator
+from pipeline.decode.transcode import encode
+
+DIRECTIONS = {"down": (0, 1), "left": (-1, 0), "right": (1, 0), "up": (0, -1)}
+FPS = 8
+_SOURCE_PX = 8
+_BRIGHTEST = 16
+
+
+def _glyphs() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images.astype(np.float32) / _BRIGHTEST, digits.target
+
+
+def draw_images(folder: Path, numbers: range, size_px: int, seed: int) -> None:
+    """Write digit number i of load_digits as `<digit>/<i>.jpg`, uint8 [size_px, size_px, 3], for each i in `numbers`."""
+    glyphs, labels = _glyphs()
+    for i in numbers:
+        big = cv2.resize(glyphs[i], (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+        path = folder / str(labels[i]) / f"{i:04d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coded = cv2.imencode(".jpg", np.uint8(255 * big), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+        path.write_bytes(coded.tobytes())
+
+
+def draw_clips(folder: Path, numbers: range, size_px: int, frames: int, seed: int) -> None:
+    """Write clip i as `<direction>/<i>.mp4`, `frames` frames of size_px x size_px, for each i in `numbers`."""
+    glyphs, _ = _glyphs()
+    for i in numbers:
+        direction = list(DIRECTIONS)[i % len(DIRECTIONS)]
+        clip = moving_clip(glyphs[i % len(glyphs)], direction, size_px, frames, generator(seed, "moving-digits", i))
+        path = folder / direction / f"{i:05d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(clip, fps=FPS))
+
+
+def moving_clip(glyph: np.ndarray, direction: str, size_px: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+    """uint8 [frames, size_px, size_px, 3]: a glyph (float [8, 8] in 0..1) that crosses a third of the picture.
+
+    Where it starts is random, so a position says nothing about the direction, nor does the set of all positions.
+    """
+    glyph_px = 3 * size_px // 8
+    room = size_px - glyph_px
+    travel = room * 3 // 5
+    big = np.uint8(255 * cv2.resize(glyph, (glyph_px, glyph_px), interpolation=cv2.INTER_LINEAR))
+    dx, dy = DIRECTIONS[direction]
+    along, across = rng.integers(0, room - travel + 1), rng.integers(0, room + 1)
+    clip = np.zeros((frames, size_px, size_px, 3), np.uint8)
+    for t in range(frames):
+        moved = along + travel * t // max(1, frames - 1)
+        if dx + dy < 0:
+            moved = room - moved
+        x, y = (moved, across) if dx else (across, moved)
+        clip[t, y : y + glyph_px, x : x + glyph_px] = big[:, :, None]
+    return clip

@@ -1,0 +1,139 @@
+"""Shard: transcode every sample once, wholly checked, and pack them into WebDataset tars, a Ray task a shard."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.base.keyed import key_bits
+from pipeline.graph import Context, Stage
+from pipeline.recipe import Recipe
+from pipeline.sources.folder import SPLITS
+from pipeline.stages.ingest import too_many_bad
+from pipeline.stages.parallel import chunks, run_parallel
+from pipeline.stages.rows import read_rows, write_rows
+
+if TYPE_CHECKING:
+    from pipeline.shards.writer import ShardInfo, StoredSample
+
+STAGE = Stage(
+    name="shard",
+    version=1,
+    run="pipeline.stages.shard:run",
+    keys=("task.kind", "data.max_bad", "shard", "seed"),
+    inputs=("ingest",),
+)
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Write the dataset folder; shards that an earlier attempt finished are kept."""
+    from pipeline.shards.writer import write_dataset
+
+    recipe: Recipe = context.recipe
+    source = context.inputs["ingest"].path
+    rows = read_rows(source / "samples.jsonl")
+    classes = json.loads((source / "classes.json").read_text())
+    jobs = []
+    for split in SPLITS:
+        mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
+        for number, part in enumerate(chunks(mine, recipe.shard.samples)):
+            jobs.append((context.out, context.scratch, source, split, number, part, classes, recipe))
+
+    quarantine = read_rows(source / "quarantine.jsonl")
+    shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
+    for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
+        shards[split].append(info)
+        quarantine += bad
+        context.progress(done, len(jobs), "shards")
+    total = context.inputs["ingest"].facts["samples"] + context.inputs["ingest"].facts["quarantined"]
+    write_rows(context.out / "quarantine.jsonl", quarantine)
+    if len(quarantine) > recipe.data.max_bad * total:
+        raise too_many_bad(quarantine, total, recipe, context.out / "quarantine.jsonl")
+    dataset = write_dataset(context.out, recipe.task.modality, classes, shards)
+    for name, split in dataset.splits.items():
+        _check_counts(name, split.class_counts, classes, context.out / "quarantine.jsonl")
+        context.sha256s.update({shard.name: shard.sha256 for shard in split.shards})
+    return {
+        "train": dataset.splits["train"].samples,
+        "val": dataset.splits["val"].samples,
+        "shards": sum(len(split.shards) for split in dataset.splits.values()),
+        "bytes": sum(shard.bytes for split in dataset.splits.values() for shard in split.shards),
+        "quarantined": len(quarantine),
+    }
+
+
+def _check_counts(split: str, counts: tuple[int, ...], classes: list[str], table: Path) -> None:
+    lost = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if sum(counts) == 0 or (split == "train" and lost):
+        what = f"class {lost[0]!r}" if sum(counts) else "the split"
+        raise ZoetropeError(f"no sample of {what} is left in {split!r} after decoding; see {table} for the reasons.")
+
+
+def make_shard(
+    out: Path,
+    scratch: Path,
+    source: Path,
+    split: str,
+    number: int,
+    rows: list[dict[str, Any]],
+    classes: list[str],
+    recipe: Recipe,
+) -> tuple[str, "ShardInfo", list[dict[str, Any]]]:
+    """One shard of `rows`, and the quarantine rows of those that cannot be decoded; a finished one is not made again."""
+    from pipeline.shards.writer import existing_shard, write_shard
+
+    table = scratch / f"{split}-{number:06d}.quarantine.jsonl"
+    if table.exists() and (info := existing_shard(out, split, number)):
+        return split, info, read_rows(table)
+    bad: list[dict[str, Any]] = []
+
+    def stored() -> Iterator["StoredSample"]:
+        for row in rows:
+            try:
+                yield store_sample(source / row["path"], row, classes, recipe)
+            except ZoetropeError as error:
+                bad.append({"source": row["key"], "stage": "shard", "reason": str(error)})
+        write_rows(table, bad)  # before the tar has its name, so that a tar that is there has its table
+
+    return split, write_shard(out, split, number, number * recipe.shard.samples, stored()), bad
+
+
+def store_sample(path: Path, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":
+    """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded."""
+    from pipeline.decode.image import check_and_store_image
+    from pipeline.decode.probe import open_file
+    from pipeline.decode.transcode import check_video, transcode
+    from pipeline.shards.writer import StoredSample
+
+    with open_file(path) as file:
+        content = file.read()
+    extension = path.suffix.lower().lstrip(".")
+    size: dict[str, Any]
+    if recipe.task.modality == "image":
+        image = recipe.shard.image
+        data, extension, width, height = check_and_store_image(
+            content, extension, image.short_side, image.quality, image.resize
+        )
+        size = {"width": width, "height": height, "frames": 1, "fps": 0.0, "duration_s": 0.0}
+    else:
+        video = recipe.shard.video
+        made = transcode(content, video.short_side, video.gop, video.crf) if video.transcode else check_video(content)
+        data, extension = made.data, "mp4" if video.transcode else extension
+        size = {
+            "width": made.width,
+            "height": made.height,
+            "frames": made.frames,
+            "fps": made.fps,
+            "duration_s": made.duration_s,
+        }
+    return StoredSample(
+        extension=extension,
+        data=data,
+        label=row["label"],
+        class_name=classes[row["label"]],
+        source=row["key"],
+        sha256=hashlib.sha256(content).hexdigest(),
+        **size,
+    )

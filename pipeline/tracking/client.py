@@ -1,0 +1,134 @@
+"""The MLflow client: quiet, bounded in time, and never a reason for training to stop."""
+
+import logging
+import os
+import uuid
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.tracking.address import Tracking, masked
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOG = logging.getLogger(__name__)
+PING_TIMEOUT_S = 5.0
+T = TypeVar("T")
+
+# MLflow's own values (120 s, 7 tries) let one call to a dead server block for four minutes. What a user sets stays.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+_said: set[str] = set()
+
+
+class NoAnswer(Exception):
+    """The server did not answer in time."""
+
+
+def client(tracking: Tracking) -> "MlflowClient":
+    """The client of one MLflow, made once a process. The first use of an SQLite file creates it (1 to 3 s)."""
+    return _client(tracking.uri, tracking.artifact_location)
+
+
+@lru_cache(maxsize=8)
+def _client(uri: str, artifact_location: str | None) -> "MlflowClient":
+    quiet()
+    from mlflow import MlflowClient
+
+    if uri.startswith("sqlite:///"):
+        create_schema(Path(uri.removeprefix("sqlite:///")), artifact_location or "")
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def quiet() -> None:
+    """Import MLflow for this process with short timeouts and without chatter."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401  (its import sets its loggers up, so ours come after)
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Advice to whoever writes a PythonModel (type hints, input examples), not to whoever runs one.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"mlflow\.pyfunc")
+
+
+def create_schema(database: Path, artifact_location: str) -> None:
+    """Create MLflow's SQLite file whole or not at all.
+
+    MLflow fills a fresh file in place for a second or more, unguarded: a second process sees half of the tables and
+    fails, and after a kill the file is broken for good. So it is made under another name and linked into place.
+    """
+    if database.exists():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}")
+    try:
+        SqlAlchemyStore(f"sqlite:///{temporary}", artifact_location).engine.dispose()
+        try:
+            os.link(temporary, database)
+        except FileExistsError:
+            pass  # another process was first, and its file is as good as ours
+        except OSError:  # a file system without hard links
+            if not database.exists():
+                os.rename(temporary, database)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def ping(tracking: Tracking) -> None:
+    """Raise NoAnswer, within 5 s, when the HTTP server is down or hung; any answer below 500 will do."""
+    if not tracking.uri.startswith(("http://", "https://")):
+        return
+    import requests
+
+    try:
+        status = requests.get(f"{tracking.shown.rstrip('/')}/health", timeout=PING_TIMEOUT_S).status_code
+    except requests.exceptions.SSLError:
+        return  # it answers; whether its certificate will do is decided by MLflow's own settings
+    except requests.exceptions.RequestException as error:
+        raise NoAnswer(type(error).__name__) from None
+    if status >= 500:
+        raise NoAnswer(f"HTTP status {status}")
+
+
+def attempt(tracking: Tracking, what: str, work: Callable[["MlflowClient"], T]) -> T | None:
+    """`work(client)`, or None, said once in words, when MLflow does not answer or refuses. Never raises."""
+    try:
+        ping(tracking)
+        result = work(client(tracking))
+    except NoAnswer as error:
+        _say_once(
+            tracking.uri,
+            f"MLflow at {tracking.shown} does not answer ({error}). The run goes on without it; "
+            f"not recorded now: {what}.",
+        )
+        return None
+    except Exception as error:  # whatever MLflow, its database or its server raise: training never stops for it
+        _say_once(f"{tracking.uri} {what}", f"MLflow at {tracking.shown}: not recorded: {what} ({reason(error)}).")
+        return None
+    _said.discard(tracking.uri)
+    return result
+
+
+def reason(error: Exception) -> str:
+    """The first line of an error, without passwords and not longer than a line in a log should be."""
+    lines = masked(str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def _say_once(key: str, words: str) -> None:
+    if key not in _said:
+        _said.add(key)
+        LOG.warning(words)

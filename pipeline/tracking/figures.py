@@ -1,0 +1,164 @@
+"""Figures that a person wants to look at, each from arrays to a PNG file.
+
+Drawn with matplotlib's object API (Figure and FigureCanvasAgg): pyplot keeps global state and wants a display.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+DPI = 120
+MAX_STRIP_FRAMES = 8
+MAX_NAMED_CLASSES = 40  # beyond, names on the axes of a confusion matrix run into each other
+MAX_COUNTED_CLASSES = 15  # beyond, counts do not fit into its cells
+MAX_NAME = 24
+LETTERS_PER_IN = 13  # of 8 point type
+RIGHT, WRONG = "#1a7f37", "#cf222e"
+
+
+def contact_sheet(pixels: np.ndarray, titles: Sequence[str], path: Path) -> None:
+    """Samples side by side: `pixels` uint8 [N, H, W, 3], or clips [N, T, H, W, 3] as film strips of <= 8 frames."""
+    _sheet([_strip(sample) for sample in pixels], titles, ["black"] * len(pixels), path)
+
+
+def predictions(
+    pixels: np.ndarray, truth: Sequence[str], predicted: Sequence[str], scores: Sequence[float], path: Path
+) -> None:
+    """Samples with what the model said (green when right, red when wrong), its score 0..1, and the truth.
+
+    `pixels` as for `contact_sheet`, in the order to show: the best ones or the worst ones.
+    """
+    titles, colours = [], []
+    for true, said, score in zip(truth, predicted, scores, strict=True):
+        right = true == said
+        titles.append(f"{score:.2f} {said}" + ("" if right else f"\nis {true}"))
+        colours.append(RIGHT if right else WRONG)
+    _sheet([_strip(sample) for sample in pixels], titles, colours, path)
+
+
+def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) -> None:
+    """The learning rate over optimizer steps."""
+    figure = _figure(7, 3.5)
+    axes = figure.add_subplot()
+    axes.plot(steps, lrs, color="tab:blue")
+    axes.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    _tidy(axes)
+    _save(figure, path)
+
+
+def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path) -> None:
+    """Metrics over optimizer steps, `{name: (steps, values)}`, one panel for each last part of the names.
+
+    `train/loss` and `val/loss` share the panel `loss`; NaN and infinities leave a gap.
+    """
+    panels: dict[str, list[str]] = {}
+    for name in series:
+        panels.setdefault(name.rpartition("/")[2], []).append(name)
+    columns = min(2, max(1, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
+    figure = _figure(5.5 * columns, 3.4 * rows)
+    for place, (panel, names) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        for name in names:
+            steps, values = series[name]
+            finite = np.where(np.isfinite(values), values, np.nan)
+            axes.plot(steps, finite, label=name, marker="o" if len(steps) <= 30 else None, markersize=3.5)
+        axes.set(xlabel="step", ylabel=panel)
+        if len(names) > 1 or names[0] != panel:
+            axes.legend(frameon=False, fontsize=8)
+        _tidy(axes)
+    _save(figure, path)
+
+
+def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """How often each true class (row) was taken for each class (column): `counts` int [K, K].
+
+    Colours are shares of the row; counts stand in the cells of up to 15 classes, names on the axes of up to 40.
+    """
+    num_classes = len(classes)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = float(np.clip(0.32 * num_classes + 2.5, 4.5, 12))
+    figure = _figure(side + 1, side)
+    axes = figure.add_subplot()
+    # Among many classes the errors are thinly spread: the root of the share makes them visible.
+    norm = PowerNorm(1.0 if num_classes <= MAX_COUNTED_CLASSES else 0.5, vmin=0, vmax=1)
+    image = axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest")
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.03)
+    axes.set(xlabel="predicted", ylabel="true")
+    if num_classes <= MAX_NAMED_CLASSES:
+        names = [_short(name) for name in classes]
+        axes.set_xticks(range(num_classes), names, rotation=45 if max(map(len, names)) > 3 else 0, fontsize=8)
+        for label in axes.get_xticklabels():
+            label.set(horizontalalignment="right" if label.get_rotation() else "center", rotation_mode="anchor")
+        axes.set_yticks(range(num_classes), names, fontsize=8)
+    else:
+        axes.set(xlabel="predicted class number", ylabel="true class number")
+    if num_classes <= MAX_COUNTED_CLASSES:
+        for row, column in np.ndindex(*counts.shape):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=8)
+    _save(figure, path)
+
+
+def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
+    """Images of one size in a grid, each under its title."""
+    height, width = images[0].shape[:2]
+    columns = _columns(len(images), height / width)
+    rows = math.ceil(len(images) / columns)
+    cell_width = max(1.9, min(9.0, 14 / columns, 1.6 * width / height))
+    title_height = 0.16 * max(title.count("\n") + 1 for title in titles) + 0.1
+    figure = _figure(cell_width * columns, (cell_width * height / width + title_height) * rows)
+    for place, (image, title, colour) in enumerate(zip(images, titles, colours, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(image, interpolation="nearest" if height < 100 else "antialiased")
+        axes.set_axis_off()
+        lines = [_short(line, int(cell_width * LETTERS_PER_IN)) for line in title.split("\n")]
+        axes.set_title("\n".join(lines), fontsize=8, color=colour, pad=3)
+    _save(figure, path)
+
+
+def _columns(num_images: int, height_to_width: float) -> int:
+    """The number of columns that gives a grid of about 4:3 with few empty places."""
+
+    def badness(columns: int) -> float:
+        rows = math.ceil(num_images / columns)
+        empty = (rows * columns - num_images) / num_images
+        return abs(math.log(columns / (rows * (height_to_width + 0.05)) / 1.33)) + 2 * empty  # 0.05: the title
+
+    return min(range(1, num_images + 1), key=badness)
+
+
+def _strip(sample: np.ndarray) -> np.ndarray:
+    """A clip [T, H, W, 3] as one image, its frames (evenly picked, 8 at most) side by side; an image as it is."""
+    if sample.ndim == 3:
+        return sample
+    picked = np.linspace(0, len(sample) - 1, min(len(sample), MAX_STRIP_FRAMES)).round().astype(int)
+    gap = np.full((sample.shape[1], max(1, sample.shape[2] // 40), 3), 255, dtype=np.uint8)
+    parts = [part for frame in sample[picked] for part in (frame, gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def _short(text: str, letters: int = MAX_NAME) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def _figure(width_in: float, height_in: float) -> Figure:
+    return Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure).print_png(str(path))

@@ -1,0 +1,47 @@
+"""What the machine is doing: CPU, memory and GPUs, under the names that MLflow's system page shows."""
+
+import csv
+import shutil
+import subprocess
+
+import psutil
+
+QUERY = ["--query-gpu=index,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"]
+
+
+def read_system() -> dict[str, float]:
+    """Percentages and megabytes of this machine, now. CPU use is the mean since the last call in this process."""
+    memory = psutil.virtual_memory()
+    return {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": memory.used / 1e6,
+        "system/system_memory_usage_percentage": memory.percent,
+        **_gpus(),
+    }
+
+
+def _gpus() -> dict[str, float]:
+    # nvidia-smi rather than torch.cuda: asking torch would take half a gigabyte of the GPU for a CUDA context.
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return {}
+    try:
+        answer = subprocess.run([program, *QUERY], capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return parse_gpus(answer)
+
+
+def parse_gpus(answer: str) -> dict[str, float]:
+    """Metrics of nvidia-smi's lines `index, utilization %, MiB used, MiB in all`; `[N/A]` fields are left out."""
+    metrics: dict[str, float] = {}
+    for row in csv.reader(answer.splitlines(), skipinitialspace=True):
+        if len(row) != 4 or not row[0].isdigit():
+            continue
+        index, utilization, used, total = row
+        if utilization.isdigit():
+            metrics[f"system/gpu_{index}_utilization_percentage"] = float(utilization)
+        if used.isdigit() and total.isdigit():
+            metrics[f"system/gpu_{index}_memory_usage_megabytes"] = int(used) * 1.048576
+            metrics[f"system/gpu_{index}_memory_usage_percentage"] = 100 * int(used) / int(total)
+    return metrics

@@ -1,0 +1,38 @@
+"""What one of several training processes knows of the others; all of it is also true for a single one."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process' place among the `world` training processes, and the device that it computes on."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = torch.device("cpu")
+
+
+def wrap(model: nn.Module, process: Process) -> nn.Module:
+    """The model with gradients averaged over all processes."""
+    if process.world == 1:
+        return model
+    ids = [process.device.index] if process.device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=ids)
+
+
+def add_up(values: Tensor, process: Process) -> Tensor:
+    """The sum of every process' `values`, which are changed in place."""
+    if process.world > 1:
+        distributed.all_reduce(values)
+    return values
+
+
+def share_buffers(model: nn.Module, process: Process) -> None:
+    """Give every process rank 0's buffers: the running means of BatchNorm differ from rank to rank between steps."""
+    if process.world > 1:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, src=0)

@@ -1,0 +1,171 @@
+"""The training loop: plain PyTorch that fits on a screen. It runs with or without Ray around it."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from pipeline.base.keyed import seed64
+from pipeline.feed.batch import BatchSource
+from pipeline.feed.local import LocalFeed
+from pipeline.recipe import Recipe, plain
+from pipeline.shards.dataset import Dataset
+from pipeline.tasks import classification
+from pipeline.training import checkpoint, schedule
+from pipeline.training.distributed import Process, add_up, share_buffers, wrap
+from pipeline.training.model import build_model
+from pipeline.training.optimizer import OPTIMIZERS, set_lr
+from pipeline.training.scaling import scaled_lr
+from pipeline.training.step import Normalize, check_finite, predict, train_step
+
+LOG_EVERY_STEPS = 10
+
+OnPoints = Callable[[int, int, dict[str, float]], None]
+"""Called on every rank with the steps done, the steps in all, and metrics over all ranks."""
+OnCheckpoint = Callable[[int, Callable[[Path], None], dict[str, float]], None]
+"""Called on every rank with the next step, a function that writes the checkpoint into a folder, and metrics."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The training in optimizer steps."""
+
+    steps_per_epoch: int
+    total: int
+    warmup: int
+    checkpoint_every: int
+    evaluate_every: int
+    peak_lr: float
+    curve: schedule.Curve
+
+    @classmethod
+    def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Plan":
+        """Turn the recipe's durations into steps and its learning rate into that of the global batch."""
+        train, batch = recipe.train, recipe.train.batch_size
+        total = train.duration.steps(steps_per_epoch, batch)
+        return cls(
+            steps_per_epoch,
+            total,
+            recipe.schedule.warmup.steps(steps_per_epoch, batch, total),
+            max(1, train.checkpoint.steps(steps_per_epoch, batch)),
+            max(1, train.evaluate.steps(steps_per_epoch, batch)),
+            scaled_lr(recipe.optimizer.lr, batch, recipe.optimizer.base_batch),
+            schedule.CURVES[recipe.schedule.kind],
+        )
+
+    def lr(self, step: int) -> float:
+        """The learning rate of a step."""
+        return self.peak_lr * schedule.factor(step, self.total, self.warmup, self.curve)
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    process: Process,
+    on_points: OnPoints,
+    on_checkpoint: OnCheckpoint,
+    resume: Path | None = None,
+) -> dict[str, float]:
+    """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
+    source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
+    plan = Plan.of(recipe, source.steps)
+    torch.manual_seed(seed64(recipe.seed, "init"))
+    model = build_model(recipe, len(dataset.classes)).to(process.device)
+    optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
+    scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
+    start = checkpoint.restore(resume, model, optimizer, scaler) if resume else 0
+    parallel = wrap(torch.compile(model) if recipe.train.compile else model, process)
+    normalize = Normalize.of(recipe, process.device)
+    meter = Meter(process)
+    metrics: dict[str, float] = {}
+
+    def save(step: int) -> Callable[[Path], None]:
+        return partial(
+            checkpoint.save, model=model, optimizer=optimizer, scaler=scaler, step=step, recipe=plain(recipe)
+        )
+
+    requests = [divmod(step, plan.steps_per_epoch) for step in range(start, plan.total)]
+    with closing(LocalFeed(source, requests, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+        for step, batch in enumerate(feed, start):
+            epoch, k = divmod(step, plan.steps_per_epoch)
+            torch.manual_seed(seed64(recipe.seed, "step", epoch, k, process.rank))
+            set_lr(optimizer, plan.lr(step))
+            model.train()
+            meter.add(train_step(parallel, optimizer, scaler, batch.arrays, batch.samples, normalize, recipe, process))
+
+            done = step + 1
+            if done % LOG_EVERY_STEPS == 0 or done == plan.total:
+                measured = meter.read(feed.waited_s)
+                check_finite(measured["train/loss"], step, recipe)
+                on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
+            if done % plan.evaluate_every == 0 and done < plan.total:
+                began = time.perf_counter()
+                metrics = evaluate(model, recipe, dataset, process, normalize)
+                on_points(done, plan.total, metrics)
+                meter.leave_out(time.perf_counter() - began)
+            if done % plan.checkpoint_every == 0 and done < plan.total:
+                on_checkpoint(done, save(done), metrics)
+    metrics = evaluate(model, recipe, dataset, process, normalize)
+    on_points(plan.total, plan.total, metrics)
+    on_checkpoint(plan.total, save(plan.total), metrics)
+    return metrics
+
+
+def evaluate(
+    model: nn.Module, recipe: Recipe, dataset: Dataset, process: Process, normalize: Normalize
+) -> dict[str, float]:
+    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes."""
+    share_buffers(model, process)
+    model.eval()
+    source = BatchSource(recipe, dataset, "val", process.rank, process.world)
+    requests = [(0, k) for k in range(source.steps)]
+    total = torch.zeros(4, dtype=torch.float64, device=process.device)
+    with closing(LocalFeed(source, requests, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+        for batch in feed:
+            labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
+            total += classification.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
+    return {f"val/{name}": value for name, value in classification.metrics(add_up(total, process)).items()}
+
+
+class Meter:
+    """Sums between two log lines, over all processes; reading it is the only time that training waits for the device."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.waited_before_s = 0.0
+        self._restart()
+
+    def _restart(self) -> None:
+        self.total = torch.zeros(4, dtype=torch.float64, device=self.process.device)
+        self.since = time.perf_counter()
+
+    def add(self, sums: Tensor) -> None:
+        """Count one step's sums."""
+        self.total += sums
+
+    def leave_out(self, seconds: float) -> None:
+        """Do not count time that went to something else than training."""
+        self.since += seconds
+
+    def read(self, waited_s: float) -> dict[str, float]:
+        """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
+        means = classification.metrics(add_up(self.total, self.process))
+        elapsed = time.perf_counter() - self.since
+        result = {
+            "train/loss": means["loss"],
+            "train/top1": means["top1"],
+            "throughput/samples_per_s": float(self.total[-1]) / elapsed,
+            "throughput/data_wait": (waited_s - self.waited_before_s) / elapsed,
+            "memory/process_gib": psutil.Process().memory_info().rss / 2**30,
+        }
+        if self.process.device.type == "cuda":
+            result["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(self.process.device) / 2**30
+        self.waited_before_s = waited_s
+        self._restart()
+        return result

@@ -1,0 +1,24 @@
+"""The recipe's model, fresh or with trained weights."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import models
+from pipeline.recipe import Recipe
+
+
+def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
+    """A fresh model, in the memory format that it trains in; weights come from torch's generator."""
+    model = models.build(recipe.model.kind, num_classes, **recipe.model.model_dump(exclude={"kind"}))
+    return model.to(memory_format=torch.channels_last) if recipe.train.channels_last else model
+
+
+def load_model(recipe: Recipe, num_classes: int, weights: Path, device: torch.device) -> nn.Module:
+    """The recipe's model with the weights of a safetensors file, ready to predict."""
+    from safetensors.torch import load_file
+
+    model = build_model(recipe, num_classes)
+    model.load_state_dict(load_file(str(weights)))
+    return model.to(device).eval()

@@ -1,0 +1,119 @@
+"""One optimizer step, and one forward without gradients."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe import Recipe
+from pipeline.tasks import classification
+from pipeline.training.distributed import Process
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Normalize:
+    """uint8 pixels to the model's input, on the device: four times fewer bytes cross to it.
+
+    uint8 [n, H, W, 3] becomes float [n, 3, H, W]; uint8 [n, T, H, W, 3] becomes float [n, 3, T, H, W].
+    """
+
+    mean: Tensor
+    std: Tensor
+    channels_last: bool = False
+
+    @classmethod
+    def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
+        """The recipe's mean and standard deviation, for pixels in 0..255."""
+        mean, std = (torch.tensor(values, device=device) * 255 for values in (recipe.augment.mean, recipe.augment.std))
+        return cls(mean, std, recipe.train.channels_last)
+
+    def __call__(self, pixels: np.ndarray) -> Tensor:
+        """Copy `pixels` to the device and normalise them there."""
+        there = torch.from_numpy(pixels).to(self.mean.device, non_blocking=True)
+        scaled = (there.float() - self.mean) / self.std
+        x = scaled.movedim(-1, 1)
+        if not self.channels_last:
+            return x.contiguous()
+        return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
+
+
+def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[None]:
+    """Mixed precision as the recipe asks for it."""
+    dtype = _DTYPES.get(recipe.train.precision)
+    return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
+
+
+def micro_batches(n: int, most: int | None) -> Iterator[slice]:
+    """Cut `n` samples into slices of at most `most`."""
+    size = most or n
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    batch: dict[str, np.ndarray],
+    samples: int,
+    normalize: Normalize,
+    recipe: Recipe,
+    process: Process,
+) -> Tensor:
+    """Forward, backward and update for this rank's part of a batch of `samples`.
+
+    The summed loss is scaled by world / samples, so that the gradient averaged over ranks is the global batch's mean.
+    Returns float64 [4] on the device, this rank's `classification.sums` with the training's own loss.
+    """
+    device = process.device
+    labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
+    total = torch.zeros(4, dtype=torch.float64, device=device)
+    cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
+    for cut in cuts:
+        accumulate = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
+        with model.no_sync() if accumulate else nullcontext():
+            x = normalize(batch["pixels"][cut, 0])
+            with autocast(recipe, device):
+                logits = model(x)
+            loss = classification.loss_sum(logits, labels[cut], weights[cut], recipe.loss.label_smoothing)
+            scaler.scale(loss * (process.world / samples)).backward()
+        with torch.no_grad():
+            part = classification.sums(logits.float().softmax(1), labels[cut], weights[cut])
+            part[0] = loss.detach()
+            total += part
+    if recipe.train.grad_clip is not None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.train.grad_clip)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return total
+
+
+@torch.no_grad()
+def predict(model: nn.Module, pixels: np.ndarray, normalize: Normalize, recipe: Recipe) -> Tensor:
+    """Probabilities float [n, K] on the device, averaged over the views of uint8 [n, V, ...] pixels."""
+    n, views = pixels.shape[:2]
+    flat = pixels.reshape(n * views, *pixels.shape[2:])
+    parts = []
+    for cut in micro_batches(len(flat), recipe.train.micro_batch or recipe.train.batch_size):
+        x = normalize(flat[cut])
+        with autocast(recipe, x.device):
+            parts.append(model(x).float().softmax(1))
+    return torch.cat(parts).view(n, views, -1).mean(1)
+
+
+def check_finite(loss: float, step: int, recipe: Recipe) -> None:
+    """Raise when the training has diverged; every rank sees the same `loss`, so every rank stops."""
+    if not np.isfinite(loss):
+        raise ZoetropeError(
+            f"the loss is {loss} at step {step}: the training has diverged. "
+            f"Lower optimizer.lr (now {recipe.optimizer.lr:g}), lengthen schedule.warmup, or set train.grad_clip."
+        )

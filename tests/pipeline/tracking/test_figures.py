@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.tracking.figures import confusion_matrix, contact_sheet, curves, learning_rate_curve, predictions
+
+
+def pixels(path: Path) -> np.ndarray:
+    """The PNG as uint8 [H, W, 3]."""
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def share_of(image: np.ndarray, colour: tuple[int, int, int]) -> float:
+    return float((np.abs(image.astype(int) - colour).max(axis=-1) <= 8).mean())
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (16,), (3, 8), (12, 20), (2, 1)])
+def test_a_contact_sheet_shows_every_sample(shape: tuple[int, ...], tmp_path: Path) -> None:
+    samples = np.full((*shape, 40, 40, 3), 0, dtype=np.uint8)
+    samples[:] = (200, 30, 60)
+    contact_sheet(samples, ["x"] * shape[0], tmp_path / "deep" / "sheet.png")
+    image = pixels(tmp_path / "deep" / "sheet.png")
+    assert 0.4 < share_of(image, (200, 30, 60)) < 1
+    assert max(image.shape) <= 2400
+
+
+def test_frames_of_a_clip_stand_in_order(tmp_path: Path) -> None:
+    clip = np.zeros((1, 2, 40, 40, 3), dtype=np.uint8)
+    clip[0, 0] = (255, 0, 0)
+    clip[0, 1] = (0, 0, 255)
+    contact_sheet(clip, [""], tmp_path / "clip.png")
+    middle = pixels(tmp_path / "clip.png")
+    row = middle[middle.shape[0] // 2]
+    assert tuple(row[len(row) // 4]) == (255, 0, 0)
+    assert tuple(row[3 * len(row) // 4]) == (0, 0, 255)
+
+
+def test_right_is_green_and_wrong_is_red(tmp_path: Path) -> None:
+    samples = np.full((1, 20, 20, 3), 128, dtype=np.uint8)
+    predictions(samples, ["cat"], ["cat"], [0.9], tmp_path / "right.png")
+    predictions(samples, ["cat"], ["dog"], [0.9], tmp_path / "wrong.png")
+    green, red = (26, 127, 55), (207, 34, 46)
+    assert share_of(pixels(tmp_path / "right.png"), green) > 0
+    assert share_of(pixels(tmp_path / "right.png"), red) == 0
+    assert share_of(pixels(tmp_path / "wrong.png"), red) > 0
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 30, 400])
+def test_a_confusion_matrix_of_any_size_fits_a_screen(num_classes: int, tmp_path: Path) -> None:
+    counts = np.eye(num_classes, dtype=np.int64) * 5
+    counts[0] = 0  # a class without samples
+    confusion_matrix(counts, [f"a rather long class name {i}" for i in range(num_classes)], tmp_path / "cm.png")
+    image = pixels(tmp_path / "cm.png")
+    assert image.shape[0] <= 1600
+    assert share_of(image, (8, 48, 107)) > 0  # the darkest blue: a diagonal cell of share 1
+
+
+def test_curves_have_a_panel_a_metric_and_bear_nan(tmp_path: Path) -> None:
+    steps = list(range(100))
+    loss = [float("nan"), float("inf"), *np.linspace(1, 0, 98)]
+    curves({"train/loss": (steps, loss)}, tmp_path / "one.png")
+    curves({"train/loss": (steps, loss), "val/loss": ([50], [0.5]), "val/top1": ([50], [0.9])}, tmp_path / "two.png")
+    one, two = pixels(tmp_path / "one.png"), pixels(tmp_path / "two.png")
+    assert two.shape[1] == 2 * one.shape[1]
+    assert share_of(one, (31, 119, 180)) > 0
+
+
+def test_the_learning_rate_curve_is_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        learning_rate_curve([0, 10, 100], [0.0, 0.1, 0.0], tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -1,0 +1,90 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.tracking.address import resolve
+from pipeline.tracking.client import client
+from pipeline.tracking.model import log_model, save_model
+from pipeline.tracking.runs import open_run
+
+SCRIPT = """
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+
+
+class Model(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        self.classes = json.loads(Path(context.artifacts["classes"]).read_text())
+
+    def predict(self, context, model_input, params=None):
+        from lengths import length
+
+        lengths = [length(content) for content in model_input["content"]]
+        return pd.DataFrame({"label": [self.classes[n % 2] for n in lengths], "score": [n / 10 for n in lengths]})
+
+
+mlflow.models.set_model(Model())
+"""
+LOAD = """
+import sys, json, mlflow, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(json.dumps(model.predict(pd.DataFrame({"content": [b"abc", bytes([0, 255])]})).to_dict("list")))
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "classes.json").write_text('["even", "odd"]')
+    (folder / "lengths").mkdir()
+    (folder / "lengths" / "__init__.py").write_text("def length(content):\n    return len(content)\n")
+    save_model(
+        folder / "saved", folder / "script.py", {"classes": folder / "classes.json"}, [folder / "lengths"], ["pandas"]
+    )
+    return folder / "saved"
+
+
+def predict(uri: str, tracking_uri: str) -> dict[str, list[object]]:
+    """What the model says in a fresh process that knows nothing of this project."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    answer = subprocess.run(
+        [sys.executable, "-c", LOAD, uri], capture_output=True, text=True, env=environment, cwd="/", timeout=120
+    )
+    assert answer.returncode == 0, answer.stderr
+    return dict(json.loads(answer.stdout))
+
+
+def test_nothing_is_pickled_and_nothing_inferred(saved: Path) -> None:
+    files = {str(path.relative_to(saved)) for path in saved.rglob("*") if path.is_file()}
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pyc", ".pt"))]
+    assert {"MLmodel", "script.py", "artifacts/classes.json", "code/lengths/__init__.py"} <= files
+    lines = (saved / "requirements.txt").read_text().split()
+    assert [line.split("==")[0] for line in lines] == ["mlflow", "pandas"]
+
+
+def test_a_logged_model_predicts_from_bytes_in_a_fresh_process(saved: Path, tmp_path: Path) -> None:
+    tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    run_id = open_run(tracking, "models", "run", None, {}, {})
+    assert run_id is not None
+    before = (saved / "MLmodel").read_bytes()
+    uri = log_model(tracking, run_id, "model", saved)
+    assert uri is not None
+    assert (saved / "MLmodel").read_bytes() == before
+    assert predict(uri, tracking.uri) == {"label": ["odd", "even"], "score": [0.3, 0.2]}
+    outputs = client(tracking).get_run(run_id).outputs
+    assert outputs is not None
+    assert [f"models:/{output.model_id}" for output in outputs.model_outputs] == [uri]
+    assert client(tracking).get_logged_model(uri.removeprefix("models:/")).source_run_id == run_id
+
+
+def test_without_mlflow_the_folder_is_still_a_model(saved: Path, tmp_path: Path) -> None:
+    assert log_model(resolve("http://127.0.0.1:9", tmp_path), "run", "model", saved) is None
+    assert predict(str(saved), "")["label"] == ["odd", "even"]

@@ -1,0 +1,204 @@
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.tracking import writer as writer_module
+from pipeline.tracking.address import Tracking, resolve
+from pipeline.tracking.client import client
+from pipeline.tracking.runs import open_run
+from pipeline.tracking.writer import Writer
+
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+    folder = tmp_path_factory.mktemp("store")
+    return resolve(f"sqlite:///{folder}/mlflow.db", folder)
+
+
+@pytest.fixture
+def run_id(tracking: Tracking) -> str:
+    run_id = open_run(tracking, "writer", "run", None, {}, {})
+    assert run_id is not None
+    return run_id
+
+
+def history(tracking: Tracking, run_id: str, key: str) -> list[tuple[int, float]]:
+    return sorted((point.step, point.value) for point in client(tracking).get_metric_history(run_id, key))
+
+
+class Gate:
+    """A client in front of the real one whose log_batch waits, fails or counts."""
+
+    def __init__(self, tracking: Tracking) -> None:
+        self.real = client(tracking)
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.down = False
+        self.then_fail = False
+
+    def log_batch(self, *args: Any, **kwargs: Any) -> None:
+        self.entered.set()
+        if self.down:
+            raise ConnectionError("http://ann:s3cret@host refused")
+        assert self.open.wait(WAIT_S)
+        self.real.log_batch(*args, **kwargs)
+        if self.then_fail:
+            raise TimeoutError("the answer was lost")
+
+
+@pytest.fixture
+def gate(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    gate = Gate(tracking)
+    monkeypatch.setattr(writer_module, "client", lambda _: gate)
+    return gate
+
+
+def test_points_arrive_with_steps_and_odd_values(tracking: Tracking, run_id: str, tmp_path: Path) -> None:
+    writer = Writer(tracking, run_id, tmp_path, system_every_s=None)
+    for step in range(50):
+        writer.points(step, {"loss": step / 2, "lr": 0.1})
+    writer.points(50, {"loss": math.nan, "lr": math.inf, "top-1 [%]": 3.0, "text": "x"})  # type: ignore[dict-item]
+    assert writer.flush(WAIT_S) == 0
+    assert history(tracking, run_id, "loss")[:50] == [(step, step / 2) for step in range(50)]
+    assert math.isnan(history(tracking, run_id, "loss")[50][1])
+    assert history(tracking, run_id, "lr")[50][1] > 1e300
+    assert history(tracking, run_id, "top-1 ___") == [(50, 3.0)]
+    assert writer.close(WAIT_S) == 0
+
+
+def test_a_hung_server_blocks_nothing(tracking: Tracking, run_id: str, tmp_path: Path, gate: Gate) -> None:
+    writer = Writer(tracking, run_id, tmp_path, system_every_s=None)
+    writer.points(0, {"loss": 0.0})
+    assert gate.entered.wait(WAIT_S)  # the shipping thread hangs in its request now
+    for step in range(1, 100):
+        writer.points(step, {"loss": 0.0})
+    assert writer.flush(0.1) == 100
+    gate.open.set()
+    assert writer.flush(WAIT_S) == 0
+    assert len(history(tracking, run_id, "loss")) == 100
+    writer.close(WAIT_S)
+
+
+def test_what_a_dead_server_did_not_take_is_said_once_and_sent_by_the_next_writer(
+    tracking: Tracking, run_id: str, tmp_path: Path, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate.down = True
+    with caplog.at_level(logging.WARNING):
+        writer = Writer(tracking, run_id, tmp_path, system_every_s=None)
+        for step in range(10):
+            writer.points(step, {"loss": 1.0})
+        for _ in range(2):  # two tries, so that the first one has failed for sure
+            gate.entered.clear()
+            writer.flush(0.05)
+            assert gate.entered.wait(WAIT_S)
+        assert writer.close(0.1) == 10
+    assert len(caplog.messages) == 2
+    assert "takes no metrics now" in caplog.messages[0]
+    assert "10 metric points are not in MLflow" in caplog.messages[1]
+    assert "s3cret" not in caplog.text
+
+    gate.down = False
+    gate.open.set()
+    after = Writer(tracking, run_id, tmp_path, system_every_s=None)
+    after.points(8, {"loss": 2.0})  # rolled back
+    after.points(10, {"loss": 2.0})
+    assert after.close(WAIT_S) == 0
+    assert history(tracking, run_id, "loss") == [(step, 1.0) for step in range(10)] + [(10, 2.0)]
+
+
+def test_a_batch_whose_answer_was_lost_is_not_there_twice(
+    tracking: Tracking, run_id: str, tmp_path: Path, gate: Gate
+) -> None:
+    gate.open.set()
+    gate.then_fail = True
+    writer = Writer(tracking, run_id, tmp_path, system_every_s=None)
+    writer.points(0, {"loss": 1.0, "nan": math.nan})
+    assert gate.entered.wait(WAIT_S)
+    assert writer.flush(0.5) == 2
+    gate.then_fail = False
+    assert writer.close(WAIT_S) == 0
+    assert history(tracking, run_id, "loss") == [(0, 1.0)]
+    assert len(history(tracking, run_id, "nan")) == 1
+
+
+def test_a_run_that_could_not_be_opened_is_opened_late(tracking: Tracking, tmp_path: Path) -> None:
+    answers = iter([None, None])
+    opener = partial(open_run, tracking, "writer", "late", None, {}, {})
+    writer = Writer(tracking, None, tmp_path, lambda: next(answers, opener()), system_every_s=None)
+    writer.points(3, {"loss": 1.0})
+    assert writer.close(WAIT_S) == 0
+    run_id = writer.run_id()
+    assert run_id is not None
+    assert history(tracking, run_id, "loss") == [(3, 1.0)]
+
+
+def test_a_spool_that_cannot_be_written_is_said_and_raises_nothing(
+    tracking: Tracking, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    writer = Writer(tracking, run_id, tmp_path, system_every_s=None)
+    monkeypatch.setattr(writer._spool, "append", full)
+    writer.points(0, {"loss": 1.0})
+    writer.points(1, {"loss": 1.0})
+    monkeypatch.undo()
+    writer.points(2, {"loss": 1.0})
+    assert writer.close(WAIT_S) == 0
+    assert [message for message in caplog.messages if "No space left" in message] == [caplog.messages[0]]
+    assert history(tracking, run_id, "loss") == [(2, 1.0)]
+
+
+def test_the_machine_is_watched_at_the_step_of_training(tracking: Tracking, run_id: str, tmp_path: Path) -> None:
+    writer = Writer(tracking, run_id, tmp_path, system_every_s=0.01)
+    writer.points(7, {"loss": 1.0})
+    key = "system/system_memory_usage_percentage"
+    for _ in range(600):
+        writer.flush(WAIT_S)
+        if any(step == 7 for step, _ in history(tracking, run_id, key)):
+            break
+        threading.Event().wait(0.1)
+    writer.close(WAIT_S)
+    points = history(tracking, run_id, key)
+    assert points[-1][0] == 7
+    assert len({step for step, _ in points}) == len(points)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from pipeline.tracking.address import resolve
+from pipeline.tracking.writer import Writer
+writer = Writer(resolve(sys.argv[1], Path(".")), sys.argv[2], Path(sys.argv[3]), system_every_s=None)
+for step in range(1_000_000):
+    writer.points(step, {"loss": step / 2})
+    if step == 3000:
+        print("going", flush=True)
+"""
+
+
+def test_after_a_kill_every_point_that_was_taken_arrives_once(tracking: Tracking, run_id: str, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, tracking.uri, run_id, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "going\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    taken = (tmp_path / "points.jsonl").read_bytes().count(b"\n")
+    assert taken > 3000
+    writer = Writer(tracking, run_id, tmp_path, system_every_s=None)
+    assert writer.close(WAIT_S) == 0
+    assert history(tracking, run_id, "loss") == [(step, step / 2) for step in range(taken)]
