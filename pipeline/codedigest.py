@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What runs a stage, but has no say in what the stage makes: every stage imports Context, and a change of the
 # progress bars would otherwise be reported as changed code of all of them.
 MACHINERY = frozenset(
-    f"pipeline.{name}" for name in ("graph", "store", "runs", "execute", "progress", "redact", "codedigest")
+    f"pipeline.{name}" for name in ("graph", "store", "runs", "execute", "worker", "progress", "redact", "codedigest")
 )
 
 

@@ -1,9 +1,5 @@
 """Runs a plan on Ray: a task a stage, independent branches at the same time, each result published in the store."""
 
-import importlib
-import json
-import os
-import pickle
 import subprocess
 import time
 import traceback
@@ -13,37 +9,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import ray
-from ray.exceptions import (
-    LocalRayletDiedError,
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-    TaskCancelledError,
-    WorkerCrashedError,
-)
+from ray.exceptions import OutOfMemoryError, RayError, TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.codedigest import ROOT, code_digests
-from pipeline.graph import Context, Plan, Step, fingerprint
+from pipeline.graph import Plan, Step, fingerprint
 from pipeline.progress import Board, Progress, Reporter
 from pipeline.redact import redact
 from pipeline.runs import Run, redacted_argv
-from pipeline.store import FULL, Artifact, Store, Work
+from pipeline.store import Artifact, Store
+from pipeline.worker import SYSTEM_FAILURES, Job, Outcome, make
 
 POLL_S = 0.3
-CANCEL_S = 5.0  # for a stage's code to clean up after Ctrl-C; then its worker is killed
-SYSTEM_FAILURES = (
-    WorkerCrashedError,
-    OutOfMemoryError,
-    NodeDiedError,
-    RayActorError,
-    LocalRayletDiedError,
-    ObjectLostError,
+RETRY_S = (
+    5.0  # from a failure to the next try; by then the tasks of the dead worker are gone, and do not write any more
 )
+CANCEL_S = 5.0  # for a stage's code to clean up after Ctrl-C; then its worker is killed
 
 
 @dataclass(frozen=True)
@@ -57,39 +39,10 @@ class StageResult:
     note: str | None
 
 
-@dataclass(frozen=True)
-class _Job:
-    """All that a worker needs to make one stage."""
-
-    stage: str
-    run: str
-    fingerprint: str
-    manifest: dict[str, Any]
-    inputs: dict[str, Artifact]
-    recipe: Any
-    services: Any
-    store: Store
-    reporter: Reporter
-    replace: bool  # --rerun: whatever is published under this fingerprint
-    fresh: bool  # and without what an earlier attempt left
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What a worker sends back. `error`: to be raised as it is; `system`: worth another try; `trace`: for the log."""
-
-    artifact: Artifact | None = None
-    made: bool = False
-    error: ZoetropeError | None = None
-    what: str = ""
-    system: bool = False
-    trace: str = ""
-
-
 @dataclass
 class _Running:
     step: Step
-    job: _Job
+    job: Job
     started_s: float
     attempt: int = 0
 
@@ -185,7 +138,7 @@ class _Execution:
             "run": self.run.folder.name,
         }
         reporter = Reporter(stage.name, self.board)
-        job = _Job(
+        job = Job(
             stage.name,
             stage.run,
             mark,
@@ -221,7 +174,7 @@ class _Execution:
             max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(self.node, soft=False),
         )
-        task = remote(_make).options(name=running.job.stage)
+        task = remote(make).options(name=running.job.stage)
         self.progress.start(running.job.stage)
         self.running[task.remote(running.job)] = running
 
@@ -246,11 +199,12 @@ class _Execution:
             # What the first attempt finished is kept, even when all was to be made again.
             running.job = replace(running.job, fresh=False)
             self.progress.say(f"{stage.name}: {outcome.what}; try {running.attempt + 1} of {stage.retries + 1}")
+            time.sleep(RETRY_S)
             self.submit(running)
         else:
             self.fail(stage.name, outcome)
 
-    def fail(self, name: str, outcome: _Outcome) -> None:
+    def fail(self, name: str, outcome: Outcome) -> None:
         error = outcome.error
         if error is None:
             log = ""
@@ -314,12 +268,12 @@ class _Execution:
             ray.kill(self.board)
 
 
-def _outcome(ref: ray.ObjectRef) -> _Outcome:
+def _outcome(ref: ray.ObjectRef) -> Outcome:
     try:
-        outcome: _Outcome = ray.get(ref)
+        outcome: Outcome = ray.get(ref)
         return outcome
     except TaskCancelledError:
-        return _Outcome(what="it was cancelled from outside", trace=traceback.format_exc())
+        return Outcome(what="it was cancelled from outside", trace=traceback.format_exc())
     except RayError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         if isinstance(error, OutOfMemoryError):
@@ -328,79 +282,7 @@ def _outcome(ref: ray.ObjectRef) -> _Outcome:
             what = "its worker process died (killed, out of memory, or a crash in native code)"
         else:
             what = lines[0]
-        return _Outcome(what=what, system=isinstance(error, SYSTEM_FAILURES), trace=traceback.format_exc())
-
-
-def _make(job: _Job) -> _Outcome:
-    """Runs in the worker: lock, look once more, make, publish."""
-    try:
-        with job.store.work(job.stage, job.fingerprint, job.reporter.say, job.fresh) as work:
-            found = None if job.replace else job.store.find(job.stage, job.fingerprint)
-            return _Outcome(artifact=found) if found is not None else _Outcome(artifact=_run(job, work), made=True)
-    except Exception as error:
-        return _failure(error, job)
-    except KeyboardInterrupt:
-        os._exit(1)
-    finally:
-        job.reporter.flush()
-
-
-def _run(job: _Job, work: Work) -> Artifact:
-    _note_unfinished(job, work)
-    module, _, name = job.run.partition(":")
-    sha256s: dict[str, str] = {}
-    context = Context(
-        recipe=job.recipe,
-        inputs=job.inputs,
-        out=work.out,
-        scratch=work.scratch,
-        fingerprint=job.fingerprint,
-        services=job.services,
-        progress=job.reporter,
-        store=job.store.root,
-        sha256s=sha256s,
-    )
-    started_s = time.monotonic()
-    facts = getattr(importlib.import_module(module), name)(context)
-    duration_s = round(time.monotonic() - started_s, 3)
-    manifest = {**job.manifest, "duration_s": duration_s, "facts": facts}
-    json.dumps(facts)  # refuse here, where the traceback names the stage
-    return job.store.publish(work, manifest, sha256s, job.replace)
-
-
-def _note_unfinished(job: _Job, work: Work) -> None:
-    """Tell the user when the unfinished work found here was begun by other code than today's."""
-    path = work.folder / "code.json"
-    with job.store.in_words():
-        if not path.exists():
-            path.write_text(json.dumps(job.manifest["code"]))
-        elif path.read_text() != json.dumps(job.manifest["code"]):
-            job.reporter.say(
-                f"{job.stage}: goes on with what was left by an attempt with other code "
-                f"(--rerun {job.stage} starts over)"
-            )
-
-
-def _failure(error: Exception, job: _Job) -> _Outcome:
-    trace = traceback.format_exc()
-    cause: BaseException = error
-    while isinstance(cause, RayTaskError) and isinstance(cause.cause, BaseException) and cause.cause is not cause:
-        cause = cause.cause  # of a task that the stage started
-    if isinstance(cause, OSError) and cause.errno in FULL:
-        cause = job.store.refusal(cause) or cause
-    if isinstance(cause, ZoetropeError):
-        return _Outcome(error=_portable(cause), trace=trace)
-    first = (str(cause).strip() or "no message").splitlines()[0]
-    return _Outcome(what=f"{type(cause).__name__}: {first}", system=isinstance(cause, SYSTEM_FAILURES), trace=trace)
-
-
-def _portable(error: ZoetropeError) -> ZoetropeError:
-    """The error itself if it survives pickling, else its text: an exception with its own __init__ often does not."""
-    try:
-        copy = pickle.loads(pickle.dumps(error))  # noqa: S301  made on the line itself
-        return error if str(copy) == str(error) else ZoetropeError(str(error))
-    except Exception:
-        return ZoetropeError(str(error))
+        return Outcome(what=what, system=isinstance(error, SYSTEM_FAILURES), trace=traceback.format_exc())
 
 
 def _git() -> Mapping[str, Any] | None:

@@ -48,21 +48,16 @@ def draw_clips(folder: Path, numbers: range, size_px: int, frames: int, seed: in
 
 
 def moving_clip(glyph: np.ndarray, direction: str, size_px: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [frames, size_px, size_px, 3]: a glyph (float [8, 8] in 0..1) that crosses a third of the picture.
+    """uint8 [frames, size_px, size_px, 3]: a glyph (float [8, 8] in 0..1) that moves by half of the picture's size.
 
-    Where it starts is random, so a position says nothing about the direction, nor does the set of all positions.
+    It starts anywhere and comes in again on the other side where it leaves the picture, so that at any time every
+    position is as likely as any other, whatever the direction: one frame says nothing about it.
     """
     glyph_px = 3 * size_px // 8
-    room = size_px - glyph_px
-    travel = room * 3 // 5
     big = np.uint8(255 * cv2.resize(glyph, (glyph_px, glyph_px), interpolation=cv2.INTER_LINEAR))
+    picture = np.zeros((size_px, size_px, 3), np.uint8)
+    picture[:glyph_px, :glyph_px] = big[:, :, None]
     dx, dy = DIRECTIONS[direction]
-    along, across = rng.integers(0, room - travel + 1), rng.integers(0, room + 1)
-    clip = np.zeros((frames, size_px, size_px, 3), np.uint8)
-    for t in range(frames):
-        moved = along + travel * t // max(1, frames - 1)
-        if dx + dy < 0:
-            moved = room - moved
-        x, y = (moved, across) if dx else (across, moved)
-        clip[t, y : y + glyph_px, x : x + glyph_px] = big[:, :, None]
-    return clip
+    x, y = rng.integers(0, size_px, 2)
+    moved = [size_px * t // (2 * max(1, frames - 1)) for t in range(frames)]
+    return np.stack([np.roll(picture, (y + dy * step, x + dx * step), axis=(0, 1)) for step in moved])

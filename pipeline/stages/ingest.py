@@ -31,7 +31,7 @@ def outside(values: Mapping[str, Any]) -> str:
 
 STAGE = Stage(
     name="ingest",
-    version=1,
+    version=2,
     run="pipeline.stages.ingest:run",
     keys=("task.kind", "data.source", "data.split"),
     outside=outside,

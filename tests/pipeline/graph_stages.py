@@ -90,7 +90,7 @@ def _sleep(folder: Path) -> None:
 
 
 def hang(context: Context) -> dict[str, Any]:
-    """Waits for a task and an actor of its own. Writes all process ids to `pids` once everything runs."""
+    """Starts a task and an actor of its own, writes all process ids to `pids`, then fails or waits for the task."""
     (context.out / "part").touch()
     actor: Any = _Child.remote()  # type: ignore[attr-defined]
     sleeping = _sleep.remote(context.services)
@@ -98,8 +98,21 @@ def hang(context: Context) -> dict[str, Any]:
     child = (context.services / "child").read_text()
     (context.services / "new").write_text(f"{os.getpid()} {child} {ray.get(actor.pid.remote())}")
     os.replace(context.services / "new", context.services / "pids")
+    if context.recipe.get("fail"):
+        raise Refused("no")
     try:
         ray.get(sleeping)
     finally:
         (context.services / "cleaned").touch()
     return {}
+
+
+def stubborn(context: Context) -> dict[str, Any]:
+    """Does not end when it is asked to."""
+    while True:
+        try:
+            (context.out / "part").touch()
+            (context.services / "pids").write_text(str(os.getpid()))
+            time.sleep(1000)
+        except KeyboardInterrupt:
+            (context.services / "asked").touch()

@@ -34,6 +34,7 @@ TENS, DOUBLE = stage("tens", "n"), stage("double", inputs=("tens",))
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.execute.RETRY_S", 0.1)
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("PYTHONPATH", str(HERE))  # workers import graph_stages,
         patch.syspath_prepend(HERE)  # and so does the driver when a stage raises an error that is defined there
@@ -185,13 +186,32 @@ def lock_is_free(store: Store) -> bool:
         return not waits and (work.out / "part").exists()
 
 
-def test_ctrl_c_ends_the_stage_and_its_children(bench: Bench) -> None:
+def test_a_failed_stage_takes_its_children_with_it(bench: Bench) -> None:
+    with pytest.raises(ZoetropeError, match="no"):
+        bench.run(Graph([stage("hang", "fail")]), {"fail": True})
+    assert ended(read_pids(bench.marks))
+
+
+def press_ctrl_c_once_it_runs(bench: Bench) -> None:
     def press() -> None:
         while not (bench.marks / "pids").exists():
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
+
+
+def test_ctrl_c_kills_a_stage_that_does_not_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.execute.CANCEL_S", 1.0)
+    press_ctrl_c_once_it_runs(bench)
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(Graph([stage("stubborn")]), {})
+    assert ended(read_pids(bench.marks))
+    assert bench.published() == []
+
+
+def test_ctrl_c_ends_the_stage_and_its_children(bench: Bench) -> None:
+    press_ctrl_c_once_it_runs(bench)
     with pytest.raises(KeyboardInterrupt):
         bench.run(Graph([stage("hang")]), {})
     assert (bench.marks / "cleaned").exists()  # the stage's own code had its chance
