@@ -119,11 +119,12 @@ def _note_unfinished(job: Job, work: Work) -> None:
 
 
 def _failure(error: Exception, job: Job) -> Outcome:
-    trace = traceback.format_exc()
+    trace, root = traceback.format_exc(), str(job.store.root)
     cause: BaseException = error
     while isinstance(cause, RayTaskError) and isinstance(cause.cause, BaseException) and cause.cause is not cause:
         cause = cause.cause  # of a task that the stage started
-    if isinstance(cause, OSError) and cause.errno in FULL:
+    # A failed write() names no file; a full /tmp does, and is not the store.
+    if isinstance(cause, OSError) and cause.errno in FULL and str(cause.filename or root).startswith(root):
         cause = job.store.refusal(cause) or cause
     if isinstance(cause, ZoetropeError):
         return Outcome(error=_portable(cause), trace=trace)

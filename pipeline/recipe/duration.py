@@ -26,17 +26,18 @@ class Length:
     def steps(self, steps_per_epoch: int, batch_size: int, total_steps: int = 0) -> int:
         """The same length in optimizer steps; samples are rounded up to whole steps, the others to the nearest one.
 
-        `total_steps` is what a share (`5%`) is a share of.
+        A length of anything but a share is one step at least. `total_steps` is what a share (`5%`) is a share of.
         """
         match self.unit:
-            case "st":
-                return math.ceil(self.amount)
-            case "sa":
-                return math.ceil(self.amount / batch_size)
-            case "ep":
-                return round(self.amount * steps_per_epoch)
-            case _:
+            case "%":
                 return round(self.amount * total_steps / 100)
+            case "ep":
+                steps = round(self.amount * steps_per_epoch)
+            case "sa":
+                steps = math.ceil(self.amount / batch_size)
+            case _:
+                steps = math.ceil(self.amount)
+        return max(steps, 1 if self.amount else 0)
 
 
 def parse(value: object) -> Length:

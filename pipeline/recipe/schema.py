@@ -122,10 +122,16 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 def bare_names(value: Any) -> Any:
-    """A transform without parameters may be written as its name alone."""
+    """A transform without parameters may be written as its name alone, with or without a colon."""
     if isinstance(value, list):
-        return [{item: {}} if isinstance(item, str) else item for item in value]
+        return [_bare_name(item) for item in value]
     return value
+
+
+def _bare_name(item: Any) -> Any:
+    if isinstance(item, dict):
+        return {name: {} if parameters is None else parameters for name, parameters in item.items()}
+    return {item: {}} if isinstance(item, str) else item
 
 
 class Augment(Section):

@@ -3,6 +3,7 @@
 `context.recipe` is a plain dict, `context.services` a folder where test and stages leave each other marks.
 """
 
+import errno
 import os
 import signal
 import time
@@ -67,6 +68,11 @@ def refuse(context: Context) -> dict[str, Any]:
     (context.scratch / "part").touch()
     ray.get(_refuse.remote())
     return {}
+
+
+def full(context: Context) -> dict[str, Any]:
+    """As a write() does when the disk is full."""
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def sibling(context: Context) -> dict[str, Any]:

@@ -148,6 +148,11 @@ def test_a_users_error_arrives_as_it_was_raised(bench: Bench) -> None:
     assert str(raised.value) == "the folder is empty: put files there"
 
 
+def test_a_store_that_fills_up_under_a_stage_is_said(bench: Bench) -> None:
+    with pytest.raises(ZoetropeError, match=r"cannot write to the store .*: no space is left on it"):
+        bench.run(Graph([stage("full")]), {})
+
+
 def test_more_cpus_than_there_are_is_refused(bench: Bench) -> None:
     with pytest.raises(ZoetropeError, match="stage tens needs 3 CPUs and Ray has 2"):
         bench.run(Graph([stage("tens", "n", num_cpus=3)]), {"n": 1})

@@ -1,0 +1,179 @@
+"""Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from models.options import OPTIONS
+from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.recipe.schema import SOURCE_MODALITY, Recipe, Task, bare_names
+from pipeline.redact import redact, redact_values
+
+
+class RecipeError(ZoetropeError):
+    """A recipe that cannot be run; the message lists everything that is wrong, a line each."""
+
+
+def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems: Sequence[str] = ()) -> Recipe:
+    """A recipe from plain values, as `load` makes it from a file; `where` names it in errors.
+
+    `problems` are those known already. Transforms are looked at only when something else is wrong, to report all
+    together: that loads albumentations, which a run that has nothing to do should not wait for.
+    """
+    found = list(problems)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        found += _sentences(error, values)
+        found += cross_problems(values)
+    else:
+        found += cross_problems(plain(recipe))
+        if "store" not in values:
+            recipe = recipe.model_copy(update={"store": str(folder.resolve() / recipe.store)})
+    if found:
+        raise recipe_error(where, found + transform_problems(values))
+    return recipe
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON-like values, as it is stored with a run and fingerprinted."""
+    return recipe.model_dump(mode="json")
+
+
+def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
+    """The error for all of `problems`, without secrets that a value may hold."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    return RecipeError(f"{where}: {count}\n" + "\n".join(f"  {redact(problem)}" for problem in problems))
+
+
+def transform_problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the transforms of plain values; loads albumentations, which takes two seconds."""
+    section = values.get("augment")
+    specs = section if isinstance(section, Mapping) else {}
+    named = {name: specs[name] for name in ("train", "eval") if name in specs}
+    if not named:
+        return []
+    from augment.transforms import check as check_transforms
+
+    return [line for name, spec in named.items() for line in check_transforms(bare_names(spec), f"augment.{name}")]
+
+
+def cross_problems(values: Mapping[str, Any]) -> list[str]:
+    """What no section can see alone, in values that may be wrong in other ways."""
+    problems = []
+    task, source, model = (_word(values, key) for key in ("task.kind", "data.source.kind", "model.kind"))
+    if task in get_args(Task.model_fields["kind"].annotation):
+        modality = Task(kind=task).modality  # type: ignore[arg-type]  # just looked up
+        if SOURCE_MODALITY.get(source, modality) != modality:
+            problems.append(f"data.source.kind: {source} makes {SOURCE_MODALITY[source]}s, but task.kind is {task}")
+        if model in OPTIONS and OPTIONS[model].eats != modality:
+            names = ", ".join(name for name, options in OPTIONS.items() if options.eats == modality)
+            problems.append(
+                f"model.kind: {model} takes {OPTIONS[model].eats}s, but task.kind is {task}; "
+                f"models for {modality}s are: {names}"
+            )
+    if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
+        problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
+    workers, batch = _at(values, "cluster.workers"), _at(values, "train.batch_size")
+    if isinstance(workers, int) and isinstance(batch, int) and 0 < batch < workers:
+        problems.append(
+            f"cluster.workers: {workers} workers cannot share a batch of {batch}; "
+            f"set it to at most {batch}, or raise train.batch_size"
+        )
+    return problems
+
+
+def _at(values: Any, dotted: str) -> Any:
+    """What stands at a dotted key; None where there is nothing."""
+    for key in dotted.split("."):
+        values = values.get(key) if isinstance(values, Mapping) else None
+    return values
+
+
+def _word(values: Any, dotted: str) -> str:
+    value = _at(values, dotted)
+    return value if isinstance(value, str) else ""
+
+
+def _last(transforms: Any) -> Any:
+    """The last transform, as written; an empty mapping where there is none."""
+    last = transforms[-1] if isinstance(transforms, list) and transforms else None
+    return last if isinstance(last, Mapping) else {}
+
+
+def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
+    """A line for each key that pydantic has something against; transforms are left to `transform_problems`."""
+    by_path: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False):
+        if tuple(item["loc"][:2]) in {("augment", "train"), ("augment", "eval")} and item["type"] != "missing":
+            continue
+        path, sentence = _sentence(item, values)
+        by_path.setdefault(path, []).append(sentence)
+    return [f"{path}: {', or: '.join(sentences)}" for path, sentences in by_path.items()]
+
+
+def _sentence(item: Any, values: Any) -> tuple[str, str]:
+    """Dotted path, and what is wrong and what is right, for one pydantic error."""
+    path, key, model = _walk(item["loc"], values)
+    kind, context = item["type"], item.get("ctx", {})
+    given = repr(redact_values({key: item["input"]})[key])
+    if kind == "extra_forbidden":
+        return path, unknown("key", key, model.model_fields if model else [])
+    if kind == "missing":
+        return path, "is missing"
+    if kind == "union_tag_not_found":
+        return path, f"says no kind; write {key}: {{kind: ...}}"
+    if kind == "union_tag_invalid":
+        names = [name.strip(" '") for name in context["expected_tags"].split(",")]
+        return f"{path}.kind", unknown("kind", str(context["tag"]), names)
+    if kind in ("model_type", "model_attributes_type"):
+        is_choice = kind == "model_attributes_type" and isinstance(item["input"], str)
+        example = f"{{kind: {item['input']}}}" if is_choice else "{key: value, ...}"
+        return path, f"is a section; write {key}: {redact(example)}, not {given}"
+    if kind == "literal_error":
+        return path, f"{given} is not allowed; allowed are {context['expected']}"
+    if kind == "value_error":
+        return path, str(context["error"])
+    if kind == "string_pattern_mismatch":
+        return path, f"may hold letters, digits and, but for its first place, '.', '_' and '-', not {given}"
+    return path, f"{item['msg'][0].lower()}{item['msg'][1:]}, not {given}"
+
+
+def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseModel] | None]:
+    """(dotted path as the user would write it, last key, section that the last key stands in) of a pydantic location.
+
+    Pydantic adds tags to it: of the kind of a choice, and of the type where a value may have several.
+    """
+    path, last = "", ""
+    holder: type[BaseModel] | None = None
+    section: type[BaseModel] | None = Recipe
+    for part in loc:
+        if isinstance(values, Mapping):
+            if part == values.get("kind") and part not in values:
+                continue
+            values = values.get(part)
+        elif isinstance(values, list | tuple) and isinstance(part, int):
+            values = values[part] if part < len(values) else None
+        else:
+            break
+        last = str(part)
+        path = f"{path}[{part}]" if isinstance(part, int) else f"{path}.{part}" if path else last
+        holder, section = section, _section(section, last, values)
+    return path, last, holder
+
+
+def _section(parent: type[BaseModel] | None, key: str, values: Any) -> type[BaseModel] | None:
+    """The model of a section below `parent`: for a choice, the one of the kind that `values` names."""
+    if parent is None or key not in parent.model_fields:
+        return None
+    annotation = parent.model_fields[key].annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    kind = values.get("kind") if isinstance(values, Mapping) else None
+    for member in get_args(annotation):
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            if kind in get_args(member.model_fields["kind"].annotation):
+                return member
+    return None
