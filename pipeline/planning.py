@@ -1,22 +1,60 @@
-"""From a checked recipe to a plan: what would run, and why, without starting anything."""
+"""From a checked recipe to a plan: what would run, and why, and what can be refused without starting anything."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Plan, plan
-from pipeline.recipe import Recipe, RecipeError, plain
-from pipeline.recipe.load import transform_problems
-from pipeline.stages import GRAPH
+from pipeline.recipe import Recipe, plain
+from pipeline.recipe.validate import recipe_error, transform_problems
+from pipeline.stages import GRAPH, ingest
 from pipeline.store import Store
+from pipeline.tracking.address import resolve
 
 
 def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
-    """The plan of a recipe in its store. Raises RecipeError, StoreError and the like for what can be seen beforehand."""
+    """The plan of a recipe in its store. Raises ZoetropeError for all that can be seen before anything is started.
+
+    What is there already was checked when it was made, so a plan with nothing to do loads nothing heavy.
+    """
     store = Store(recipe.store)
+    resolve(recipe.tracking.uri, store.root)
     planned = plan(GRAPH, plain(recipe), store, rerun)
     if planned.to_run:
-        # Loading albumentations takes two seconds. When all is there already, the transforms have been checked once.
-        if problems := transform_problems(plain(recipe)):
-            raise RecipeError(
-                f"{recipe.name}: the transforms are wrong\n" + "\n".join(f"  {line}" for line in problems)
-            )
+        problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned)]
+        if problems:
+            raise recipe_error(recipe.name, problems)
     return planned, store
+
+
+def _augmentation_problems(recipe: Recipe) -> list[str]:
+    """Wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
+    if problems := transform_problems(plain(recipe)):
+        return problems
+    from augment.transforms import output_shape
+
+    for name, transforms in (("train", recipe.augment.train), ("eval", recipe.augment.eval)):
+        try:
+            output_shape(transforms, recipe.stored_short_side)
+        except ZoetropeError as error:
+            problems.append(f"augment.{name}: {error}")
+    return problems
+
+
+def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
+    """A training split too small for a batch, as far as shards or a folder's listing tell."""
+    artifacts = {step.stage.name: step.artifact for step in planned.steps}
+    source, batch = recipe.data.source, recipe.train.batch_size
+    if shards := artifacts["shard"]:
+        count = shards.facts["train"]
+    elif source.kind == "folder":
+        listing = ingest.look(recipe, Path(source.path))
+        count = sum(candidate.split == "train" for candidate in listing.candidates)
+    else:
+        count = source.samples
+    if count >= batch or recipe.train.keep_last:
+        return []
+    return [
+        f"train.batch_size: a batch of {batch} samples cannot be made of {count} training samples; "
+        f"set it to at most {count}, or train.keep_last to true"
+    ]

@@ -48,7 +48,8 @@ def parse(value: object) -> Length:
     match = _FORM.fullmatch(text)
     if not match:
         raise ValueError(
-            f"{text!r} is no duration; write epochs as 90ep, optimizer steps as 2000st, samples as 1.2Msa, a share as 5%"
+            f"{text!r} is no duration; write epochs as 90ep, optimizer steps as 2000st, samples as 1.2Msa, "
+            "a share as 5%"
         )
     amount, unit, scale = match.groups()
     return Length(Fraction(amount) * _SCALE[scale or ""], unit or "sa", text)

@@ -100,7 +100,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     _resolve_paths(values, resolved.parent)
     base = values.pop("extends", None)
     if base is None:
-        return values
+        return dict(values)
     if not isinstance(base, str):
         raise RecipeError(f"{path}: extends: write the name of one file, not {base!r}")
     return _merge(_read(resolved.parent / base, (*chain, resolved)), values)

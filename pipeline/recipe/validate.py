@@ -173,7 +173,7 @@ def _section(parent: type[BaseModel] | None, key: str, values: Any) -> type[Base
         return annotation
     kind = values.get("kind") if isinstance(values, Mapping) else None
     for member in get_args(annotation):
-        if isinstance(member, type) and issubclass(member, BaseModel):
-            if kind in get_args(member.model_fields["kind"].annotation):
-                return member
+        is_section = isinstance(member, type) and issubclass(member, BaseModel)
+        if is_section and kind in get_args(member.model_fields["kind"].annotation):
+            return member
     return None

@@ -25,8 +25,8 @@ def _glyphs() -> tuple[np.ndarray, np.ndarray]:
     return digits.images.astype(np.float32) / _BRIGHTEST, digits.target
 
 
-def draw_images(folder: Path, numbers: range, size_px: int, seed: int) -> None:
-    """Write digit number i of load_digits as `<digit>/<i>.jpg`, uint8 [size_px, size_px, 3], for each i in `numbers`."""
+def draw_images(folder: Path, numbers: range, size_px: int) -> None:
+    """Write digit i of load_digits as `<digit>/<i>.jpg`, uint8 [size_px, size_px, 3], for each i in `numbers`."""
     glyphs, labels = _glyphs()
     for i in numbers:
         big = cv2.resize(glyphs[i], (size_px, size_px), interpolation=cv2.INTER_LINEAR)
@@ -36,12 +36,12 @@ def draw_images(folder: Path, numbers: range, size_px: int, seed: int) -> None:
         path.write_bytes(coded.tobytes())
 
 
-def draw_clips(folder: Path, numbers: range, size_px: int, frames: int, seed: int) -> None:
+def draw_clips(folder: Path, numbers: range, size_px: int, frames: int) -> None:
     """Write clip i as `<direction>/<i>.mp4`, `frames` frames of size_px x size_px, for each i in `numbers`."""
     glyphs, _ = _glyphs()
     for i in numbers:
         direction = list(DIRECTIONS)[i % len(DIRECTIONS)]
-        clip = moving_clip(glyphs[i % len(glyphs)], direction, size_px, frames, generator(seed, "moving-digits", i))
+        clip = moving_clip(glyphs[i % len(glyphs)], direction, size_px, frames, generator("moving-digits", i))
         path = folder / direction / f"{i:05d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode(clip, fps=FPS))

@@ -2,16 +2,18 @@
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import seed64
 
 SPLITS = ("train", "val")
+SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})
+LAYOUT = "one folder a class, or train/ and val/ with one folder a class in each"
 
 
 @dataclass(frozen=True)
@@ -26,36 +28,56 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds: candidates sorted by key, and how many files of each other extension were passed over."""
+    """What a folder holds: candidates sorted by key, and how many other files of which sort were passed over.
+
+    `held_out_by_ratio` is False where the source itself says, by its folders, what is held out.
+    """
 
     candidates: list[Candidate]
     others: Counter[str]
+    held_out_by_ratio: bool
 
 
 def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file below `root` that is not hidden: its path relative to `root`, and its status; sorted."""
+    """Every file below `root` that is not hidden: its path relative to `root` and its status, in a fixed order.
 
-    def refuse(error: OSError) -> NoReturn:
-        raise ZoetropeError(f"data.source.path: {error.filename}: cannot be listed: {error.strerror}") from error
-
+    Links are followed. One that leads nowhere counts as a file: reading it then tells so.
+    """
     if not root.is_dir():
-        raise ZoetropeError(
-            f"data.source.path: there is no folder {root}. It should hold one folder a class, "
-            "or train/ and val/ with one folder a class in each."
-        )
-    for folder, names, files in os.walk(root, onerror=refuse):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.exists():
-                yield path.relative_to(root).as_posix(), path.stat()
+        what = "is a file" if root.is_file() else "is no folder" if root.exists() else "does not exist"
+        raise _error(f"{root} {what}. It should be a folder with {LAYOUT}.")
+    try:
+        yield from _walk(root, "", ())
+    except OSError as error:
+        raise _error(f"{error.filename} cannot be listed: {error.strerror}. Mend its permissions.") from error
+
+
+def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, os.stat_result]]:
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:  # a link back to a folder that it lies in
+        return
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, here))
+            continue
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):  # no pipe, which would block whoever opens it
+            yield prefix + entry.name, status
 
 
 def digest(root: Path) -> str:
     """What the folder holds, by relative path, size and time of change; contents are hashed when they are sharded."""
     listing = hashlib.sha256()
     for key, status in walk(root):
-        listing.update(f"{key}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        listing.update(os.fsencode(key) + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return listing.hexdigest()
 
 
@@ -65,40 +87,72 @@ def held_out(key: str, share: float) -> bool:
 
 
 def list_folder(root: Path, extensions: frozenset[str], val_share: float) -> Listing:
-    """The candidates of a folder. Errors say how the folder should look."""
+    """The candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
     root = root.resolve()
-    files = [key for key, _ in walk(root)]
-    given = (root / "train").is_dir() and any(key.startswith("train/") and key.count("/") >= 2 for key in files)
-    has_val = (root / "val").is_dir()
-    if given and not has_val and any(not key.startswith("train/") for key in files):
-        raise ZoetropeError(
-            f"{root} has train/ but no val/ beside other folders. Name the held-out folder val/, "
-            "or set data.source.path to the folder that holds one folder a class."
-        )
-    candidates, others, stray = [], Counter[str](), []
-    for key in files:
+    others, keys = Counter[str](), []
+    for key, _ in walk(root):
         suffix = Path(key).suffix.lower()
+        if suffix not in extensions:
+            others[suffix or "without an extension"] += 1
+        elif not _is_utf8(key):
+            others["with a name that is not UTF-8"] += 1
+        else:
+            keys.append(key)
+    tops = {key.split("/")[0] for key in keys if "/" in key}
+    split_by_folders = _check_layout(root, keys, tops)
+    by_ratio = not (split_by_folders and "val" in tops)
+    candidates, stray = [], []
+    for key in keys:
         parts = key.split("/")
-        split = parts.pop(0) if given and parts[0] in SPLITS else None
-        if (given and split is None) or suffix not in extensions:
-            others[suffix or "no extension"] += 1
+        split = parts.pop(0) if split_by_folders else None
+        if split not in (None, *SPLITS):
+            others[f"in {split}" if parts else "outside of train/ and val/"] += 1
         elif len(parts) < 2:
             stray.append(key)
         else:
-            chosen = split if split and has_val else "val" if held_out(key, val_share) else "train"
+            chosen = split if split and not by_ratio else "val" if held_out(key, val_share) else "train"
             candidates.append(Candidate(key, str(root / key), parts[0], chosen))
     if not candidates:
-        raise ZoetropeError(f"{root}: {_nothing(extensions, others, stray)}")
+        raise _error(_nothing(root, extensions, others, stray))
     if stray:
         others["outside of a class folder"] += len(stray)
-    return Listing(candidates, others)
+    return Listing(sorted(candidates, key=lambda candidate: candidate.key), others, by_ratio)
 
 
-def _nothing(extensions: frozenset[str], others: Counter[str], stray: list[str]) -> str:
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_layout(root: Path, keys: list[str], tops: set[str]) -> bool:
+    """Whether the source says by train/ (and val/) what is held out. Raises where its folders look like splits."""
+    if any(key.startswith("train/") and key.count("/") >= 2 for key in keys):
+        if "val" not in tops and len(tops) > 1:
+            beside = ", ".join(f"{name}/" for name in sorted(tops - {"train"})[:5])
+            raise _error(
+                f"{root} has train/ and {beside}, but no val/. Name the held-out folder val/, "
+                f"or leave train/ alone: then a share of data.split.val is held out of it."
+            )
+        return True
+    if tops and all(name.lower() in SPLIT_NAMES for name in tops):
+        found = ", ".join(f"{name}/" for name in sorted(tops))
+        raise _error(f"{root} has {found}. They look like splits, not like classes: it should hold {LAYOUT}.")
+    return False
+
+
+def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray: list[str]) -> str:
     wanted = ", ".join(sorted(extensions))
     if stray:
-        return f"{stray[0]} and {len(stray) - 1} more lie beside the class folders; put each into a folder named after its class"
+        more = f" and {len(stray) - 1} more lie" if len(stray) > 1 else " lies"
+        return f"{root}: {stray[0]}{more} beside the class folders. Put each file into a folder named after its class."
     if others:
         found = ", ".join(f"{count} x {name}" for name, count in others.most_common(5))
-        return f"no file with one of the extensions {wanted}; there are {found}. Does task.kind fit this data?"
-    return f"the folder is empty; it should hold one folder a class with files of {wanted}"
+        return f"{root} holds no file of {wanted}, but {found}. Does task.kind fit this data?"
+    return f"{root} is empty. It should hold {LAYOUT}; files may be {wanted}."
+
+
+def _error(what: str) -> ZoetropeError:
+    return ZoetropeError(f"data.source.path: {what}")

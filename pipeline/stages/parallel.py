@@ -1,6 +1,8 @@
 """Independent parts of a stage as Ray tasks."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -23,15 +25,16 @@ def run_parallel(function: Callable[..., Any], arguments: Sequence[tuple[Any, ..
     import ray
 
     task = ray.remote(num_cpus=1)(lambda a: function(*a))
-    open_calls: list[Any] = []
+    open_calls: deque[Any] = deque()
     waiting = iter(arguments)
     try:
-        for a in waiting:
-            open_calls.append(task.remote(a))
-            if len(open_calls) >= IN_FLIGHT:
-                yield ray.get(open_calls.pop(0))
-        while open_calls:
-            yield ray.get(open_calls.pop(0))
+        while True:
+            open_calls.extend(task.remote(a) for a in islice(waiting, IN_FLIGHT - len(open_calls)))
+            if not open_calls:
+                return
+            result = ray.get(open_calls[0])  # stays listed until it is there, to be cancelled if this is interrupted
+            open_calls.popleft()
+            yield result
     finally:
         for call in open_calls:
             ray.cancel(call)

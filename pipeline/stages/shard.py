@@ -11,8 +11,8 @@ from pipeline.base.keyed import key_bits
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.sources.folder import SPLITS
-from pipeline.stages.ingest import too_many_bad
 from pipeline.stages.parallel import chunks, run_parallel
+from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import read_rows, write_rows
 
 if TYPE_CHECKING:
@@ -41,20 +41,20 @@ def run(context: Context) -> dict[str, Any]:
         for number, part in enumerate(chunks(mine, recipe.shard.samples)):
             jobs.append((context.out, context.scratch, source, split, number, part, classes, recipe))
 
-    quarantine = read_rows(source / "quarantine.jsonl")
+    quarantine = read_rows(source / QUARANTINE)
     shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
         shards[split].append(info)
         quarantine += bad
         context.progress(done, len(jobs), "shards")
     total = context.inputs["ingest"].facts["samples"] + context.inputs["ingest"].facts["quarantined"]
-    write_rows(context.out / "quarantine.jsonl", quarantine)
-    if len(quarantine) > recipe.data.max_bad * total:
-        raise too_many_bad(quarantine, total, recipe, context.out / "quarantine.jsonl")
+    table = context.out / QUARANTINE
+    write_rows(table, quarantine)
+    check_share(quarantine, total, recipe.data.max_bad, table)
     dataset = write_dataset(context.out, recipe.task.modality, classes, shards)
-    for name, split in dataset.splits.items():
-        _check_counts(name, split.class_counts, classes, context.out / "quarantine.jsonl")
-        context.sha256s.update({shard.name: shard.sha256 for shard in split.shards})
+    for name, made in dataset.splits.items():
+        check_left(name, made.class_counts, classes, table)
+        context.sha256s.update({shard.name: shard.sha256 for shard in made.shards})
     return {
         "train": dataset.splits["train"].samples,
         "val": dataset.splits["val"].samples,
@@ -62,13 +62,6 @@ def run(context: Context) -> dict[str, Any]:
         "bytes": sum(shard.bytes for split in dataset.splits.values() for shard in split.shards),
         "quarantined": len(quarantine),
     }
-
-
-def _check_counts(split: str, counts: tuple[int, ...], classes: list[str], table: Path) -> None:
-    lost = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    if sum(counts) == 0 or (split == "train" and lost):
-        what = f"class {lost[0]!r}" if sum(counts) else "the split"
-        raise ZoetropeError(f"no sample of {what} is left in {split!r} after decoding; see {table} for the reasons.")
 
 
 def make_shard(
@@ -81,7 +74,7 @@ def make_shard(
     classes: list[str],
     recipe: Recipe,
 ) -> tuple[str, "ShardInfo", list[dict[str, Any]]]:
-    """One shard of `rows`, and the quarantine rows of those that cannot be decoded; a finished one is not made again."""
+    """One shard of `rows`, and the quarantine rows of those that cannot be decoded; not made again when finished."""
     from pipeline.shards.writer import existing_shard, write_shard
 
     table = scratch / f"{split}-{number:06d}.quarantine.jsonl"

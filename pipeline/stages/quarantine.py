@@ -1,0 +1,36 @@
+"""The table of samples that cannot be used, and the errors for too many of them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import ZoetropeError
+
+QUARANTINE = "quarantine.jsonl"
+"""Rows of source (its path there), stage and reason."""
+SHOWN = 5
+
+
+def check_share(rows: Sequence[Mapping[str, Any]], total: int, max_bad: float, table: Path) -> None:
+    """Raise when more than `max_bad` of `total` samples are bad: the first reasons, the whole table, what to do."""
+    if len(rows) <= max_bad * total:
+        return
+    lines = [f"  {row['source']}: {row['reason']}" for row in rows[:SHOWN]]
+    if len(rows) > SHOWN:
+        lines.append(f"  and {len(rows) - SHOWN} more, see {table}")
+    share = math.ceil(1000 * len(rows) / total) / 1000
+    leave_out = f", or leave them out: data.max_bad={share:g}" if share < 1 else ""
+    raise ZoetropeError(
+        f"{len(rows)} of {total} files cannot be used; data.max_bad = {max_bad:g} allows {int(max_bad * total)}:\n"
+        + "\n".join(lines)
+        + f"\nMend or remove these files{leave_out}."
+    )
+
+
+def check_left(split: str, counts: Sequence[int], classes: Sequence[str], table: Path) -> None:
+    """Raise when bad samples leave nothing of a split, or of a class in training. counts[label]: samples left."""
+    lost = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if sum(counts) == 0 or (split == "train" and lost):
+        what = f"of class {lost[0]!r} can be used" if sum(counts) else "can be used"
+        raise ZoetropeError(f"no sample {what} in the split {split!r}. The reasons are in {table}: mend these files.")
