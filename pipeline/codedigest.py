@@ -27,7 +27,7 @@ def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or name in MACHINERY or name.split(".")[0] not in PACKAGES:
+        if name in seen or _is_machinery(name) or name.split(".")[0] not in PACKAGES:
             continue
         seen.add(name)
         if "." in name:
@@ -38,6 +38,10 @@ def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
             digests[path.relative_to(root).as_posix()] = digest
             waiting.extend(imports)
     return dict(sorted(digests.items()))
+
+
+def _is_machinery(name: str) -> bool:
+    return any(name == machinery or name.startswith(machinery + ".") for machinery in MACHINERY)
 
 
 def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:

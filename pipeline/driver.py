@@ -22,7 +22,7 @@ from pipeline.tracking.address import resolve
 
 def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequence[StageResult]:
     """Execute `plan` on Ray; the MLflow run that the stages opened ends as the run ends."""
-    tracking = resolve(recipe.tracking.uri, store.root)
+    tracking = resolve(recipe.tracking.uri, store.url)
     record = store.record_run(recipe.name, plain(recipe), plan.steps)
     status: runs.Status = "FAILED"
     with ray_cluster(recipe, console):

@@ -16,7 +16,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.codedigest import ROOT, code_digests
 from pipeline.graph import Plan, Step, fingerprint
 from pipeline.progress import Board, Progress, Reporter
-from pipeline.redact import redact
+from pipeline.redact import redact_log
 from pipeline.runs import Run, redacted_argv
 from pipeline.store import Artifact, Store
 from pipeline.worker import SYSTEM_FAILURES, Job, Outcome, make
@@ -59,13 +59,13 @@ def execute(plan: Plan, recipe: Any, store: Store, services: Any, progress: Prog
         execution.loop()
     except BaseException as error:
         execution.cancel()
-        with suppress(OSError):
+        with suppress(OSError, ZoetropeError):
             run.end("failed" if isinstance(error, Exception) else "interrupted")
         raise
     finally:
         execution.close()
     if execution.errors:
-        with suppress(OSError):  # a full store must not hide what happened
+        with suppress(OSError, ZoetropeError):  # a full store must not hide what happened
             run.end("failed")
         raise execution.errors[0]
     with store.in_words():
@@ -208,15 +208,15 @@ class _Execution:
         error = outcome.error
         if error is None:
             log = ""
-            with suppress(OSError):  # a full store must not hide what happened
+            with suppress(OSError, ZoetropeError):  # a full store must not hide what happened
                 log = f" (traceback: {self.run.log(name, outcome.trace)})"
             error = ZoetropeError(f"stage {name} failed: {outcome.what}{log}")
         self.progress.finish(
             name, f"failed: {error}" if self.errors else "failed"
         )  # the first is raised, and shown then
         self.errors.append(error)
-        with suppress(OSError):
-            self.run.update_stage(name, status="failed", error=redact(str(error)))
+        with suppress(OSError, ZoetropeError):
+            self.run.update_stage(name, status="failed", error=redact_log(str(error)))
 
     def reused(self, step: Step, artifact: Artifact, note: str | None) -> None:
         name = step.stage.name
@@ -260,7 +260,7 @@ class _Execution:
             ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)
         for running in self.running.values():
             self.progress.finish(running.job.stage, "interrupted; the same command goes on from here")
-            with suppress(OSError):
+            with suppress(OSError, ZoetropeError):
                 self.run.update_stage(running.job.stage, status="interrupted")
 
     def close(self) -> None:

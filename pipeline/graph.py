@@ -15,7 +15,8 @@ from typing import Any, Literal, Protocol
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.codedigest import changed_files, code_digests
 from pipeline.redact import redact_values
-from pipeline.store import Artifact, Store
+from pipeline.store import Artifact, Parts, Store
+from pipeline.store.folder import FolderParts
 
 SCHEMA = 1  # of fingerprints: another number makes every artifact anew
 MAX_SHOWN = 60  # characters of a value in a reason
@@ -61,7 +62,8 @@ class Context:
     """What a stage's function is given. It writes into `out`, which is published when it returns.
 
     `out` and `scratch` are as the last attempt left them when that one was killed: finished parts need not be done
-    again. A stage may enter into `sha256s` (relative path -> hex) the files whose digest it knows already.
+    again. A stage may enter into `sha256s` (relative path -> hex) the files whose digest it knows already. `store` is
+    the store's folder on this node.
     """
 
     recipe: Any
@@ -73,6 +75,13 @@ class Context:
     progress: Report
     store: Path
     sha256s: dict[str, str]
+    kept: Parts | None = None
+    """Finished parts, where `out` and `scratch` are folders of this node alone and not of the store."""
+
+    @property
+    def parts(self) -> Parts:
+        """Finished parts of this stage's work, for it to go on with; tasks on other nodes may finish some."""
+        return self.kept or FolderParts(self.out, self.scratch)
 
 
 class Graph:

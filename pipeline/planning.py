@@ -8,7 +8,7 @@ from pipeline.graph import Plan, plan
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import GRAPH, ingest
-from pipeline.store import Store
+from pipeline.store import Store, open_store
 from pipeline.tracking.address import resolve
 
 
@@ -17,8 +17,8 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
 
     What is there already was checked when it was made, so a plan with nothing to do loads nothing heavy.
     """
-    store = Store(recipe.store)
-    resolve(recipe.tracking.uri, store.root)
+    store = open_store(recipe.store)
+    resolve(recipe.tracking.uri, store.url)
     planned = plan(GRAPH, plain(recipe), store, rerun)
     if planned.to_run:
         problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned)]

@@ -3,11 +3,13 @@
 Rotating a credential must not make an artifact anew either, so fingerprints are taken after redaction.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 HIDDEN = "***"
+SHORTEST = 8  # characters of a value in the environment that is looked for; shorter ones are words
 
 _NAMES = (
     r"(?:password|passwd|secret|token|sig|signature|credentials?|x-amz-[a-z-]+|awsaccesskeyid"
@@ -20,6 +22,7 @@ _QUERY = re.compile(rf"([?&;]{_NAMES}=)[^&;#\s]*", re.IGNORECASE)
 # Whole names only, but for the unmistakable ones: `pool_token: cls` is a choice that changes a result.
 _NAME = rf"(?:{_NAMES}|[\w-]*(?:password|passwd|secret))"
 _ARGUMENT = re.compile(rf"^((?:-*|[\w.-]*\.){_NAME}=).*", re.IGNORECASE | re.DOTALL)
+_VARIABLE = re.compile(r"(SECRET|TOKEN|PASSWORD|PASSWD|SECRET_ACCESS_KEY|ACCESS_KEY_ID|ACCOUNT_KEY|CONNECTION_STRING)$")
 _KEY = re.compile(_NAME, re.IGNORECASE)
 
 
@@ -33,6 +36,17 @@ def redact(text: str) -> str:
     text = _USER.sub(rf"\g<1>{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<1>{HIDDEN}", text)
     return _ARGUMENT.sub(rf"\g<1>{HIDDEN}", text)
+
+
+def redact_log(text: str) -> str:
+    """The same for a log or an error, which may also hold what the environment keeps secret (AWS_SECRET_ACCESS_KEY).
+
+    Not for recipes: fingerprints would then depend on the environment.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST and _VARIABLE.search(name):
+            text = text.replace(value, HIDDEN)
+    return redact(text)
 
 
 def redact_values(value: Any) -> Any:

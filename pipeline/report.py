@@ -1,7 +1,6 @@
 """What a verb prints: the plan, the table of stages, the result and the next commands."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -58,10 +57,10 @@ def show_result(console: Console, recipe: Recipe, artifacts: Mapping[str, Artifa
     from pipeline.tracking.address import resolve
 
     console.print(f"\n[bold]top-1 {artifacts['evaluate'].facts['top1']:.1%}[/]")
-    console.print(f"evaluation  {artifacts['evaluate'].path}")
-    console.print(f"model       {artifacts['export'].path}")
+    console.print(f"evaluation  {artifacts['evaluate'].url}")
+    console.print(f"model       {artifacts['export'].url}")
     console.print("\nBrowse the results:")
-    console.print(f"  {escape(resolve(recipe.tracking.uri, Path(recipe.store)).ui_command)}")
+    console.print(f"  {escape(resolve(recipe.tracking.uri, recipe.store).ui_command)}")
     console.print("Train longer:")
     console.print(f"  python -m pipeline run {escape(recipe_path)} train.duration={_longer(recipe)}")
 

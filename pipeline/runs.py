@@ -5,16 +5,19 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.redact import redact, redact_values
+from pipeline.redact import redact, redact_log, redact_values
 
 if TYPE_CHECKING:
     from pipeline.graph import Step
+
+RECORD = "run.json"
 
 
 def now_utc() -> str:
@@ -33,37 +36,51 @@ class Run:
 
     folder: Path
     record: dict[str, Any]
+    upload: Callable[[Path], None] | None = None
+    """Called with every file that was written, where the store is not a folder."""
 
     def update_stage(self, name: str, **facts: Any) -> None:
         """Enter what is known of one stage now (status, fingerprint, duration_s, ...)."""
         self.record["stages"].setdefault(name, {}).update(facts)
-        self._write()
+        self._write_record()
 
     def end(self, status: str) -> None:
         """Close the record: "done", "failed" or "interrupted". A killed driver leaves "running"."""
         self.record.update(status=status, ended=now_utc())
-        self._write()
+        self._write_record()
 
     def log(self, stage: str, text: str) -> Path:
         """Write the log of a stage that failed; returns its path."""
         path = self.folder / f"{stage}.log"
-        path.write_text(redact(text))
+        self._write(path, redact_log(text))
         return path
 
-    def _write(self) -> None:
-        new = self.folder / "run.json.new"
-        new.write_text(json.dumps(self.record, indent=1))
-        os.replace(new, self.folder / "run.json")
+    def _write_record(self) -> None:
+        self._write(self.folder / RECORD, json.dumps(self.record, indent=1))
+
+    def _write(self, path: Path, text: str) -> None:
+        new = path.with_name(path.name + ".new")
+        new.write_text(text)
+        os.replace(new, path)
+        if self.upload:
+            self.upload(path)
 
 
-def begin_run(runs: Path, name: str, values: Mapping[str, Any], steps: Iterable["Step"]) -> Run:
+def begin_run(
+    runs: Path,
+    name: str,
+    values: Mapping[str, Any],
+    steps: Iterable["Step"],
+    upload: Callable[[Path], None] | None = None,
+) -> Run:
     """Make `runs/<name>-<UTC time>` with the resolved recipe and a record whose status is "running". Raises OSError."""
     import yaml
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     base = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).lstrip('.-') or 'run'}-{stamp}"
+    if upload:  # two drivers on two machines do not see each other's folders
+        base += f"-{uuid.uuid4().hex[:6]}"
     folder = _new_folder(runs, base)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(redact_values(dict(values)), sort_keys=False))
     stages = {
         step.stage.name: {"action": step.action, "fingerprint": step.fingerprint, "reasons": list(step.reasons)}
         for step in steps
@@ -81,8 +98,10 @@ def begin_run(runs: Path, name: str, values: Mapping[str, Any], steps: Iterable[
             "argv": redacted_argv(),
             "stages": stages,
         },
+        upload,
     )
-    run._write()
+    run._write(folder / "recipe.yaml", yaml.safe_dump(redact_values(dict(values)), sort_keys=False))
+    run._write_record()
     return run
 
 

@@ -94,8 +94,9 @@ def _run(job: Job, work: Work) -> Artifact:
         fingerprint=job.fingerprint,
         services=job.services,
         progress=job.reporter,
-        store=job.store.root,
+        store=job.store.home,
         sha256s=sha256s,
+        kept=job.store.parts(work),
     )
     started_s = time.monotonic()
     facts = getattr(importlib.import_module(module), name)(context)
@@ -119,7 +120,7 @@ def _note_unfinished(job: Job, work: Work) -> None:
 
 
 def _failure(error: Exception, job: Job) -> Outcome:
-    trace, root = traceback.format_exc(), str(job.store.root)
+    trace, root = traceback.format_exc(), str(job.store.home)
     cause: BaseException = error
     while isinstance(cause, RayTaskError) and isinstance(cause.cause, BaseException) and cause.cause is not cause:
         cause = cause.cause  # of a task that the stage started

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.files import Files, as_files
 from pipeline.shards.files import parse, read_capped, sha256
 from pipeline.shards.index import index_path
 
@@ -88,7 +89,7 @@ CONTENTS = TypeAdapter(Contents)
 class Dataset:
     """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard."""
 
-    folder: Path
+    folder: Files
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
@@ -100,10 +101,16 @@ class Dataset:
             raise ZoetropeError(f"{self.folder}: {unknown('split', name, self.splits)}")
         return self.splits[name]
 
+    def fetch(self, *names: str) -> None:
+        """Have all shards of these splits on this node, where they are not on a disk that it sees."""
+        shards = [shard.name for name in names for shard in self.split(name).shards]
+        self.folder.fetch([*shards, *(index_path(Path(name)).as_posix() for name in shards)])
 
-def open_dataset(folder: Path) -> Dataset:
+
+def open_dataset(folder: Path | Files) -> Dataset:
     """Opens a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
-    path = Path(folder) / DATASET_FILE
+    files = as_files(folder)
+    path = files.file(DATASET_FILE)
     content = read_capped(path, MAX_DATASET_BYTES, "dataset's list of shards")
     contents = parse(CONTENTS, content, path, "dataset's list of shards")
     for name, split in contents.splits.items():
@@ -113,6 +120,4 @@ def open_dataset(folder: Path) -> Dataset:
                 f"{path}: split {name!r} does not add up: {split.samples} samples, {total} in its shards, "
                 f"{sum(split.class_counts)} in {len(split.class_counts)} classes of {len(contents.classes)}"
             )
-    return Dataset(
-        Path(folder), contents.modality, contents.classes, contents.splits, hashlib.sha256(content).hexdigest()
-    )
+    return Dataset(files, contents.modality, contents.classes, contents.splits, hashlib.sha256(content).hexdigest())

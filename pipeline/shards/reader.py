@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.files import Files, as_files
 from pipeline.shards.dataset import Shard, changed, open_dataset
 from pipeline.shards.files import read_capped
 from pipeline.shards.index import MAX_INDEX_BYTES, ShardIndex, index_path, parse_index
@@ -45,11 +46,14 @@ class _Indexed:
 
 
 class ShardReader:
-    """Samples of one split of a local dataset folder. Make one in each process: open files do not travel."""
+    """Samples of one split of a dataset folder, whose files are fetched to this node as they are needed.
 
-    def __init__(self, folder: Path, split: str) -> None:
+    Make one in each process: open files do not travel.
+    """
+
+    def __init__(self, folder: Path | Files, split: str) -> None:
         """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split."""
-        self._folder = Path(folder)
+        self._folder = as_files(folder)
         self._shards = open_dataset(self._folder).split(split).shards
         mean = sum(shard.samples for shard in self._shards) // max(len(self._shards), 1)
         # Caches of plain functions: of bound methods they would hold the reader, and its open files, in a cycle.
@@ -80,11 +84,11 @@ class ShardReader:
         )
 
 
-def _load_index(folder: Path, shards: Sequence[Shard], number: int) -> _Indexed:
+def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed:
     if not 0 <= number < len(shards):
         raise IndexError(f"{folder} has {len(shards)} shards in this split, no number {number}")
     listed = shards[number]
-    path = index_path(folder / listed.name)
+    path = folder.file(index_path(Path(listed.name)).as_posix())
     content = read_capped(path, MAX_INDEX_BYTES, "shard index")
     if hashlib.sha256(content).hexdigest() != listed.index_sha256:
         raise changed(path)
@@ -96,10 +100,10 @@ def _load_index(folder: Path, shards: Sequence[Shard], number: int) -> _Indexed:
     return _Indexed(index, column, index.offsets[column, sample], index.lengths[column, sample])
 
 
-def _map(folder: Path, shards: Sequence[Shard], number: int) -> memoryview:
+def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:
     """The whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
     listed = shards[number]
-    path = folder / listed.name
+    path = folder.file(listed.name)
     try:
         with path.open("rb") as file:
             mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

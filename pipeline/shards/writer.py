@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.base.errors import ZoetropeError
 from pipeline.shards.dataset import (
     CONTENTS,
     DATASET_FILE,
@@ -22,7 +21,7 @@ from pipeline.shards.dataset import (
     open_dataset,
 )
 from pipeline.shards.files import TEMPORARY, publishing, sha256, write_bytes
-from pipeline.shards.index import ABSENT, DESCRIPTIONS, ShardIndex, index_path, read_index, write_index
+from pipeline.shards.index import ABSENT, DESCRIPTIONS, ShardIndex, index_path, write_index
 
 
 @dataclass(frozen=True)
@@ -126,15 +125,6 @@ def _scan(path: Path, name: str, stored: Sequence[tuple[int, int, int, int]]) ->
     index.offsets[rows, columns] = offsets
     index.lengths[rows, columns] = lengths
     return index
-
-
-def existing_shard(folder: Path, split: str, number: int) -> ShardInfo | None:
-    """What `write_shard` returned for a shard that is finished; None when it is not there or does not fit its index."""
-    tar = Path(folder) / shard_name(split, number)
-    try:
-        return _info(Path(folder), split, number, read_index(index_path(tar), tar.stat().st_size))
-    except (OSError, ZoetropeError):
-        return None
 
 
 def _info(folder: Path, split: str, number: int, index: ShardIndex) -> ShardInfo:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.base.files import Files
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.stages import tracker
@@ -33,11 +34,11 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.tracking import figures
 
     recipe: Recipe = context.recipe
-    dataset = open_dataset(context.inputs["shard"].path)
+    dataset = open_dataset(context.inputs["shard"].files)
     world = recipe.cluster.workers
-    weights = context.inputs["train"].path / WEIGHTS
+    trained = context.inputs["train"].files
     parts = []
-    for part in run_parallel(predict_part, [(recipe, dataset, weights, rank, world) for rank in range(world)]):
+    for part in run_parallel(predict_part, [(recipe, dataset, trained, rank, world) for rank in range(world)]):
         parts.append(part)
         context.progress(len(parts), world, "parts")
     sample, labels, probabilities = (np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -76,7 +77,7 @@ def measure(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def predict_part(
-    recipe: Recipe, dataset: "Dataset", weights: Path, rank: int, world: int
+    recipe: Recipe, dataset: "Dataset", trained: Files, rank: int, world: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """sample int64 [n], label int64 [n], probabilities float32 [n, K] of this rank's part of the validation split."""
     from contextlib import closing
@@ -88,8 +89,9 @@ def predict_part(
     from pipeline.training.model import load_model
     from pipeline.training.step import Normalize, predict
 
+    dataset.fetch("val")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_model(recipe, len(dataset.classes), weights, device)
+    model = load_model(recipe, len(dataset.classes), trained.file(WEIGHTS), device)
     normalize = Normalize.of(recipe, device)
     source = BatchSource(
         recipe, dataset, "val", rank, world, num_clips=recipe.evaluate.clips, num_crops=recipe.evaluate.crops

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.graph import Context, Stage
+from pipeline.redact import redact_values
 from pipeline.stages import tracker
 from pipeline.stages.train import WEIGHTS
 
@@ -45,8 +46,8 @@ def run(context: Context) -> dict[str, Any]:
     folder = context.out / "model"
     folder.mkdir(exist_ok=True)
     for name in (WEIGHTS, "classes.json"):
-        shutil.copyfile(trained.path / name, folder / name)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(plain(context.recipe), sort_keys=False))
+        shutil.copyfile(trained.file(name), folder / name)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(redact_values(plain(context.recipe)), sort_keys=False))
 
     root = Path(__file__).parents[2]
     exported = context.out / "mlflow-model"

@@ -117,7 +117,8 @@ def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
     else:
         draw = partial(digits.draw_images, root, size_px=source.size_px)
     parts = [(part,) for part in chunks(range(source.samples), CHUNK)]
-    for done, _ in enumerate(run_parallel(draw, parts), 1):
+    # In a store that is no folder, `out` is this node's until the stage ends.
+    for done, _ in enumerate(run_parallel(draw, parts, here=context.kept is not None), 1):
         context.progress(min(done * CHUNK, source.samples), source.samples, "files drawn")
     return root
 
@@ -127,7 +128,8 @@ def _probe(context: Context, listing: folder.Listing) -> tuple[list[Row], list[R
     samples: list[Row] = []
     quarantine: list[Row] = []
     parts = [(context.recipe.task.modality, part) for part in chunks(listing.candidates, CHUNK)]
-    for good, bad in run_parallel(probe_chunk, parts):
+    drawn_here = context.kept is not None and not isinstance(context.recipe.data.source, FolderSource)
+    for good, bad in run_parallel(probe_chunk, parts, here=drawn_here):
         samples += good
         quarantine += bad
         context.progress(len(samples) + len(quarantine), len(listing.candidates), "headers read")

@@ -17,14 +17,20 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield items[start : start + size]
 
 
-def run_parallel(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    """`function(*a)` for each `a`, one CPU each; results come in the order of `arguments`.
+def run_parallel(
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
+) -> Iterator[Any]:
+    """`function(*a)` for each `a`, one CPU each, `here` on this node; results come in the order of `arguments`.
 
     What a call raises is raised here; the calls that are still open are then cancelled.
     """
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    task = ray.remote(num_cpus=1)(lambda a: function(*a))
+    place: Any = "DEFAULT"
+    if here:
+        place = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    task: Any = ray.remote(num_cpus=1, scheduling_strategy=place)(lambda a: function(*a))
     open_calls: deque[Any] = deque()
     waiting = iter(arguments)
     try:

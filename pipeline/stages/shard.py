@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.files import Files
 from pipeline.base.keyed import key_bits
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
@@ -14,6 +16,7 @@ from pipeline.sources.folder import SPLITS
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import read_rows, write_rows
+from pipeline.store import Parts
 
 if TYPE_CHECKING:
     from pipeline.shards.writer import ShardInfo, StoredSample
@@ -32,22 +35,22 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.shards.writer import write_dataset
 
     recipe: Recipe = context.recipe
-    source = context.inputs["ingest"].path
-    rows = read_rows(source / "samples.jsonl")
-    classes = json.loads((source / "classes.json").read_text())
+    ingested = context.inputs["ingest"]
+    rows = read_rows(ingested.file("samples.jsonl"))
+    classes = json.loads(ingested.file("classes.json").read_text())
     jobs = []
     for split in SPLITS:
         mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
         for number, part in enumerate(chunks(mine, recipe.shard.samples)):
-            jobs.append((context.out, context.scratch, source, split, number, part, classes, recipe))
+            jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
 
-    quarantine = read_rows(source / QUARANTINE)
+    quarantine = read_rows(ingested.file(QUARANTINE))
     shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
         shards[split].append(info)
         quarantine += bad
         context.progress(done, len(jobs), "shards")
-    total = context.inputs["ingest"].facts["samples"] + context.inputs["ingest"].facts["quarantined"]
+    total = ingested.facts["samples"] + ingested.facts["quarantined"]
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
     check_share(quarantine, total, recipe.data.max_bad, table)
@@ -65,9 +68,8 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def make_shard(
-    out: Path,
-    scratch: Path,
-    source: Path,
+    parts: Parts,
+    source: Files,
     split: str,
     number: int,
     rows: list[dict[str, Any]],
@@ -75,22 +77,28 @@ def make_shard(
     recipe: Recipe,
 ) -> tuple[str, "ShardInfo", list[dict[str, Any]]]:
     """One shard of `rows`, and the quarantine rows of those that cannot be decoded; not made again when finished."""
-    from pipeline.shards.writer import existing_shard, write_shard
+    from pipeline.shards.index import index_path
+    from pipeline.shards.writer import ShardInfo, write_shard
 
-    table = scratch / f"{split}-{number:06d}.quarantine.jsonl"
-    if table.exists() and (info := existing_shard(out, split, number)):
-        return split, info, read_rows(table)
+    part = f"{split}-{number:06d}"
+    if done := parts.finished(part):
+        shard = done["shard"]
+        return split, ShardInfo(**{**shard, "class_counts": tuple(shard["class_counts"])}), done["quarantine"]
     bad: list[dict[str, Any]] = []
 
     def stored() -> Iterator["StoredSample"]:
         for row in rows:
+            path = source.file(row["path"])  # not below: a store that is away does not make a sample bad
             try:
-                yield store_sample(source / row["path"], row, classes, recipe)
+                yield store_sample(path, row, classes, recipe)
             except ZoetropeError as error:
                 bad.append({"source": row["key"], "stage": "shard", "reason": str(error)})
-        write_rows(table, bad)  # before the tar has its name, so that a tar that is there has its table
 
-    return split, write_shard(out, split, number, number * recipe.shard.samples, stored()), bad
+    shard = write_shard(parts.out, split, number, number * recipe.shard.samples, stored())
+    index = index_path(Path(shard.name)).as_posix()
+    files = {index: shard.index_sha256, shard.name: shard.sha256} if shard.samples else {}
+    parts.finish(part, files, {"shard": asdict(shard), "quarantine": bad})
+    return split, shard, bad
 
 
 def store_sample(path: Path, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":

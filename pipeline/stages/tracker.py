@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.graph import Context
 from pipeline.recipe import Recipe, plain
+from pipeline.redact import redact, redact_values
 from pipeline.tracking.address import Tracking
 
 RUN_ID_FILE = "mlflow_run_id"
@@ -20,7 +21,7 @@ class Services:
 
     tracking: Tracking
     run_folder: Path
-    """The record of this run in the store; the run's id is left there for the driver, who owns the run's status."""
+    """The record of this run, on the driver's node; the run's id is left there for him, who owns the run's status."""
 
 
 def open_run(context: Context, run_id: str | None) -> str | None:
@@ -35,8 +36,8 @@ def open_run(context: Context, run_id: str | None) -> str | None:
         recipe.tracking.experiment or recipe.name,
         recipe.name,
         run_id,
-        dict(flatten({key: value for key, value in values.items() if key not in ("store", "tracking")})),
-        {"zoetrope.store": str(context.store), "zoetrope.run": services.run_folder.name},
+        dict(flatten({key: redact_values(v) for key, v in values.items() if key not in ("store", "tracking")})),
+        {"zoetrope.store": redact(recipe.store), "zoetrope.run": services.run_folder.name},
     )
     if found:
         (services.run_folder / RUN_ID_FILE).write_text(found)
@@ -68,7 +69,8 @@ def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def writing(context: Context, run_id: str | None) -> Iterator[Any]:
     """A Ray actor on this node around `Writer`: `actor.points.remote(step, metrics)` returns at once, from any worker.
 
-    The spool lies in the store under the fingerprint, so a training that is taken up again goes on in it.
+    The spool lies in the store's folder on this node under the fingerprint, so a training that is taken up again here
+    goes on in it.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

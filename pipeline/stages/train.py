@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
+from pipeline.redact import redact_values
 from pipeline.stages import tracker
 
 if TYPE_CHECKING:
+    from ray.train import Checkpoint
+
     from pipeline.shards.dataset import Dataset
 
 STAGE = Stage(
@@ -34,22 +37,23 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.tracking import runs
 
     recipe: Recipe = context.recipe
-    dataset = open_dataset(context.inputs["shard"].path)
+    dataset = open_dataset(context.inputs["shard"].files)
     _check_samples(recipe, dataset)
 
     # The fingerprint names this training: whoever takes it up again, also after a kill, goes on in the same run.
-    kept = context.scratch / tracker.RUN_ID_FILE
-    run_id = tracker.open_run(context, kept.read_text() if kept.exists() else None)
+    kept = context.parts.finished(tracker.RUN_ID_FILE) or {}
+    run_id = tracker.open_run(context, kept.get("run_id"))
     if run_id:
-        kept.write_text(run_id)
+        context.parts.finish(tracker.RUN_ID_FILE, {}, {"run_id": run_id})
         profile = {name: split.samples for name, split in dataset.splits.items()}
-        source = str(context.inputs["shard"].path)
+        source = context.inputs["shard"].url
         runs.log_dataset(context.services.tracking, run_id, recipe.name, dataset.digest, source, profile)
     tracker.log_files(context, run_id, _figures_and_recipe(context, dataset))
     with tracker.writing(context, run_id) as writer:
         checkpoint, metrics = _fit(context, dataset, writer)
 
-    _save_weights(checkpoint, context.out / WEIGHTS)
+    with checkpoint.as_directory() as folder:
+        _save_weights(Path(folder), context.out / WEIGHTS)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
     return {"mlflow_run_id": run_id, **metrics}
 
@@ -63,8 +67,8 @@ def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
         )
 
 
-def _fit(context: Context, dataset: "Dataset", writer: Any) -> tuple[Path, dict[str, float]]:
-    """Run the loop under Ray Train; returns the folder of the last checkpoint and the last metrics."""
+def _fit(context: Context, dataset: "Dataset", writer: Any) -> tuple["Checkpoint", dict[str, float]]:
+    """Run the loop under Ray Train; returns the last checkpoint and the last metrics."""
     # Read by Ray Train when the trainer is made.
     os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
     import ray
@@ -75,6 +79,7 @@ def _fit(context: Context, dataset: "Dataset", writer: Any) -> tuple[Path, dict[
     gpus = cluster.gpus_per_worker
     if gpus == "auto":
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) >= cluster.workers else 0.0
+    storage_path, storage_filesystem = context.parts.ray_storage()
     trainer = TorchTrainer(
         _worker,
         train_loop_config={
@@ -91,7 +96,8 @@ def _fit(context: Context, dataset: "Dataset", writer: Any) -> tuple[Path, dict[
         ),
         run_config=RunConfig(
             name=context.fingerprint,
-            storage_path=str(context.scratch / "ray"),
+            storage_path=storage_path,
+            storage_filesystem=storage_filesystem,
             failure_config=FailureConfig(max_failures=cluster.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
@@ -100,7 +106,9 @@ def _fit(context: Context, dataset: "Dataset", writer: Any) -> tuple[Path, dict[
         result = trainer.fit()
     except TrainingFailedError as error:
         raise _reason(error) from error
-    return Path(result.checkpoint.path), dict(result.metrics)
+    assert result.checkpoint is not None  # the loop ends with one
+    assert result.metrics is not None
+    return result.checkpoint, dict(result.metrics)
 
 
 def _worker(config: dict[str, Any]) -> None:
@@ -113,6 +121,7 @@ def _worker(config: dict[str, Any]) -> None:
     from pipeline.training.loop import train
 
     recipe, dataset, writer, progress = (config[key] for key in ("recipe", "dataset", "writer", "progress"))
+    dataset.fetch("train", "val")  # here, and not shard by shard while the first batches wait with their time limit
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
 
@@ -185,7 +194,7 @@ def _figures_and_recipe(context: Context, dataset: "Dataset") -> dict[str, Path]
     contact_sheet(arrays["pixels"][:shown, 0], titles, folder / "first_batch.png")
     plan = Plan.of(recipe, source.steps)
     learning_rate_curve(range(plan.total), [plan.lr(step) for step in range(plan.total)], folder / "learning_rate.png")
-    (context.out / "recipe.yaml").write_text(yaml.safe_dump(plain(recipe), sort_keys=False))
+    (context.out / "recipe.yaml").write_text(yaml.safe_dump(redact_values(plain(recipe)), sort_keys=False))
     (context.out / "environment.txt").write_text(_environment())
     return {
         "recipe.yaml": context.out / "recipe.yaml",

@@ -34,14 +34,20 @@ def masked(text: str) -> str:
     return USER.sub("", text)
 
 
-def resolve(uri: str | None, store: Path) -> Tracking:
-    """The MLflow of `uri`, else of MLFLOW_TRACKING_URI, else an SQLite file in the local folder `store`.
+def resolve(uri: str | None, store: Path | str) -> Tracking:
+    """The MLflow of `uri`, else of MLFLOW_TRACKING_URI, else an SQLite file in `store`, which must be a folder then.
 
     Paths become absolute, because Ray's workers have another working directory.
     Raises ZoetropeError for a URI that MLflow cannot use.
     """
-    store = store.absolute()
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store / 'mlflow.db'}"
+    remote = "://" in str(store)
+    place = str(store).rstrip("/") if remote else str(Path(store).absolute())
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or ("" if remote else f"sqlite:///{place}/mlflow.db")
+    if not uri:
+        raise ZoetropeError(
+            f"the store {masked(place)} is no folder, so MLflow's database has no place in it. Set MLFLOW_TRACKING_URI "
+            "or tracking.uri: http://HOST:PORT of a server, or sqlite:////absolute/path/mlflow.db on this machine."
+        )
     scheme = uri.partition("://")[0].partition("+")[0].lower()
     if uri == "databricks":
         return Tracking(uri, None, "databricks")
@@ -59,7 +65,7 @@ def resolve(uri: str | None, store: Path) -> Tracking:
         uri = f"sqlite:///{database}"
         return Tracking(uri, str(database.parent / "mlartifacts"), _ui(shlex.quote(uri)))
     # A password does not belong in a line that is printed and kept in logs.
-    return Tracking(uri, str(store / "mlartifacts"), _ui('"$MLFLOW_TRACKING_URI"' if "@" in uri else shlex.quote(uri)))
+    return Tracking(uri, f"{place}/mlartifacts", _ui('"$MLFLOW_TRACKING_URI"' if "@" in uri else shlex.quote(uri)))
 
 
 def _ui(backend: str) -> str:

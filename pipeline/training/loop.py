@@ -15,6 +15,7 @@ from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.recipe import Recipe, plain
+from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import classification
 from pipeline.training import checkpoint, schedule
@@ -87,7 +88,12 @@ def train(
 
     def save(step: int) -> Callable[[Path], None]:
         return partial(
-            checkpoint.save, model=model, optimizer=optimizer, scaler=scaler, step=step, recipe=plain(recipe)
+            checkpoint.save,
+            model=model,
+            optimizer=optimizer,
+            scaler=scaler,
+            step=step,
+            recipe=redact_values(plain(recipe)),
         )
 
     requests = [divmod(step, plan.steps_per_epoch) for step in range(start, plan.total)]

@@ -19,7 +19,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.execute import StageResult, execute
 from pipeline.graph import Graph, Stage, plan
 from pipeline.progress import Progress
-from pipeline.store import Store
+from pipeline.store import FolderStore
 
 HERE = Path(__file__).parent
 
@@ -47,7 +47,7 @@ class Bench:
     """A store, a folder for marks, and what the user was shown."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(folder / "store")
+        self.store = FolderStore(folder / "store")
         self.marks = folder / "marks"
         self.marks.mkdir()
         self.shown = ""
@@ -184,7 +184,7 @@ def read_pids(marks: Path) -> list[int]:
     return [int(pid) for pid in (marks / "pids").read_text().split()]
 
 
-def lock_is_free(store: Store) -> bool:
+def lock_is_free(store: FolderStore) -> bool:
     waits: list[str] = []
     fingerprint = next(store.root.glob("work/hang/*/out")).parent.name
     with store.work("hang", fingerprint, waits.append) as work:
@@ -234,8 +234,8 @@ import ray
 from pipeline.execute import execute
 from pipeline.graph import Graph, Stage, plan
 from pipeline.progress import Progress
-from pipeline.store import Store
-store = Store(sys.argv[1])
+from pipeline.store import FolderStore
+store = FolderStore(Path(sys.argv[1]))
 ray.init(num_cpus=2, include_dashboard=False)
 planned = plan(Graph([Stage("hang", 1, "graph_stages:hang", ())]), {}, store)
 with Progress() as progress:
@@ -245,7 +245,7 @@ with Progress() as progress:
 
 @pytest.mark.slow
 def test_a_killed_driver_leaves_no_artifact_no_lock_and_no_process(tmp_path: Path) -> None:
-    store, marks = Store(tmp_path / "store"), tmp_path / "marks"
+    store, marks = FolderStore(tmp_path / "store"), tmp_path / "marks"
     marks.mkdir()
     command = [sys.executable, "-c", DRIVER, str(store.root), str(marks)]
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(HERE)}

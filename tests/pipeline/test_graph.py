@@ -10,7 +10,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.codedigest import code_digests
 from pipeline.graph import Graph, Plan, Stage, fingerprint, plan, read_values
-from pipeline.store import Artifact, Store
+from pipeline.store import Artifact, FolderStore
 
 INGEST = Stage("ingest", 1, "pipeline.base.keyed:run", ("data",), outside=lambda values: str(values["listing"]))
 SHARD = Stage("shard", 1, "pipeline.base.keyed:run", ("shard",), ("ingest",))
@@ -28,11 +28,11 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path)
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
 
 
-def make(store: Store, values: Mapping[str, Any], graph: Graph = GRAPH, text: str | None = None) -> None:
+def make(store: FolderStore, values: Mapping[str, Any], graph: Graph = GRAPH, text: str | None = None) -> None:
     """Publish what `pipeline.execute` would; a stage's output is `text`, else its own values."""
     made: dict[str, Artifact] = {}
     for stage in graph.order:
@@ -55,7 +55,7 @@ def changed(**sections: Any) -> dict[str, Any]:
     return {**VALUES, **sections}
 
 
-def test_first_run(store: Store) -> None:
+def test_first_run(store: FolderStore) -> None:
     planned = plan(GRAPH, VALUES, store)
     assert [step.stage.name for step in planned.steps] == ["ingest", "shard", "train"]
     assert reasons(planned) == {"ingest": ("first run",), "shard": ("first run",), "train": ("first run",)}
@@ -63,7 +63,7 @@ def test_first_run(store: Store) -> None:
     assert planned.steps[1].fingerprint is None  # what ingest gives is not known yet
 
 
-def test_all_there(store: Store) -> None:
+def test_all_there(store: FolderStore) -> None:
     make(store, VALUES)
     planned = plan(GRAPH, VALUES, store)
     assert planned.to_run == ()
@@ -99,12 +99,12 @@ def test_all_there(store: Store) -> None:
         ),
     ],
 )
-def test_reasons(store: Store, sections: dict[str, Any], expected: dict[str, tuple[str, ...]]) -> None:
+def test_reasons(store: FolderStore, sections: dict[str, Any], expected: dict[str, tuple[str, ...]]) -> None:
     make(store, VALUES)
     assert reasons(plan(GRAPH, changed(**sections), store)) == expected
 
 
-def test_passwords_are_neither_shown_nor_counted(store: Store) -> None:
+def test_passwords_are_neither_shown_nor_counted(store: FolderStore) -> None:
     make(store, VALUES)
     assert plan(GRAPH, changed(data={"url": "https://me:other@host/x"}), store).to_run == ()
     shown = reasons(plan(GRAPH, changed(data={"url": "https://me:other@host/y"}), store))["ingest"]
@@ -112,7 +112,7 @@ def test_passwords_are_neither_shown_nor_counted(store: Store) -> None:
     assert "pw" not in "".join(path.read_text() for path in store.root.rglob("manifest.json"))
 
 
-def test_version_and_input_changed(store: Store) -> None:
+def test_version_and_input_changed(store: FolderStore) -> None:
     make(store, VALUES)
     newer = Graph([replace(INGEST, version=2), SHARD, TRAIN])
     assert reasons(plan(newer, VALUES, store))["ingest"] == ("version 1 -> 2",)
@@ -123,20 +123,20 @@ def test_version_and_input_changed(store: Store) -> None:
     }
 
 
-def test_compares_with_the_nearest_artifact(store: Store) -> None:
+def test_compares_with_the_nearest_artifact(store: FolderStore) -> None:
     make(store, VALUES)
     make(store, changed(optimizer={"kind": "adamw", "lr": 0.5}, seed=7))
     far = changed(optimizer={"kind": "adamw", "lr": 0.6}, seed=7)
     assert reasons(plan(GRAPH, far, store)) == {"train": ("optimizer.lr changed 0.5 -> 0.6",)}
 
 
-def test_early_cut_off_shows_in_the_plan(store: Store) -> None:
+def test_early_cut_off_shows_in_the_plan(store: FolderStore) -> None:
     make(store, VALUES, text="same")
     make(store, changed(listing="L2"), Graph([INGEST]), text="same")
     assert plan(GRAPH, changed(listing="L2"), store).to_run == ()
 
 
-def test_missing_file(store: Store) -> None:
+def test_missing_file(store: FolderStore) -> None:
     make(store, VALUES)
     next((store.root / "artifacts/shard").rglob("x.txt")).unlink()
     assert reasons(plan(GRAPH, VALUES, store)) == {
@@ -145,7 +145,7 @@ def test_missing_file(store: Store) -> None:
     }
 
 
-def test_rerun(store: Store) -> None:
+def test_rerun(store: FolderStore) -> None:
     make(store, VALUES)
     planned = plan(GRAPH, VALUES, store, {"shard"})
     assert reasons(planned) == {"shard": ("--rerun",), "train": ("input shard will be made anew",)}
@@ -153,7 +153,7 @@ def test_rerun(store: Store) -> None:
         plan(GRAPH, VALUES, store, {"shrad"})
 
 
-def test_changed_code_is_said_and_nothing_is_thrown_away(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_code_is_said_and_nothing_is_thrown_away(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     make(store, VALUES, Graph([INGEST]))
     files = [f"pipeline/{name}.py" for name in "abcde"]
     monkeypatch.setattr("pipeline.graph.code_digests", lambda module: {**code_digests(module), files[0]: "new"})
@@ -197,7 +197,7 @@ def test_bad_graphs(stages: list[Stage], message: str) -> None:
         Graph(stages)
 
 
-def test_a_key_that_recipes_do_not_have(store: Store) -> None:
+def test_a_key_that_recipes_do_not_have(store: FolderStore) -> None:
     with pytest.raises(ZoetropeError, match=r"declares the recipe key 'data\.sauce'"):
         plan(Graph([replace(INGEST, keys=("data.sauce",))]), VALUES, store)
 

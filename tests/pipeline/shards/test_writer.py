@@ -1,7 +1,6 @@
 """Shards are plain WebDataset tars, reproducible, and either finished or not there."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.index import ABSENT, index_path, read_index
-from pipeline.shards.writer import StoredSample, existing_shard, write_dataset, write_shard
+from pipeline.shards.writer import StoredSample, write_dataset, write_shard
 
 
 def sample(number: int, extension: str = "mp4") -> StoredSample:
@@ -111,24 +110,6 @@ def test_known_bytes(tmp_path: Path) -> None:
     assert info.index_sha256 == "daa52be8b62fff683388bc71f5a071818c9afe9501126cb6b44575baa3e879ed"
 
 
-def test_existing_shard(tmp_path: Path) -> None:
-    assert existing_shard(tmp_path, "train", 0) is None
-    info = write_shard(tmp_path, "train", 0, 0, map(sample, range(4)))
-    assert existing_shard(tmp_path, "train", 0) == info
-    assert existing_shard(tmp_path, "train", 1) is None
-    assert existing_shard(tmp_path, "val", 0) is None
-
-
-@pytest.mark.parametrize("suffix", [".tar", ".index.json"])
-def test_a_shard_that_does_not_fit_its_index_does_not_exist(tmp_path: Path, suffix: str) -> None:
-    info = write_shard(tmp_path, "train", 0, 0, map(sample, range(4)))
-    path = (tmp_path / info.name).with_suffix(suffix)
-    os.truncate(path, path.stat().st_size // 2)
-    assert existing_shard(tmp_path, "train", 0) is None
-    assert write_shard(tmp_path, "train", 0, 0, map(sample, range(4))) == info
-    assert existing_shard(tmp_path, "train", 0) == info
-
-
 def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     def breaking() -> Iterator[StoredSample]:
         yield sample(0)
@@ -168,8 +149,6 @@ def test_a_killed_writer_leaves_no_shard_and_the_rest_is_written_after(tmp_path:
     left = sorted(path.name for path in (tmp_path / "train").iterdir() if "000001" in path.name)
     assert len(left) == 1
     assert left[0].endswith(".tmp")
-    assert existing_shard(tmp_path, "train", 1) is None
-    assert existing_shard(tmp_path, "train", 0) == first
 
     second = write_shard(tmp_path, "train", 1, 100, map(sample, range(100)))
     write_dataset(tmp_path, "video", ["left", "right", "über"], {"train": [first, second]})
@@ -179,13 +158,6 @@ def test_a_killed_writer_leaves_no_shard_and_the_rest_is_written_after(tmp_path:
         "shard-000001.index.json",
         "shard-000001.tar",
     ]
-
-
-def test_killed_between_the_two_files(tmp_path: Path) -> None:
-    """The index comes first: alone it is no shard."""
-    info = write_shard(tmp_path, "train", 0, 0, map(sample, range(4)))
-    (tmp_path / info.name).unlink()
-    assert existing_shard(tmp_path, "train", 0) is None
 
 
 def test_a_shard_without_samples_is_not_listed(tmp_path: Path) -> None:

@@ -1,119 +1,80 @@
-"""Where artifacts live: publish and find them, atomically. A local or shared folder now; other fsspec URLs later.
+"""A store in a local or shared folder.
 
     artifacts/<stage>/<fingerprint>/    what a stage made, with manifest.json, which is written last
     work/<stage>/<fingerprint>/         out/ and scratch/ of an attempt; when it is killed, the next goes on there
     work/<stage>/<fingerprint>.lock     held (flock) by whoever works there; the kernel releases it when he dies
     runs/<name>-<UTC time>/             one record a run
+    pins                                names that `gc` keeps
 
 An artifact comes into being by one rename of its finished folder, so whatever has a name below artifacts/ is whole.
 """
 
 import errno
-import fcntl
-import hashlib
 import json
 import os
 import shutil
-import socket
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsspec.utils import get_protocol
-
 from pipeline.base.errors import ZoetropeError
-from pipeline.runs import Run, begin_run, now_utc
+from pipeline.base.files import Folder
+from pipeline.runs import RECORD, Run, begin_run
+from pipeline.store.artifact import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    NEWEST,
+    Artifact,
+    Holding,
+    Record,
+    StoreError,
+    Work,
+    complete,
+    list_files,
+    parse_manifest,
+    parse_pins,
+)
+from pipeline.store.lock import is_locked
+from pipeline.store.lock import lock as take
 
 if TYPE_CHECKING:
     from pipeline.graph import Step
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
-MAX_MANIFEST_BYTES = 512 * 2**20  # about two million files
-NEWEST = 200  # manifests read to find what changed; a search may leave thousands
-LOCK_POLL_S = 0.2
-
 _REFUSALS = {
-    errno.EACCES: "there is no permission to write there; choose another `store` or mend its permissions",
-    errno.EPERM: "there is no permission to write there; choose another `store` or mend its permissions",
-    errno.EROFS: "it is read-only; choose another `store`",
-    errno.ENOSPC: "no space is left on it; free some or choose another `store`",
-    errno.EDQUOT: "the disk quota is used up; free some or choose another `store`",
-    errno.EFBIG: "a file there may not grow that large; see `ulimit -f`, or choose another `store`",
-    errno.EEXIST: "a file is in the way of a folder; move it or choose another `store`",
-    errno.ENOTDIR: "a file is in the way of a folder; move it or choose another `store`",
+    errno.EACCES: "there is no permission to write there; mend its permissions or {otherwise}",
+    errno.EPERM: "there is no permission to write there; mend its permissions or {otherwise}",
+    errno.EROFS: "it is read-only; {otherwise}",
+    errno.ENOSPC: "no space is left on it; free some or {otherwise}",
+    errno.EDQUOT: "the disk quota is used up; free some or {otherwise}",
+    errno.EFBIG: "a file there may not grow that large; see `ulimit -f`, or {otherwise}",
+    errno.EEXIST: "a file is in the way of a folder; move it or {otherwise}",
+    errno.ENOTDIR: "a file is in the way of a folder; move it or {otherwise}",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A published folder. `manifest`: stage, fingerprint, version, values, inputs, outside, code, files, facts, ..."""
+class FolderStore:
+    """Artifacts under one folder. Raises ZoetropeError when there is a file in its place.
 
-    path: Path
-    manifest: dict[str, Any]
+    `what` and `otherwise` are for the words of errors: a node's cache is such a folder, too.
+    """
 
-    @property
-    def stage(self) -> str:
-        """Name of the stage that made it."""
-        return str(self.manifest["stage"])
-
-    @property
-    def fingerprint(self) -> str:
-        """What it is published under: a hash of all that went into it."""
-        return str(self.manifest["fingerprint"])
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the stage returned."""
-        return dict(self.manifest["facts"])
-
-    @cached_property
-    def digest(self) -> str:
-        """Hash of what came out: paths, sizes and sha256 of its files. Equal outputs give equal digests."""
-        rows = [[file["path"], file["bytes"], file["sha256"]] for file in self.manifest["files"]]
-        return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class Work:
-    """A folder to work in, locked: what stands in `out` is published, `scratch` is thrown away then."""
-
-    stage: str
-    fingerprint: str
-    folder: Path
-
-    @property
-    def out(self) -> Path:
-        """What will be published."""
-        return self.folder / "out"
-
-    @property
-    def scratch(self) -> Path:
-        """What only a next attempt needs: checkpoints, parts."""
-        return self.folder / "scratch"
-
-
-class Store:
-    """Artifacts under one folder. Making the object touches nothing. Raises ZoetropeError for a URL it cannot serve."""
-
-    def __init__(self, url: str | Path) -> None:
-        protocol = get_protocol(str(url))
-        if protocol not in ("file", "local"):
-            raise ZoetropeError(
-                f"store {protocol}://... cannot be used yet: a store is a local or shared folder. "
-                "Set `store` to a path, for example `store: ./runs`."
-            )
-        path = str(url).removeprefix("file://").removeprefix("local://")
-        self.root = Path(path).expanduser().absolute()
+    def __init__(self, root: Path, what: str = "store", otherwise: str = "choose another `store`") -> None:
+        self.root, self._what, self._otherwise = root, what, otherwise
         if self.root.exists() and not self.root.is_dir():
-            raise ZoetropeError(
-                f"store {self.root} is a file, and must be a folder; move it or choose another `store`."
-            )
+            raise ZoetropeError(f"{what} {self.root} is a file, and must be a folder; move it or {otherwise}.")
+
+    @property
+    def url(self) -> str:
+        """The folder's path."""
+        return str(self.root)
+
+    @property
+    def home(self) -> Path:
+        """The folder itself."""
+        return self.root
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
         """The artifact, if it is published and all files that its manifest claims are there in their sizes."""
@@ -151,7 +112,7 @@ class Store:
         lock = work.folder.with_name(fingerprint + ".lock")
         with self.in_words():
             lock.parent.mkdir(parents=True, exist_ok=True)
-            held = _lock(lock, lambda holder: on_wait and on_wait(f"{stage}: waits for {holder}, which is making it"))
+            held = take(lock, lambda holder: on_wait and on_wait(f"{stage}: waits for {holder}, which is making it"))
         try:
             with self.in_words():
                 if fresh and work.folder.exists():
@@ -169,6 +130,10 @@ class Store:
                     lock.unlink()
             os.close(held)
 
+    def parts(self, work: Work) -> "FolderParts":
+        """Finished parts of that work, noted in its scratch folder."""
+        return FolderParts(work.out, work.scratch)
+
     def publish(
         self, work: Work, manifest: Mapping[str, Any], sha256s: Mapping[str, str] | None = None, replace: bool = False
     ) -> Artifact:
@@ -178,15 +143,8 @@ class Store:
         """
         target = self._target(work.stage, work.fingerprint)
         with self.in_words():
-            complete = {
-                "schema": SCHEMA,
-                "stage": work.stage,
-                "fingerprint": work.fingerprint,
-                "created": now_utc(),
-                **manifest,
-                "files": _list_files(work.out, sha256s or {}),
-            }
-            _write_synced(work.out / MANIFEST, json.dumps(complete, indent=1).encode())
+            whole = complete(work, manifest, list(list_files(work.out, sha256s or {})))
+            _write_synced(work.out / MANIFEST, json.dumps(whole, indent=1).encode())
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists() and (replace or self.damage(work.stage, work.fingerprint)):
                 aside = work.folder / "replaced"
@@ -201,7 +159,7 @@ class Store:
             shutil.rmtree(work.folder)
         artifact = _read(target)
         if artifact is None:
-            raise ZoetropeError(f"{target / MANIFEST} was removed while it was published; run again.")
+            raise StoreError(f"{target / MANIFEST} was removed while it was published; run again.")
         return artifact
 
     def record_run(self, name: str, values: Mapping[str, Any], steps: Iterable["Step"]) -> Run:
@@ -223,10 +181,83 @@ class Store:
     def refusal(self, error: OSError) -> ZoetropeError | None:
         """What to tell the user when the store cannot be written, or None when `error` is of another sort."""
         why = _REFUSALS.get(error.errno or 0)
-        return ZoetropeError(f"cannot write to the store {error.filename or self.root}: {why}.") if why else None
+        if why is None:
+            return None
+        why = why.format(otherwise=self._otherwise)
+        return StoreError(f"cannot write to the {self._what} {error.filename or self.root}: {why}.")
+
+    def records(self) -> list[Record]:
+        """The records of all runs, newest first."""
+        found = []
+        for path in (self.root / "runs").glob(f"*/{RECORD}"):
+            with suppress(OSError, ValueError):  # being made, or not ours
+                found.append(Record(path.parent.name, path.stat().st_mtime, json.loads(path.read_bytes())))
+        return sorted(found, key=lambda record: record.modified_s, reverse=True)
+
+    def pins(self) -> frozenset[str]:
+        """Run names and fingerprints to keep: the lines of the file `pins`; `#` begins a comment."""
+        try:
+            return parse_pins((self.root / "pins").read_text())
+        except FileNotFoundError:
+            return frozenset()
+
+    def holdings(self) -> list[Holding]:
+        """All that takes room and could be removed; work that somebody is at is not among it."""
+        found = []
+        for folder in self.root.glob("artifacts/*/*"):
+            size, modified_s = _usage(folder)
+            artifact = _read(folder)
+            manifest = artifact.manifest if artifact else None
+            found.append(Holding("artifact", folder.parent.name, folder.name, size, modified_s, manifest))
+        for folder in self.root.glob("work/*/*"):
+            if folder.is_dir() and not is_locked(folder.with_name(folder.name + ".lock")):
+                found.append(Holding("work", folder.parent.name, folder.name, *_usage(folder)))
+        return found
+
+    def remove(self, holding: Holding) -> None:
+        """Remove it; an artifact ceases to be found before its first file goes."""
+        if is_locked(self.root / "work" / holding.stage / f"{holding.fingerprint}.lock"):
+            return  # somebody began to make it again
+        with self.work(holding.stage, holding.fingerprint, fresh=True) as work, self.in_words():
+            if holding.kind == "artifact":
+                os.rename(self._target(holding.stage, holding.fingerprint), work.folder / "removed")
+            shutil.rmtree(work.folder)
 
     def _target(self, stage: str, fingerprint: str) -> Path:
         return self.root / "artifacts" / stage / fingerprint
+
+
+@dataclass(frozen=True)
+class FolderParts:
+    """`Parts` in a folder that every node sees: files stay where they are, and a note in `scratch` says so."""
+
+    out: Path
+    scratch: Path
+
+    def finished(self, part: str) -> dict[str, Any] | None:
+        """What `finish` was told of a part whose files are all there; None when it is to be made."""
+        try:
+            note = json.loads(self._note(part).read_bytes())
+            whole = all((self.out / name).stat().st_size == size for name, size in note["files"].items())
+        except (OSError, ValueError):
+            return None
+        return dict(note["facts"]) if whole else None
+
+    def finish(self, part: str, files: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+        """Keep a part: its files (path in `out` -> sha256, whole by now) and, in JSON, what is to be known of it."""
+        note = self._note(part)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        temporary = note.with_suffix(f".{os.getpid()}")
+        sizes = {name: (self.out / name).stat().st_size for name in files}
+        _write_synced(temporary, json.dumps({"files": sizes, "facts": facts}).encode())
+        os.replace(temporary, note)
+
+    def ray_storage(self) -> tuple[str, Any]:
+        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        return str(self.scratch / "ray"), None
+
+    def _note(self, part: str) -> Path:
+        return self.scratch / "parts" / f"{part}.json"
 
 
 def _read(folder: Path) -> Artifact | None:
@@ -235,11 +266,10 @@ def _read(folder: Path) -> Artifact | None:
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             return None
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        manifest = parse_manifest(path.read_bytes())
+    except OSError:
         return None
-    known = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA
-    return Artifact(folder, manifest) if known else None
+    return Artifact(Folder(folder), folder, str(folder), manifest) if manifest else None
 
 
 def _missing(artifact: Artifact) -> list[str]:
@@ -252,20 +282,14 @@ def _missing(artifact: Artifact) -> list[str]:
     return [file["path"] for file in artifact.manifest["files"] if not is_whole(file)]
 
 
-def _list_files(folder: Path, sha256s: Mapping[str, str]) -> list[dict[str, Any]]:
-    rows = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if name != MANIFEST:
-            rows.append({"path": name, "bytes": path.stat().st_size, "sha256": sha256s.get(name) or _sha256(path)})
-    return rows
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())  # the manifest, on disk, must not outlive what it claims
-    return digest
+def _usage(folder: Path) -> tuple[int, float]:
+    """Bytes of the files below, and when the newest was written."""
+    size, modified_s = 0, folder.stat().st_mtime
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # somebody is at work there
+            status = path.lstat()
+            size, modified_s = size + status.st_size, max(modified_s, status.st_mtime)
+    return size, modified_s
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -281,28 +305,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _lock(path: Path, on_wait: Callable[[str], Any]) -> int:
-    """A descriptor that holds the lock until it is closed. Tells `on_wait` once, naming the holder, if it must wait."""
-    told = False
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever finishes removes the file, so the one that is locked now may have no name any more.
-            with suppress(FileNotFoundError):
-                if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
-                    os.truncate(descriptor, 0)
-                    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-                    return descriptor
-            os.close(descriptor)
-        except BlockingIOError:
-            if not told:
-                on_wait(os.pread(descriptor, 200, 0).decode(errors="replace") or "another run")
-                told = True
-            os.close(descriptor)
-            time.sleep(LOCK_POLL_S)
-        except BaseException:
-            os.close(descriptor)
-            raise

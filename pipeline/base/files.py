@@ -1,0 +1,38 @@
+"""Files of a folder by their names: on a disk that every node sees, or fetched first from where they are kept."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class Files(Protocol):
+    """A folder that is only read. It can be passed on to other processes and nodes; `str()` says where it is."""
+
+    def file(self, name: str) -> Path:
+        """The local path of a file, by its path in the folder; fetched when it is not on this node yet."""
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Have these files on this node, several fetched at a time."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder on a disk: nothing is ever fetched."""
+
+    path: Path
+
+    def file(self, name: str) -> Path:
+        """Where the file is, or would be."""
+        return self.path / name
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Nothing to do."""
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+def as_files(folder: Path | Files) -> Files:
+    """A path as `Files`; `Files` as they are."""
+    return Folder(folder) if isinstance(folder, Path) else folder

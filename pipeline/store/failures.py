@@ -1,0 +1,112 @@
+"""What went wrong at an object store, in words: whatever s3fs, gcsfs, adlfs and the libraries below them raise."""
+
+import errno
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.redact import redact_log
+
+Kind = Literal["away", "missing", "there already", "no place", "refused", "full", "not offered", "this node", "other"]
+
+# Names and not classes: none of these libraries need be installed.
+_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "DefaultCredentialsError")
+_AWAY = (
+    "Timeout",
+    "Connection",
+    "Connector",
+    "Disconnected",
+    "IncompleteRead",
+    "EndOfStream",
+    "SSLError",
+    "PayloadError",
+)
+_AWAY_ERRNO = (errno.EBUSY, errno.EREMOTEIO, errno.EAGAIN, errno.EPIPE)  # s3fs: SlowDown and InternalError
+# An error of the service comes with its status, or without a number; these are of this node's disk.
+_LOCAL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+_AWAY_STATUS = (408, 409, 425, 429)
+_FULL = ("quota", "storagefull", "insufficientstorage")
+_NO_PLACE = ("NoSuchBucket", "ContainerNotFound", "InvalidBucketName")
+_KEYS = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed")
+_MOST_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`kind` decides what to do ("away": try again); `words` say what happened and what the user can do."""
+
+    kind: Kind
+    words: str
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Sort an error out, by its HTTP status and code where it has them."""
+    status, code = _status(error)
+    names = {type(cause).__name__ for cause in _causes(error)}
+    number = getattr(error, "errno", None)
+    answer = " ".join(str(part) for part in (status, code if code != str(status) else None) if part)
+    if status is None and number in _LOCAL_ERRNO:
+        return Failure("this node", _text(error))
+    if any(word in code.lower() for word in _FULL) or status == 507:
+        return Failure("full", f"it is full or its quota is used up ({answer or _text(error)}). Free some room there")
+    if status == 412 or isinstance(error, FileExistsError):
+        return Failure("there already", "it is there already")
+    if code in _NO_PLACE:
+        return Failure("no place", f"there is no such bucket ({answer}). Make it, or mend `store`")
+    if names & {*_CREDENTIALS}:
+        return Failure("refused", f"no credentials were found. {_SET_CREDENTIALS}")
+    if code in _KEYS or status == 401:
+        return Failure("refused", f"it does not take these credentials ({answer}). {_SET_CREDENTIALS}")
+    if status == 403 or isinstance(error, PermissionError):
+        return Failure(
+            "refused",
+            f"it refuses access ({answer or _text(error)}). The credentials are wrong or lack rights: "
+            "zoetrope lists, reads, writes and deletes objects below the store's URL",
+        )
+    if status == 404 or isinstance(error, FileNotFoundError):
+        return Failure("missing", "it is not there")
+    if status is not None:
+        said = f"it answers {answer}"
+        if status == 501:
+            return Failure("not offered", said)
+        away = status >= 500 or status in _AWAY_STATUS
+        return Failure("away", said) if away else Failure("other", f"{said}: {_text(error)}")
+    if number in _AWAY_ERRNO or isinstance(error, ConnectionError | TimeoutError):
+        return Failure("away", f"it does not answer ({_text(error)})")
+    if any(part in name for name in names for part in _AWAY):
+        return Failure("away", f"it does not answer ({_text(error)})")
+    return Failure("other", f"{type(error).__name__}: {_text(error)}")
+
+
+_SET_CREDENTIALS = (
+    "Set them in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
+    "GOOGLE_APPLICATION_CREDENTIALS, ...) on every node, or give the machines a role"
+)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    at: BaseException | None = error
+    for _ in range(10):
+        if at is None:
+            return
+        yield at
+        at = at.__cause__ or at.__context__
+
+
+def _status(error: BaseException) -> tuple[int | None, str]:
+    """HTTP status and the service's error code, from the first of the causes that has them."""
+    for cause in _causes(error):
+        response = getattr(cause, "response", None)
+        if isinstance(response, Mapping):  # botocore
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            return status, str(response.get("Error", {}).get("Code", ""))
+        for name in ("status_code", "status", "code"):  # azure, aiohttp, gcsfs
+            value = getattr(cause, name, None)
+            if isinstance(value, int) and 300 <= value < 600:
+                return value, str(getattr(cause, "error_code", None) or "")
+    return None, ""
+
+
+def _text(error: BaseException) -> str:
+    text = redact_log(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."

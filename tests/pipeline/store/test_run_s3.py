@@ -1,0 +1,132 @@
+"""Whole runs on a store that is no folder: `python -m pipeline` in processes of its own, a cache for each machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.store.remote import RemoteStore
+from tests.pipeline.store.s3_server import BUCKET, SECRET, Server, first
+
+URL = f"s3://{BUCKET}/runs"
+RECIPE = """
+name: tiny
+task: {kind: image-classification}
+data: {source: {kind: digits, samples: 160, size_px: 16}, split: {val: 0.25}}
+shard: {samples: 32}
+model: {kind: resnet18, width: 8, stem: small}
+augment:
+  train: [{RandomCrop: {height: 14, width: 14}}]
+  eval: [{CenterCrop: {height: 14, width: 14}}]
+optimizer: {kind: sgd, lr: 0.1, base_batch: 64}
+schedule: {kind: cosine, warmup: 10%}
+train: {duration: DURATION, batch_size: 16}
+feed: {workers: 1}
+cluster: {workers: 1}
+store: s3://bucket/runs
+"""
+
+
+class Machine:
+    """Runs the recipe with a cache and an MLflow of its own."""
+
+    def __init__(self, folder: Path, name: str, duration: str = "2ep") -> None:
+        self.folder = folder
+        self.recipe = folder / "recipe.yaml"
+        self.recipe.write_text(RECIPE.replace("DURATION", duration))
+        self.log = folder / f"{name}.log"
+        self.environment = {
+            **os.environ,
+            "ZOETROPE_CACHE": str(folder / name),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            "RAY_AUTH_MODE": "disabled",
+            "OMP_NUM_THREADS": "1",
+        }
+        self.environment.pop("RAY_ADDRESS", None)
+
+    def start(self, verb: str = "run") -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "pipeline", verb, str(self.recipe)]
+        with self.log.open("a") as log:
+            return subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, text=True)
+
+    def run(self, verb: str = "run") -> str:
+        code = self.start(verb).wait(timeout=240)
+        said = self.log.read_text()
+        assert code == 0, said
+        return said
+
+
+def everything(store: RemoteStore) -> dict[str, bytes]:
+    return {key: store.objects.read(key, 10**9) or b"" for key in store.objects.list(".".strip("."))}
+
+
+def all_keys() -> list[str]:
+    from pipeline.store.objects import Objects
+
+    return sorted(Objects(f"s3://{BUCKET}").list("runs"))
+
+
+@pytest.mark.slow
+def test_a_whole_run_and_another_machine_reuses_it(s3: Server, tmp_path: Path) -> None:
+    s3.rules += [first(5, (503, "SlowDown"), "PUT"), first(5, (500, "InternalError"), "GET")]
+    said = Machine(tmp_path, "one").run()
+    assert "top-1" in said
+    store = RemoteStore(URL)
+    keys = all_keys()
+    manifests = {key.split("/")[1] for key in keys if key.startswith("artifacts/") and key.count("/") == 2}
+    assert manifests == {"ingest", "shard", "train", "evaluate", "export"}
+    assert [key for key in keys if key.startswith("work/")] == []
+    for stage in manifests:
+        assert len(store.artifacts(stage)) == 1
+
+    (record,) = store.records()
+    assert record.content["status"] == "done"
+    for key in keys:
+        assert SECRET.encode() not in (store.objects.read(key, 10**9) or b"")
+    assert SECRET not in said
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+    other = Machine(tmp_path, "two")
+    assert "0 stages to run" in other.run("plan")
+    assert "evaluate" in other.run()
+    assert all_keys() == keys  # nothing to do, nothing written
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_driver_and_another_machine_goes_on(
+    s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards and checkpoints of the dead machine are in the store, and the MLflow run goes on."""
+    one = Machine(tmp_path, "one", "6ep")
+    driver = one.start()
+    until_s = time.monotonic() + 200
+    while not any("/ray/" in key and "step-" in key for key in all_keys()):
+        assert driver.poll() is None, one.log.read_text()
+        assert time.monotonic() < until_s, one.log.read_text()
+        time.sleep(0.2)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    time.sleep(3)  # Ray's processes end when they miss the driver
+    before = all_keys()
+    assert [key for key in before if key.startswith("artifacts/train/")] == []
+
+    two = Machine(tmp_path, "two", "6ep")
+    said = two.run()
+    assert "top-1" in said
+    shard_keys = [key for key in before if key.startswith("artifacts/shard/")]
+    assert set(shard_keys) <= set(all_keys())
+    store = RemoteStore(URL)
+    (trained,) = store.artifacts("train")
+    from mlflow import MlflowClient
+
+    run = MlflowClient(two.environment["MLFLOW_TRACKING_URI"]).get_run(trained["facts"]["mlflow_run_id"])
+    assert run.info.status == "FINISHED"
+    assert [json.dumps(trained).count(SECRET)] == [0]
+    assert [key for key in all_keys() if key.startswith("work/")] == []
