@@ -58,6 +58,36 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
     report.show_result(console, checked, artifacts, str(recipe))
 
 
+StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
+
+
+@app.command()
+def ls(store: StoreUrl) -> None:
+    """Show a store's runs and artifacts with their sizes, ages and lineage."""
+    from pipeline.inventory import show_store
+    from pipeline.store import open_store
+
+    show_store(console, open_store(store))
+
+
+@app.command()
+def gc(
+    store: StoreUrl,
+    days: Annotated[float, typer.Option(min=0, help="What runs of the last so many days made or used stays.")] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run/--delete", help="Only show what would go.")] = True,
+) -> None:
+    """Remove what no recent run and no pin needs. Pins: lines of the file `pins` in the store, runs or fingerprints."""
+    from pipeline import housekeeping
+    from pipeline.inventory import show_garbage
+    from pipeline.store import open_store
+
+    opened = open_store(store)
+    garbage = housekeeping.find_garbage(opened, days)
+    if not dry_run:
+        housekeeping.collect(opened, garbage)
+    show_garbage(console, garbage, dry_run)
+
+
 def main() -> None:
     """Run a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
     errors = Console(stderr=True, highlight=False, soft_wrap=True)

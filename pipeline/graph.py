@@ -76,7 +76,7 @@ class Context:
     store: Path
     sha256s: dict[str, str]
     kept: Parts | None = None
-    """Finished parts, where `out` and `scratch` are folders of this node alone and not of the store."""
+    """The store's parts of this work; without, they are noted in `scratch`."""
 
     @property
     def parts(self) -> Parts:

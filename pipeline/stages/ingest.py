@@ -117,8 +117,7 @@ def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
     else:
         draw = partial(digits.draw_images, root, size_px=source.size_px)
     parts = [(part,) for part in chunks(range(source.samples), CHUNK)]
-    # In a store that is no folder, `out` is this node's until the stage ends.
-    for done, _ in enumerate(run_parallel(draw, parts, here=context.kept is not None), 1):
+    for done, _ in enumerate(run_parallel(draw, parts, here=not context.parts.shared), 1):
         context.progress(min(done * CHUNK, source.samples), source.samples, "files drawn")
     return root
 
@@ -128,7 +127,7 @@ def _probe(context: Context, listing: folder.Listing) -> tuple[list[Row], list[R
     samples: list[Row] = []
     quarantine: list[Row] = []
     parts = [(context.recipe.task.modality, part) for part in chunks(listing.candidates, CHUNK)]
-    drawn_here = context.kept is not None and not isinstance(context.recipe.data.source, FolderSource)
+    drawn_here = not context.parts.shared and not isinstance(context.recipe.data.source, FolderSource)
     for good, bad in run_parallel(probe_chunk, parts, here=drawn_here):
         samples += good
         quarantine += bad

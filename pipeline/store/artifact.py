@@ -94,6 +94,10 @@ class Parts(Protocol):
     def out(self) -> Path:
         """The folder, on this node, to write a part's files into."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether every node sees what is written into `out`."""
+
     def finished(self, part: str) -> dict[str, Any] | None:
         """What `finish` was told of a part whose files are all there; None when it is to be made."""
 

@@ -75,7 +75,7 @@ class CachedFiles:
             pass
 
     def __str__(self) -> str:
-        return f"{self.url}/{self.folder}"
+        return f"{self.url}/{self.folder.rpartition('-')[0]}"
 
 
 def fetch(objects: Objects, kept: Kept) -> Path:

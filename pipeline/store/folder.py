@@ -233,6 +233,7 @@ class FolderParts:
 
     out: Path
     scratch: Path
+    shared = True
 
     def finished(self, part: str) -> dict[str, Any] | None:
         """What `finish` was told of a part whose files are all there; None when it is to be made."""

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pipeline.base.errors import ZoetropeError
 from pipeline.redact import redact
 from pipeline.store.artifact import StoreError
-from pipeline.store.failures import failure_of
+from pipeline.store.failures import Failure, failure_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 AT_A_TIME = 8
 FIRST_PATIENCE_S = 10.0  # for a store that this process has not heard of yet
 PATIENCE_S = 60.0  # for one that answered before; a stage should not die of a short outage
+BOTOCORE_TRIES = 8  # about a minute
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 10.0
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
@@ -47,16 +48,20 @@ class Objects:
 
     url: str
 
-    def filesystem(self) -> tuple[Any, str]:
-        """fsspec's filesystem, with credentials from this node's environment, and the path of the URL in it."""
+    def filesystem(self, patient: bool = False) -> tuple[Any, str]:
+        """fsspec's filesystem, with credentials from this node's environment, and the path of the URL in it.
+
+        `patient`: for those who do not try again themselves.
+        """
         import fsspec
         from fsspec.config import conf
         from fsspec.core import url_to_fs
 
         protocol = self.url.partition("://")[0]
         options: dict[str, Any] = {"use_listings_cache": False}  # others write, too
-        if EXTRAS.get(protocol) == "s3":  # one retry loop, ours: botocore's inside it would multiply the waiting
-            options["config_kwargs"] = {**conf.get("s3", {}).get("config_kwargs", {}), "retries": {"max_attempts": 0}}
+        if EXTRAS.get(protocol) == "s3":  # one retry loop: botocore's inside of ours would multiply the waiting
+            retries = {"mode": "standard", "max_attempts": BOTOCORE_TRIES} if patient else {"max_attempts": 0}
+            options["config_kwargs"] = {**conf.get("s3", {}).get("config_kwargs", {}), "retries": retries}
         try:
             filesystem, path = url_to_fs(self.url, **options)  # fsspec keeps one for each process and thread
         except ImportError as error:
@@ -153,6 +158,19 @@ class Objects:
         for _ in parallel(remove, list(keys)):
             pass
 
+    @contextmanager
+    def in_words(self, what: str) -> Iterator[None]:
+        """Turn what the libraries raise into StoreError, but for FileNotFoundError, FileExistsError and local ones."""
+        try:
+            yield
+        except ZoetropeError:
+            raise
+        except Exception as error:
+            failure = failure_of(error)
+            if failure.kind in ("missing", "there already", "this node"):
+                raise
+            raise self._give_up(what, failure, None) from error
+
     def _do(self, what: str, action: Callable[[Any, str], Result], key: str) -> Result:
         """Try, and try again while the store is away. FileNotFoundError and FileExistsError pass through."""
         filesystem, base = self.filesystem()
@@ -175,7 +193,7 @@ class Objects:
                     raise FileExistsError(f"{self.url}/{key}") from None
                 waited_s = time.monotonic() - began_s
                 if failure.kind != "away" or waited_s + pause_s > patience_s:
-                    raise self._give_up(what, failure.kind == "away", failure.words, waited_s) from error
+                    raise self._give_up(what, failure, waited_s) from error
                 time.sleep(pause_s * random.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             else:
@@ -183,13 +201,15 @@ class Objects:
                 _given_up.discard(self.url)
                 return result
 
-    def _give_up(self, what: str, away: bool, words: str, waited_s: float) -> StoreError:
-        if away:
-            # What follows a failure (logs, the run's record) must not wait as long again, each.
-            _given_up.add(self.url)
-            words += f", tried for {waited_s:.0f} s. Is it up, and its address right ({address()})"
-            return StoreError(f"store {redact(self.url)}: cannot {what}: {words}? The same command goes on from here.")
-        return StoreError(f"store {redact(self.url)}: cannot {what}: {words}.")
+    def _give_up(self, what: str, failure: Failure, waited_s: float | None) -> StoreError:
+        words = f"store {self.url}: cannot {what}: {failure.words}"
+        if failure.kind != "away":
+            return StoreError(f"{words}.")
+        # What follows a failure (logs, the run's record) must not wait as long again, each.
+        _given_up.add(self.url)
+        tried = f", tried for {waited_s:.0f} s" if waited_s is not None else ""
+        where = f"Is it up, and its address right ({address()})? The same command goes on from here."
+        return StoreError(f"{words}{tried}. {where}")
 
 
 def address() -> str:

@@ -248,6 +248,7 @@ class RemoteParts:
     url: str
     stage: str
     fingerprint: str
+    shared = False
 
     @property
     def out(self) -> Path:
@@ -281,11 +282,10 @@ class RemoteParts:
 
     def ray_storage(self) -> tuple[str, Any]:
         """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
-        from pyarrow.fs import FSSpecHandler, PyFileSystem
+        from pipeline.store.arrow import arrow_filesystem
 
-        filesystem, base = Objects(self.url).filesystem()
-        path = f"{base}/{_work_key(self.stage, self.fingerprint)}/ray"
-        return path, PyFileSystem(FSSpecHandler(filesystem))
+        filesystem, base = arrow_filesystem(Objects(self.url))
+        return f"{base}/{_work_key(self.stage, self.fingerprint)}/ray", filesystem
 
     def files(self) -> dict[str, dict[str, Any]]:
         """The rows of all parts' files, by path: path, at, bytes, sha256."""

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.redact import redact, redact_values
+from pipeline.redact import redact, redact_log, redact_values
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,11 @@ def test_values() -> None:
         "token": 3,
         "u": "http://a:***@c",
     }
+
+
+def test_logs_hold_no_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "abcdefgh/+1")
+    monkeypatch.setenv("CI_TOKEN", "short")
+    text = "signed with abcdefgh/+1 for a short time, tracking http://me:pw@host"
+    assert redact_log(text) == "signed with *** for a short time, tracking http://me:***@host"
+    assert redact(text).startswith("signed with abcdefgh")  # what is hashed does not depend on the environment

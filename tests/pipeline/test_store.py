@@ -63,6 +63,23 @@ def test_unpublished_work_stays_for_the_next_attempt(store: FolderStore) -> None
     assert list((store.root / "work/shard").iterdir()) == []  # nothing was left to go on with
 
 
+def test_parts_are_found_again(store: FolderStore) -> None:
+    with store.work("shard", "f1") as work:
+        parts = store.parts(work)
+        assert parts.finished("p0") is None
+        (work.out / "train").mkdir()
+        (work.out / "train/p0").write_text("abc")
+        parts.finish("p0", {"train/p0": SHA_OF_ABC}, {"bad": []})
+        parts.finish("p1", {}, {})
+    with store.work("shard", "f1") as work:
+        assert store.parts(work).finished("p0") == {"bad": []}
+        assert store.parts(work).finished("p1") == {}
+        os.truncate(work.out / "train/p0", 2)
+        assert store.parts(work).finished("p0") is None
+        (work.out / "train/p0").unlink()
+        assert store.parts(work).finished("p0") is None
+
+
 def test_a_torn_manifest_of_a_dead_attempt_is_not_published(store: FolderStore) -> None:
     folder = store.root / "work/shard/f1/out"
     folder.mkdir(parents=True)
@@ -108,7 +125,7 @@ def test_artifacts_newest_first(store: FolderStore) -> None:
 RACER = """
 import sys, time
 from pathlib import Path
-from pipeline.store import Artifact, FolderStore, open_store
+from pipeline.store import FolderStore
 store, here = FolderStore(Path(sys.argv[1])), Path(sys.argv[2])
 with store.work("shard", "f1", on_wait=lambda text: (here / "waits").write_text(text)) as work:
     if store.find("shard", "f1"):

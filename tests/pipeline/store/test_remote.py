@@ -160,6 +160,22 @@ def test_parts_are_found_again_on_another_machine(
     assert keys("work") == []
 
 
+def test_a_part_that_another_machine_makes_is_published(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with store.work("shard", "f1") as work:
+        parts = pickle.loads(pickle.dumps(store.parts(work)))  # noqa: S301  as Ray hands it to a task
+        on_another_machine(monkeypatch, tmp_path)
+        parts.out.mkdir(parents=True)
+        (parts.out / "p0").write_text("abc")
+        parts.finish("p0", {"p0": SHA_OF_ABC}, {})
+        monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
+        (work.out / "dataset.json").write_text("{}")
+        artifact = store.publish(work, MANIFEST, {"p0": SHA_OF_ABC})
+    assert [row["path"] for row in artifact.manifest["files"]] == ["dataset.json", "p0"]
+    assert artifact.file("p0").read_text() == "abc"
+
+
 def test_a_part_whose_file_is_gone_or_that_is_thrown_away_is_made_again(store: RemoteStore) -> None:
     with suppress(ValueError), store.work("shard", "f1") as work:
         (work.out / "p0").write_text("abc")

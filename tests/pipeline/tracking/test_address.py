@@ -53,3 +53,14 @@ def test_what_mlflow_cannot_use_is_refused_in_words(uri: str, says: str, tmp_pat
     with pytest.raises(ZoetropeError, match=says) as refusal:
         resolve(uri, tmp_path)
     assert "s3cret" not in str(refusal.value)
+
+
+def test_a_store_that_is_no_folder_asks_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(
+        ZoetropeError, match=r"s3://bucket/runs is no folder, .* Set MLFLOW_TRACKING_URI or tracking.uri"
+    ):
+        resolve(None, "s3://bucket/runs")
+    assert resolve("http://host:5000", "s3://bucket/runs").artifact_location is None
+    assert resolve("postgresql://host/db", "s3://bucket/runs/").artifact_location == "s3://bucket/runs/mlartifacts"
+    assert resolve("sqlite:////data/mlflow.db", "s3://bucket/runs").artifact_location == "/data/mlartifacts"
