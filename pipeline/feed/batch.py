@@ -9,13 +9,12 @@ import numpy as np
 
 from augment.transforms import output_shape
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.ring import Layout
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.order import Order, Positions, evaluation_batch, evaluation_steps, rank_slice
 from pipeline.shards.reader import RawSample, ShardReader
-
-Layout = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,10 @@ class BatchSource:
         if self.training:
             return self.order.steps_per_epoch
         return evaluation_steps(self.dataset.split(self.split).counts, self.recipe.train.batch_size)
+
+    def place(self, step: int) -> tuple[int, int]:
+        """(epoch, k) of a step that is counted over all epochs."""
+        return divmod(step, self.steps)
 
     def positions(self, epoch: int, k: int) -> Positions:
         """The whole batch `k`, over all ranks."""

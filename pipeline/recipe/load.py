@@ -112,8 +112,9 @@ def _others(path: Path) -> str:
         names = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
     except OSError:
         names = []
-    if near := nearest(path.name, names):
-        return f"; did you mean {path.with_name(near[0])}?"
+    by_stem = {Path(name).stem: name for name in names}
+    if near := nearest(path.stem, by_stem):
+        return f"; did you mean {path.with_name(by_stem[near[0]])}?"
     return f"; in {path.parent} there are {', '.join(names[:10])}" if names else ""
 
 

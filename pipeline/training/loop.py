@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
+from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import classification
@@ -73,27 +73,26 @@ def train(
     resume: Path | None = None,
 ) -> dict[str, float]:
     """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
+    if recipe.feed.workers:
+        start_fork_server()  # what it loads takes as long as making the model and the optimizer
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
     torch.manual_seed(seed64(recipe.seed, "init"))
     model = build_model(recipe, len(dataset.classes)).to(process.device)
     optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
     scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
-    start = checkpoint.restore(resume, model, optimizer, scaler) if resume else 0
+    start, metrics = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {})
     parallel = wrap(torch.compile(model) if recipe.train.compile else model, process)
     normalize = Normalize.of(recipe, process.device)
     meter = Meter(process)
-    metrics: dict[str, float] = {}
 
-    def save(step: int) -> Callable[[Path], None]:
-        return partial(
-            checkpoint.save, model=model, optimizer=optimizer, scaler=scaler, step=step, recipe=plain(recipe)
-        )
+    def save(folder: Path) -> None:
+        checkpoint.save(folder, model, optimizer, scaler, done, metrics, plain(recipe))
 
-    requests = [divmod(step, plan.steps_per_epoch) for step in range(start, plan.total)]
-    with closing(LocalFeed(source, requests, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
-        for step, batch in enumerate(feed, start):
-            epoch, k = divmod(step, plan.steps_per_epoch)
+    steps = range(start, plan.total)
+    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+        for step, batch in zip(steps, feed, strict=True):
+            epoch, k = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", epoch, k, process.rank))
             set_lr(optimizer, plan.lr(step))
             model.train()
@@ -104,16 +103,13 @@ def train(
                 measured = meter.read(feed.waited_s)
                 check_finite(measured["train/loss"], step, recipe)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
-            if done % plan.evaluate_every == 0 and done < plan.total:
-                began = time.perf_counter()
+            if done % plan.evaluate_every == 0 or done == plan.total:
+                began_s = time.perf_counter()
                 metrics = evaluate(model, recipe, dataset, process, normalize)
                 on_points(done, plan.total, metrics)
-                meter.leave_out(time.perf_counter() - began)
-            if done % plan.checkpoint_every == 0 and done < plan.total:
-                on_checkpoint(done, save(done), metrics)
-    metrics = evaluate(model, recipe, dataset, process, normalize)
-    on_points(plan.total, plan.total, metrics)
-    on_checkpoint(plan.total, save(plan.total), metrics)
+                meter.leave_out(time.perf_counter() - began_s)
+            if done % plan.checkpoint_every == 0 or done == plan.total:
+                on_checkpoint(done, save, metrics)
     return metrics
 
 
@@ -124,9 +120,8 @@ def evaluate(
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
-    requests = [(0, k) for k in range(source.steps)]
     total = torch.zeros(4, dtype=torch.float64, device=process.device)
-    with closing(LocalFeed(source, requests, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
             total += classification.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
