@@ -48,7 +48,7 @@ class Plan:
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Plan":
         """Turn the recipe's durations into steps and its learning rate into that of the global batch."""
         train, batch = recipe.train, recipe.train.batch_size
-        total = train.duration.steps(steps_per_epoch, batch)
+        total = max(1, train.duration.steps(steps_per_epoch, batch))
         return cls(
             steps_per_epoch,
             total,
@@ -99,7 +99,10 @@ def train(
             meter.add(train_step(parallel, optimizer, scaler, batch.arrays, batch.samples, normalize, recipe, process))
 
             done = step + 1
-            if done % LOG_EVERY_STEPS == 0 or done == plan.total:
+            at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total
+            # Before each checkpoint too: none is written of a training that has diverged, and one that goes on from
+            # there measures over the same steps as it would have undisturbed.
+            if done % LOG_EVERY_STEPS == 0 or at_checkpoint:
                 measured = meter.read(feed.waited_s)
                 check_finite(measured["train/loss"], step, recipe)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
@@ -108,7 +111,7 @@ def train(
                 metrics = evaluate(model, recipe, dataset, process, normalize)
                 on_points(done, plan.total, metrics)
                 meter.leave_out(time.perf_counter() - began_s)
-            if done % plan.checkpoint_every == 0 or done == plan.total:
+            if at_checkpoint:
                 on_checkpoint(done, save, metrics)
     return metrics
 
