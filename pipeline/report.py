@@ -71,9 +71,11 @@ def facts(values: Mapping[str, object]) -> str:
     for name, value in values.items():
         if name == "bytes" and isinstance(value, int):
             shown.append(decimal(value))
-        elif isinstance(value, int | float) and (value or name != "quarantined"):
+        elif isinstance(value, int) and (value or name != "quarantined"):
+            shown.append(f"{name} {value}")
+        elif isinstance(value, float):
             is_share = name.rpartition("/")[2] in ("top1", "top5")
-            shown.append(f"{name} {value:.1%}" if is_share else f"{name} {value:.6g}")
+            shown.append(f"{name} {value:.1%}" if is_share else f"{name} {value:.4g}")
     return ", ".join(shown)
 
 

@@ -118,5 +118,6 @@ class BatchMaker:
             return self.view_maker(raw.data, raw.frames, epoch, sample)
         except (ZoetropeError, IndexError) as error:
             raise ZoetropeError(
-                f"sample {raw.key} of split {self.source.split!r} in {self.source.dataset.folder} cannot be used: {error}"
+                f"sample {raw.key} of the split {self.source.split!r} in {self.source.dataset.folder} "
+                f"cannot be used: {error}"
             ) from error

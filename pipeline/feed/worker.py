@@ -15,7 +15,7 @@ from pipeline.feed.ring import Ring
 
 
 def work(pipe: Connection, ring: Ring, source: BatchSource) -> None:
-    """Take (step, slot), write that batch into the slot, answer (step, (count, samples), None); (None, None, error) ends."""
+    """Take (step, slot), write that batch there, answer (step, (count, samples), None); (None, None, error) ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)

@@ -98,12 +98,13 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values, such as `name: my-run`")
     _resolve_paths(values, resolved.parent)
-    base = values.pop("extends", None)
+    layer: dict[str, Any] = values
+    base = layer.pop("extends", None)
     if base is None:
-        return dict(values)
+        return layer
     if not isinstance(base, str):
         raise RecipeError(f"{path}: extends: write the name of one file, not {base!r}")
-    return _merge(_read(resolved.parent / base, (*chain, resolved)), values)
+    return _merge(_read(resolved.parent / base, (*chain, resolved)), layer)
 
 
 def _others(path: Path) -> str:
@@ -122,7 +123,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings merge, everything else is replaced; so is a choice whose `kind` changes, as its options go with it."""
     merged = dict(base)
     for key, value in over.items():
-        old = merged.get(key)
+        old: Any = merged.get(key)
         same_choice = (
             isinstance(old, dict) and isinstance(value, dict) and value.get("kind", old.get("kind")) == old.get("kind")
         )

@@ -24,7 +24,7 @@ def run_parallel(function: Callable[..., Any], arguments: Sequence[tuple[Any, ..
     """
     import ray
 
-    task = ray.remote(num_cpus=1)(lambda a: function(*a))
+    task: Any = ray.remote(num_cpus=1)(lambda a: function(*a))
     open_calls: deque[Any] = deque()
     waiting = iter(arguments)
     try:

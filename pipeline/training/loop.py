@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -17,6 +18,7 @@ from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import classification
+from pipeline.tasks.metrics import metrics as means_of
 from pipeline.training import checkpoint, schedule
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.model import build_model
@@ -82,7 +84,8 @@ def train(
     optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
     scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
     start, metrics = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {})
-    parallel = wrap(torch.compile(model) if recipe.train.compile else model, process)
+    compiled: Any = torch.compile(model) if recipe.train.compile else model
+    parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
     meter = Meter(process)
 
@@ -128,11 +131,11 @@ def evaluate(
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
             total += classification.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
-    return {f"val/{name}": value for name, value in classification.metrics(add_up(total, process)).items()}
+    return {f"val/{name}": value for name, value in means_of(add_up(total, process).tolist()).items()}
 
 
 class Meter:
-    """Sums between two log lines, over all processes; reading it is the only time that training waits for the device."""
+    """Sums between two log lines, over all processes. Training waits for the device only when it is read."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -153,12 +156,13 @@ class Meter:
 
     def read(self, waited_s: float) -> dict[str, float]:
         """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
-        means = classification.metrics(add_up(self.total, self.process))
+        sums = add_up(self.total, self.process).tolist()
+        means = means_of(sums)
         elapsed = time.perf_counter() - self.since
         result = {
             "train/loss": means["loss"],
             "train/top1": means["top1"],
-            "throughput/samples_per_s": float(self.total[-1]) / elapsed,
+            "throughput/samples_per_s": sums[-1] / elapsed,
             "throughput/data_wait": (waited_s - self.waited_before_s) / elapsed,
             "memory/process_gib": psutil.Process().memory_info().rss / 2**30,
         }

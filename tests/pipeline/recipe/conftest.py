@@ -28,7 +28,7 @@ def small() -> dict[str, Any]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """write(values or text, name="r.yaml"): a recipe file in `tmp_path`."""
+    """Writes values, or a text, into a recipe file in `tmp_path`: `write(content, name)`."""
 
     def write(content: Any, name: str = "r.yaml") -> Path:
         path = tmp_path / name
