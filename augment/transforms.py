@@ -62,7 +62,8 @@ class Augmentation:
             return self._keyed(key, images=pixels)["images"]
         except Exception as error:  # ValueError, CropSizeError, cv2.error, ...: what it is depends on the transform
             raise ZoetropeError(
-                f"an augmentation does not fit frames of {pixels.shape[-2]} x {pixels.shape[-3]} px: {error}"
+                f"an augmentation does not fit frames of {pixels.shape[-2]} x {pixels.shape[-3]} px: {error}. "
+                "Put a resize before it, such as {SmallestMaxSize: {max_size: 256}}"
             ) from error
 
     def _keyed(self, key: tuple[Part, ...], **targets: UInt8Array) -> dict[str, UInt8Array]:

@@ -3,30 +3,56 @@
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from pipeline import report
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import load
+from pipeline.redact import redact
+
+LOG_WIDTH = 160
+"""Columns of what is not a terminal: a log's lines are not broken to fit a screen."""
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
+
+
+class Verbs(TyperGroup):
+    """Runs a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As Typer does, but for the end."""
+        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        try:
+            return super().invoke(ctx)
+        except ZoetropeError as error:
+            errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            errors.print("Stopped. The same command goes on from here.")
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
+    cls=Verbs,
     help="Raw videos and images in, a trained and tracked model out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, soft_wrap=True)
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The YAML file of the run.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as train.duration=10ep.")
 ]
-Rerun = Annotated[list[str] | None, typer.Option(help="Make this stage again whatever is there. May be repeated.")]
+Rerun = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STAGE", help="Make this stage again whatever is there. May be repeated."),
+]
 
 
 @app.command()
@@ -55,7 +81,7 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
         results = drive(checked, planned, store, console)
         report.show_stages(console, results, time.monotonic() - began)
         artifacts = {result.stage: result.artifact for result in results}
-    report.show_result(console, checked, artifacts, str(recipe))
+    report.show_result(console, checked, artifacts, str(recipe), overrides or ())
 
 
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
@@ -89,16 +115,5 @@ def gc(
 
 
 def main() -> None:
-    """Run a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
-    try:
-        sys.exit(app(standalone_mode=False))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except ZoetropeError as error:
-        errors.print(f"[bold red]Error:[/] {escape(str(error))}")
-        sys.exit(1)
-    except (KeyboardInterrupt, click.Abort):
-        errors.print("Stopped. The same command goes on from here.")
-        sys.exit(130)
+    """What `python -m pipeline` does. A command line that is not understood ends with exit code 2."""
+    app(prog_name="python -m pipeline")

@@ -1,11 +1,12 @@
 """The driver of a run: starts or joins Ray, executes the plan, and owns the status of the MLflow run."""
 
+import logging
 import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from rich.console import Console
@@ -14,30 +15,42 @@ from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
-from pipeline.stages.tracker import RUN_ID_FILE, Services
+from pipeline.stages.tracker import Services, start_tracker
 from pipeline.store import Store
-from pipeline.tracking import runs
 from pipeline.tracking.address import resolve
+
+if TYPE_CHECKING:
+    from pipeline.tracking.runs import Status
+
+END_S = 30.0
+"""For MLflow to take the status of a run that has ended."""
 
 
 def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequence[StageResult]:
     """Execute `plan` on Ray; the MLflow run that the stages opened ends as the run ends."""
     tracking = resolve(recipe.tracking.uri, store.url)
     record = store.record_run(recipe.name, plain(recipe), plan.steps)
-    status: runs.Status = "FAILED"
+    status: Status = "FAILED"
     with ray_cluster(recipe, console):
+        tracker = start_tracker(tracking, recipe, store.home, record.folder)
         try:
             with Progress(console) as progress:
-                results = execute(plan, recipe, store, Services(tracking, record.folder), progress, record)
+                results = execute(plan, recipe, store, Services(tracker), progress, record)
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
             raise
         finally:
-            run_id = record.folder / RUN_ID_FILE
-            if run_id.exists():
-                runs.end_run(tracking, run_id.read_text(), status)
+            _end_tracking(tracker, status, console)
     return results
+
+
+def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
+    try:
+        for sentence in ray.get(tracker.end.remote(status), timeout=END_S):
+            console.print(sentence, markup=False)
+    except ray.exceptions.RayError as error:
+        console.print(f"The MLflow run's status {status} could not be set ({type(error).__name__}).", markup=False)
 
 
 @contextmanager
@@ -46,18 +59,15 @@ def ray_cluster(recipe: Recipe, console: Console) -> Iterator[None]:
     joined = bool(os.environ.get("RAY_ADDRESS"))
     console.print(f"{'joining' if joined else 'starting'} Ray ...")
     if joined:
-        ray.init(log_to_driver=False, logging_level="ERROR")
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
         # Training workers wait for ever on a machine with fewer CPUs than they ask for; better to share them.
         needed = int(recipe.cluster.workers * recipe.cluster.cpus_per_worker + 0.999)
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        ray.init(
-            num_cpus=max(cpus, needed),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parents[1])}},
-        )
+        # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
+        path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ["PYTHONPATH"] = os.pathsep.join(path)
+        ray.init(num_cpus=max(cpus, needed), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         with suppress(OSError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
     before = signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs its own

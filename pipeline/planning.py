@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Plan, plan
+from pipeline.graph import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.validate import recipe_error, transform_problems
-from pipeline.stages import GRAPH, ingest
+from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.store import Store, open_store
 from pipeline.tracking.address import resolve
+
+GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.STAGE))
 
 
 def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from pipeline.decode.image import check_and_store_image
-from pipeline.decode.transcode import transcode
+from pipeline.decode.transcode import check_video, transcode
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import check
 from pipeline.training.model import load_model
@@ -30,7 +30,7 @@ class Predictor:
         )
 
     def __call__(self, contents: Sequence[bytes]) -> np.ndarray:
-        """Probabilities float32 [n, K] for the bytes of n image or video files. BadSample for one that is no such file."""
+        """Probabilities float32 [n, K] for the bytes of n image or video files. BadSample for one that is none."""
         rows = [predict(self.model, self._pixels(content)[None], self.normalize, self.recipe) for content in contents]
         return torch.cat(rows).cpu().numpy() if rows else np.zeros((0, len(self.classes)), np.float32)
 
@@ -41,5 +41,5 @@ class Predictor:
             data, *_ = check_and_store_image(content, ".jpg", image.short_side, image.quality, image.resize)
             return self.views(data, 1)
         video = self.recipe.shard.video
-        stored = transcode(content, video.short_side, video.gop, video.crf)
+        stored = transcode(content, video.short_side, video.gop, video.crf) if video.transcode else check_video(content)
         return self.views(stored.data, stored.frames)

@@ -1,14 +1,18 @@
 """What a verb prints: the plan, the table of stages, the result and the next commands."""
 
+import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline.graph import Plan
 from pipeline.recipe import Recipe
+from pipeline.redact import redact
 from pipeline.store import Artifact
 
 if TYPE_CHECKING:
@@ -16,55 +20,82 @@ if TYPE_CHECKING:
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """A line a stage: reused or to be run, and why; the last line says how many have something to do."""
-    table = Table(box=None, show_header=False, pad_edge=False)
+    """Each stage with reuse or run, and why, a reason a line; the last line says how many have something to do."""
+    name_width = max(len(step.stage.name) for step in plan.steps)
+    indent = name_width + 9
     for step in plan.steps:
-        why = "; ".join(step.reasons) if step.action == "run" else "is there"
-        note = f"\n{step.note}" if step.note else ""
-        table.add_row(step.stage.name, "run" if step.action == "run" else "reuse", escape(why + note))
-    console.print(table)
+        reasons = step.reasons if step.action == "run" else ("is there",)
+        head = f"{step.stage.name:<{name_width}}  {step.action:<5}  "
+        for reason in reasons:
+            console.print(escape(_hanging(head, redact(reason), console.width)))
+            head = " " * indent
+        if step.note:
+            console.print(f"[dim]{escape(_hanging(head, step.note, console.width))}[/]")
     count = len(plan.to_run)
     console.print(f"{count} stage{'' if count == 1 else 's'} to run")
 
 
+def _hanging(head: str, text: str, width: int) -> str:
+    """`text` behind `head`, its further lines below its first one."""
+    below = " " * len(head)
+    return textwrap.fill(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
+
+
 def show_stages(console: Console, results: "Sequence[StageResult]", total_s: float) -> None:
-    """What each stage did, and how long it took."""
-    table = Table(title=None)
-    table.add_column("stage")
-    table.add_column("")
-    table.add_column("seconds", justify="right")
+    """What each stage did, and how long it took; where the reasons are when samples were left out."""
+    table = Table()
+    table.add_column("stage", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("what", overflow="fold")
     for result in results:
-        made = result.action == "made"
-        table.add_row(
-            result.stage, result.action, f"{result.duration_s:.1f}" if made else "", _facts(result.artifact.facts)
-        )
+        took = f"{result.duration_s:.1f}" if result.action == "made" else ""
+        table.add_row(result.stage, result.action, took, facts(result.artifact.facts))
     table.add_section()
     table.add_row("in all", "", f"{total_s:.1f}", "")
-    console.print(table)
+    console.print(table, soft_wrap=False)
+    for result in results:
+        if result.stage == "shard" and (count := result.artifact.facts["quarantined"]):
+            files = "file was" if count == 1 else "files were"
+            console.print(f"{count} {files} left out; the reasons are in {result.artifact.file('quarantine.jsonl')}")
 
 
-def _facts(facts: Mapping[str, object]) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in facts.items()
-        if isinstance(value, int | float)
-    )
+def facts(values: Mapping[str, object]) -> str:
+    """The numbers among a stage's facts, in a line.
+
+    >>> facts({"train": 969, "bytes": 6830080, "quarantined": 0, "val/top1": 0.71428, "run": "3f2a"})
+    'train 969, 6.8 MB, val/top1 71.4%'
+    """
+    shown = []
+    for name, value in values.items():
+        if name == "bytes" and isinstance(value, int):
+            shown.append(decimal(value))
+        elif isinstance(value, int) and (value or name != "quarantined"):
+            shown.append(f"{name} {value}")
+        elif isinstance(value, float):
+            is_share = name.rpartition("/")[2] in ("top1", "top5")
+            shown.append(f"{name} {value:.1%}" if is_share else f"{name} {value:.4g}")
+    return ", ".join(shown)
 
 
-def show_result(console: Console, recipe: Recipe, artifacts: Mapping[str, Artifact], recipe_path: str) -> None:
+def show_result(
+    console: Console, recipe: Recipe, artifacts: Mapping[str, Artifact], recipe_path: str, overrides: Sequence[str]
+) -> None:
     """The score, where everything is, and what to type next."""
     from pipeline.tracking.address import resolve
 
+    browse = resolve(recipe.tracking.uri, recipe.store).ui_command
+    longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
+    arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}"]
     console.print(f"\n[bold]top-1 {artifacts['evaluate'].facts['top1']:.1%}[/]")
-    console.print(f"evaluation  {artifacts['evaluate'].url}")
-    console.print(f"model       {artifacts['export'].url}")
+    for name, stage in (("evaluation", "evaluate"), ("model", "export")):
+        console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
     console.print("\nBrowse the results:")
-    console.print(f"  {escape(resolve(recipe.tracking.uri, recipe.store).ui_command)}")
+    console.print(f"  {browse}", markup=False)
     console.print("Train longer:")
-    console.print(f"  python -m pipeline run {escape(recipe_path)} train.duration={_longer(recipe)}")
+    console.print(f"  python -m pipeline run {shlex.join(arguments)}", markup=False)
 
 
-def _longer(recipe: Recipe) -> str:
+def _doubled(recipe: Recipe) -> str:
     duration = recipe.train.duration
-    return f"{2 * duration.amount}{duration.unit}"
+    return f"{float(2 * duration.amount):.15g}{duration.unit}"

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 30
+
 
 class ZoetropeError(Exception):
     """Base of every error that a user can cause. The message is the whole story: what, why, what to do."""
@@ -24,4 +26,5 @@ def unknown(what: str, name: str, names: Iterable[str]) -> str:
     near = nearest(name, known)
     if near:
         return f"unknown {what} {name!r}; did you mean {' or '.join(repr(n) for n in near)}?"
-    return f"unknown {what} {name!r}; known are: {', '.join(known)}"
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
+    return f"unknown {what} {name!r}; known are: {', '.join(known[:MOST_LISTED])}{more}"

@@ -9,6 +9,10 @@ from typing import Protocol
 class Files(Protocol):
     """A folder that is only read. It can be passed on to other processes and nodes; `str()` says where it is."""
 
+    @property
+    def path(self) -> Path:
+        """The folder on this node; what was not fetched is not in it."""
+
     def file(self, name: str) -> Path:
         """The local path of a file, by its path in the folder; fetched when it is not on this node yet."""
 

@@ -9,13 +9,12 @@ import numpy as np
 
 from augment.transforms import output_shape
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.ring import Layout
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.order import Order, Positions, evaluation_batch, evaluation_steps, rank_slice
 from pipeline.shards.reader import RawSample, ShardReader
-
-Layout = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,10 @@ class BatchSource:
             return self.order.steps_per_epoch
         return evaluation_steps(self.dataset.split(self.split).counts, self.recipe.train.batch_size)
 
+    def place(self, step: int) -> tuple[int, int]:
+        """(epoch, k) of a step that is counted over all epochs."""
+        return divmod(step, self.steps)
+
     def positions(self, epoch: int, k: int) -> Positions:
         """The whole batch `k`, over all ranks."""
         if self.training:
@@ -89,7 +92,7 @@ class BatchMaker:
 
     def __init__(self, source: BatchSource) -> None:
         self.source = source
-        self.reader = ShardReader(source.dataset.folder, source.split)
+        self.reader = ShardReader(source.dataset.files, source.split)
         self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops)
 
     def make(self, epoch: int, k: int, arrays: dict[str, np.ndarray]) -> tuple[int, int]:
@@ -115,5 +118,6 @@ class BatchMaker:
             return self.view_maker(raw.data, raw.frames, epoch, sample)
         except (ZoetropeError, IndexError) as error:
             raise ZoetropeError(
-                f"sample {raw.key} of split {self.source.split!r} in {self.source.dataset.folder} cannot be used: {error}"
+                f"sample {raw.key} of the split {self.source.split!r} in {self.source.dataset.files} "
+                f"cannot be used: {error}"
             ) from error

@@ -23,7 +23,7 @@ class ViewMaker:
     def __call__(self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0) -> np.ndarray:
         """uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
 
-        Every draw is keyed by (seed, epoch, sample). Raises ZoetropeError or IndexError for data that cannot be decoded.
+        Every draw is keyed by (seed, epoch, sample). Raises ZoetropeError or IndexError when data cannot be decoded.
         """
         seed = self.recipe.seed
         views = [

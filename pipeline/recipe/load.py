@@ -98,12 +98,13 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values, such as `name: my-run`")
     _resolve_paths(values, resolved.parent)
-    base = values.pop("extends", None)
+    layer: dict[str, Any] = values
+    base = layer.pop("extends", None)
     if base is None:
-        return dict(values)
+        return layer
     if not isinstance(base, str):
         raise RecipeError(f"{path}: extends: write the name of one file, not {base!r}")
-    return _merge(_read(resolved.parent / base, (*chain, resolved)), values)
+    return _merge(_read(resolved.parent / base, (*chain, resolved)), layer)
 
 
 def _others(path: Path) -> str:
@@ -112,8 +113,9 @@ def _others(path: Path) -> str:
         names = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
     except OSError:
         names = []
-    if near := nearest(path.name, names):
-        return f"; did you mean {path.with_name(near[0])}?"
+    by_stem = {Path(name).stem: name for name in names}
+    if near := nearest(path.stem, by_stem):
+        return f"; did you mean {path.with_name(by_stem[near[0]])}?"
     return f"; in {path.parent} there are {', '.join(names[:10])}" if names else ""
 
 
@@ -121,7 +123,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings merge, everything else is replaced; so is a choice whose `kind` changes, as its options go with it."""
     merged = dict(base)
     for key, value in over.items():
-        old = merged.get(key)
+        old: Any = merged.get(key)
         same_choice = (
             isinstance(old, dict) and isinstance(value, dict) and value.get("kind", old.get("kind")) == old.get("kind")
         )

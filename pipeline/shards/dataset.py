@@ -89,22 +89,27 @@ CONTENTS = TypeAdapter(Contents)
 class Dataset:
     """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard."""
 
-    folder: Files
+    files: Files
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
     digest: str
 
+    @property
+    def folder(self) -> Path:
+        """Its folder on this node; what was not fetched is not in it."""
+        return self.files.path
+
     def split(self, name: str) -> Split:
         """A split by name. ZoetropeError, naming the nearest, when there is none."""
         if name not in self.splits:
-            raise ZoetropeError(f"{self.folder}: {unknown('split', name, self.splits)}")
+            raise ZoetropeError(f"{self.files}: {unknown('split', name, self.splits)}")
         return self.splits[name]
 
     def fetch(self, *names: str) -> None:
         """Have all shards of these splits on this node, where they are not on a disk that it sees."""
         shards = [shard.name for name in names for shard in self.split(name).shards]
-        self.folder.fetch([*shards, *(index_path(Path(name)).as_posix() for name in shards)])
+        self.files.fetch([*shards, *(index_path(Path(name)).as_posix() for name in shards)])
 
 
 def open_dataset(folder: Path | Files) -> Dataset:

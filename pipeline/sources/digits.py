@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from pipeline.base.keyed import generator
+from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
 
 DIRECTIONS = {"down": (0, 1), "left": (-1, 0), "right": (1, 0), "up": (0, -1)}
 FPS = 8
-_SOURCE_PX = 8
 _BRIGHTEST = 16
 
 
@@ -25,15 +25,19 @@ def _glyphs() -> tuple[np.ndarray, np.ndarray]:
     return digits.images.astype(np.float32) / _BRIGHTEST, digits.target
 
 
+def _enlarged(glyph: np.ndarray, size_px: int) -> np.ndarray:
+    """uint8 [size_px, size_px] of a glyph."""
+    return (255 * cv2.resize(glyph, (size_px, size_px), interpolation=cv2.INTER_LINEAR)).astype(np.uint8)
+
+
 def draw_images(folder: Path, numbers: range, size_px: int) -> None:
     """Write digit i of load_digits as `<digit>/<i>.jpg`, uint8 [size_px, size_px, 3], for each i in `numbers`."""
     glyphs, labels = _glyphs()
     for i in numbers:
-        big = cv2.resize(glyphs[i], (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+        picture = _enlarged(glyphs[i], size_px)
         path = folder / str(labels[i]) / f"{i:04d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        coded = cv2.imencode(".jpg", np.uint8(255 * big), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-        path.write_bytes(coded.tobytes())
+        path.write_bytes(encode_jpeg(np.stack([picture] * 3, axis=-1), quality=95))
 
 
 def draw_clips(folder: Path, numbers: range, size_px: int, frames: int) -> None:
@@ -54,9 +58,8 @@ def moving_clip(glyph: np.ndarray, direction: str, size_px: int, frames: int, rn
     position is as likely as any other, whatever the direction: one frame says nothing about it.
     """
     glyph_px = 3 * size_px // 8
-    big = np.uint8(255 * cv2.resize(glyph, (glyph_px, glyph_px), interpolation=cv2.INTER_LINEAR))
     picture = np.zeros((size_px, size_px, 3), np.uint8)
-    picture[:glyph_px, :glyph_px] = big[:, :, None]
+    picture[:glyph_px, :glyph_px] = _enlarged(glyph, glyph_px)[:, :, None]
     dx, dy = DIRECTIONS[direction]
     x, y = rng.integers(0, size_px, 2)
     moved = [size_px * t // (2 * max(1, frames - 1)) for t in range(frames)]

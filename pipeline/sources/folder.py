@@ -89,8 +89,9 @@ def held_out(key: str, share: float) -> bool:
 def list_folder(root: Path, extensions: frozenset[str], val_share: float) -> Listing:
     """The candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
     root = root.resolve()
-    others, keys = Counter[str](), []
+    others, keys, has_val = Counter[str](), [], False
     for key, _ in walk(root):
+        has_val |= key.startswith("val/")
         suffix = Path(key).suffix.lower()
         if suffix not in extensions:
             others[suffix or "without an extension"] += 1
@@ -98,9 +99,8 @@ def list_folder(root: Path, extensions: frozenset[str], val_share: float) -> Lis
             others["with a name that is not UTF-8"] += 1
         else:
             keys.append(key)
-    tops = {key.split("/")[0] for key in keys if "/" in key}
-    split_by_folders = _check_layout(root, keys, tops)
-    by_ratio = not (split_by_folders and "val" in tops)
+    split_by_folders = _check_layout(root, keys, has_val)
+    by_ratio = not (split_by_folders and has_val)
     candidates, stray = [], []
     for key in keys:
         parts = key.split("/")
@@ -127,10 +127,11 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check_layout(root: Path, keys: list[str], tops: set[str]) -> bool:
-    """Whether the source says by train/ (and val/) what is held out. Raises where its folders look like splits."""
+def _check_layout(root: Path, keys: list[str], has_val: bool) -> bool:
+    """Whether the source's folders are splits, train/ and perhaps val/. Raises where they only look like splits."""
+    tops = {key.split("/")[0] for key in keys if "/" in key}
     if any(key.startswith("train/") and key.count("/") >= 2 for key in keys):
-        if "val" not in tops and len(tops) > 1:
+        if not has_val and len(tops) > 1:
             beside = ", ".join(f"{name}/" for name in sorted(tops - {"train"})[:5])
             raise _error(
                 f"{root} has train/ and {beside}, but no val/. Name the held-out folder val/, "

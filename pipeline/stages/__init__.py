@@ -1,6 +1,4 @@
-"""The stages of a run, one file each, in the order in which data flows: ingest, shard, train, evaluate, export."""
+"""The stages of a run, one file each, in the order in which data flows: ingest, shard, train, evaluate, export.
 
-from pipeline.graph import Graph
-from pipeline.stages import evaluate, export, ingest, shard, train
-
-GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.STAGE))
+Nothing is imported here: what a stage's package imports counts as that stage's code.
+"""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.graph import Context, Stage
+from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
-from pipeline.stages import tracker
 from pipeline.stages.train import WEIGHTS
 
 STAGE = Stage(
@@ -17,7 +17,10 @@ STAGE = Stage(
     keys=("task", "shard", "clip", "model", "augment.eval", "evaluate"),
     inputs=("train",),
 )
+ROOT = Path(__file__).parents[2]
 CODE = ("pipeline", "models", "augment")
+TAKEN = (WEIGHTS, "classes.json")
+"""What is taken from the training."""
 PACKAGES = (
     "albumentations",
     "av",
@@ -37,24 +40,30 @@ PACKAGES = (
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model/` (weights, recipe, classes) and `mlflow-model/`; returns the model's MLflow URI."""
-    import yaml
-
-    from pipeline.recipe import plain
-    from pipeline.tracking import model as mlflow_model
+    import ray
 
     trained = context.inputs["train"]
-    folder = context.out / "model"
-    folder.mkdir(exist_ok=True)
-    for name in (WEIGHTS, "classes.json"):
-        shutil.copyfile(trained.file(name), folder / name)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(redact_values(plain(context.recipe)), sort_keys=False))
+    trained.files.fetch(TAKEN)
+    exported = write_model(context.recipe, trained.path, context.out)
+    writer = context.services.tracker
+    writer.take_up.remote(context.progress, trained.facts["mlflow_run_id"])
+    return {"mlflow_model": ray.get(writer.log_model.remote(exported))}
 
-    root = Path(__file__).parents[2]
-    exported = context.out / "mlflow-model"
-    shutil.rmtree(exported, ignore_errors=True)
-    script = root / "pipeline" / "mlflow_model.py"
+
+def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
+    """Write `model/` and `mlflow-model/` into `out` from what a training left in `trained`; returns the latter."""
+    import yaml
+
+    from pipeline.tracking.model import save_model
+
+    folder = out / "model"
+    folder.mkdir(exist_ok=True)
+    for name in TAKEN:
+        shutil.copyfile(trained / name, folder / name)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(redact_values(plain(recipe)), sort_keys=False))
+    exported = out / "mlflow-model"
+    shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
+    script = ROOT / "pipeline" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
-    mlflow_model.save_model(exported, script, {"model": folder}, [root / name for name in CODE], requirements)
-    run_id = tracker.open_run(context, trained.facts["mlflow_run_id"])
-    uri = mlflow_model.log_model(context.services.tracking, run_id, context.recipe.name, exported) if run_id else None
-    return {"mlflow_model": uri}
+    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements)
+    return exported

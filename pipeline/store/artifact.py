@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.base.files import Files
+from pipeline.base.files import Files, Folder
 from pipeline.runs import Run, now_utc
 
 if TYPE_CHECKING:
@@ -31,14 +31,22 @@ class StoreError(ZoetropeError):
 class Artifact:
     """What a stage published. `manifest`: stage, fingerprint, version, values, inputs, outside, code, files, facts, ...
 
-    `url`: where it lives; `path`: its folder on this node. In a store that is not a folder, only what was asked for
-    with `file` is in there.
+    `path`: its folder on this node. In a store that is no folder, only what was fetched (`files`) is in there.
     """
 
-    files: Files
     path: Path
-    url: str
     manifest: dict[str, Any]
+    remote: Files | None = None
+
+    @property
+    def files(self) -> Files:
+        """Its files, to hand to tasks that may run on other nodes."""
+        return self.remote or Folder(self.path)
+
+    @property
+    def url(self) -> str:
+        """Where it lives."""
+        return str(self.files)
 
     def file(self, name: str) -> Path:
         """The local path of one of its files, fetched when it is not on this node yet."""
@@ -106,6 +114,9 @@ class Parts(Protocol):
 
     def ray_storage(self) -> tuple[str, Any]:
         """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+
+    def upload(self, folder: Path, name: str) -> None:
+        """Copy the files of a folder to `name` below that `storage_path`."""
 
 
 @dataclass(frozen=True)

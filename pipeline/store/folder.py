@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.base.files import Folder
 from pipeline.runs import RECORD, Run, begin_run
 from pipeline.store.artifact import (
     MANIFEST,
@@ -257,6 +256,10 @@ class FolderParts:
         """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
         return str(self.scratch / "ray"), None
 
+    def upload(self, folder: Path, name: str) -> None:
+        """Copy the files of a folder to `name` below that `storage_path`."""
+        shutil.copytree(folder, self.scratch / "ray" / name, dirs_exist_ok=True)
+
     def _note(self, part: str) -> Path:
         return self.scratch / "parts" / f"{part}.json"
 
@@ -270,7 +273,7 @@ def _read(folder: Path) -> Artifact | None:
         manifest = parse_manifest(path.read_bytes())
     except OSError:
         return None
-    return Artifact(Folder(folder), folder, str(folder), manifest) if manifest else None
+    return Artifact(folder, manifest) if manifest else None
 
 
 def _missing(artifact: Artifact) -> list[str]:

@@ -234,7 +234,7 @@ class RemoteStore:
         stage, fingerprint = manifest["stage"], manifest["fingerprint"]
         kept = {row["path"]: Kept(row["at"], row["bytes"], row["sha256"]) for row in manifest["files"]}
         files = CachedFiles(self.url, f"artifacts/{stage}/{fingerprint}-{digest(manifest)[:16]}", kept)
-        return Artifact(files, files.path, f"{self.url}/{_manifest_key(stage, fingerprint)}", manifest)
+        return Artifact(files.path, manifest, files)
 
     def _clear_work(self, stage: str, fingerprint: str) -> None:
         folder = _work_key(stage, fingerprint)
@@ -286,6 +286,12 @@ class RemoteParts:
 
         filesystem, base = arrow_filesystem(Objects(self.url))
         return f"{base}/{_work_key(self.stage, self.fingerprint)}/ray", filesystem
+
+    def upload(self, folder: Path, name: str) -> None:
+        """Copy the files of a folder to `name` below that `storage_path`."""
+        target = f"{_work_key(self.stage, self.fingerprint)}/ray/{name}"
+        for path in (path for path in sorted(folder.rglob("*")) if path.is_file()):
+            Objects(self.url).upload(path, f"{target}/{path.relative_to(folder).as_posix()}")
 
     def files(self) -> dict[str, dict[str, Any]]:
         """The rows of all parts' files, by path: path, at, bytes, sha256."""

@@ -4,8 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-METRICS = ("loss", "top1", "top5")
-
 
 def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, label_smoothing: float) -> Tensor:
     """Cross-entropy with label smoothing in the eps/K form (Szegedy et al. 2016, section 7), summed over samples.
@@ -30,9 +28,3 @@ def sums(probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     loss = -probabilities.gather(1, labels[:, None]).squeeze(1).clamp_min(1e-12).log()
     columns = [loss, correct(probabilities, labels, 1), correct(probabilities, labels, 5), torch.ones_like(loss)]
     return torch.stack([(column * weights).double().sum() for column in columns])
-
-
-def metrics(total: Tensor) -> dict[str, float]:
-    """`sums` of all samples as means: `loss` in nats, `top1` and `top5` as shares."""
-    count = max(float(total[-1]), 1.0)
-    return {name: float(value) / count for name, value in zip(METRICS, total[:-1], strict=True)}

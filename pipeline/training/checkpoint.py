@@ -10,6 +10,7 @@ from pipeline.base.errors import ZoetropeError
 
 FILE = "checkpoint.pt"
 SCHEMA = 1
+_ANEW = "`--rerun train` trains anew"
 
 
 def save(
@@ -18,15 +19,17 @@ def save(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     step: int,
+    metrics: dict[str, float],
     recipe: dict[str, Any],
 ) -> None:
-    """Write `checkpoint.pt` into `folder`; `step` is the next one to do."""
+    """Write `checkpoint.pt` into `folder`; `step` is the next one to do, `metrics` the last of the validation split."""
     state = {
         "schema": SCHEMA,
         "step": step,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
+        "metrics": metrics,
         "recipe": recipe,
     }
     torch.save(state, folder / FILE)
@@ -36,20 +39,22 @@ def read(folder: Path) -> dict[str, Any]:
     """A checkpoint's state on the CPU; ZoetropeError when it is torn or of another version."""
     path = folder / FILE
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ZoetropeError(
-            f"{path}: cannot be read as a checkpoint ({error}); delete its folder to start anew"
-        ) from error
-    if state.get("schema") != SCHEMA:
-        raise ZoetropeError(f"{path}: is a checkpoint of schema {state.get('schema')}, this version reads {SCHEMA}")
-    return state
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zip files fail in many ways
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ZoetropeError(f"{path}: cannot be read as a checkpoint ({reason}); {_ANEW}") from error
+    schema = state.get("schema") if isinstance(state, dict) else None
+    if schema != SCHEMA:
+        raise ZoetropeError(f"{path}: is a checkpoint of schema {schema}, this version reads {SCHEMA}; {_ANEW}")
+    return dict(state)
 
 
-def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> int:
-    """Load a checkpoint into the three; returns the next step to do."""
+def restore(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+) -> tuple[int, dict[str, float]]:
+    """Load a checkpoint into the three; returns the next step to do and the metrics so far."""
     state = read(folder)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
-    return int(state["step"])
+    return int(state["step"]), dict(state["metrics"])

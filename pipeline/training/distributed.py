@@ -21,7 +21,9 @@ def wrap(model: nn.Module, process: Process) -> nn.Module:
     if process.world == 1:
         return model
     ids = [process.device.index] if process.device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=ids)
+    # Buffers (BatchNorm's running means) are read in evaluation only, and `share_buffers` equals them before it. DDP
+    # would do so in every forward, for the same result: rank 0's, which a checkpoint holds too.
+    return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def add_up(values: Tensor, process: Process) -> Tensor:

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
+from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import classification
+from pipeline.tasks.metrics import metrics as means_of
 from pipeline.training import checkpoint, schedule
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.model import build_model
@@ -49,7 +51,7 @@ class Plan:
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Plan":
         """Turn the recipe's durations into steps and its learning rate into that of the global batch."""
         train, batch = recipe.train, recipe.train.batch_size
-        total = train.duration.steps(steps_per_epoch, batch)
+        total = max(1, train.duration.steps(steps_per_epoch, batch))
         return cls(
             steps_per_epoch,
             total,
@@ -74,52 +76,47 @@ def train(
     resume: Path | None = None,
 ) -> dict[str, float]:
     """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
+    if recipe.feed.workers:
+        start_fork_server()  # what it loads takes as long as making the model and the optimizer
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
     torch.manual_seed(seed64(recipe.seed, "init"))
     model = build_model(recipe, len(dataset.classes)).to(process.device)
     optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
     scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
-    start = checkpoint.restore(resume, model, optimizer, scaler) if resume else 0
-    parallel = wrap(torch.compile(model) if recipe.train.compile else model, process)
+    start, metrics = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {})
+    compiled: Any = torch.compile(model) if recipe.train.compile else model
+    parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
     meter = Meter(process)
-    metrics: dict[str, float] = {}
 
-    def save(step: int) -> Callable[[Path], None]:
-        return partial(
-            checkpoint.save,
-            model=model,
-            optimizer=optimizer,
-            scaler=scaler,
-            step=step,
-            recipe=redact_values(plain(recipe)),
-        )
+    def save(folder: Path) -> None:
+        checkpoint.save(folder, model, optimizer, scaler, done, metrics, redact_values(plain(recipe)))
 
-    requests = [divmod(step, plan.steps_per_epoch) for step in range(start, plan.total)]
-    with closing(LocalFeed(source, requests, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
-        for step, batch in enumerate(feed, start):
-            epoch, k = divmod(step, plan.steps_per_epoch)
+    steps = range(start, plan.total)
+    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+        for step, batch in zip(steps, feed, strict=True):
+            epoch, k = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", epoch, k, process.rank))
             set_lr(optimizer, plan.lr(step))
             model.train()
             meter.add(train_step(parallel, optimizer, scaler, batch.arrays, batch.samples, normalize, recipe, process))
 
             done = step + 1
-            if done % LOG_EVERY_STEPS == 0 or done == plan.total:
+            at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total
+            # Before each checkpoint too: none is written of a training that has diverged, and one that goes on from
+            # there measures over the same steps as it would have undisturbed.
+            if done % LOG_EVERY_STEPS == 0 or at_checkpoint:
                 measured = meter.read(feed.waited_s)
                 check_finite(measured["train/loss"], step, recipe)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
-            if done % plan.evaluate_every == 0 and done < plan.total:
-                began = time.perf_counter()
+            if done % plan.evaluate_every == 0 or done == plan.total:
+                began_s = time.perf_counter()
                 metrics = evaluate(model, recipe, dataset, process, normalize)
                 on_points(done, plan.total, metrics)
-                meter.leave_out(time.perf_counter() - began)
-            if done % plan.checkpoint_every == 0 and done < plan.total:
-                on_checkpoint(done, save(done), metrics)
-    metrics = evaluate(model, recipe, dataset, process, normalize)
-    on_points(plan.total, plan.total, metrics)
-    on_checkpoint(plan.total, save(plan.total), metrics)
+                meter.leave_out(time.perf_counter() - began_s)
+            if at_checkpoint:
+                on_checkpoint(done, save, metrics)
     return metrics
 
 
@@ -130,17 +127,16 @@ def evaluate(
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
-    requests = [(0, k) for k in range(source.steps)]
     total = torch.zeros(4, dtype=torch.float64, device=process.device)
-    with closing(LocalFeed(source, requests, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
             total += classification.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
-    return {f"val/{name}": value for name, value in classification.metrics(add_up(total, process)).items()}
+    return {f"val/{name}": value for name, value in means_of(add_up(total, process).tolist()).items()}
 
 
 class Meter:
-    """Sums between two log lines, over all processes; reading it is the only time that training waits for the device."""
+    """Sums between two log lines, over all processes. Training waits for the device only when it is read."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -161,12 +157,13 @@ class Meter:
 
     def read(self, waited_s: float) -> dict[str, float]:
         """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
-        means = classification.metrics(add_up(self.total, self.process))
+        sums = add_up(self.total, self.process).tolist()
+        means = means_of(sums)
         elapsed = time.perf_counter() - self.since
         result = {
             "train/loss": means["loss"],
             "train/top1": means["top1"],
-            "throughput/samples_per_s": float(self.total[-1]) / elapsed,
+            "throughput/samples_per_s": sums[-1] / elapsed,
             "throughput/data_wait": (waited_s - self.waited_before_s) / elapsed,
             "memory/process_gib": psutil.Process().memory_info().rss / 2**30,
         }

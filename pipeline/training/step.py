@@ -31,8 +31,8 @@ class Normalize:
     @classmethod
     def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
         """The recipe's mean and standard deviation, for pixels in 0..255."""
-        mean, std = (torch.tensor(values, device=device) * 255 for values in (recipe.augment.mean, recipe.augment.std))
-        return cls(mean, std, recipe.train.channels_last)
+        mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
+        return cls(mean * 255, std * 255, recipe.train.channels_last)
 
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """Copy `pixels` to the device and normalise them there."""
@@ -77,8 +77,9 @@ def train_step(
     total = torch.zeros(4, dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
     for cut in cuts:
-        accumulate = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
-        with model.no_sync() if accumulate else nullcontext():
+        # Gradients are averaged over processes once, with those of the last part.
+        is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
+        with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             x = normalize(batch["pixels"][cut, 0])
             with autocast(recipe, device):
                 logits = model(x)

@@ -1,0 +1,52 @@
+"""Starting worker processes beside a process that must not be forked: Ray's and CUDA's threads would not survive it."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import Any
+
+CONTEXT: Any = multiprocessing.get_context("forkserver")
+PRELOAD = ["pipeline.feed.preload"]
+
+
+def start_fork_server() -> None:
+    """Start the fork server, which loads what workers need while this process does something else."""
+    with _for_children():
+        forkserver.set_forkserver_preload(PRELOAD)
+        forkserver.ensure_running()
+
+
+def start(target: Callable[..., None], *arguments: Any) -> tuple[Any, Connection]:
+    """A process that runs `target(pipe, *arguments)`, and our end of the pipe."""
+    start_fork_server()
+    ours, theirs = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=target, args=(theirs, *arguments), daemon=True)
+    with _for_children():
+        process.start()
+    theirs.close()
+    return process, ours
+
+
+@contextmanager
+def _for_children() -> Iterator[None]:
+    """What children are told of this process, while one is started.
+
+    Not its main module, which they would run again: half a second a process when that is Ray's worker. And its
+    sys.path also by environment: the fork server of Python 3.11 takes no other, and skips what it cannot import.
+    """
+    main, path = sys.modules["__main__"], os.environ.get("PYTHONPATH")
+    sys.modules["__main__"] = ModuleType("__main__")
+    os.environ["PYTHONPATH"] = os.pathsep.join(part or os.getcwd() for part in sys.path)
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if path is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = path

@@ -1,0 +1,158 @@
+"""The training loop under Ray Train, which launches it on every worker, restarts it, and keeps its checkpoints."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train.v2.api.callback import UserCallback
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.graph import Context
+from pipeline.stages.resources import resources
+from pipeline.store import Parts
+
+if TYPE_CHECKING:
+    from pipeline.shards.dataset import Dataset
+
+RENDEZVOUS_TIMEOUT_S = 300
+"""A worker that hangs in a collective is noticed after so long."""
+POLL_S = "0.2"
+"""How often Ray Train's controller looks; `report` waits for it, and every 2 s would cost more than a small epoch."""
+MOST_KEPT = 2
+
+
+class RaiseAtOnce(UserCallback):
+    """Ends a training whose error will come again. Ray Train retries whatever a worker raises, `max_failures` times."""
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Raised in the controller, which takes an error of its own as final."""
+        for error in worker_exceptions.values():
+            if isinstance(error, ZoetropeError):
+                raise error
+
+
+def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint, dict[str, float]]:
+    """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails."""
+    # Read when the trainer is made.
+    os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
+    cluster = context.recipe.cluster
+    each = resources(context.recipe)
+    storage_path, storage_filesystem = context.parts.ray_storage()
+    trainer = ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={
+            "recipe": context.recipe,
+            "dataset": dataset,
+            "tracker": tracker,
+            "progress": context.progress,
+            "upload": None if context.parts.shared else Upload(context.parts, context.fingerprint),
+        },
+        torch_config=ray.train.torch.TorchConfig(timeout_s=RENDEZVOUS_TIMEOUT_S),
+        scaling_config=ScalingConfig(num_workers=cluster.workers, use_gpu="GPU" in each, resources_per_worker=each),
+        run_config=RunConfig(
+            name=context.fingerprint,  # by which Ray Train finds the checkpoints of an earlier attempt
+            storage_path=storage_path,
+            storage_filesystem=storage_filesystem,
+            failure_config=FailureConfig(max_failures=cluster.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=MOST_KEPT),
+            callbacks=[RaiseAtOnce()],  # type: ignore[list-item]  # its hint is of Ray Train V1
+        ),
+    )
+    try:
+        result = trainer.fit()
+    except TrainingFailedError as error:
+        raise reason(error, cluster.max_failures) from error
+    if result.checkpoint is None or result.metrics is None:
+        raise RuntimeError("the training ended without a checkpoint")
+    return result.checkpoint, result.metrics
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Brings a checkpoint to where Ray Train keeps them, if that is no folder.
+
+    By itself it uses `pyarrow.fs.copy_files`, which does not say when closing a file of fsspec fails, and so loses
+    small files in silence.
+    """
+
+    parts: Parts
+    name: str
+
+    def __call__(self, checkpoint: Checkpoint, folder: str) -> Checkpoint:
+        """Copy it to `folder`, with the store's own patience; StoreError when that fails."""
+        self.parts.upload(Path(checkpoint.path), f"{self.name}/{folder}")
+        path, filesystem = self.parts.ray_storage()
+        return Checkpoint(f"{path}/{self.name}/{folder}", filesystem)
+
+
+def _work(config: dict[str, Any]) -> None:
+    """The loop on one worker."""
+    import torch
+
+    from pipeline.training.distributed import Process
+    from pipeline.training.loop import train
+
+    recipe, dataset, tracker, progress = (config[key] for key in ("recipe", "dataset", "tracker", "progress"))
+    dataset.fetch("train", "val")  # not shard by shard, while the first batches wait with their time limit
+    place = ray.train.get_context()
+    process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
+
+    def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        if process.rank:
+            return
+        tracker.points.remote(step, metrics)
+        if "train/loss" in metrics:
+            note = f"loss {metrics['train/loss']:.3f}, {metrics['throughput/samples_per_s']:.0f} samples/s"
+        else:
+            note = f"val top-1 {metrics['val/top1']:.1%}"
+        progress(step, total, note)
+
+    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+        # Ranks report alike, or Ray Train waits for ever; the folder's name tells restarts in other sizes apart.
+        name = f"step-{step:09d}-of-{process.world}"
+        if process.rank:
+            ray.train.report(metrics, checkpoint_dir_name=name)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            made = Checkpoint.from_directory(folder)
+            ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_fn=config["upload"])
+
+    checkpoint = ray.train.get_checkpoint()
+    try:
+        if checkpoint is None:
+            train(recipe, dataset, process, on_points, on_checkpoint)
+            return
+        with checkpoint.as_directory() as folder:
+            train(recipe, dataset, process, on_points, on_checkpoint, resume=Path(folder))
+    except torch.OutOfMemoryError as error:
+        raise ZoetropeError(
+            f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "
+            "Set train.micro_batch (the batch stays what it is, in smaller parts) or take more cluster.workers."
+        ) from error
+
+
+def reason(error: TrainingFailedError, max_failures: int) -> Exception:
+    """What ended the training, in words: the loop's own error when it raised one, else what happened to a worker."""
+    own = getattr(error, "controller_failure", None)
+    if isinstance(own, ZoetropeError):
+        return own
+    for rank, failure in getattr(error, "worker_failures", {}).items():
+        if isinstance(failure, ZoetropeError):
+            return failure
+        cause = getattr(failure, "health_check_failure", None)
+        if isinstance(cause, ray.exceptions.RayError):
+            return ZoetropeError(
+                f"training worker {rank} died (killed, out of memory, or a crash in native code), and that once more "
+                f"than cluster.max_failures = {max_failures} allows. The same command goes on from the last checkpoint."
+            )
+        first = (str(failure).strip() or "no message").splitlines()[0]
+        return RuntimeError(f"training worker {rank} failed: {type(failure).__name__}: {first}")
+    return error

@@ -1,0 +1,175 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import recipe as recipes
+from pipeline.recipe import Recipe, RecipeError
+
+Write = Callable[..., Path]
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Any:
+    """As Any, so that the tests may ask for a key that only one kind of a choice has."""
+    return recipes.load(path, overrides)
+
+
+def problems(path: Path, *overrides: str) -> str:
+    with pytest.raises(RecipeError) as caught:
+        load(path, overrides)
+    return str(caught.value)
+
+
+def test_extends_merges_mappings_and_replaces_lists(small: dict[str, Any], write: Write) -> None:
+    write(small, "base.yaml")
+    path = write({"extends": "base.yaml", "name": "child", "train": {"batch_size": 4}, "augment": {"eval": ["NoOp"]}})
+    recipe = load(path)
+    assert recipe.name == "child"
+    assert (recipe.train.batch_size, str(recipe.train.duration)) == (4, "2ep")
+    assert recipe.augment.eval == [{"NoOp": {}}]
+    assert recipe.augment.train == small["augment"]["train"]
+    assert recipe.optimizer.momentum == 0.8
+
+
+def test_another_kind_drops_the_options_of_the_old_one(small: dict[str, Any], write: Write) -> None:
+    write(small, "base.yaml")
+    recipe = load(write({"extends": "base.yaml", "optimizer": {"kind": "adamw", "lr": 0.01}}))
+    assert (recipe.optimizer.kind, recipe.optimizer.lr, recipe.optimizer.betas) == ("adamw", 0.01, (0.9, 0.999))
+    same = load(write({"extends": "base.yaml", "optimizer": {"kind": "sgd", "lr": 0.01}}))
+    assert (same.optimizer.lr, same.optimizer.momentum) == (0.01, 0.8)
+
+
+def test_extends_may_be_a_chain_over_folders(small: dict[str, Any], write: Write, tmp_path: Path) -> None:
+    write(small | {"store": "results"}, "deep/base.yaml")
+    write({"extends": "deep/base.yaml", "seed": 1}, "middle.yaml")
+    recipe = load(write({"extends": "middle.yaml", "name": "last"}))
+    assert (recipe.seed, recipe.name) == (1, "last")
+    assert recipe.store == str(tmp_path / "deep" / "results")
+    assert recipe.data.source.path == str(tmp_path / "deep" / "photos")
+
+
+def test_extends_in_a_circle(write: Write) -> None:
+    write({"extends": "b.yaml"}, "a.yaml")
+    assert "extends itself: a.yaml -> b.yaml -> a.yaml" in problems(
+        write({"extends": "a.yaml"}, "b.yaml").parent / "a.yaml"
+    )
+
+
+def test_extends_names_no_file(write: Write, tmp_path: Path) -> None:
+    path = write({"extends": "qickstart.yaml"})
+    write({}, "quickstart.yaml")
+    assert problems(path) == (
+        f"{tmp_path}/qickstart.yaml: there is no such file (`extends` of r.yaml); "
+        f"did you mean {tmp_path}/quickstart.yaml?"
+    )
+    assert "extends: write the name of one file, not ['a']" in problems(write({"extends": ["a"]}))
+
+
+def test_paths_of_a_file_are_relative_to_it_and_of_an_override_to_here(
+    small: dict[str, Any], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(small | {"store": "../runs"}, "recipes/r.yaml")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    recipe = load("../recipes/r.yaml")
+    assert recipe.store == str(tmp_path / "runs")
+    assert recipe.data.source.path == str(tmp_path / "recipes" / "photos")
+    changed = load(path, ["store=runs", "data.source={kind: folder, path: mine}"])
+    assert changed.store == str(elsewhere / "runs")
+    assert changed.data.source.path == str(elsewhere / "mine")
+    assert load(path, ["data.source.path=/data/mine", "store=~/runs"]).store == str(Path.home() / "runs")
+    assert load(path, ["store=s3://bucket/runs"]).store == "s3://bucket/runs"
+
+
+def test_store_by_default_is_beside_the_recipe(small: dict[str, Any], write: Write, tmp_path: Path) -> None:
+    assert load(write(small)).store == str(tmp_path / "runs")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "look", "expected"),
+    [
+        (["seed=3"], lambda r: r.seed, 3),
+        (["shard.image.quality=80"], lambda r: r.shard.image.quality, 80),  # sections that the file does not name
+        (["augment.eval=[NoOp, {Resize: {height: 8, width: 8}}]"], lambda r: len(r.augment.eval), 2),
+        (["train.grad_clip=1", "train.grad_clip=null"], lambda r: r.train.grad_clip, None),
+        (["train.grad_clip="], lambda r: r.train.grad_clip, None),
+        (["train.duration=100st"], lambda r: str(r.train.duration), "100st"),
+        (["optimizer.weight_decay=1e-3"], lambda r: r.optimizer.weight_decay, 1e-3),  # a string to YAML 1.1
+        (["train={duration: 1ep, batch_size: 2}"], lambda r: r.train.batch_size, 2),
+        (["optimizer.kind=adamw"], lambda r: (r.optimizer.kind, r.optimizer.lr), ("adamw", 1e-3)),
+        (["optimizer.lr=0.5", "optimizer.kind=adamw"], lambda r: (r.optimizer.kind, r.optimizer.lr), ("adamw", 0.5)),
+        (["optimizer.kind=sgd"], lambda r: r.optimizer.momentum, 0.8),
+        (["tracking.experiment=a=b"], lambda r: r.tracking.experiment, "a=b"),
+        ([" seed = 4"], lambda r: r.seed, 4),
+    ],
+)
+def test_overrides(
+    small: dict[str, Any], write: Write, overrides: list[str], look: Callable[[Recipe], Any], expected: Any
+) -> None:
+    assert look(load(write(small), overrides)) == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.duration", "'train.duration': an override is written as key.subkey=value, such as train.duration=10ep"),
+        ("=3", "an override is written as key.subkey=value"),
+        ("train..duration=3ep", "an override is written as key.subkey=value"),
+        ("seed=[1", "'seed=[1': the value is not valid YAML"),
+        ("train.duration.unit=ep", "train.duration.unit: train.duration holds no keys; give it a whole value"),
+        ("augment.train.0=NoOp", "augment.train.0: augment.train holds no keys"),
+        ("trian.duration=3ep", "trian: unknown key 'trian'; did you mean 'train' or 'tracking'?"),
+        ("train.duratoin=3ep", "train.duratoin: unknown key 'duratoin'; did you mean 'duration'?"),
+        ("model=resnet34", "model: is a section; write model: {kind: resnet34}, not 'resnet34'"),
+        ("shard=", "shard: is a section; write shard: {key: value, ...}, not None"),
+    ],
+)
+def test_wrong_overrides(small: dict[str, Any], write: Write, override: str, says: str) -> None:
+    assert says in problems(write(small), override)
+
+
+def test_overrides_and_file_are_reported_together(small: dict[str, Any], write: Write) -> None:
+    del small["name"]
+    message = problems(write(small), "train", "optimizer.lr=fast")
+    assert message.splitlines()[0].endswith("r.yaml: 3 problems")
+    assert "name: is missing" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name: a\nseed: 1\nname: b\n", "key 'name' stands twice (line 3, column 1)"),
+        ("a: &x 1\nb: *x\n", "aliases (*name) are not allowed; write the value again (line 2, column 4)"),
+        ("name: [a\nseed: 1\n", "is not valid YAML: expected ',' or ']', but got ':' (line 2, column 5)"),
+        ("name: !!python/object:os.system x\n", "could not determine a constructor for the tag"),
+        ("? [a, b]\n: 1\n", "a key must be a word (line 1, column 3)"),
+        ("day: 2026-13-01\n", "is not valid YAML: month must be in 1..12"),
+        ("[" * 5000, "is not valid YAML: nested too deeply"),
+        ("", "a recipe is a mapping of keys to values"),
+        ("- name\n", "a recipe is a mapping of keys to values"),
+        ("name: \0\n", "is not valid YAML: unacceptable character"),
+        ("#" * (1 << 20) + "\n", "larger than 1 MiB; that is no recipe"),
+    ],
+)
+def test_text_that_is_no_recipe(write: Write, text: str, says: str) -> None:
+    message = problems(write(text))
+    assert message.startswith(str(write(text)))
+    assert says in message
+
+
+def test_files_that_are_none(tmp_path: Path, write: Write) -> None:
+    write("", "images.yaml")
+    write("", "quickstart.yaml")
+    assert problems(tmp_path / "quikstart.yaml").endswith(f"no such file; did you mean {tmp_path}/quickstart.yaml?")
+    assert problems(tmp_path / "zzz.yaml").endswith(
+        f"no such file; in {tmp_path} there are images.yaml, quickstart.yaml"
+    )
+    assert problems(tmp_path / "nowhere" / "r.yaml").endswith("r.yaml: there is no such file")
+    assert problems(tmp_path).endswith(
+        f"is a folder, and a recipe is a file; in {tmp_path} there are images.yaml, quickstart.yaml"
+    )
+    (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0")
+    assert "is no text in UTF-8" in problems(tmp_path / "photo.yaml")
+    assert "larger than 1 MiB" in problems(Path("/dev/zero"))

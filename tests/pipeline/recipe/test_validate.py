@@ -1,0 +1,198 @@
+from typing import Any
+
+import pytest
+
+from pipeline.recipe import Recipe, RecipeError, check, plain
+
+ROUND_TRIP = [
+    {},
+    {"optimizer": {"kind": "adamw", "betas": [0.8, 0.9]}, "schedule": {"kind": "constant", "warmup": "10st"}},
+    {"train": {"duration": "1.2Msa", "batch_size": 8, "micro_batch": 2, "grad_clip": 1, "checkpoint": "0.5ep"}},
+    {"data": {"source": {"kind": "digits"}, "split": {"val": 0.5}}, "cluster": {"gpus_per_worker": 0.5}},
+    {
+        "task": {"kind": "video-classification"},
+        "data": {"source": {"kind": "moving-digits"}},
+        "model": {"kind": "tsm_resnet18", "place": "block"},
+        "tracking": {"uri": "http://127.0.0.1:5000"},
+    },
+]
+
+
+def problems(values: dict[str, Any]) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        check(values, "r")
+    return [line.strip() for line in str(caught.value).splitlines()]
+
+
+def put(values: dict[str, Any], dotted: str, value: Any) -> dict[str, Any]:
+    *parents, last = dotted.split(".")
+    at = values
+    for key in parents:
+        at = at.setdefault(key, {})
+    at[last] = value
+    return values
+
+
+@pytest.mark.parametrize("changes", ROUND_TRIP)
+def test_a_resolved_recipe_checks_to_itself(small: dict[str, Any], changes: dict[str, Any]) -> None:
+    recipe = check(small | changes, "r")
+    again = check(plain(recipe), "stored")
+    assert again == recipe
+    assert plain(again) == plain(recipe)
+
+
+def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
+    values = plain(check(small, "r"))
+    assert set(values) == set(Recipe.model_fields)
+    assert values["schedule"] == {"kind": "cosine", "warmup": "0%"}
+    assert values["train"]["checkpoint"] == "1ep"
+    assert values["data"]["max_bad"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("optmizer", "optmizer: unknown key 'optmizer'; did you mean 'optimizer'?"),
+        ("train.batchsize", "train.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?"),
+        ("optimizer.momentun", "optimizer.momentun: unknown key 'momentun'; did you mean 'momentum'?"),
+        ("model.widht", "model.widht: unknown key 'widht'; did you mean 'width'?"),
+        ("data.source.pth", "data.source.pth: unknown key 'pth'; did you mean 'path'?"),
+        ("shard.image.qualty", "shard.image.qualty: unknown key 'qualty'; did you mean 'quality'?"),
+        ("feed.worker", "feed.worker: unknown key 'worker'; did you mean 'workers'?"),
+        (
+            "optimizer.betas",
+            "optimizer.betas: unknown key 'betas'; known are: base_batch, kind, lr, momentum, nesterov",
+        ),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says: str) -> None:
+    assert problems(put(small, key, 1))[1].startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("optimizer.kind", "sdg", "optimizer.kind: unknown kind 'sdg'; did you mean 'sgd'?"),
+        ("model.kind", "resnet81", "model.kind: unknown kind 'resnet81'; did you mean 'resnet18'"),
+        (
+            "data.source.kind",
+            "table",
+            "data.source.kind: unknown kind 'table'; known are: digits, folder, moving-digits",
+        ),
+        ("optimizer", {"lr": 1}, "optimizer: says no kind; write optimizer: {kind: ...}"),
+        ("optimizer", "adamw", "optimizer: is a section; write optimizer: {kind: adamw}, not 'adamw'"),
+        ("train", [1], "train: is a section; write train: {key: value, ...}, not [1]"),
+        ("task.kind", "classify", "task.kind: 'classify' is not allowed; allowed are 'image-classification' or"),
+        ("train.precision", "fp8", "train.precision: 'fp8' is not allowed; allowed are 'fp32', 'bf16' or 'fp16'"),
+        ("train.batch_size", 0, "train.batch_size: input should be greater than 0, not 0"),
+        ("train.batch_size", 1.5, "train.batch_size: input should be a valid integer"),
+        ("shard.image.quality", 101, "shard.image.quality: input should be less than or equal to 100, not 101"),
+        ("optimizer.lr", float("nan"), "optimizer.lr: input should be a finite number, not nan"),
+        ("train.duration", 90, "train.duration: '90' is no duration; write epochs as 90ep"),
+        ("train.duration", "5%", "train.duration: 5% is a share of this very duration; write it as 90ep"),
+        ("train.checkpoint", "0ep", "train.checkpoint: a duration of nothing; write it as 90ep"),
+        ("schedule", {"kind": "cosine", "warmup": 5}, "schedule.warmup: '5' is no duration"),
+        (
+            "name",
+            "my run",
+            "name: may hold letters, digits and, but for its first place, '.', '_' and '-', not 'my run'",
+        ),
+        ("augment.mean", [1, 2], "augment.mean: list should have at least 3 items after validation, not 2"),
+        ("augment.mean", [1, 2, "x"], "augment.mean[2]: input should be a valid number"),
+    ],
+)
+def test_a_wrong_value_says_what_is_allowed(small: dict[str, Any], key: str, value: Any, says: str) -> None:
+    lines = problems(put(small, key, value))
+    assert lines[0] == "r: 1 problem"
+    assert lines[1].startswith(says)
+
+
+def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
+    count, line = problems(put(small, "cluster.gpus_per_worker", "two"))
+    assert count == "r: 1 problem"
+    assert line.startswith("cluster.gpus_per_worker: 'two' is not allowed; allowed are 'auto', or: input should be")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"data": {"source": {"kind": "moving-digits"}}},
+            "data.source.kind: moving-digits makes videos, but task.kind is",
+        ),
+        (
+            {"model": {"kind": "tsm_resnet18"}},
+            "model.kind: tsm_resnet18 takes videos, but task.kind is image-classification",
+        ),
+        (
+            {"evaluate": {"crops": 3}, "augment": {"train": [], "eval": []}},
+            "evaluate.crops: three crops take the place of",
+        ),
+        (
+            {"cluster": {"workers": 9}},
+            "cluster.workers: 9 workers cannot share a batch of 8; set it to at most 8, or raise",
+        ),
+    ],
+)
+def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, Any], says: str) -> None:
+    lines = problems(small | changes)
+    assert lines[0] == "r: 1 problem"
+    assert lines[1].startswith(says)
+
+
+def test_as_many_workers_as_samples_in_a_batch_are_fine(small: dict[str, Any]) -> None:
+    assert check(put(small, "cluster.workers", 8), "r").cluster.workers == 8
+
+
+def test_all_problems_are_reported_together(small: dict[str, Any]) -> None:
+    put(small, "optimizer.momentun", 0.9)
+    put(small, "train.batch_size", "many")
+    put(small, "model.kind", "tsn_resnet18")
+    put(small, "augment.train", [{"RandomCorp": {"height": 28, "width": 28}}, {"HorizontalFlip": {"prob": 1}}])
+    lines = problems(small)
+    assert lines[0] == "r: 5 problems"
+    assert [line.partition(":")[0] for line in lines[1:]] == [
+        "optimizer.momentun",
+        "train.batch_size",
+        "model.kind",
+        "augment.train[0].RandomCorp",
+        "augment.train[1].HorizontalFlip",
+    ]
+    assert "did you mean 'RandomCrop'" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (3, "augment.train: must be a list of {Name: {parameters}}, not 3"),
+        ([{"HorizontalFlip": 1}], "augment.train[0].HorizontalFlip: its parameters must be a mapping, not 1"),
+        ([{"Rotate": {"limit": "x"}}], "augment.train[0].Rotate: limit"),
+    ],
+)
+def test_transforms_are_one_problem_not_two(small: dict[str, Any], spec: Any, says: str) -> None:
+    small["augment"]["train"] = spec
+    lines = problems(put(small, "seed", -1))
+    assert lines[1] == "seed: input should be greater than or equal to 0, not -1"
+    assert lines[2].startswith(says)
+    assert all(line.startswith("augment.train") for line in lines[2:])
+
+
+def test_a_transform_without_parameters_may_be_its_name(small: dict[str, Any]) -> None:
+    small["augment"]["train"] = ["HorizontalFlip", {"VerticalFlip": None}, {"Blur": {"p": 1}}]
+    assert check(small, "r").augment.train == [{"HorizontalFlip": {}}, {"VerticalFlip": {}}, {"Blur": {"p": 1}}]
+
+
+@pytest.mark.parametrize(
+    "tracking",
+    ["http://me:s3cret@host", {"uri": ["http://me:s3cret@host"]}, {"token": "s3cret"}, {"uri": {"token": "s3cret"}}],
+)
+def test_secrets_are_not_repeated(small: dict[str, Any], tracking: Any) -> None:
+    message = "\n".join(problems(put(small, "tracking", tracking)))
+    assert "tracking" in message
+    assert "s3cret" not in message
+
+
+def test_a_recipe_cannot_be_changed(small: dict[str, Any]) -> None:
+    recipe = check(small, "r")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.train.batch_size = 1

@@ -1,0 +1,202 @@
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.sources.folder import digest, held_out, list_folder, walk
+
+IMAGES = frozenset({".jpg", ".png"})
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Path]:
+    """Makes empty files in a folder: `make("cat/1.jpg", ...)`."""
+
+    def make(*names: str) -> Path:
+        root = tmp_path / "source"
+        root.mkdir(exist_ok=True)
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        return root
+
+    return make
+
+
+Make = Callable[..., Path]
+
+
+def refusal(root: Path) -> str:
+    with pytest.raises(ZoetropeError) as caught:
+        list_folder(root, IMAGES, 0.2)
+    message = str(caught.value)
+    assert message.startswith("data.source.path: ")
+    assert str(root) in message
+    return message
+
+
+def numbered(folder: str, numbers: Iterable[int]) -> list[str]:
+    return [f"{folder}/{i}.jpg" for i in numbers]
+
+
+def test_train_and_val_folders(make: Make) -> None:
+    root = make("train/cat/a.jpg", "train/dog/deep/b.PNG", "val/cat/c.jpg")
+    listing = list_folder(root, IMAGES, 0.2)
+    assert [(c.key, c.class_name, c.split) for c in listing.candidates] == [
+        ("train/cat/a.jpg", "cat", "train"),
+        ("train/dog/deep/b.PNG", "dog", "train"),
+        ("val/cat/c.jpg", "cat", "val"),
+    ]
+    assert listing.candidates[0].path == str(root / "train" / "cat" / "a.jpg")
+    assert not listing.held_out_by_ratio
+    assert not listing.others
+
+
+def test_a_tree_is_split_by_its_paths(make: Make) -> None:
+    root = make(*numbered("cat", range(30)), *numbered("dog", range(30)))
+    listing = list_folder(root, IMAGES, 0.5)
+    assert listing.held_out_by_ratio
+    assert {c.class_name for c in listing.candidates} == {"cat", "dog"}
+    before = {c.key: c.split for c in listing.candidates}
+    assert set(before.values()) == {"train", "val"}
+    make(*numbered("eel", range(30)))
+    (root / "cat" / "3.jpg").unlink()
+    after = {c.key: c.split for c in list_folder(root, IMAGES, 0.5).candidates}
+    assert {key: split for key, split in before.items() if key != "cat/3.jpg"}.items() <= after.items()
+
+
+def test_train_alone_is_split_too(make: Make) -> None:
+    root = make(*numbered("train/cat", range(30)), *numbered("train/dog", range(30)), "README.md")
+    (root / "val").mkdir()
+    listing = list_folder(root, IMAGES, 0.5)
+    assert {c.split for c in listing.candidates} == {"train", "val"}
+    assert {c.class_name for c in listing.candidates} == {"cat", "dog"}
+
+
+def test_which_are_held_out_is_known_for_ever() -> None:
+    assert [i for i in range(20) if held_out(f"cat/{i}.jpg", 0.2)] == [9, 14, 15]
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_a_larger_share_holds_out_the_same_and_more(a: float, b: float) -> None:
+    small, large = ({i for i in range(200) if held_out(f"x/{i}", share)} for share in sorted((a, b)))
+    assert small <= large
+
+
+def test_the_share_is_kept() -> None:
+    assert abs(sum(held_out(f"x/{i}.mp4", 0.2) for i in range(10_000)) - 2000) < 160  # four standard deviations
+
+
+def test_other_files_are_counted(make: Make) -> None:
+    root = make(
+        "train/cat/a.jpg",
+        "train/dog/b.jpg",
+        "val/cat/c.jpg",
+        "val/.hidden/x.jpg",
+        "train/cat/.DS_Store",
+        "train/cat/notes.txt",
+        "train/cat/Makefile",
+        "train/stray.jpg",
+        "test/cat/d.jpg",
+        "top.jpg",
+    )
+    (root / os.fsdecode(b"train/cat/\xff.jpg")).touch()
+    listing = list_folder(root, IMAGES, 0.2)
+    assert len(listing.candidates) == 3
+    assert listing.others == {
+        ".txt": 1,
+        "without an extension": 1,
+        "with a name that is not UTF-8": 1,
+        "in test": 1,
+        "outside of train/ and val/": 1,
+        "outside of a class folder": 1,
+    }
+
+
+def test_links_are_followed_but_not_in_circles(make: Make, tmp_path: Path) -> None:
+    root = make("cat/a.jpg")
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "b.jpg").touch()
+    (root / "dog").symlink_to(real)
+    (real / "self").symlink_to(root)
+    (root / "cat" / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    assert [c.key for c in list_folder(root, IMAGES, 0.2).candidates] == ["cat/a.jpg", "cat/gone.jpg", "dog/b.jpg"]
+    assert len(digest(root)) == 64
+
+
+def test_pipes_are_no_samples(make: Make) -> None:
+    root = make("cat/a.jpg")
+    os.mkfifo(root / "cat" / "b.jpg")
+    assert [key for key, _ in walk(root)] == ["cat/a.jpg"]
+
+
+def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
+    root = make("cat/a.jpg", "dog/b.jpg")
+    seen = [digest(root)]
+    assert digest(root) == seen[0]
+    (root / "cat" / "a.jpg").write_bytes(b"x")
+    os.utime(root / "cat" / "a.jpg", ns=(1, 1))
+    seen.append(digest(root))
+    os.utime(root / "cat" / "a.jpg", ns=(1, 2))
+    seen.append(digest(root))
+    (root / "cat" / "a.jpg").rename(root / "cat" / "c.jpg")
+    seen.append(digest(root))
+    assert len(set(seen)) == 4
+    make("cat/.hidden")
+    assert digest(root) == seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (
+            (),
+            "is empty. It should hold one folder a class, or train/ and val/ with one folder a class in each; files",
+        ),
+        (("cat/a.mp4", "cat/b.mp4"), "holds no file of .jpg, .png, but 2 x .mp4. Does task.kind fit this data?"),
+        (("a.jpg",), "a.jpg lies beside the class folders. Put each file into a folder named after its class."),
+        (("a.jpg", "b.jpg", "c.jpg"), "a.jpg and 2 more lie beside the class folders."),
+        (("train/cat/a.jpg", "test/cat/b.jpg"), "has train/ and test/, but no val/. Name the held-out folder val/, or"),
+        (("val/cat/a.jpg",), "has val/. They look like splits, not like classes: it should hold one folder a class"),
+        (("Train/cat/a.jpg", "Val/cat/b.jpg"), "has Train/, Val/. They look like splits"),
+        (("training/cat/a.jpg", "validation/cat/b.jpg"), "has training/, validation/. They look like splits"),
+        (("train/a.jpg", "val/b.jpg"), "has train/, val/. They look like splits, not like classes"),
+    ],
+)
+def test_folders_of_another_look_are_refused(make: Make, names: tuple[str, ...], says: str) -> None:
+    assert says in refusal(make(*names))
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    assert "does not exist. It should be a folder with one folder a class" in refusal(tmp_path / "nowhere")
+    (tmp_path / "file.zip").touch()
+    assert "file.zip is a file. It should be a folder" in refusal(tmp_path / "file.zip")
+
+
+def test_a_folder_without_permission() -> None:
+    with tempfile.TemporaryDirectory() as name:  # tmp_path lies in a folder of mode 0700
+        root = Path(name)
+        root.chmod(0o755)
+        (root / "dog").mkdir(0)
+        with not_root():
+            message = refusal(root)
+        assert f"{root / 'dog'} cannot be listed: Permission denied. Mend its permissions." in message
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Root may read everything, so be nobody for a while."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)

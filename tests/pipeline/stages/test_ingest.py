@@ -1,0 +1,247 @@
+"""The ingest stage on files of its own making; its Ray tasks are run in this process."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.image import encode_jpeg
+from pipeline.decode.transcode import encode
+from pipeline.graph import Context
+from pipeline.progress import Reporter
+from pipeline.recipe import Recipe, check
+from pipeline.sources.folder import Candidate
+from pipeline.stages import ingest
+from pipeline.stages.rows import read_rows
+
+JPEG = encode_jpeg(np.zeros((24, 32, 3), np.uint8), 90)
+MP4 = encode(np.zeros((4, 32, 48, 3), np.uint8), fps=8)
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_here(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        return (function(*a) for a in arguments)
+
+    monkeypatch.setattr(ingest, "run_parallel", run_here)
+
+
+def a_recipe(source: dict[str, Any], modality: str = "image", **data: Any) -> Recipe:
+    values = {
+        "name": "r",
+        "task": {"kind": f"{modality}-classification"},
+        "data": {"source": source, **data},
+        "model": {"kind": "resnet18" if modality == "image" else "tsm_resnet18"},
+        "augment": {"train": [], "eval": []},
+        "optimizer": {"kind": "sgd"},
+        "train": {"duration": "1ep", "batch_size": 2},
+    }
+    return check(values, "r")
+
+
+class Told(Reporter):
+    """Keeps what the stage tells the user."""
+
+    def __init__(self) -> None:
+        super().__init__("ingest")
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def a_context(recipe: Recipe, folder: Path) -> Context:
+    out, scratch = folder / "out", folder / "scratch"
+    for made in (out, scratch):
+        made.mkdir(parents=True, exist_ok=True)
+    return Context(recipe, {}, out, scratch, "0" * 32, None, Told(), folder, {})
+
+
+def write(root: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def run(
+    files: dict[str, bytes], tmp_path: Path, modality: str = "image", **data: Any
+) -> tuple[Context, dict[str, Any]]:
+    source = {"kind": "folder", "path": str(write(tmp_path / "source", files))}
+    context = a_context(a_recipe(source, modality, **data), tmp_path)
+    return context, ingest.run(context)
+
+
+def refusal(files: dict[str, bytes], tmp_path: Path, modality: str = "image", **data: Any) -> str:
+    with pytest.raises(ZoetropeError) as caught:
+        run(files, tmp_path, modality, **data)
+    assert not (tmp_path / "out" / "samples.jsonl").exists()
+    return str(caught.value)
+
+
+GOOD = {"train/dog/1.jpg": JPEG, "train/cat/2.jpg": JPEG, "val/cat/3.jpg": JPEG, "val/dog/4.jpg": JPEG}
+
+
+def test_images(tmp_path: Path) -> None:
+    context, facts = run(GOOD, tmp_path)
+    assert facts == {"samples": 4, "quarantined": 0, "classes": 2}
+    assert json.loads((context.out / "classes.json").read_text()) == ["cat", "dog"]
+    rows = read_rows(context.out / "samples.jsonl")
+    assert [(row["key"], row["label"], row["split"]) for row in rows] == [
+        ("train/cat/2.jpg", 0, "train"),
+        ("train/dog/1.jpg", 1, "train"),
+        ("val/cat/3.jpg", 0, "val"),
+        ("val/dog/4.jpg", 1, "val"),
+    ]
+    first = rows[0]
+    assert first["path"] == str(tmp_path / "source" / "train/cat/2.jpg")
+    assert (first["width"], first["height"], first["bytes"]) == (32, 24, len(JPEG))
+    assert read_rows(context.out / "quarantine.jsonl") == []
+
+
+def test_videos(tmp_path: Path) -> None:
+    context, _ = run({name.replace("jpg", "mp4"): MP4 for name in GOOD}, tmp_path, "video")
+    row = read_rows(context.out / "samples.jsonl")[0]
+    assert (row["width"], row["height"], row["frames"], row["fps"], row["duration_s"]) == (48, 32, 4, 8.0, 0.5)
+
+
+BAD_IMAGES = {
+    "train/cat/empty.jpg": (b"", "the file is empty (zero bytes)"),
+    "train/cat/text.jpg": (b"not a picture", "its content is no JPEG, PNG, WebP or BMP image"),
+    "train/dog/video.jpg": (MP4, "its content is no JPEG, PNG, WebP or BMP image"),
+}
+BAD_VIDEOS = {
+    "train/cat/empty.mp4": (b"", "the file is empty (zero bytes)"),
+    "train/cat/text.mp4": (b"#EXTM3U\nhttp://127.0.0.1/x", "its content is no MP4, MOV, AVI, MKV or WebM video"),
+    "train/dog/cut.mp4": (MP4[: len(MP4) // 3], "the video cannot be opened: its header is broken or the file is cut"),
+}
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_bad_files_are_left_out_with_a_reason(tmp_path: Path, modality: str) -> None:
+    bad = BAD_IMAGES if modality == "image" else BAD_VIDEOS
+    good = GOOD if modality == "image" else {name.replace("jpg", "mp4"): MP4 for name in GOOD}
+    context, facts = run(good | {name: content for name, (content, _) in bad.items()}, tmp_path, modality, max_bad=0.5)
+    assert facts == {"samples": 4, "quarantined": 3, "classes": 2}
+    rows = {row["source"]: row for row in read_rows(context.out / "quarantine.jsonl")}
+    assert rows.keys() == bad.keys()
+    for name, (_, reason) in bad.items():
+        assert rows[name]["stage"] == "ingest"
+        assert rows[name]["reason"].startswith(reason)
+    assert {row["key"] for row in read_rows(context.out / "samples.jsonl")} == good.keys()
+
+
+def test_too_many_bad_files_say_what_to_do(tmp_path: Path) -> None:
+    message = refusal(GOOD | {"train/cat/text.jpg": b"hello"}, tmp_path)
+    assert message == (
+        "1 of 5 files cannot be used; data.max_bad = 0.01 allows 0:\n"
+        "  train/cat/text.jpg: its content is no JPEG, PNG, WebP or BMP image\n"
+        "Mend or remove these files, or leave them out: data.max_bad=0.2."
+    )
+    assert len(read_rows(tmp_path / "out" / "quarantine.jsonl")) == 1
+
+
+def test_a_class_that_is_lost_wholly_is_no_smaller_problem(tmp_path: Path) -> None:
+    files = GOOD | {"train/eel/1.jpg": b"", "val/eel/1.jpg": JPEG}
+    message = refusal(files, tmp_path, max_bad=0.5)
+    assert message.startswith("no sample of class 'eel' can be used in the split 'train'. The reasons are in ")
+    assert str(tmp_path / "out" / "quarantine.jsonl") in message
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "says"),
+    [
+        ([], {}, "data.source.path: {root} is empty. It should hold one folder a class"),
+        (
+            ["train/cat/1", "val/cat/2"],
+            {},
+            "data.source.path: {root} has one class only, 'cat', and a classifier needs two.",
+        ),
+        (["cat/1", "cat/2"], {}, "data.source.path: {root} has one class only, 'cat'"),
+        (
+            ["train/cat/1", "train/dog/1", "val/cat/1", "val/god/2"],
+            {},
+            "data.source.path: {root}: val has samples of class 'god', and train has none. Is the name spelt alike",
+        ),
+        (
+            ["cat/1", "dog/1"],
+            {},
+            "data.split.val: a share of 0.2 leaves no sample of 2 in the split 'val'. Add samples,",
+        ),
+        (
+            ["cat/9", "dog/1", "dog/2"],
+            {},
+            "data.split.val: all samples of class 'cat' fell to val, and none to train. Add samples,",
+        ),
+    ],
+)
+def test_what_no_classifier_can_be_made_of(tmp_path: Path, names: list[str], data: dict[str, Any], says: str) -> None:
+    (tmp_path / "source").mkdir()
+    message = refusal({f"{name}.jpg": JPEG for name in names}, tmp_path, **data)
+    assert message.startswith(says.format(root=tmp_path / "source"))
+
+
+def test_a_val_folder_without_a_file_of_the_kind_is_not_taken_for_none(tmp_path: Path) -> None:
+    files = {f"train/{name}/{i}.jpg": JPEG for name in ("cat", "dog") for i in range(20)}
+    message = refusal(files | {"val/cat/1.heic": b"x"}, tmp_path)
+    assert message.startswith(f"data.source.path: {tmp_path / 'source' / 'val'} holds no file of .bmp, .jpeg, .jpg,")
+
+
+def test_what_was_passed_over_or_is_not_measured_is_said(tmp_path: Path) -> None:
+    context, _ = run(GOOD | {"train/eel/1.jpg": JPEG, "train/cat/notes.txt": b"x", "test/cat/1.jpg": JPEG}, tmp_path)
+    assert context.progress.said == [  # type: ignore[attr-defined]
+        "ingest: files passed over: 1 x .txt, 1 x in test",
+        "ingest: not in val, so not measured: 'eel'",
+    ]
+
+
+def test_a_file_without_permission_is_quarantined() -> None:
+    with tempfile.TemporaryDirectory() as name:  # tmp_path lies in a folder of mode 0700
+        Path(name).chmod(0o755)
+        path = Path(name, "1.jpg")
+        path.write_bytes(JPEG)
+        path.chmod(0)
+        with not_root():
+            good, bad = ingest.probe_chunk("image", [Candidate("cat/1.jpg", str(path), "cat", "train")])
+    assert good == []
+    assert bad == [{"source": "cat/1.jpg", "stage": "ingest", "reason": "no permission to read the file"}]
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Root may read everything, so be nobody for a while."""
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(was)
+
+
+def test_drawn_samples_lie_in_the_artifact(tmp_path: Path) -> None:
+    source = {"kind": "moving-digits", "samples": 70, "size_px": 16, "frames": 2}
+    context = a_context(a_recipe(source, "video", split={"val": 0.3}), tmp_path)
+    assert ingest.run(context) == {"samples": 70, "quarantined": 0, "classes": 4}
+    rows = read_rows(context.out / "samples.jsonl")
+    assert all((context.out / row["path"]).stat().st_size == row["bytes"] for row in rows)
+    assert ingest.outside({"data": {"source": source}}) == ""
+
+
+def test_the_data_do_not_depend_on_the_seed(tmp_path: Path) -> None:
+    """The seed is no key of ingest: repeating a training with another seed is to see the same data."""
+    source = {"kind": "moving-digits", "samples": 16, "size_px": 16, "frames": 2}
+    made = []
+    for seed in (0, 1):
+        recipe = a_recipe(source, "video", split={"val": 0.5}).model_copy(update={"seed": seed})
+        context = a_context(recipe, tmp_path / str(seed))
+        ingest.run(context)
+        made.append({p.relative_to(context.out): p.read_bytes() for p in context.out.rglob("*") if p.is_file()})
+    assert made[0] == made[1]

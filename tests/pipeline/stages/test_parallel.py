@@ -1,0 +1,82 @@
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.stages import parallel
+from pipeline.stages.parallel import chunks, run_parallel
+
+
+@given(st.lists(st.integers()), st.integers(1, 10))
+def test_chunks(items: list[int], size: int) -> None:
+    parts = list(chunks(items, size))
+    assert [item for part in parts for item in part] == items
+    assert all(len(part) == size for part in parts[:-1])
+    assert all(0 < len(part) <= size for part in parts)
+
+
+@pytest.fixture(scope="module")
+def _ray() -> Iterator[None]:
+    root = str(Path(__file__).parents[3])
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
+    yield
+    ray.shutdown()
+
+
+def slow_first(number: int, folder: Path) -> int:
+    (folder / f"{number}").touch()
+    deadline = time.monotonic() + 60
+    while number == 0 and not (folder / "1").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return number
+
+
+@pytest.mark.usefixtures("_ray")
+def test_results_come_in_order_and_calls_run_beside_each_other(tmp_path: Path) -> None:
+    assert list(run_parallel(slow_first, [(i, tmp_path) for i in range(6)])) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("_ray")
+def test_only_so_many_are_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "IN_FLIGHT", 2)
+    results = run_parallel(slow_first, [(i, tmp_path) for i in range(6)])
+    assert next(results) == 0
+    assert not (tmp_path / "3").exists()
+    assert list(results) == [1, 2, 3, 4, 5]
+
+
+def refuse(number: int) -> int:
+    if number == 1:
+        raise ZoetropeError("number 1 is bad")
+    return number
+
+
+@pytest.mark.usefixtures("_ray")
+def test_what_a_call_raises_is_raised_here() -> None:
+    results = run_parallel(refuse, [(0,), (1,), (2,)])
+    assert next(results) == 0
+    with pytest.raises(ZoetropeError, match="number 1 is bad"):
+        next(results)
+
+
+def mark_and_wait(number: int, folder: Path) -> None:
+    if number:
+        (folder / f"{number}-{os.getpid()}").touch()
+        while True:  # Ray interrupts between two lines of Python, not a long sleep
+            time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("_ray")
+def test_open_calls_are_cancelled(tmp_path: Path) -> None:
+    results = run_parallel(mark_and_wait, [(i, tmp_path) for i in range(50)])
+    assert next(results) is None
+    results.close()  # type: ignore[attr-defined]  # a generator
+    # Cancelled calls free their CPUs: were they not, this would wait for the test's time limit.
+    assert list(run_parallel(refuse, [(0,), (2,)])) == [0, 2]
+    assert len(list(tmp_path.iterdir())) < 49

@@ -1,0 +1,213 @@
+"""The shard stage on what the ingest stage left; its Ray tasks are run in this process."""
+
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.image import encode_jpeg
+from pipeline.decode.transcode import encode
+from pipeline.graph import Context
+from pipeline.progress import Reporter
+from pipeline.recipe import Recipe, check
+from pipeline.shards.dataset import open_dataset
+from pipeline.stages import shard
+from pipeline.stages.rows import read_rows, write_rows
+from pipeline.store import Artifact
+
+COUNT = 10
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_here(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        return (function(*a) for a in arguments)
+
+    monkeypatch.setattr(shard, "run_parallel", run_here)
+
+
+def a_recipe(modality: str = "image", max_bad: float = 0.01, **shards: Any) -> Recipe:
+    values = {
+        "name": "r",
+        "task": {"kind": f"{modality}-classification"},
+        "data": {"source": {"kind": "folder", "path": "unused"}, "max_bad": max_bad},
+        "shard": {"samples": 3, **shards},
+        "model": {"kind": "resnet18" if modality == "image" else "tsm_resnet18"},
+        "augment": {"train": [], "eval": []},
+        "optimizer": {"kind": "sgd"},
+        "train": {"duration": "1ep", "batch_size": 2},
+    }
+    return check(values, "r")
+
+
+def image(number: int, size: tuple[int, int] = (24, 32)) -> bytes:
+    return encode_jpeg(np.full((*size, 3), 20 * number, np.uint8), 90)
+
+
+def video(number: int) -> bytes:
+    return encode(np.full((4, 32, 48, 3), 20 * number, np.uint8), fps=8)
+
+
+def ingested(folder: Path, contents: Sequence[bytes], extension: str = "jpg") -> Artifact:
+    """As ingest leaves it: seven of ten samples in train, classes in turn."""
+    files = folder / "ingest" / "files"
+    files.mkdir(parents=True)
+    rows = []
+    for i, content in enumerate(contents):
+        (files / f"{i}.{extension}").write_bytes(content)
+        split = "train" if i % 10 < 7 else "val"
+        rows.append({"path": f"files/{i}.{extension}", "key": f"x/{i}.{extension}", "split": split, "label": i % 2})
+    write_rows(folder / "ingest" / "samples.jsonl", rows)
+    write_rows(folder / "ingest" / "quarantine.jsonl", [])
+    (folder / "ingest" / "classes.json").write_text('["cat", "dog"]')
+    return Artifact(folder / "ingest", {"facts": {"samples": len(rows), "quarantined": 0}})
+
+
+def a_context(recipe: Recipe, source: Artifact, folder: Path) -> Context:
+    out, scratch = folder / "out", folder / "scratch"
+    for made in (out, scratch):
+        made.mkdir(parents=True, exist_ok=True)
+    return Context(recipe, {"ingest": source}, out, scratch, "0" * 32, None, Reporter("shard"), folder, {})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def members(tar: Path) -> dict[str, bytes]:
+    with tarfile.open(tar) as file:
+        return {m.name: file.extractfile(m).read() for m in file}  # type: ignore[union-attr]
+
+
+def test_images_become_a_dataset(tmp_path: Path) -> None:
+    source = ingested(tmp_path, [image(i) for i in range(COUNT)])
+    context = a_context(a_recipe(), source, tmp_path)
+    facts = shard.run(context)
+    assert facts == {"train": 7, "val": 3, "shards": 4, "bytes": facts["bytes"], "quarantined": 0}
+    dataset = open_dataset(context.out)
+    assert (dataset.classes, dataset.modality) == (("cat", "dog"), "image")
+    assert dataset.split("train").counts.tolist() == [3, 3, 1]
+    assert dataset.split("train").class_counts == (4, 3)
+    assert context.sha256s.keys() == {"train/shard-000000.tar", "train/shard-000001.tar", "train/shard-000002.tar"} | {
+        "val/shard-000000.tar"
+    }
+    first = members(context.out / "train" / "shard-000000.tar")
+    told = json.loads(first["000000000.json"])
+    number = int(told["source"].removeprefix("x/").removesuffix(".jpg"))
+    assert first["000000000.jpg"] == image(number)  # small enough: as it was
+    assert int(first["000000000.cls"]) == told["label"] == number % 2
+    assert (told["width"], told["height"], told["class"]) == (32, 24, ["cat", "dog"][number % 2])
+
+
+def test_samples_are_shuffled_by_the_seed(tmp_path: Path) -> None:
+    source = ingested(tmp_path, [image(i) for i in range(COUNT)])
+
+    def order(seed: int) -> list[str]:
+        context = a_context(a_recipe().model_copy(update={"seed": seed}), source, tmp_path / str(seed))
+        shard.run(context)
+        tars = sorted((context.out / "train").glob("*.tar"))
+        return [json.loads(data)["source"] for tar in tars for name, data in members(tar).items() if "json" in name]
+
+    zero, one = order(0), order(1)
+    assert zero != sorted(zero)
+    assert zero != one
+    assert sorted(zero) == sorted(one)
+
+
+def test_large_images_are_made_smaller(tmp_path: Path) -> None:
+    source = ingested(tmp_path, [image(i, (60, 90)) for i in range(COUNT)])
+    context = a_context(a_recipe(image={"short_side": 30}), source, tmp_path)
+    shard.run(context)
+    told = json.loads(members(context.out / "val" / "shard-000000.tar")["000000000.json"])
+    assert (told["width"], told["height"]) == (45, 30)
+
+
+@pytest.mark.parametrize("transcode", [True, False])
+def test_videos(tmp_path: Path, transcode: bool) -> None:
+    source = ingested(tmp_path, [video(i) for i in range(COUNT)], "mp4")
+    recipe = a_recipe("video", video={"short_side": 16, "transcode": transcode})
+    context = a_context(recipe, source, tmp_path)
+    assert shard.run(context)["train"] == 7
+    told = json.loads(members(context.out / "val" / "shard-000000.tar")["000000000.json"])
+    size = (24, 16) if transcode else (48, 32)
+    assert (told["width"], told["height"], told["frames"], told["fps"]) == (*size, 4, 8.0)
+
+
+def test_the_same_bytes_every_time(tmp_path: Path) -> None:
+    source = ingested(tmp_path, [video(i) for i in range(COUNT)], "mp4")
+    made = []
+    for attempt in ("a", "b"):
+        context = a_context(a_recipe("video"), source, tmp_path / attempt)
+        shard.run(context)
+        made.append(contents(context.out))
+    assert made[0] == made[1]
+
+
+def test_what_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
+    files = [image(i) for i in range(COUNT)]
+    files[0] = files[0][:-10]  # its header is whole
+    files[9] = b""
+    source = ingested(tmp_path, files)
+    context = a_context(a_recipe(max_bad=0.5), source, tmp_path)
+    facts = shard.run(context)
+    assert (facts["train"], facts["val"], facts["quarantined"]) == (6, 2, 2)
+    rows = read_rows(context.out / "quarantine.jsonl")
+    assert [(row["source"], row["stage"]) for row in rows] == [("x/0.jpg", "shard"), ("x/9.jpg", "shard")]
+    assert rows[0]["reason"].startswith("the image is broken or cut off")
+    assert open_dataset(context.out).split("train").samples == 6
+
+
+def test_what_ingest_left_out_counts_too(tmp_path: Path) -> None:
+    source = ingested(tmp_path, [image(i) for i in range(COUNT)])
+    source = replace(source, manifest={"facts": {"samples": COUNT, "quarantined": 1}})
+    write_rows(source.path / "quarantine.jsonl", [{"source": "x/bad.jpg", "stage": "ingest", "reason": "no image"}])
+    with pytest.raises(ZoetropeError, match=r"^1 of 11 files cannot be used; data\.max_bad = 0\.05 allows 0:\n  x/bad"):
+        shard.run(a_context(a_recipe(max_bad=0.05), source, tmp_path / "strict"))
+    context = a_context(a_recipe(max_bad=0.1), source, tmp_path / "lenient")
+    assert shard.run(context)["quarantined"] == 1
+    assert [row["stage"] for row in read_rows(context.out / "quarantine.jsonl")] == ["ingest"]
+
+
+def test_too_many_that_cannot_be_decoded(tmp_path: Path) -> None:
+    files = [video(i)[:-200] for i in range(COUNT)]
+    source = ingested(tmp_path, files, "mp4")
+    context = a_context(a_recipe("video"), source, tmp_path)
+    with pytest.raises(ZoetropeError, match=r"^10 of 10 files cannot be used; .*:\n  x/\d\.mp4: ") as caught:
+        shard.run(context)
+    assert "  and 5 more, see " + str(context.out / "quarantine.jsonl") in str(caught.value)
+    assert not (context.out / "dataset.json").exists()
+
+
+def test_finished_shards_are_kept_with_their_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [image(i) for i in range(COUNT)]
+    files[0] = b"broken"
+    source = ingested(tmp_path, files)
+    context = a_context(a_recipe(max_bad=0.5), source, tmp_path)
+    real, made = shard.store_sample, []
+
+    def dies_at_the_fifth(path: Path, *rest: Any) -> Any:
+        made.append(path.name)
+        if len(made) == 5:
+            raise RuntimeError("killed")
+        return real(path, *rest)
+
+    monkeypatch.setattr(shard, "store_sample", dies_at_the_fifth)
+    with pytest.raises(RuntimeError, match="killed"):
+        shard.run(context)
+    assert not (context.out / "train" / "shard-000001.tar").exists()
+    first = made[:3]
+    made[:] = ["went on"] * 10
+    facts = shard.run(context)
+    assert facts["train"] + facts["val"] == 9
+    assert not set(first) & set(made[10:])
+    monkeypatch.undo()
+    monkeypatch.setattr(shard, "run_parallel", lambda function, arguments: (function(*a) for a in arguments))
+    whole = a_context(a_recipe(max_bad=0.5), source, tmp_path / "whole")
+    shard.run(whole)
+    assert contents(context.out) == contents(whole.out)

@@ -1,0 +1,194 @@
+"""The verbs as a user types them. Ray starts in one test only."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from tests.pipeline.stores import RECIPES, publish_until, quickstart
+
+ROOT = RECIPES.parent
+QUICKSTART = str(RECIPES / "quickstart.yaml")
+HEAVY = ("torch", "ray", "mlflow", "albumentations", "webdataset", "sklearn", "cv2", "av", "decord", "pandas")
+
+
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m pipeline <arguments>`, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    return int(ended.value.code or 0), out, err
+
+
+class Terminal:
+    """`typed` with its fixtures."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.capsys, self.monkeypatch = capsys, monkeypatch
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        return typed(self.capsys, self.monkeypatch, *arguments)
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Terminal(capsys, monkeypatch)
+
+
+def in_a_process(*arguments: str) -> tuple[str, list[str]]:
+    """Output, and which heavy modules were imported on the way."""
+    script = (
+        "import sys\n"
+        "from pipeline.cli import main\n"
+        f"sys.argv = ['pipeline', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('heavy:', *(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    output, _, heavy = done.stdout.rpartition("heavy:")
+    return output, heavy.split()
+
+
+def test_help_is_light() -> None:
+    output, heavy = in_a_process("--help")
+    assert "Usage: python -m pipeline" in output
+    assert "plan" in output
+    assert "run" in output
+    assert heavy == []
+
+
+def test_a_finished_run_starts_nothing(tmp_path: Path) -> None:
+    publish_until(quickstart(tmp_path), "export")
+    output, heavy = in_a_process("plan", QUICKSTART, f"store={tmp_path}")
+    assert output.splitlines()[-1] == "0 stages to run"
+    assert heavy == []
+    output, heavy = in_a_process("run", QUICKSTART, f"store={tmp_path}")
+    assert "0 stages to run\n\ntop-1 97.0%\n" in output
+    assert heavy == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_plan_of_a_first_run(terminal: Terminal, tmp_path: Path) -> None:
+    code, out, err = terminal("plan", QUICKSTART, f"store={tmp_path / 'store'}")
+    assert (code, err) == (0, "")
+    assert out.endswith("export    run    first run\n5 stages to run\n")
+    assert not (tmp_path / "store").exists()
+
+
+def test_rerun(terminal: Terminal, tmp_path: Path) -> None:
+    publish_until(quickstart(tmp_path), "export")
+    arguments = ("plan", QUICKSTART, f"store={tmp_path}", "--rerun", "evaluate")
+    assert terminal(*arguments)[1].endswith("export    reuse  is there\n1 stage to run\n")
+    assert terminal(*arguments, "--rerun", "export")[1].endswith("2 stages to run\n")
+    assert terminal(*arguments, "--rerun", "exprot")[::2] == (
+        1,
+        "Error: unknown stage 'exprot'; did you mean 'export'?\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["rnu", "r.yaml"], ["No such command 'rnu'"]),
+        (["run"], ["RECIPE"]),
+        (["plan", "r.yaml", "--rerrun", "train"], ["--rerrun", "--rerun"]),
+        (["plan", "r.yaml", "--rerun"], ["--rerun"]),
+        ([], ["Usage: python -m pipeline"]),
+    ],
+)
+def test_a_command_line_that_is_not_understood(terminal: Terminal, arguments: list[str], says: list[str]) -> None:
+    code, out, err = terminal(*arguments)
+    assert code == 2
+    assert all(text in out + err for text in says)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "says"),
+    [
+        ("nothing.yaml", [], "nothing.yaml: there is no such file"),
+        ("recipes", [], "recipes: is a folder, and a recipe is a file; in recipes there are "),
+        ("Makefile", [], "Makefile: "),
+        (
+            "recipes/quickstart.yaml",
+            ["train.duraton=3ep"],
+            "train.duraton: unknown key 'duraton'; did you mean 'duration'",
+        ),
+        ("recipes/quickstart.yaml", ["train.duration=3"], "train.duration: '3' is no duration; write epochs as 90ep"),
+        ("recipes/quickstart.yaml", ["tracking.uri=file:///x"], "tracking.uri 'file:///x' is a folder"),
+        ("recipes/quickstart.yaml", ["store=/dev/null"], "store /dev/null is a file, and must be a folder"),
+        ("recipes/quickstart.yaml", ["data.source={kind: folder, path: nowhere}"], "nowhere does not exist."),
+    ],
+)
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_an_error_of_the_user_is_one_message(
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    verb: str,
+    recipe: str,
+    overrides: list[str],
+    says: str,
+) -> None:
+    (tmp_path / "recipes").symlink_to(RECIPES)
+    (tmp_path / "Makefile").write_text("run:\n\tpython -m pipeline\n")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = terminal(verb, recipe, *overrides)
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: ")
+    assert says in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_secrets_are_never_printed(terminal: Terminal, tmp_path: Path) -> None:
+    uri = "https://me:s3cret@127.0.0.1:1"
+    publish_until(quickstart(tmp_path), "export")
+    for verb in ("plan", "run"):
+        for overrides in ([f"tracking.uri={uri}"], [f"tracking={uri}"], [f"tracking.uri={uri}", "train.duration"]):
+            _, out, err = terminal(verb, QUICKSTART, f"store={tmp_path}", *overrides)
+            assert "s3cret" not in out + err
+
+
+def test_ctrl_c(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.planning.make_plan", interrupted)
+    assert terminal("run", QUICKSTART) == (130, "", "Stopped. The same command goes on from here.\n")
+
+
+def test_bad_files_stop_a_run_in_words_and_leave_nothing_finished(tmp_path: Path) -> None:
+    """The whole way, through Ray, as a user would see it."""
+    for name in ("train/cat/1", "train/cat/2", "train/dog/1", "val/cat/1", "val/dog/1"):
+        path = tmp_path / "clips" / f"{name}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"" if name == "train/cat/1" else b"a text that is called a video")
+    overrides = [f"data.source={{kind: folder, path: {tmp_path / 'clips'}}}", "train.batch_size=2", "store=store"]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "run", QUICKSTART, *overrides],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: 5 of 5 files cannot be used; data.max_bad = 0.01 allows 0:\n"
+        "  train/cat/1.mp4: the file is empty (zero bytes)\n"
+        "  train/cat/2.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
+        "  train/dog/1.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
+        "  val/cat/1.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
+        "  val/dog/1.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
+        "Mend or remove these files.\n"
+    )
+    assert "Traceback" not in done.stdout
+    assert "ingest: failed" in done.stdout
+    assert not (tmp_path / "store" / "artifacts").exists()

@@ -1,0 +1,157 @@
+"""What a plan refuses, and which recipe keys count for which stage. No Ray here."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.codedigest import ROOT, code_digests
+from pipeline.planning import GRAPH, make_plan
+from pipeline.recipe import Recipe, plain
+from tests.pipeline.stores import publish_until, quickstart
+
+NEUTRAL = {"feed", "cluster", "tracking", "store", "name"}
+
+
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+@pytest.mark.parametrize("name", ["quickstart", "quickstart-tsn", "quickstart-images"])
+def test_every_key_counts_for_a_stage_but_those_that_change_no_result(tmp_path: Path, name: str) -> None:
+    counted = {key for stage in GRAPH.order for key in stage.keys}
+    for leaf in leaves(plain(quickstart(tmp_path, name=name))):
+        parts = leaf.split(".")
+        above = {".".join(parts[: i + 1]) for i in range(len(parts))}
+        assert bool(above & counted) == (parts[0] not in NEUTRAL), leaf
+
+
+@pytest.mark.parametrize("name", ["ingest", "shard", "train"])
+def test_a_stage_reads_no_section_that_it_does_not_declare(name: str) -> None:
+    """Looks for `recipe.<section>` in all modules of the stage; `stored_short_side` comes with the shards."""
+    stage = GRAPH.stages[name]
+    modules = [path for path in code_digests(stage.module) if not path.startswith("pipeline/recipe/")]
+    text = "\n".join((ROOT / path).read_text() for path in modules)
+    read = set(re.findall(r"(?<!pipeline\.)\brecipe\.([a-z_]+)", text)) - {"stored_short_side", "yaml"}
+    declared = {key.split(".")[0] for key in stage.keys}
+    assert read & declared
+    assert read - NEUTRAL <= declared
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "feed.workers=7",
+        "cluster.workers=5",
+        "cluster.max_failures=0",
+        "cluster.gpus_per_worker=0.5",
+        "tracking.uri=http://127.0.0.1:1",
+        "tracking.experiment=other",
+        "name=other",
+    ],
+)
+def test_what_changes_no_result_makes_nothing_anew(tmp_path: Path, override: str) -> None:
+    publish_until(quickstart(tmp_path), "export")
+    planned, _ = make_plan(quickstart(tmp_path, override))
+    assert [step.action for step in planned.steps] == ["reuse"] * 5
+
+
+@pytest.mark.parametrize(
+    ("override", "anew"),
+    [
+        ("evaluate.clips=2", ["evaluate", "export"]),
+        ("optimizer.lr=0.2", ["train", "evaluate", "export"]),
+        ("shard.video.gop=8", ["shard", "train", "evaluate", "export"]),
+        ("data.max_bad=0.5", ["shard", "train", "evaluate", "export"]),
+        ("data.split.val=0.3", ["ingest", "shard", "train", "evaluate", "export"]),
+        ("seed=1", ["shard", "train", "evaluate", "export"]),
+    ],
+)
+def test_a_change_makes_anew_what_depends_on_it(tmp_path: Path, override: str, anew: list[str]) -> None:
+    publish_until(quickstart(tmp_path), "export")
+    planned, _ = make_plan(quickstart(tmp_path, override))
+    assert [step.stage.name for step in planned.to_run] == anew
+    assert any(f"{override.partition('=')[0]} changed" in reason for reason in planned.to_run[0].reasons)
+
+
+def refusal(recipe: Recipe) -> str:
+    with pytest.raises(ZoetropeError) as caught:
+        make_plan(recipe)
+    return str(caught.value)
+
+
+def test_fewer_samples_in_the_shards_than_in_a_batch(tmp_path: Path) -> None:
+    recipe = quickstart(tmp_path, "train.batch_size=1000")
+    publish_until(recipe, "shard")
+    assert refusal(recipe) == (
+        "quickstart: 1 problem\n"
+        "  train.batch_size: a batch of 1000 samples cannot be made of 969 training samples; "
+        "set it to at most 969, or train.keep_last to true"
+    )
+    make_plan(quickstart(tmp_path, "train.batch_size=969"))
+    make_plan(quickstart(tmp_path, "train.batch_size=1000", "train.keep_last=true"))
+
+
+def test_fewer_samples_than_a_batch_before_there_are_shards(tmp_path: Path) -> None:
+    assert "cannot be made of 100 training samples" in refusal(
+        quickstart(tmp_path, "data.source.samples=100", "train.batch_size=101")
+    )
+    source = a_folder(tmp_path / "photos", "jpg")
+    overrides = (f"data.source={{kind: folder, path: {source}}}", "train.batch_size=7")
+    assert "cannot be made of 6 training samples" in refusal(quickstart(tmp_path, *overrides, name="quickstart-images"))
+
+
+def a_folder(root: Path, extension: str) -> Path:
+    for split, count in (("train", 3), ("val", 1)):
+        for name in ("cat", "dog"):
+            for i in range(count):
+                (root / split / name).mkdir(parents=True, exist_ok=True)
+                (root / split / name / f"{i}.{extension}").touch()
+    return root
+
+
+def test_a_source_folder_is_looked_at_before_anything_is_started(tmp_path: Path) -> None:
+    source = a_folder(tmp_path / "clips", "mp4")
+    overrides = (f"data.source={{kind: folder, path: {source}}}", "train.batch_size=2", "cluster.workers=1")
+    planned, _ = make_plan(quickstart(tmp_path / "store", *overrides))
+    assert len(planned.to_run) == 5
+    assert "holds no file of .bmp, .jpeg, .jpg, .png, .webp, but 8 x .mp4" in refusal(
+        quickstart(tmp_path / "store", *overrides, name="quickstart-images")
+    )
+    (source / "train" / "dog").rename(source / "train" / "dgo")
+    assert "val has samples of class 'dog', and train has none" in refusal(quickstart(tmp_path / "store", *overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["augment.train=[{RandomCorp: {height: 56, width: 56}}]"], ["augment.train[0].RandomCorp: unknown transform"]),
+        (
+            ["shard.video.short_side=48"],
+            ["augment.train: an augmentation does not fit", "augment.eval: an augmentation"],
+        ),
+        (["augment.eval=[]"], ["augment.eval: the augmentations give frames of different sizes"]),
+        (["train.batch_size=64", "cluster.workers=65"], ["cluster.workers: 65 workers cannot share a batch of 64"]),
+        (["tracking.uri=ftp://me:s3cret@host"], ["tracking.uri 'ftp://host': unknown scheme 'ftp'"]),
+        (["store=s3://bucket/runs"], ["store s3://... cannot be used yet"]),
+    ],
+)
+def test_what_can_be_known_is_refused(tmp_path: Path, overrides: list[str], says: list[str]) -> None:
+    with pytest.raises(ZoetropeError) as caught:
+        make_plan(quickstart(tmp_path, *overrides))
+    for sentence in says:
+        assert sentence in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_such_stage_to_rerun(tmp_path: Path) -> None:
+    with pytest.raises(ZoetropeError, match="unknown stage 'trian'; did you mean 'train'"):
+        make_plan(quickstart(tmp_path), ["trian"])

@@ -1,0 +1,69 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.training import checkpoint
+
+RECIPE = {"name": "x", "train": {"duration": "2ep"}}
+
+
+def trained(seed: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.GradScaler]:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**seed)
+    for _ in range(3):
+        scaler.scale(model(torch.randn(5, 3)).square().sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+    return model, optimizer, scaler
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    model, optimizer, scaler = trained(1)
+    checkpoint.save(tmp_path, model, optimizer, scaler, 7, {"val/top1": 0.5}, RECIPE)
+    others = trained(2)
+    assert checkpoint.restore(tmp_path, *others) == (7, {"val/top1": 0.5})
+    assert all(torch.equal(others[0].state_dict()[name], value) for name, value in model.state_dict().items())
+    momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
+    assert all(torch.equal(a, s["momentum_buffer"]) for a, s in zip(momenta, others[1].state.values(), strict=True))
+    assert others[2].get_scale() == scaler.get_scale() == 2.0
+    assert checkpoint.read(tmp_path)["recipe"] == RECIPE
+
+
+def test_a_torn_file_is_said(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, *trained(1), 7, {}, RECIPE)
+    path = tmp_path / checkpoint.FILE
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(ZoetropeError, match=r"checkpoint\.pt: cannot be read as a checkpoint .*--rerun train"):
+        checkpoint.read(tmp_path)
+    path.unlink()
+    with pytest.raises(ZoetropeError, match="No such file"):
+        checkpoint.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [{"schema": 99, "step": 1}, {}, [1, 2]])
+def test_another_schema_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / checkpoint.FILE)
+    with pytest.raises(ZoetropeError, match=r"is a checkpoint of schema (99|None), this version reads 1"):
+        checkpoint.read(tmp_path)
+
+
+class Evil:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    torch.save({"schema": 1, "step": Evil(tmp_path / "evil")}, tmp_path / checkpoint.FILE)
+    with pytest.raises(ZoetropeError, match="cannot be read as a checkpoint"):
+        checkpoint.read(tmp_path)
+    assert not (tmp_path / "evil").exists()

@@ -1,0 +1,150 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
+from pipeline.training import checkpoint
+from pipeline.training.distributed import Process
+from pipeline.training.loop import Plan, train
+
+
+class Stop(Exception):
+    """What interrupts a training in these tests."""
+
+
+class Log:
+    """What a training told its surroundings: points by step, and the checkpoints that it wrote."""
+
+    def __init__(self, folder: Path, stop_at: int | None = None) -> None:
+        self.folder, self.stop_at = folder, stop_at
+        self.points: dict[int, dict[str, float]] = {}
+        self.saved: dict[int, dict[str, float]] = {}
+
+    def on_points(self, step: int, total: int, metrics: dict[str, float]) -> None:
+        self.points.setdefault(step, {}).update(metrics)
+
+    def on_checkpoint(self, step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+        self.saved[step] = dict(metrics)
+        target = self.folder / str(step)
+        target.mkdir(parents=True)
+        save(target)
+        if step == self.stop_at:
+            raise Stop
+
+    def state(self, step: int) -> dict[str, Any]:
+        return checkpoint.read(self.folder / str(step))
+
+
+def run(recipe: Recipe, dataset: Dataset, log: Log, resume: Path | None = None) -> dict[str, float]:
+    return train(recipe, dataset, Process(), log.on_points, log.on_checkpoint, resume)
+
+
+def assert_same(a: Any, b: Any) -> None:
+    """Equal bit for bit, however deep tensors lie in it."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b
+
+
+def test_plan_in_steps(make_recipe: Any) -> None:
+    recipe = make_recipe(
+        "image",
+        **{"train.duration": "90ep", "train.checkpoint": "160sa", "schedule.warmup": "10%", "train.evaluate": "2ep"},
+    )
+    plan = Plan.of(recipe, 100)
+    assert (plan.total, plan.warmup, plan.checkpoint_every, plan.evaluate_every) == (9000, 900, 20, 200)
+    assert plan.peak_lr == 0.05
+    assert plan.lr(899) < plan.lr(900) == 0.05
+    short = Plan.of(make_recipe("image", **{"train.duration": "0.1ep", "train.checkpoint": "0.1ep"}), 3)
+    assert (short.total, short.checkpoint_every) == (1, 1)
+
+
+def test_a_training_learns_and_reports(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    recipe = make_recipe("image", **{"train.duration": "8ep", "train.evaluate": "4ep", "train.checkpoint": "10st"})
+    metrics = run(recipe, images, log)
+    assert metrics["val/top1"] == 1.0
+    assert sorted(log.saved) == [10, 20, 24]
+    assert sorted(log.points) == [10, 12, 20, 24]
+    assert log.points[24]["val/top1"] == 1.0
+    assert log.saved[24] == metrics
+    assert log.saved[10] == {}
+    assert log.points[24]["train/loss"] < log.points[10]["train/loss"]
+    assert log.points[10]["epoch"] == pytest.approx(10 / 3)
+    assert log.points[10]["lr"] == pytest.approx(Plan.of(recipe, 3).lr(9))
+    assert all(0 <= log.points[step]["throughput/data_wait"] <= 1 for step in (10, 20))
+    assert all(math.isfinite(value) for point in log.points.values() for value in point.values())
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_interrupted_and_resumed_is_as_undisturbed_bit_for_bit(
+    make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str
+) -> None:
+    dataset = request.getfixturevalue(modality + "s")
+    changes: dict[str, Any] = {"train.checkpoint": "2st", "schedule.warmup": "1st", "model.dropout": 0.5}
+    recipe = make_recipe(modality, **changes)
+    whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
+    run(recipe, dataset, whole)
+    with pytest.raises(Stop):
+        run(recipe, dataset, first)
+    run(recipe, dataset, second, tmp_path / "b" / "2")
+    assert sorted(second.saved) == [4, 6]
+    assert_same(second.state(6), whole.state(6))
+    for step in (4, 6):
+        for name in ("train/loss", "train/top1", "lr", "epoch"):
+            assert second.points[step][name] == whole.points[step][name]
+
+
+def test_resumed_at_its_end_nothing_is_done_again(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    recipe = make_recipe("image", **{"train.duration": "1ep"})
+    log, again = Log(tmp_path / "a"), Log(tmp_path / "b")
+    metrics = run(recipe, images, log)
+    assert run(recipe, images, again, tmp_path / "a" / "3") == metrics
+    assert (again.points, again.saved) == ({}, {})
+
+
+def test_feed_workers_do_not_change_a_bit(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    states = []
+    for workers in (0, 2):
+        log = Log(tmp_path / str(workers))
+        run(make_recipe("image", **{"train.duration": "1ep", "feed.workers": workers}), images, log)
+        states.append(log.state(3))
+    for key in ("model", "optimizer", "metrics"):
+        assert_same(states[0][key], states[1][key])
+
+
+def test_a_kept_last_batch_is_a_step_of_its_own(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    run(make_recipe("image", **{"train.duration": "1ep", "train.keep_last": True}), images, log)
+    assert sorted(log.saved) == [4]
+
+
+def test_a_diverged_training_stops_before_its_next_checkpoint(
+    make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    log = Log(tmp_path)
+    recipe = make_recipe("image", **{"optimizer.lr": 1e38, "train.duration": "4ep"})
+    with pytest.raises(ZoetropeError, match=r"the loss is (nan|inf) at step \d+: the training has diverged"):
+        run(recipe, images, log)
+    assert log.saved == {}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns(make_recipe: Any, images: Dataset, tmp_path: Path, precision: str) -> None:
+    recipe = make_recipe("image", **{"train.duration": "8ep", "train.evaluate": "8ep", "train.precision": precision})
+    assert run(recipe, images, Log(tmp_path))["val/top1"] == 1.0

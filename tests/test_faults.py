@@ -1,0 +1,149 @@
+"""What kills and signals leave behind, and that the same command goes on from there to the same result."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# A checkpoint takes about half a second, so there is time to disturb a training between two of them.
+CHANGES = {"cluster.workers": 2, "train.duration": "30ep", "train.checkpoint": "6st", "train.evaluate": "15ep"}
+STEPS = 90
+CHECKPOINTS = "work/train/*/scratch/ray/*/step-*"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(make_project: Callable[..., Any]) -> Any:
+    project = make_project("image", **CHANGES)
+    project.run()
+    return project
+
+
+@pytest.fixture
+def project(undisturbed: Any, tmp_path: Path) -> Any:
+    """The same recipe and its shards, in another store."""
+    project = object.__new__(type(undisturbed))
+    project.__dict__.update(undisturbed.__dict__, store=tmp_path / "runs")
+    for stage in ("ingest", "shard"):
+        shutil.copytree(undisturbed.store / "artifacts" / stage, project.store / "artifacts" / stage)
+    return project
+
+
+def wait_until(ready: Callable[[], Any], process: subprocess.Popen[str], project: Any, timeout_s: float = 200) -> Any:
+    until_s = time.monotonic() + timeout_s
+    while not (found := ready()):
+        assert process.poll() is None, project.log.read_text()
+        assert time.monotonic() < until_s, project.log.read_text()
+        time.sleep(0.02)
+    return found
+
+
+def disturbed_in_mid_training(project: Any) -> subprocess.Popen[str]:
+    """A run that has written two checkpoints and has many to go."""
+    process: subprocess.Popen[str] = project.start("run")
+    wait_until(lambda: len(list(project.store.glob(CHECKPOINTS))) >= 2, process, project)
+    return process
+
+
+def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All processes that a driver has begotten."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def alive(processes: list[psutil.Process]) -> list[str]:
+    found = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+        except psutil.NoSuchProcess:
+            pass
+    return found
+
+
+def check_gone(processes: list[psutil.Process], timeout_s: float = 60) -> None:
+    until_s = time.monotonic() + timeout_s
+    while alive(processes) and time.monotonic() < until_s:
+        time.sleep(0.1)
+    assert alive(processes) == []
+
+
+def history(project: Any, run_id: str, name: str) -> dict[int, float]:
+    """Values by step; a step that is there twice is an error."""
+    points = project.mlflow.get_metric_history(run_id, name)
+    values = {point.step: point.value for point in points}
+    assert len(values) == len(points)
+    return values
+
+
+def check_same_result(project: Any, undisturbed: Any) -> str:
+    """One finished MLflow run with the same weights and the same curves; returns its id."""
+    weights = [each.artifact("train") / "model.safetensors" for each in (project, undisturbed)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    (run,), (expected,) = project.mlflow_runs(), undisturbed.mlflow_runs()
+    assert run.info.status == "FINISHED"
+    for name in ("train/loss", "train/top1", "lr", "epoch", "val/loss"):
+        assert history(project, run.info.run_id, name) == history(undisturbed, expected.info.run_id, name)
+    assert max(history(project, run.info.run_id, "train/loss")) == STEPS
+    assert project.facts("evaluate") == undisturbed.facts("evaluate")
+    return str(run.info.run_id)
+
+
+def test_a_killed_training_worker(project: Any, undisturbed: Any) -> None:
+    process = disturbed_in_mid_training(project)
+    workers = [child for child in family(process) if "RayTrainWorker" in " ".join(child.cmdline())]
+    assert len(workers) == 2
+    workers[1].kill()
+    assert process.wait(timeout=280) == 0, project.log.read_text()
+    check_same_result(project, undisturbed)
+
+
+def test_a_killed_driver(project: Any, undisturbed: Any) -> None:
+    process = disturbed_in_mid_training(project)
+    children = family(process)
+    process.kill()
+    process.wait()
+    check_gone(children)
+    (left,) = project.mlflow_runs()
+    assert left.info.status == "RUNNING"  # nobody was there to say otherwise
+    assert not (project.store / "artifacts" / "train").exists()
+    project.run()
+    assert check_same_result(project, undisturbed) == left.info.run_id
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped(project: Any, undisturbed: Any, number: signal.Signals) -> None:
+    process = disturbed_in_mid_training(project)
+    children = family(process)
+    began_s = time.monotonic()
+    os.kill(process.pid, number)
+    assert process.wait(timeout=60) == 130, project.log.read_text()
+    took_s = time.monotonic() - began_s
+    shown = project.log.read_text()
+    assert "Traceback" not in shown
+    assert shown.rstrip().endswith("Stopped. The same command goes on from here.")
+    check_gone(children)
+    (left,) = project.mlflow_runs()
+    assert left.info.status == "KILLED"
+    assert took_s < 30
+    project.run()
+    assert check_same_result(project, undisturbed) == left.info.run_id
+
+
+def test_ctrl_c_in_a_terminal_reaches_every_process_and_still_ends_cleanly(project: Any, undisturbed: Any) -> None:
+    process = disturbed_in_mid_training(project)
+    children = family(process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(timeout=60) == 130, project.log.read_text()
+    assert "Traceback" not in project.log.read_text()
+    check_gone(children)
+    (left,) = project.mlflow_runs()
+    assert left.info.status == "KILLED"
