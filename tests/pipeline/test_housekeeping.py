@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from pipeline.housekeeping import DAY_S, RUNNING_DAYS, collect, find_garbage
 from pipeline.inventory import show_garbage, show_store
 from pipeline.store import FolderStore
@@ -162,3 +164,17 @@ def test_an_empty_store(tmp_path: Path) -> None:
     show_store(console, store)
     assert "holds nothing" in console.export_text()
     assert find_garbage(store, 30).remove == ()
+
+
+def test_the_verbs(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    make(store, "shard", "a" * 32, size=2000)
+    kept = CliRunner().invoke(app, ["gc", str(tmp_path), "--days", "30", "--delete"])
+    assert kept.exit_code == 0
+    assert "Nothing to remove." in kept.output
+    dry = CliRunner().invoke(app, ["gc", str(tmp_path), "--days", "0"])
+    assert "would be removed; --delete removes it" in dry.output
+    assert "aaaaaaaaaaaa" in CliRunner().invoke(app, ["ls", str(tmp_path)]).output
+    gone = CliRunner().invoke(app, ["gc", str(tmp_path), "--days", "0", "--delete"])
+    assert "is removed. 0 bytes in 0 artifacts" in gone.output
+    assert "holds nothing" in CliRunner().invoke(app, ["ls", str(tmp_path)]).output

@@ -140,7 +140,7 @@ def test_a_source_folder_is_looked_at_before_anything_is_started(tmp_path: Path)
         (["augment.eval=[]"], ["augment.eval: the augmentations give frames of different sizes"]),
         (["train.batch_size=64", "cluster.workers=65"], ["cluster.workers: 65 workers cannot share a batch of 64"]),
         (["tracking.uri=ftp://me:s3cret@host"], ["tracking.uri 'ftp://host': unknown scheme 'ftp'"]),
-        (["store=s3://bucket/runs"], ["store s3://... cannot be used yet"]),
+        (["store=s3://bucket/runs"], ["s3://bucket/runs is no folder", "Set MLFLOW_TRACKING_URI or tracking.uri"]),
     ],
 )
 def test_what_can_be_known_is_refused(tmp_path: Path, overrides: list[str], says: list[str]) -> None:

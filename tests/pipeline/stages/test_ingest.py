@@ -27,7 +27,9 @@ MP4 = encode(np.zeros((4, 32, 48, 3), np.uint8), fps=8)
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    def run_here(
+        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
+    ) -> Iterator[Any]:
         return (function(*a) for a in arguments)
 
     monkeypatch.setattr(ingest, "run_parallel", run_here)

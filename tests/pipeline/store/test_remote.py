@@ -394,3 +394,17 @@ def test_memory_has_no_conditional_writes_to_speak_of_and_works(
     assert found
     assert found.file("a/x.txt").read_text() == "abc"
     assert store.artifacts("shard")[0]["fingerprint"] == "f1"
+
+
+def test_a_checkpoint_that_is_not_uploaded_is_an_error(store: RemoteStore, s3: Server, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/checkpoint.pt").write_text("c")
+    with store.work("train", "f1") as work:
+        parts = store.parts(work)
+        parts.upload(tmp_path / "made", "f1/step-1")
+        path, filesystem = parts.ray_storage()
+        assert filesystem.get_file_info(f"{path}/f1/step-1/checkpoint.pt").size == 1
+        s3.rules.append(first(10**6, (507, "XMinioStorageFull"), "PUT", "checkpoint.pt"))
+        with pytest.raises(StoreError, match="it is full or its quota is used up"):
+            parts.upload(tmp_path / "made", "f1/step-2")
+        s3.rules.clear()
