@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.shift import TemporalShift, temporal_shift
+from models.shift_moves import Direction
 
 
 def clip(num_clips: int, num_frames: int, channels: int) -> torch.Tensor:
@@ -40,6 +41,24 @@ def test_equals_the_definition(num_clips: int, num_frames: int, channels: int, d
     np.testing.assert_array_equal(temporal_shift(x, num_frames, divisor).numpy(), expected.reshape(x.shape))
 
 
+def test_known_answer_of_the_past() -> None:
+    frame_index = torch.arange(1.0, 5.0).reshape(4, 1, 1, 1).expand(4, 4, 1, 1)
+    assert temporal_shift(frame_index, num_frames=4, divisor=4, direction="past").flatten(1).tolist() == [
+        [0, 1, 1, 1],
+        [1, 2, 2, 2],
+        [2, 3, 3, 3],
+        [3, 4, 4, 4],
+    ]
+
+
+def test_steps_over_frames_are_the_shift_of_the_past() -> None:
+    module, x, past, steps = TemporalShift(torch.nn.Identity(), divisor=4, direction="past"), clip(1, 4, 9), None, []
+    for frame in x:
+        y, past = module.step(frame[None], past)
+        steps.append(y[0])
+    assert torch.equal(torch.stack(steps), temporal_shift(x, 4, 4, "past"))
+
+
 def test_one_frame_loses_the_shifted_channels() -> None:
     x = torch.ones(2, 8, 1, 1)
     assert temporal_shift(x, num_frames=1, divisor=8).flatten(1).tolist() == [[0, 0, 1, 1, 1, 1, 1, 1]] * 2
@@ -71,11 +90,12 @@ def test_memory_format_is_kept(memory_format: torch.memory_format) -> None:
     assert torch.equal(shifted, temporal_shift(x, 4, 8))
 
 
+@pytest.mark.parametrize("direction", ["both", "past"])
 @pytest.mark.parametrize(("num_frames", "divisor"), [(1, 2), (3, 2), (6, 4)])
-def test_gradients(num_frames: int, divisor: int) -> None:
+def test_gradients(num_frames: int, divisor: int, direction: Direction) -> None:
     x = clip(6 // num_frames, num_frames, 5).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, num_frames, divisor), x)
-    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, num_frames, divisor).square(), x)
+    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, num_frames, divisor, direction), x)
+    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, num_frames, divisor, direction).square(), x)
 
 
 def test_module_hands_the_shifted_frames_to_its_net() -> None:
