@@ -27,10 +27,7 @@ def attention_weights(model: TimeSformer, x: Tensor) -> list[Weights]:
         taken.append(module.weights(inputs[0]).unflatten(0, (samples, -1)))
 
     modules = [module for module in model.modules() if isinstance(module, Attention)]
-    hooks = [
-        module.register_forward_pre_hook(partial(record, recorded.setdefault(module, [])))  # type: ignore[arg-type]
-        for module in modules
-    ]
+    hooks = [module.register_forward_pre_hook(partial(record, recorded.setdefault(module, []))) for module in modules]
     was_training = model.training
     try:
         model.eval().features(x)

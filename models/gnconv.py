@@ -64,8 +64,8 @@ class GnConv(nn.Module):
     """Recursive gated convolution of order `order`: [B, channels, H, W] -> [B, channels, H, W] (section 3.1, eq. 3-5).
 
     The map is multiplied `order` times, place by place, by features of its surroundings, of channels/2^(order-1), ...,
-    channels/2, channels. All of them come from one depth-wise 7x7 convolution, or from one global filter of `filter_size`.
-    `scale` divides the surroundings; HorNet's models have 1/3. ZoetropeError when channels cannot be halved so often.
+    channels/2, channels. One depth-wise 7x7 convolution gives them all, or one global filter of `filter_size`. `scale`
+    multiplies these features; HorNet's models have 1/3. ZoetropeError when channels cannot be halved so often.
     """
 
     def __init__(

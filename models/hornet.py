@@ -12,6 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from models.drop_path import DropPath, drop_path_rates
 from models.gnconv import EPS, ChannelNorm, GnConv
+from models.linear import Linear
+from pipeline.base.errors import ZoetropeError
 
 # Of the four stages.
 ORDERS = (2, 3, 4, 5)
@@ -40,8 +42,8 @@ class Block(nn.Module):
         self.norm1 = ChannelNorm(channels)
         self.gnconv = GnConv(channels, order, filter_size=filter_size, scale=GNCONV_SCALE)
         self.norm2 = nn.LayerNorm(channels, eps=EPS)
-        self.pwconv1 = nn.Linear(channels, 4 * channels)
-        self.pwconv2 = nn.Linear(4 * channels, channels)
+        self.pwconv1 = Linear(channels, 4 * channels)
+        self.pwconv2 = Linear(4 * channels, channels)
         self.gamma1 = nn.Parameter(LAYER_SCALE * torch.ones(channels))
         self.gamma2 = nn.Parameter(LAYER_SCALE * torch.ones(channels))
         self.drop_path = DropPath(drop_path)
@@ -55,7 +57,7 @@ class Block(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def _add(self, x: Tensor, branch: Tensor, gamma: Tensor) -> Tensor:
-        """x + drop_path(gamma * branch) in one pass over the map."""
+        """Adds drop_path(gamma * branch) to x, in one pass over the map."""
         mask = self.drop_path.mask(branch)
         return torch.addcmul(x, branch, gamma if mask is None else gamma * mask)
 
@@ -76,6 +78,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.widths = [width * 2**stage for stage in range(4)]
+        self.smallest_px = patch_px * 8
         self.gradient_checkpointing = gradient_checkpointing
         self.downsample_layers = nn.ModuleList(
             [nn.Sequential(nn.Conv2d(3, width, patch_px, stride=patch_px), ChannelNorm(width))]
@@ -93,7 +96,15 @@ class Backbone(nn.Module):
         self.apply(_initialise)
 
     def stage_maps(self, x: Tensor) -> list[Tensor]:
-        """Float [B, 3, H, W] -> the four stages' maps [B, width * 2^i, H / (patch_px * 2^i), ...], channels-last."""
+        """Float [B, 3, H, W] -> the four stages' maps [B, width * 2^i, H / (patch_px * 2^i), ...], channels-last.
+
+        ZoetropeError when `x` is no image batch, or so small that nothing is left for the last stage.
+        """
+        if x.dim() != 4 or min(x.shape[2:]) < self.smallest_px:
+            raise ZoetropeError(
+                f"HorNet takes images [B, 3, H, W] of at least {self.smallest_px} x {self.smallest_px} px, "
+                f"got the shape {tuple(x.shape)}; a smaller patch_px allows smaller images"
+            )
         x = x.contiguous(memory_format=torch.channels_last)
         maps = []
         for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
@@ -117,7 +128,7 @@ class HorNet(Backbone):
         self.head.apply(_initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, 8 * width]: the last map averaged over its places and normed, what the head takes."""
+        """Float [B, 3, H, W] -> [B, 8 * width], what the head takes: the last map averaged over its places, normed."""
         return self.norm(self.stage_maps(x)[-1].mean((2, 3)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +137,7 @@ class HorNet(Backbone):
 
 
 class HorNetMaps(Backbone):
-    """For dense tasks: float [B, 3, H, W] -> four normed maps of strides 4, 8, 16 and 32 with the published patch_px."""
+    """For dense tasks: float [B, 3, H, W] -> four normed maps, of strides 4, 8, 16 and 32 as published."""
 
     def __init__(self, **design: Unpack[Design]) -> None:
         super().__init__(**design)

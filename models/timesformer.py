@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from models.attention import Attention, Mlp
 from models.drop_path import DropPath, drop_path_rates
+from models.linear import Linear
 from models.space_time import Grouping, Size, lattices, quarters
 from pipeline.base.errors import ZoetropeError
 
@@ -62,7 +63,7 @@ class Block(nn.Module):
         for step in scheme.first:
             self.add_module(f"{step}_norm1", nn.LayerNorm(width, eps=EPS))
             self.add_module(f"{step}_attn", Attention(width, heads))
-            self.add_module(f"{step}_fc", nn.Linear(width, width))
+            self.add_module(f"{step}_fc", Linear(width, width))
         self.norm2 = nn.LayerNorm(width, eps=EPS)
         self.mlp = Mlp(width)
         self.drop_path = DropPath(drop_path)
