@@ -11,7 +11,7 @@ from models.resnet import Backbone
 
 
 class NonLocal(nn.Module):
-    """Attention added to its input [B*T, C, H, W]. Its norm starts at zero, so that the block starts as the identity."""
+    """Attention added to its input [B*T, C, H, W]. Its norm starts at zero, so the block starts as the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,16 +1,21 @@
 """The temporal shift (Lin et al. 2019, "TSM: temporal shift module for efficient video understanding", section 3).
 
 Some channels of every frame come from the next frame, some from the previous one, the others stay: neighbouring
-frames mix at the price of a copy and no arithmetic. Frames beyond the clip's ends are zeros.
+frames mix without parameters or arithmetic. Frames beyond the clip's ends are zeros.
+
+What it costs is memory traffic. Training copies the shifted frames once, and again for the gradient, because both the
+shifted and the plain frames are needed later. Inference on CPU moves only the channels that move, in place, and puts
+them back: half the traffic, no other memory.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models.shift_moves import Direction, Moves, shift_moves, spans
-from models.shifted_conv import can_fuse, shifted_conv1x1
 from pipeline.base.errors import ZoetropeError
 
 
@@ -24,19 +29,51 @@ def temporal_shift(x: Tensor, num_frames: int, divisor: int, direction: Directio
     return _Shift.apply(x, num_frames, moves) if moves else x
 
 
+@contextmanager
+def shifted_in_place(x: Tensor, num_frames: int, divisor: int, direction: Direction = "both") -> Iterator[None]:
+    """Inside, `x` is what `temporal_shift` would return; afterwards it is as it was. See `can_shift_in_place`."""
+    moves = shift_moves(x.shape[1], divisor, direction)
+    moving = max((last for offset, _, last in moves if offset), default=0)
+    # A slice of channels-last frames would be copied to another layout if it were only cloned.
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    saved = x[:, :moving].clone(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    try:
+        _move([move for move in moves if move[0]], num_frames, saved, x)
+        yield
+    finally:
+        x[:, :moving] = saved
+
+
+def can_shift_in_place(x: Tensor) -> bool:
+    """Whether nobody but the caller can need `x` meanwhile, and it was measured to be quicker: on CPU, not on GPUs.
+
+    A compiler would copy all of `x` to keep its graph free of such changes.
+    """
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_grad_enabled() or x.requires_grad:
+        return False
+    dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+    writable = torch.is_inference_mode_enabled() or not x.is_inference()
+    return dense and writable
+
+
+def _move(moves: Sequence[tuple[int, int, int]], num_frames: int, source: Tensor, target: Tensor) -> None:
+    """Write the channels that `moves` names into `target`; both tensors are [B*T, C, H, W]."""
+    # Splitting the first dimension is a view in every memory format, so both sides are views [B, T, C, H, W].
+    source, target = source.unflatten(0, (-1, num_frames)), target.unflatten(0, (-1, num_frames))
+    for offset, first, last in moves:
+        receiving, received = spans(offset, num_frames)
+        target[:, receiving, first:last] = source[:, received, first:last]
+        if offset:
+            target[:, -1 if offset > 0 else 0, first:last] = 0
+
+
 class _Shift(torch.autograd.Function):
     """Autograd of plain slices would fill and add a whole tensor for each; the gradient is the shift turned round."""
 
     @staticmethod
     def forward(x: Tensor, num_frames: int, moves: Moves) -> Tensor:
         out = torch.empty_like(x)
-        # Splitting the first dimension is a view in every memory format, so both sides are views [B, T, C, H, W].
-        source, target = x.unflatten(0, (-1, num_frames)), out.unflatten(0, (-1, num_frames))
-        for offset, first, last in moves:
-            receiving, received = spans(offset, num_frames)
-            target[:, receiving, first:last] = source[:, received, first:last]
-            if offset:
-                target[:, -1 if offset > 0 else 0, first:last] = 0
+        _move(moves, num_frames, x, out)
         return out
 
     @staticmethod
@@ -52,8 +89,7 @@ class _Shift(torch.autograd.Function):
 class TemporalShift(nn.Module):
     """`net` behind a temporal shift. It stands where `net` stood, so parameters are named `....net.weight`.
 
-    Where `net` is a 1x1 convolution and `can_fuse` allows it, nothing is moved: the convolution reads the frames
-    where they lie (`models.shifted_conv`), and forward hooks of `net` itself are not called.
+    Hooks of `net` see its input shifted; in inference on CPU it is put back when `net` is done, so keep a copy of it.
     """
 
     def __init__(self, net: nn.Module, divisor: int, direction: Direction = "both") -> None:
@@ -64,10 +100,9 @@ class TemporalShift(nn.Module):
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
         """[B*T, C, H, W] -> what `net` makes of the shifted frames."""
-        if type(self.net) is nn.Conv2d and can_fuse(x, self.net):
-            moves = shift_moves(x.shape[1], self.divisor, self.direction)
-            if moves:
-                return shifted_conv1x1(x, self.net.weight, num_frames, moves)
+        if can_shift_in_place(x):
+            with shifted_in_place(x, num_frames, self.divisor, self.direction):
+                return self.net(x)
         return self.net(temporal_shift(x, num_frames, self.divisor, self.direction))
 
     def step(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
