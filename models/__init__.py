@@ -1,5 +1,7 @@
 """Architectures by name. Torch is imported when a model is built, not before, so that recipes are checked quickly."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -10,7 +12,9 @@ from pipeline.base.errors import ZoetropeError, unknown
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["build", "check_options", "names"]
+    from models.weights import Report
+
+__all__ = ["build", "check_options", "load_weights", "names"]
 
 
 def names() -> list[str]:
@@ -47,6 +51,17 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
     from models.zoo import MODELS
 
     return MODELS[name](num_classes=num_classes, **checked.model_dump(exclude={"kind"}))
+
+
+def load_weights(model: "nn.Module", source: str | Path | Mapping[str, Any]) -> "Report":
+    """Load official or own weights into `model`, in place: `models.weights.load_weights` has the details.
+
+    `source` is a path, an http(s) URL, a hub id `hf://organisation/name/file` or a state dict. ZoetropeError when the
+    weights cannot be read or do not fit.
+    """
+    from models.weights import load_weights
+
+    return load_weights(model, source)
 
 
 def _lower(sentence: str) -> str:

@@ -72,15 +72,18 @@ LAYOUTS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
 
 
 class Backbone(nn.Module):
-    """A ResNet without its head: float [B, 3, H, W] -> pooled features [B, num_features]."""
+    """A ResNet without its head: float [B, in_channels, H, W] -> pooled features [B, num_features]."""
 
-    def __init__(self, depth: int, *, width: int, stem: Literal["imagenet", "small"], zero_init_residual: bool) -> None:
+    def __init__(
+        self, depth: int, *, width: int, stem: Literal["imagenet", "small"], zero_init_residual: bool, in_channels: int
+    ) -> None:
         super().__init__()
+        self.in_channels = in_channels
         block, depths = LAYOUTS[depth]
         if stem == "imagenet":
-            self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
+            self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
@@ -97,19 +100,23 @@ class Backbone(nn.Module):
         return self.layer1, self.layer2, self.layer3, self.layer4
 
     def stem(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, width, H/4, W/4], or [B, width, H, W] with the small stem."""
+        """Float [B, in_channels, H, W] -> [B, width, H/4, W/4], or [B, width, H, W] with the small stem."""
         return self.maxpool(self.relu(self.bn1(self.conv1(x))))
 
+    def pooled(self, x: Tensor) -> Tensor:
+        """What the last stage gave -> [B, num_features], averaged over height and width."""
+        return x.mean((2, 3))
+
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, num_features]: the last stage's map, averaged over height and width."""
+        """Float [B, in_channels, H, W] -> [B, num_features]."""
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
-        return x.mean((2, 3))
+        return self.pooled(x)
 
 
 class ResNet(Backbone):
-    """An image classifier: float [B, 3, H, W] -> logits [B, num_classes]."""
+    """An image classifier: float [B, in_channels, H, W] -> logits [B, num_classes]."""
 
     def __init__(
         self,
@@ -120,17 +127,18 @@ class ResNet(Backbone):
         dropout: float,
         stem: Literal["imagenet", "small"],
         zero_init_residual: bool,
+        in_channels: int,
     ) -> None:
-        super().__init__(depth, width=width, stem=stem, zero_init_residual=zero_init_residual)
+        super().__init__(depth, width=width, stem=stem, zero_init_residual=zero_init_residual, in_channels=in_channels)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, num_features], what the head takes."""
+        """Float [B, in_channels, H, W] -> [B, num_features], what the head takes."""
         return super().forward(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> logits [B, num_classes]."""
+        """Float [B, in_channels, H, W] -> logits [B, num_classes]."""
         return self.fc(self.dropout(self.features(x)))
 
 

@@ -9,16 +9,16 @@ import models
 from models.options import OPTIONS, TSMOptions
 from pipeline.base.errors import ZoetropeError
 
+RESNETS = (18, 34, 50, 101)
+HORNETS = [f"hornet_{size}_{mixing}" for size in ("tiny", "small", "base", "large") for mixing in ("7x7", "gf")]
+TIMESFORMERS = ["timesformer_base", "timesformer_hr", "timesformer_l"]
+
 
 def test_every_name_is_a_kind_of_its_family() -> None:
     for name, family in OPTIONS.items():
         assert family.model_validate({"kind": name}).eats in ("image", "video")
-    assert {name for name, family in OPTIONS.items() if family.eats == "image"} == {
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-    }
+    images = [f"resnet{depth}" for depth in RESNETS] + ["mobilenetv2"] + HORNETS
+    assert {name for name, family in OPTIONS.items() if family.eats == "image"} == set(images)
 
 
 def test_defaults() -> None:
@@ -27,16 +27,23 @@ def test_defaults() -> None:
         "width": 64,
         "stem": "imagenet",
         "zero_init_residual": False,
+        "in_channels": 3,
         "dropout": 0.5,
+        "partial_bn": False,
+        "temporal_pool": False,
+        "non_local": False,
         "shift": 8,
         "place": "blockres",
+        "direction": "both",
     }
     assert models.check_options("tsn_resnet18").model_dump()["dropout"] == 0.5
     assert models.check_options("resnet18").model_dump()["dropout"] == 0.0
 
 
 def test_names_are_sorted_and_complete() -> None:
-    assert models.names() == sorted(f"{p}resnet{d}" for p in ("", "tsn_", "tsm_") for d in (18, 34, 50, 101))
+    backbones = [*(f"resnet{depth}" for depth in RESNETS), "mobilenetv2"]
+    on_backbones = [f"{clips}{backbone}" for clips in ("", "tsn_", "tsm_") for backbone in backbones]
+    assert models.names() == sorted(on_backbones + HORNETS + TIMESFORMERS)
 
 
 def test_an_unknown_name_answers_with_the_nearest() -> None:
@@ -48,7 +55,7 @@ def test_an_unknown_option_answers_with_the_nearest() -> None:
     with pytest.raises(ZoetropeError, match="unknown option of tsm_resnet18 'shfit'; did you mean 'shift'"):
         models.build("tsm_resnet18", 4, shfit=8)
     with pytest.raises(
-        ZoetropeError, match="unknown option of resnet18 'shift'; known are: dropout, stem, width, zero"
+        ZoetropeError, match="unknown option of resnet18 'shift'; known are: dropout, in_channels, stem, width, zero"
     ):
         models.build("resnet18", 4, shift=8)
     with pytest.raises(ZoetropeError, match="unknown option of resnet18 'kind'"):

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.shift import TemporalShift, temporal_shift
+from models.shift import TemporalShift, can_shift_in_place, shifted_in_place, temporal_shift
+from models.shift_moves import Direction
 
 
 def clip(num_clips: int, num_frames: int, channels: int) -> torch.Tensor:
@@ -40,6 +41,24 @@ def test_equals_the_definition(num_clips: int, num_frames: int, channels: int, d
     np.testing.assert_array_equal(temporal_shift(x, num_frames, divisor).numpy(), expected.reshape(x.shape))
 
 
+def test_known_answer_of_the_past() -> None:
+    frame_index = torch.arange(1.0, 5.0).reshape(4, 1, 1, 1).expand(4, 4, 1, 1)
+    assert temporal_shift(frame_index, num_frames=4, divisor=4, direction="past").flatten(1).tolist() == [
+        [0, 1, 1, 1],
+        [1, 2, 2, 2],
+        [2, 3, 3, 3],
+        [3, 4, 4, 4],
+    ]
+
+
+def test_steps_over_frames_are_the_shift_of_the_past() -> None:
+    module, x, past, steps = TemporalShift(torch.nn.Identity(), divisor=4, direction="past"), clip(1, 4, 9), None, []
+    for frame in x:
+        y, past = module.step(frame[None], past)
+        steps.append(y[0])
+    assert torch.equal(torch.stack(steps), temporal_shift(x, 4, 4, "past"))
+
+
 def test_one_frame_loses_the_shifted_channels() -> None:
     x = torch.ones(2, 8, 1, 1)
     assert temporal_shift(x, num_frames=1, divisor=8).flatten(1).tolist() == [[0, 0, 1, 1, 1, 1, 1, 1]] * 2
@@ -71,11 +90,12 @@ def test_memory_format_is_kept(memory_format: torch.memory_format) -> None:
     assert torch.equal(shifted, temporal_shift(x, 4, 8))
 
 
+@pytest.mark.parametrize("direction", ["both", "past"])
 @pytest.mark.parametrize(("num_frames", "divisor"), [(1, 2), (3, 2), (6, 4)])
-def test_gradients(num_frames: int, divisor: int) -> None:
+def test_gradients(num_frames: int, divisor: int, direction: Direction) -> None:
     x = clip(6 // num_frames, num_frames, 5).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, num_frames, divisor), x)
-    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, num_frames, divisor).square(), x)
+    assert torch.autograd.gradcheck(lambda x: temporal_shift(x, num_frames, divisor, direction), x)
+    assert torch.autograd.gradgradcheck(lambda x: temporal_shift(x, num_frames, divisor, direction).square(), x)
 
 
 def test_module_hands_the_shifted_frames_to_its_net() -> None:
@@ -84,3 +104,57 @@ def test_module_hands_the_shifted_frames_to_its_net() -> None:
     x = clip(1, 4, 8).float()
     assert torch.equal(module(x, 4), net(temporal_shift(x, 4, 8)))
     assert list(module.state_dict()) == ["net.weight", "net.bias"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.integers(1, 12),
+    st.integers(2, 5),
+    st.sampled_from(["both", "past"]),
+    st.sampled_from([torch.contiguous_format, torch.channels_last]),
+)
+def test_in_place_is_the_shift_and_is_undone(
+    num_clips: int, num_frames: int, channels: int, divisor: int, direction: Direction, layout: torch.memory_format
+) -> None:
+    before = clip(num_clips, num_frames, channels)
+    x = before.to(memory_format=layout, copy=True)
+    with shifted_in_place(x, num_frames, divisor, direction):
+        assert torch.equal(x, temporal_shift(before, num_frames, divisor, direction))
+    assert torch.equal(x, before)
+    with pytest.raises(KeyError), shifted_in_place(x, num_frames, divisor, direction):
+        raise KeyError
+    assert torch.equal(x, before)
+
+
+def test_when_frames_are_shifted_in_place() -> None:
+    x = clip(1, 4, 8)
+    assert not can_shift_in_place(x)
+    with torch.inference_mode():
+        made_here = x.clone()
+        assert can_shift_in_place(x)
+        assert can_shift_in_place(made_here)
+    with torch.no_grad():
+        assert can_shift_in_place(x)
+        assert can_shift_in_place(x.to(memory_format=torch.channels_last))
+        # What torch would refuse to write to, or another graph may still need.
+        assert not can_shift_in_place(made_here)
+        assert not can_shift_in_place(x[..., ::2])
+        assert not can_shift_in_place(x[:1].expand(4, -1, -1, -1))
+        assert not can_shift_in_place(x.clone().requires_grad_())
+        assert not can_shift_in_place(x.to("meta"))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_inference_is_training_without_a_copy(
+    layout: torch.memory_format, kernel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = TemporalShift(torch.nn.Conv2d(16, 4, kernel, padding=kernel // 2), divisor=8)
+    x = clip(2, 4, 16).float().to(memory_format=layout)
+    before, trained = x.clone(), module(x, 4)
+    monkeypatch.setattr("models.shift.temporal_shift", lambda *_: pytest.fail("all frames were copied"))
+    with torch.no_grad():
+        assert torch.equal(module(x, 4), trained)
+    assert torch.equal(x, before)

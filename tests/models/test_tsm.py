@@ -1,5 +1,6 @@
 """TSM against the official release's names, counts and placement; it sees the order of frames, at no parameter."""
 
+import copy
 import hashlib
 from typing import Any
 
@@ -61,6 +62,8 @@ def test_state_dict_is_the_releases(name: str, place: str, entries: int, digest:
         ("tsm_resnet50", "block", 16),
         ("tsm_resnet101", "blockres", 18),
         ("tsm_resnet101", "block", 33),
+        ("tsm_mobilenetv2", "blockres", 10),
+        ("tsm_mobilenetv2", "block", 10),
     ],
 )
 def test_number_of_shifts(name: str, place: str, shifts: int) -> None:
@@ -70,6 +73,17 @@ def test_number_of_shifts(name: str, place: str, shifts: int) -> None:
 def test_resnet101_shifts_every_other_block() -> None:
     in_layer3 = [name for name in shifted(on_meta("tsm_resnet101", 4)) if name.startswith("layer3")]
     assert in_layer3 == [f"layer3.{i}.conv1" for i in range(0, 23, 2)]
+
+
+def test_mobilenetv2_shifts_where_there_is_an_identity_path() -> None:
+    blocks = (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)
+    for place, module in (("blockres", ".conv.0"), ("block", "")):
+        model = on_meta("tsm_mobilenetv2", 4, place=place)
+        assert shifted(model) == [f"features.{i}{module}" for i in blocks]
+
+
+def test_flow_has_the_releases_count() -> None:
+    assert sum(p.numel() for p in on_meta("tsm_resnet50", 400, in_channels=10).parameters()) == 24_349_584
 
 
 def pair(place: str, shift: int = 8) -> tuple[Any, Any]:
@@ -102,6 +116,26 @@ def test_placements_differ() -> None:
     clips = torch.randn(2, 3, 4, 32, 32)
     with torch.no_grad():
         assert (residual.features(clips) - whole.features(clips)).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("place", ["blockres", "block"])
+@pytest.mark.parametrize("name", ["resnet50", "mobilenetv2"])
+def test_channels_last_is_the_same_model(name: str, place: str) -> None:
+    """Where the frames lie decides whether they are copied or read in place, for inference and for training."""
+    torch.manual_seed(0)
+    narrow = {"width_mult": 0.25} if name == "mobilenetv2" else {"width": 16}
+    model: Any = models.build(f"tsm_{name}", 4, place=place, dropout=0.0, **narrow).double()
+    clips = torch.randn(2, 3, 3, 32, 32, dtype=torch.float64)
+    results = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        # Every layout has its own copy, for training moves the statistics of batch norms.
+        own = copy.deepcopy(model).to(memory_format=layout)
+        features = own.train().frame_features(clips)
+        features.square().sum().backward()
+        with torch.no_grad():
+            results += [[features, own.eval().frame_features(clips), *(p.grad for p in own.base_model.parameters())]]
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("place", ["blockres", "block"])

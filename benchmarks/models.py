@@ -1,0 +1,138 @@
+"""Models against direct transcriptions of their papers' equations: same weights, same inputs, one run.
+
+    python -m benchmarks.models [divided] [hornet] [scaling]
+
+A ratio is peer over ours, in inference or in a training step (forward and backward): above 1 we are faster. Outputs
+are compared before anything is timed. On CPU one or two blocks stand for TimeSformer's twelve, which are all alike, and
+"attention alone" gives the transcription our linear layers too (`models.linear`), which are quicker there than torch's.
+"""
+
+import copy
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+# Before torch is imported: see benchmarks.pairs.compare_time.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import models
+from benchmarks import direct_hornet, direct_timesformer
+from benchmarks.pairs import compare_time, peak_bytes
+from models.linear import Linear
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+TURNS = 20 if DEVICE == "cuda" else 3
+
+
+def divided() -> None:
+    """TimeSformer's divided attention against explicit softmax."""
+    for name, blocks in (("timesformer_base", 2), ("timesformer_hr", 1)):
+        model = fresh(name, depth=12 if DEVICE == "cuda" else blocks)
+        direct = direct_timesformer.make_direct(copy.deepcopy(model))
+        # Half of the larger model's frames are enough to see what larger frames do.
+        x = inputs(name, 4 if DEVICE == "cuda" else 1)[:, :, :8]
+        what = f"{name.removeprefix('timesformer_')} 8x{x.shape[-1]}"
+        if DEVICE == "cpu":
+            compare(f"{what}, attention alone", model, direct, x)
+        compare(what, model, with_plain_linear(direct), x)
+
+
+def hornet() -> None:
+    """HorNet against maps in the usual layout with a depth-wise convolution a gate."""
+    for name in ("hornet_tiny_7x7", "hornet_tiny_gf"):
+        model = fresh(name)
+        direct = direct_hornet.make_direct(copy.deepcopy(model))
+        compare(name, model, with_plain_linear(direct), inputs(name, 64 if DEVICE == "cuda" else 2))
+
+
+def scaling() -> None:
+    """One block of joint and of divided attention on longer and longer clips of 7 x 7 patches."""
+    print(f"{'N*T':>6} {'N+T':>5} {'keys a token: joint':>20} {'divided':>8} {'ms: joint':>10} {'divided':>8}")
+    places, width = 49, 192
+    for frames in (8, 16, 32, 64):
+        design: dict[str, Any] = {"depth": 1, "width": width, "heads": 3, "frames": frames, "size_px": 112}
+        clip = torch.randn(1, 3, frames, 112, 112, device=DEVICE)
+        joint = fresh("timesformer_base", attention="joint_space_time", **design)
+        model = fresh("timesformer_base", **design)
+        time = compare_time(step(model, clip, torch.float32, False), step(joint, clip, torch.float32, False), TURNS)
+        keys = [attention_products(each, clip) / (2 * width * places * frames) for each in (joint, model)]
+        print(
+            f"{places * frames:>6} {places + frames:>5} {keys[0]:>20.1f} {keys[1]:>8.1f} "
+            f"{time.peer * 1e3:>10.1f} {time.ours * 1e3:>8.1f}"
+        )
+
+
+def compare(what: str, ours: nn.Module, peer: nn.Module, x: Tensor) -> None:
+    """Print a row for each precision, in inference and in training."""
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), peer(x), rtol=1e-3, atol=1e-3)
+    for dtype in (torch.float32, torch.bfloat16):
+        for training in (False, True):
+            works = [step(model, x, dtype, training) for model in (ours, peer)]
+            time, memory = compare_time(works[0], works[1], TURNS), [peak_bytes(work) / 1e6 for work in works]
+            case = f"{what:26} {str(dtype).removeprefix('torch.'):8} {'training' if training else 'inference':9}"
+            print(
+                f"{case} {time.ratio:5.2f} ({time.low:.2f}-{time.high:.2f})"
+                f"  ms {time.peer * 1e3:6.0f} / {time.ours * 1e3:6.0f}  MB {memory[1]:6.0f} / {memory[0]:6.0f}",
+                flush=True,
+            )
+
+
+def step(model: nn.Module, x: Tensor, dtype: torch.dtype, training: bool) -> Callable[[], None]:
+    """Work to be timed: a forward, and a backward too when `training`; bfloat16 means autocast."""
+
+    def work() -> None:
+        model.zero_grad(set_to_none=True)
+        with (
+            torch.set_grad_enabled(training),
+            torch.autocast(DEVICE, dtype=dtype, enabled=dtype != torch.float32),
+        ):
+            logits = model(x)
+        if training:
+            logits.float().sum().backward()
+
+    return work
+
+
+def fresh(name: str, **options: Any) -> Any:
+    """A model in evaluation whose zero-started branches do something."""
+    torch.manual_seed(0)
+    model = models.build(name, 400, drop_path=0.0, **options).to(DEVICE).eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.02 * torch.randn_like(p))
+    return model
+
+
+def inputs(name: str, samples: int) -> Tensor:
+    """Random clips or images of the published size."""
+    return torch.randn(samples, *models.check_options(name).input_shape, device=DEVICE)
+
+
+def with_plain_linear(model: nn.Module) -> nn.Module:
+    """`model` with torch's own linear layers, in place."""
+    for module in model.modules():
+        if type(module) is Linear:
+            module.__class__ = nn.Linear  # type: ignore[assignment]
+    return model
+
+
+def attention_products(model: nn.Module, x: Tensor) -> float:
+    """Multiply-adds of queries by keys and weights by values; on the meta device they alone are batched products."""
+    meta = copy.deepcopy(model).to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        meta(x.to("meta"))
+    return counter.get_flop_counts()["Global"][torch.ops.aten.bmm] / 2
+
+
+SECTIONS = {"divided": divided, "hornet": hornet, "scaling": scaling}
+
+if __name__ == "__main__":
+    for section in sys.argv[1:] or SECTIONS:
+        print(f"\n{section}: {SECTIONS[section].__doc__} {DEVICE}, {torch.get_num_threads()} threads, peer / ours")
+        SECTIONS[section]()

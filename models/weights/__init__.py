@@ -1,0 +1,5 @@
+"""Official weights: read from a file, the web or the hub, recognised by their names, made to fit, and accounted for."""
+
+from models.weights.load import Report, load_weights
+
+__all__ = ["Report", "load_weights"]

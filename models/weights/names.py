@@ -1,0 +1,118 @@
+"""Names of parameters: every official release has its own, and all names of a family come down to one set here.
+
+The model's own names and the names in a file are both brought to this set and then compared, so a file of any known
+layout loads into a model of any other one.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# What DistributedDataParallel, the TimeSformer release and torch.compile put in front of all names.
+PREFIXES = ("module.", "model.", "_orig_mod.")
+
+_TORCHVISION_VIT = (
+    (r"^class_token$", "cls_token"),
+    (r"^encoder\.pos_embedding$", "pos_embed"),
+    (r"^conv_proj\.", "patch_embed.proj."),
+    (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
+    (r"^encoder\.ln\.", "norm."),
+    (r"^heads\.head\.", "head."),
+    (r"\.ln_(\d)\.", r".norm\1."),
+    (r"\.self_attention\.in_proj_", ".attn.qkv."),
+    (r"\.self_attention\.out_proj\.", ".attn.proj."),
+    (r"\.mlp\.(0|linear_1)\.", ".mlp.fc1."),
+    (r"\.mlp\.(3|linear_2)\.", ".mlp.fc2."),
+)
+# The head of every layout becomes `head.`.
+_HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier)\.(?=weight$|bias$)")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of one state dict, brought to the family's common set.
+
+    `family` is None when no family was recognised; then the names are what they were. `common` maps each name to its
+    common one. `shifts` are the common names of the modules behind a temporal shift, as far as the names tell.
+    """
+
+    family: str | None
+    common: dict[str, str]
+    shifts: frozenset[str]
+
+
+def read_names(names: Iterable[str]) -> Names:
+    """Recognise the family by its names, and bring them to the family's common set."""
+    stripped = strip_prefixes(list(names))
+    plain = {name: short.removeprefix("base_model.") for name, short in stripped.items()}
+    family = _family(set(plain.values()))
+    if family in ("ResNet", "MobileNetV2"):
+        shifts = frozenset(short.split(".net.")[0] for short in plain.values() if ".net." in short)
+        common = {name: _HEAD.sub("head.", short.replace(".net.", ".")) for name, short in plain.items()}
+        if family == "MobileNetV2":
+            common = _flat(common)
+        else:
+            # The block inside the wrapper that carries a non-local block.
+            common = {name: short.replace(".block.", ".") for name, short in common.items()}
+            shifts = frozenset(re.sub(r"\.block(?=\.|$)", "", shift) for shift in shifts)
+        return Names(family, common, shifts)
+    if family == "ViT":
+        return Names(family, {name: _vit_name(short) for name, short in stripped.items()}, frozenset())
+    return Names(family, stripped, frozenset())
+
+
+def strip_prefixes(names: list[str]) -> dict[str, str]:
+    """Each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
+    short = {name: name for name in names}
+    while short:
+        prefix = next((p for p in PREFIXES if all(s.startswith(p) for s in short.values())), None)
+        if prefix is None:
+            break
+        short = {name: s.removeprefix(prefix) for name, s in short.items()}
+    return short
+
+
+def _family(names: set[str]) -> str | None:
+    """By what only that family has."""
+
+    def some(start: str) -> bool:
+        return any(name.startswith(start) for name in names)
+
+    if some("layer1.0.") and some("layer4.0.") and some("conv1."):
+        return "ResNet"
+    if some("features.0.0.") and some("features.17.") and some("features.18.0."):
+        return "MobileNetV2"
+    if (some("patch_embed.proj.") and some("blocks.0.")) or (some("conv_proj.") and some("encoder.layers.")):
+        return "ViT"
+    if some("downsample_layers.0.0.") and any(".gnconv." in name for name in names):
+        return "HorNet"
+    return None
+
+
+def _vit_name(name: str) -> str:
+    for pattern, replacement in _TORCHVISION_VIT:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _flat(common: dict[str, str]) -> dict[str, str]:
+    """MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
+
+    torchvision nests convolution, norm and activation (0, 1, 2); the projection and its norm follow unnested.
+    """
+    nested = re.compile(r"^(features\.\d+\.conv)\.(\d+)\.(\d+)\.")
+    groups: dict[str, int] = {}
+    for name in common.values():
+        if found := nested.match(name):
+            groups[found[1]] = max(groups.get(found[1], 0), int(found[2]) + 1)
+
+    def flat(name: str) -> str:
+        if found := nested.match(name):
+            return f"{found[1]}.{3 * int(found[2]) + int(found[3])}.{name[found.end() :]}"
+        found = re.match(r"^(features\.\d+\.conv)\.(\d+)\.", name)
+        if found and found[1] in groups:
+            count = groups[found[1]]
+            return f"{found[1]}.{3 * count + int(found[2]) - count}.{name[found.end() :]}"
+        return name
+
+    return {name: flat(short) for name, short in common.items()}

@@ -1,0 +1,342 @@
+"""Official layouts into models, at small widths: same outputs, everything accounted for, the rest refused in words."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import models
+from models.hornet import HorNetMaps
+from models.weights import load_weights
+from models.weights.names import read_names
+from pipeline.base.errors import ZoetropeError
+
+SMALL: dict[str, dict[str, Any]] = {
+    "resnet": {"width": 8},
+    "mobilenetv2": {"width_mult": 0.1},
+    "timesformer": {"width": 12, "heads": 3, "depth": 2, "patch_px": 8, "size_px": 32, "frames": 4},
+    "hornet": {"width": 8, "depths": (1, 1, 2, 1), "size_px": 64},
+}
+State = dict[str, Tensor]
+
+
+def build(name: str, num_classes: int = 5, seed: int = 0, **options: Any) -> Any:
+    torch.manual_seed(seed)
+    small = next(options for family, options in SMALL.items() if family in name)
+    return models.build(name, num_classes, **{**small, **options}).eval()
+
+
+def trained(name: str, **options: Any) -> Any:
+    """A model none of whose parameters is where it starts, and whose statistics are those of a batch."""
+    model = build(name, seed=1, **options)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(torch.randn_like(p) * (0.1 if p.dim() > 1 else 0.05))
+    return model
+
+
+def batch(name: str, channels: int = 3) -> Tensor:
+    frames = (4,) if name.startswith(("ts", "timesformer")) else ()
+    return torch.randn(2, channels, *frames, 32, 32, generator=torch.Generator().manual_seed(2))
+
+
+def same_outputs(one: nn.Module, other: nn.Module, name: str) -> bool:
+    with torch.no_grad():
+        return torch.equal(one(batch(name)), other(batch(name)))
+
+
+def renamed(state: State, *pairs: tuple[str, str]) -> State:
+    for old, new in pairs:
+        state = {name.replace(old, new): value for name, value in state.items()}
+    return state
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_loads_its_own_weights(name: str) -> None:
+    if name.startswith(("resnet101", "tsn_resnet101", "tsm_resnet101")):
+        options: dict[str, Any] = {"width": 4}
+    else:
+        options = {}
+    own, other = trained(name, **options), build(name, **options)
+    assert not same_outputs(own, other, name)
+    report = models.load_weights(other, own.state_dict())
+    assert list(report.loaded) == list(own.state_dict())
+    assert str(report) == f"{len(report.loaded)} loaded"
+    assert same_outputs(own, other, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "prefix", "wrapper"),
+    [
+        ("tsm_resnet18", {}, "module.", "state_dict"),
+        ("tsm_resnet18", {"place": "block"}, "module.", "state_dict"),
+        ("tsm_resnet18", {"non_local": True}, "module.", "state_dict"),
+        ("tsm_resnet18", {"in_channels": 10}, "module.", "state_dict"),
+        ("tsm_mobilenetv2", {}, "module.", "state_dict"),
+        ("timesformer_base", {}, "model.", "model_state"),
+        ("timesformer_base", {}, "module.model.", "model_state"),
+        ("hornet_tiny_gf", {}, "", "model"),
+    ],
+)
+def test_releases(name: str, options: dict[str, Any], prefix: str, wrapper: str, tmp_path: Path) -> None:
+    own, other = trained(name, **options), build(name, **options)
+    state = {prefix + key: value for key, value in own.state_dict().items()}
+    torch.save({wrapper: state, "epoch": 50, "arch": "resnet50"}, tmp_path / "release.pth.tar")
+    report = load_weights(other, tmp_path / "release.pth.tar")
+    assert len(report.loaded) == len(state)
+    x = batch(name, options.get("in_channels", 3))
+    with torch.no_grad():
+        assert torch.equal(own(x), other(x))
+
+
+def test_a_model_in_wrappers(tmp_path: Path) -> None:
+    own, other = trained("resnet18"), build("resnet18")
+    save_file(own.state_dict(), tmp_path / "w.safetensors")
+    report = load_weights(nn.DataParallel(other), str(tmp_path / "w.safetensors"))
+    assert report.loaded[0] == "module.conv1.weight"
+    assert same_outputs(own, other, "resnet18")
+
+
+def test_online_release() -> None:
+    """`features.3.conv.0.weight`, `classifier.weight`: no base_model, no net."""
+    own, other = (make("tsm_mobilenetv2", direction="past") for make in (trained, build))
+    state = renamed(own.state_dict(), ("base_model.", ""), (".net.", "."), ("new_fc", "classifier"))
+    assert "features.3.conv.0.weight" in state
+    load_weights(other, state)
+    assert same_outputs(own, other, "tsm_mobilenetv2")
+
+
+def test_torchvisions_mobilenetv2_into_tsm() -> None:
+    image, clips = trained("mobilenetv2"), build("tsm_mobilenetv2", shift=1000)
+    report = load_weights(clips, image.state_dict())
+    assert len(report.loaded) == 314
+    frames = batch("tsm_mobilenetv2")
+    with torch.no_grad():
+        expected = torch.stack([image(frames[:, :, t]) for t in range(4)]).mean(0)
+        torch.testing.assert_close(clips(frames), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_imagenet_weights_start_a_tsm() -> None:
+    image = trained("resnet50", num_classes=7)
+    model = build("tsm_resnet50", non_local=True)
+    head = model.new_fc.weight.clone()
+    report = load_weights(model, image.state_dict())
+    assert report.replaced == ("new_fc.weight", "new_fc.bias")
+    assert torch.equal(model.new_fc.weight, head)
+    assert torch.equal(model.base_model.layer1[0].conv1.net.weight, image.layer1[0].conv1.weight)
+    assert len(report.missing) == 65
+    assert all(".nl." in name for name in report.missing)
+    assert str(report).startswith("318 loaded, 65 missing (base_model.layer2.0.nl.g.0.weight, ")
+    assert str(report).endswith(" and 62 more), 2 replaced (new_fc.weight, new_fc.bias)")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "tsm_resnet18", "tsm_mobilenetv2"])
+def test_rgb_weights_for_flow(name: str) -> None:
+    rgb, flow = trained(name), build(name, in_channels=10)
+    report = load_weights(flow, rgb.state_dict())
+    ((first, (before, after)),) = report.resized.items()
+    assert before[1] == 3
+    assert after[1] == 10
+    kernel = rgb.state_dict()[first]
+    torch.testing.assert_close(flow.state_dict()[first], kernel.mean(1, keepdim=True).repeat(1, 10, 1, 1))
+    with pytest.raises(ZoetropeError, match=r"1 of another shape: .* is \(\d+, 10, "):
+        load_weights(rgb, flow.state_dict())
+
+
+def test_old_files_without_counters() -> None:
+    own, other = trained("resnet18"), build("resnet18")
+    report = load_weights(other, {k: v for k, v in own.state_dict().items() if "num_batches" not in k})
+    assert len(report.missing) == 20
+    assert same_outputs(own, other, "resnet18")
+
+
+def test_a_backbone_without_a_head() -> None:
+    own, other = trained("resnet18"), build("resnet18")
+    report = load_weights(other, {k: v for k, v in own.state_dict().items() if not k.startswith("fc.")})
+    assert report.missing == ("fc.weight", "fc.bias")
+    with pytest.raises(ZoetropeError, match=r"1 missing: fc\.bias"):
+        load_weights(other, {k: v for k, v in own.state_dict().items() if k != "fc.bias"})
+
+
+# TimeSformer and ViT.
+
+
+def vit_state(model: Any) -> State:
+    return {k: v for k, v in model.state_dict().items() if "temporal" not in k and k != "time_embed"}
+
+
+def torchvision_vit(state: State) -> State:
+    return renamed(
+        state,
+        ("cls_token", "class_token"),
+        ("pos_embed", "encoder.pos_embedding"),
+        ("patch_embed.proj", "conv_proj"),
+        ("blocks.", "encoder.layers.encoder_layer_"),
+        (".norm1.", ".ln_1."),
+        (".norm2.", ".ln_2."),
+        ("attn.qkv.", "self_attention.in_proj_"),
+        ("attn.proj.", "self_attention.out_proj."),
+        ("mlp.fc1", "mlp.0"),
+        ("mlp.fc2", "mlp.3"),
+        ("head.", "heads.head."),
+    ) | {"encoder.ln.weight": state["norm.weight"], "encoder.ln.bias": state["norm.bias"]}
+
+
+@pytest.mark.parametrize("layout", ["timm", "torchvision"])
+def test_vit_starts_timesformer(layout: str) -> None:
+    state = vit_state(trained("timesformer_base"))
+    if layout == "torchvision":
+        state = {k: v for k, v in torchvision_vit(state).items() if not k.startswith("norm.")}
+    model = build("timesformer_base", seed=3)
+    report = load_weights(model, state)
+    own = model.state_dict()
+    for i in range(2):
+        for part in ("qkv.weight", "qkv.bias", "proj.weight", "proj.bias"):
+            assert torch.equal(own[f"blocks.{i}.temporal_attn.{part}"], own[f"blocks.{i}.attn.{part}"])
+        assert torch.equal(own[f"blocks.{i}.temporal_norm1.weight"], own[f"blocks.{i}.norm1.weight"])
+        assert not own[f"blocks.{i}.temporal_fc.weight"].any()
+    assert len(report.copied) == 2 * 6
+    assert set(report.missing) == {
+        "time_embed",
+        *(f"blocks.{i}.temporal_fc.{p}" for i in (0, 1) for p in ("weight", "bias")),
+    }
+    # What ViT says of a frame, TimeSformer says of a clip that repeats it.
+    vit = build("timesformer_base", attention="space_only")
+    load_weights(vit, state)
+    still = batch("timesformer_base")[:, :, :1].expand(-1, -1, 4, -1, -1)
+    with torch.no_grad():
+        torch.testing.assert_close(model(still), vit(still), rtol=1e-4, atol=1e-5)
+
+
+def test_layers_of_pre_training_are_left() -> None:
+    state = vit_state(trained("timesformer_base"))
+    report = load_weights(build("timesformer_base"), {**state, "pre_logits.fc.weight": torch.ones(2, 2)})
+    assert report.unexpected == ("pre_logits.fc.weight",)
+
+
+def test_embeddings_are_resized() -> None:
+    small = trained("timesformer_base")
+    large = build("timesformer_base", size_px=64, frames=8)
+    report = load_weights(large, small.state_dict())
+    assert report.resized == {"pos_embed": ((1, 17, 12), (1, 65, 12)), "time_embed": ((1, 4, 12), (1, 8, 12))}
+    # Nearest, row by row and column by column: every place of 4 x 4 becomes four of 8 x 8.
+    given, wanted = small.pos_embed[0, 1:].reshape(4, 4, 12), large.pos_embed[0, 1:].reshape(8, 8, 12)
+    assert torch.equal(wanted, given.repeat_interleave(2, 0).repeat_interleave(2, 1))
+    assert torch.equal(large.pos_embed[0, 0], small.pos_embed[0, 0])
+    assert torch.equal(large.time_embed[0], small.time_embed[0].repeat_interleave(2, 0))
+
+
+def test_global_filters_are_resized() -> None:
+    small, large = trained("hornet_tiny_gf"), build("hornet_tiny_gf", size_px=128)
+    report = load_weights(large, small.state_dict())
+    assert set(report.resized) == {name for name in small.state_dict() if name.endswith("complex_weight")}
+    before, after = report.resized["stages.2.0.gnconv.dwconv.complex_weight"]
+    assert (before[1:], after[1:]) == ((4, 3, 2), (8, 5, 2))
+    ours, theirs = (m.state_dict()["stages.2.0.gnconv.dwconv.complex_weight"] for m in (large, small))
+    # Aligned corners: the corners are the same frequencies.
+    torch.testing.assert_close(ours[:, [0, 0, -1, -1], [0, -1, 0, -1]], theirs[:, [0, 0, -1, -1], [0, -1, 0, -1]])
+
+
+def test_a_classifier_starts_a_backbone_for_dense_tasks() -> None:
+    classifier = trained("hornet_tiny_gf")
+    maps = HorNetMaps(
+        width=8,
+        depths=(1, 1, 2, 1),
+        size_px=64,
+        global_filter=True,
+        patch_px=4,
+        drop_path=0.0,
+        gradient_checkpointing=False,
+    )
+    report = load_weights(maps, classifier.state_dict())
+    assert report.unexpected == ("norm.weight", "norm.bias", "head.weight", "head.bias")
+    assert report.missing == tuple(f"norm{i}.{part}" for i in range(4) for part in ("weight", "bias"))
+    with pytest.raises(ZoetropeError, match=r"8 that the model does not have: norm0.weight"):
+        load_weights(classifier, maps.state_dict())
+
+
+# What does not fit.
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "says"),
+    [
+        (
+            ("resnet18", {}),
+            ("resnet50", {}),
+            r"these weights are not this model's \(ResNet\): 24 of another shape: layer1",
+        ),
+        (("resnet18", {}), ("resnet34", {}), r"missing: layer1\.2\.conv1\.weight, layer1\.2\.bn1\.weight"),
+        (("resnet34", {}), ("resnet18", {}), r"that the model does not have: layer1\.2\.conv1\.weight"),
+        (
+            ("resnet18", {}),
+            ("resnet18", {"width": 16}),
+            r"conv1\.weight is \(8, 3, 7, 7\), the model has \(16, 3, 7, 7\)",
+        ),
+        (("resnet18", {}), ("resnet18", {"stem": "small"}), r"is \(8, 3, 7, 7\), the model has \(8, 3, 3, 3\)"),
+        (
+            ("resnet18", {}),
+            ("hornet_tiny_gf", {}),
+            "look like those of a ResNet, the model is a HorNet; their first names",
+        ),
+        (("hornet_tiny_7x7", {}), ("hornet_tiny_gf", {}), r"missing: stages\.2\.0\.gnconv\.dwconv\.complex_weight"),
+        (
+            ("timesformer_base", {}),
+            ("timesformer_base", {"attention": "joint_space_time"}),
+            "does not have: blocks.0.temp",
+        ),
+        (("tsm_resnet18", {"non_local": True}), ("tsm_resnet18", {}), r"that the model does not have: .*\.nl\.g\.0\."),
+        (
+            ("tsm_resnet18", {}),
+            ("tsm_resnet18", {"place": "block"}),
+            r"trained with 8 temporal shifts \(layer1\.0\.conv1, .*, the model has 8 \(layer1\.0, .*the same `place`",
+        ),
+        (("tsm_resnet18", {}), ("tsn_resnet18", {}), "the model has 0: build a tsm_ model"),
+        (("tsm_mobilenetv2", {}), ("mobilenetv2", {}), "trained with 10 temporal shifts"),
+    ],
+)
+def test_what_does_not_fit(given: tuple[str, Any], wanted: tuple[str, Any], says: str) -> None:
+    model = build(wanted[0], **wanted[1])
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ZoetropeError, match=says):
+        load_weights(model, build(given[0], seed=1, **given[1]).state_dict())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_lost_layer_is_no_new_part() -> None:
+    """A part may be missing as a whole; a hole in it is an error, and is not filled from elsewhere."""
+    state = trained("timesformer_base").state_dict()
+    for name in ("blocks.1.temporal_attn.qkv.weight", "blocks.1.temporal_fc.bias"):
+        with pytest.raises(ZoetropeError, match=f"1 missing: {name}"):
+            load_weights(build("timesformer_base"), {k: v for k, v in state.items() if k != name})
+    state = trained("tsm_resnet18", non_local=True).state_dict()
+    name = "base_model.layer2.0.nl.theta.bias"
+    with pytest.raises(ZoetropeError, match=f"1 missing: {name}"):
+        load_weights(build("tsm_resnet18", non_local=True), {k: v for k, v in state.items() if k != name})
+
+
+def test_other_families_and_doubles() -> None:
+    with pytest.raises(ZoetropeError, match="are of no family that is known here, the model is a ResNet"):
+        load_weights(build("resnet18"), {"encoder.weight": torch.ones(2)})
+    state = trained("resnet18").state_dict()
+    with pytest.raises(ZoetropeError, match="the same layer under two names"):
+        load_weights(build("resnet18"), {**state, "new_fc.weight": state["fc.weight"]})
+
+
+def test_a_model_of_another_kind_loads_by_name() -> None:
+    model, state = nn.Linear(2, 3), {"weight": torch.ones(3, 2), "bias": torch.ones(3)}
+    assert read_names(state).family is None
+    assert load_weights(model, state).loaded == ("weight", "bias")
+    with pytest.raises(ZoetropeError, match=r"not this model's: 1 missing: bias\. Build the model with"):
+        load_weights(model, {"weight": torch.ones(3, 2)})
+
+
+def test_half_precision_weights() -> None:
+    own, other = trained("resnet18"), build("resnet18")
+    load_weights(other, {k: v.half() if v.is_floating_point() else v for k, v in own.state_dict().items()})
+    assert other.conv1.weight.dtype == torch.float32
+    torch.testing.assert_close(other.conv1.weight, own.conv1.weight, rtol=1e-3, atol=1e-4)
