@@ -40,7 +40,7 @@ def check_options(name: str, **options: Any) -> ModelOptions:
 
 
 def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
-    """A fresh model, weights drawn from torch's generator (seed it first).
+    """A model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
     `model.features(x)` what the head sees. ZoetropeError for an unknown name, an unknown or a wrong option.
@@ -50,7 +50,10 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
         raise ZoetropeError(f"{name} needs at least 1 class, got num_classes={num_classes}")
     from models.zoo import MODELS
 
-    return MODELS[name](num_classes=num_classes, **checked.model_dump(exclude={"kind"}))
+    model: nn.Module = MODELS[name](num_classes=num_classes, **checked.model_dump(exclude={"kind", "weights"}))
+    if checked.weights is not None:
+        load_weights(model, checked.weights)
+    return model
 
 
 def load_weights(model: "nn.Module", source: str | Path | Mapping[str, Any]) -> "Report":

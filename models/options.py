@@ -17,6 +17,10 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     eats: ClassVar[Eats]
 
+    weights: str | None = Field(
+        default=None, description="official or own weights to start from: a path, an https URL or hf://org/name/file"
+    )
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Channels, frames (of a clip), height and width of the published input, for which costs are counted."""
@@ -118,11 +122,10 @@ class TSMMobileNetV2Options(ShiftOptions, MobileNetV2ClipOptions):
     kind: Literal["tsm_mobilenetv2"]
 
 
-class TimeSformerOptions(ModelOptions):
+class TimeSformerFamily(ModelOptions):
     """Vision transformer on clips; the defaults are those of the 8-frame model."""
 
     eats = "video"
-    kind: Literal["timesformer_base", "timesformer_hr", "timesformer_l"]
     attention: Literal["space_only", "joint_space_time", "divided_space_time", "local_global", "axial"] = Field(
         default="divided_space_time", description="the paper's S, ST, T+S, L+G and T+W+H"
     )
@@ -143,33 +146,31 @@ class TimeSformerOptions(ModelOptions):
         return (3, self.frames, self.size_px, self.size_px)
 
 
-class TimeSformerHROptions(TimeSformerOptions):
+class TimeSformerOptions(TimeSformerFamily):
+    """8 frames of 224 px."""
+
+    kind: Literal["timesformer_base"]
+
+
+class TimeSformerHROptions(TimeSformerFamily):
     """More and larger frames."""
 
+    kind: Literal["timesformer_hr"]
     size_px: int = Field(default=448, ge=1, description="side of the frames that embeddings of position are made for")
     frames: int = Field(default=16, ge=1, le=1024, description="frames that embeddings of time are made for")
 
 
-class TimeSformerLOptions(TimeSformerOptions):
+class TimeSformerLOptions(TimeSformerFamily):
     """Long clips."""
 
+    kind: Literal["timesformer_l"]
     frames: int = Field(default=96, ge=1, le=1024, description="frames that embeddings of time are made for")
 
 
-class HorNetOptions(ModelOptions):
+class HorNetFamily(ModelOptions):
     """Hierarchical backbone of gated convolutions, 7x7 or global; the defaults are those of HorNet-T."""
 
     eats = "image"
-    kind: Literal[
-        "hornet_tiny_7x7",
-        "hornet_tiny_gf",
-        "hornet_small_7x7",
-        "hornet_small_gf",
-        "hornet_base_7x7",
-        "hornet_base_gf",
-        "hornet_large_7x7",
-        "hornet_large_gf",
-    ]
     width: int = Field(
         default=64,
         ge=4,
@@ -193,23 +194,32 @@ class HorNetOptions(ModelOptions):
         return (3, self.size_px, self.size_px)
 
 
-class HorNetSmallOptions(HorNetOptions):
+class HorNetOptions(HorNetFamily):
+    """HorNet-T."""
+
+    kind: Literal["hornet_tiny_7x7", "hornet_tiny_gf"]
+
+
+class HorNetSmallOptions(HorNetFamily):
     """HorNet-S."""
 
+    kind: Literal["hornet_small_7x7", "hornet_small_gf"]
     width: int = Field(default=96, ge=4, le=1024, multiple_of=4)
     drop_path: float = Field(default=0.4, ge=0, lt=1)
 
 
-class HorNetBaseOptions(HorNetOptions):
+class HorNetBaseOptions(HorNetFamily):
     """HorNet-B."""
 
+    kind: Literal["hornet_base_7x7", "hornet_base_gf"]
     width: int = Field(default=128, ge=4, le=1024, multiple_of=4)
     drop_path: float = Field(default=0.5, ge=0, lt=1)
 
 
-class HorNetLargeOptions(HorNetOptions):
+class HorNetLargeOptions(HorNetFamily):
     """HorNet-L."""
 
+    kind: Literal["hornet_large_7x7", "hornet_large_gf"]
     width: int = Field(default=192, ge=4, le=1024, multiple_of=4)
     drop_path: float = Field(default=0.5, ge=0, lt=1)
 

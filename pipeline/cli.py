@@ -84,6 +84,16 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
     report.show_result(console, checked, artifacts, str(recipe), overrides or ())
 
 
+@app.command()
+def models(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
+) -> None:
+    """Show models with their parameters and multiply-adds at their published input size."""
+    from pipeline.report import show_models
+
+    show_models(console, names or ())
+
+
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
 
 

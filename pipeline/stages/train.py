@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,26 @@ from pipeline.stages import tracker
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
 
+
+def outside(values: Mapping[str, Any]) -> str:
+    """Size and time of change of the file of weights to start from; a URL stands for itself."""
+    weights = values["model"]["weights"]
+    if weights is None or "://" in weights:
+        return ""
+    try:
+        status = Path(weights).stat()
+    except OSError as error:
+        raise ZoetropeError(f"model.weights: {weights} cannot be read: {error.strerror}") from error
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
 STAGE = Stage(
     name="train",
     version=1,
     run="pipeline.stages.train:run",
     keys=("task", "seed", "clip", "model", "augment", "mixing", "loss", "optimizer", "schedule", "train"),
     inputs=("shard",),
+    outside=outside,
 )
 WEIGHTS = "model.safetensors"
 

@@ -11,6 +11,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+import models
 from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
@@ -82,6 +83,8 @@ def train(
     plan = Plan.of(recipe, source.steps)
     torch.manual_seed(seed64(recipe.seed, "init"))
     model = build_model(recipe, len(dataset.classes)).to(process.device)
+    if recipe.model.weights and not resume and process.rank == 0:  # the others get rank 0's when the model is wrapped
+        models.load_weights(model, recipe.model.weights)
     optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
     scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
     start, metrics = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {})

@@ -10,8 +10,8 @@ from pipeline.recipe import Recipe
 
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
-    """A fresh model, in the memory format that it trains in; weights come from torch's generator."""
-    model = models.build(recipe.model.kind, num_classes, **recipe.model.model_dump(exclude={"kind"}))
+    """A fresh model, in the memory format that it trains in; `model.weights` are not loaded."""
+    model = models.build(recipe.model.kind, num_classes, **recipe.model.model_dump(exclude={"kind", "weights"}))
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     return model
