@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -21,8 +22,16 @@ def test_every_name_is_a_kind_of_its_family() -> None:
     assert {name for name, family in OPTIONS.items() if family.eats == "image"} == set(images)
 
 
+def test_a_kind_names_one_class() -> None:
+    kinds = [
+        kind for family in dict.fromkeys(OPTIONS.values()) for kind in get_args(family.model_fields["kind"].annotation)
+    ]
+    assert sorted(kinds) == sorted(OPTIONS)
+
+
 def test_defaults() -> None:
     assert TSMOptions(kind="tsm_resnet50").model_dump() == {
+        "weights": None,
         "kind": "tsm_resnet50",
         "width": 64,
         "stem": "imagenet",
@@ -55,7 +64,7 @@ def test_an_unknown_option_answers_with_the_nearest() -> None:
     with pytest.raises(ZoetropeError, match="unknown option of tsm_resnet18 'shfit'; did you mean 'shift'"):
         models.build("tsm_resnet18", 4, shfit=8)
     with pytest.raises(
-        ZoetropeError, match="unknown option of resnet18 'shift'; known are: dropout, in_channels, stem, width, zero"
+        ZoetropeError, match="unknown option of resnet18 'shift'; known are: dropout, in_channels, stem, weights, width"
     ):
         models.build("resnet18", 4, shift=8)
     with pytest.raises(ZoetropeError, match="unknown option of resnet18 'kind'"):
@@ -83,7 +92,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         models.build("tsm_resnet18", 4, widht=16, shift=0, dropout=2)
     lines = str(error.value).splitlines()
     assert [line.split("=")[0] for line in lines] == [
-        "unknown option of tsm_resnet18 'widht'; did you mean 'width'?",
+        "unknown option of tsm_resnet18 'widht'; did you mean 'width' or 'weights'?",
         "tsm_resnet18: dropout",
         "tsm_resnet18: shift",
     ]

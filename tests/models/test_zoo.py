@@ -10,11 +10,11 @@ import models
 from models.options import (
     OPTIONS,
     BackboneOptions,
-    HorNetOptions,
+    HorNetFamily,
     MobileNetV2ClipOptions,
     MobileNetV2Options,
     ModelOptions,
-    TimeSformerOptions,
+    TimeSformerFamily,
 )
 from models.zoo import MODELS
 
@@ -24,7 +24,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     BackboneOptions: {"width": 8},
     MobileNetV2Options: {"width_mult": 0.1},
     MobileNetV2ClipOptions: {"width_mult": 0.1},
-    TimeSformerOptions: {
+    TimeSformerFamily: {
         "width": 12,
         "heads": 3,
         "depth": 2,
@@ -33,7 +33,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
         "frames": 3,
         "drop_path": 0.0,
     },
-    HorNetOptions: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
+    HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
 }
 NAMES = models.names()
 FEW = ["resnet18", "resnet50", "tsn_resnet18", "tsm_resnet18", "tsm_resnet50", "mobilenetv2", "tsm_mobilenetv2"]

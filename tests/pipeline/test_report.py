@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from pipeline import report
+from pipeline.base.errors import ZoetropeError
 from pipeline.execute import StageResult
 from pipeline.graph import Plan
 from pipeline.planning import make_plan
@@ -185,3 +186,15 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "s3cret" not in text
     assert "  https://host\n" in text
     assert "'tracking.uri=https://me:***@host'" in text
+
+
+def test_models_with_what_they_cost() -> None:
+    text = printed(report.show_models, ["resnet50", "tsm_resnet50"])
+    assert "25,557,032" in text
+    assert "24,327,632" in text
+    assert "32.70" in text
+
+
+def test_an_unknown_model_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ZoetropeError, match="did you mean 'tsm_resnet50'"):
+        printed(report.show_models, ["tsm_resnt50"])

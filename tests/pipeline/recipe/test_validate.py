@@ -55,7 +55,7 @@ def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
         ("optmizer", "optmizer: unknown key 'optmizer'; did you mean 'optimizer'?"),
         ("train.batchsize", "train.batchsize: unknown key 'batchsize'; did you mean 'batch_size'?"),
         ("optimizer.momentun", "optimizer.momentun: unknown key 'momentun'; did you mean 'momentum'?"),
-        ("model.widht", "model.widht: unknown key 'widht'; did you mean 'width'?"),
+        ("model.widht", "model.widht: unknown key 'widht'; did you mean 'width' or 'weights'?"),
         ("data.source.pth", "data.source.pth: unknown key 'pth'; did you mean 'path'?"),
         ("shard.image.qualty", "shard.image.qualty: unknown key 'qualty'; did you mean 'quality'?"),
         ("feed.worker", "feed.worker: unknown key 'worker'; did you mean 'workers'?"),

@@ -12,6 +12,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import Plan, train
+from pipeline.training.model import build_model
 
 
 class Stop(Exception):
@@ -148,3 +149,15 @@ def test_a_diverged_training_stops_before_its_next_checkpoint(
 def test_half_precision_learns(make_recipe: Any, images: Dataset, tmp_path: Path, precision: str) -> None:
     recipe = make_recipe("image", **{"train.duration": "8ep", "train.evaluate": "8ep", "train.precision": precision})
     assert run(recipe, images, Log(tmp_path))["val/top1"] == 1.0
+
+
+def test_a_training_starts_from_given_weights(images: Dataset, make_recipe: Any, tmp_path: Path) -> None:
+    model = build_model(make_recipe("image"), 3)
+    given = {name: torch.randn_like(p) for name, p in model.named_parameters()}
+    model.load_state_dict(given, strict=False)
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "given.pth")
+    changes = {"optimizer.lr": 1e-12, "train.duration": "1st", "model.weights": str(tmp_path / "given.pth")}
+    log = Log(tmp_path)
+    run(make_recipe("image", **changes), images, log)
+    trained = log.state(1)["model"]
+    assert all(torch.allclose(trained[name], value) for name, value in given.items())
