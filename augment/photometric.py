@@ -1,0 +1,93 @@
+"""Operations on pixel values, as Pillow computes them: each takes and gives uint8 `[H, W, 3]` RGB.
+
+Where an output value depends on its input value alone, a table of 256 entries does the work. What an operation measures
+(a mean, a histogram) it measures on the one frame that it gets, so a frame of a clip becomes what it would alone.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+UInt8Array = npt.NDArray[np.uint8]
+
+_LEVELS = np.arange(256)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601-2, which Pillow's mode L and OpenCV's grey share
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
+
+
+def invert(frame: UInt8Array) -> UInt8Array:
+    """255 - x."""
+    return np.invert(frame)
+
+
+def solarize(frame: UInt8Array, threshold: float) -> UInt8Array:
+    """Invert the values from `threshold` (0..255) upwards."""
+    return _look_up(frame, np.where(threshold <= _LEVELS, 255 - _LEVELS, _LEVELS))
+
+
+def posterize(frame: UInt8Array, bits: float) -> UInt8Array:
+    """Keep the highest `bits` (0..8) of each value."""
+    return _look_up(frame, _LEVELS & (256 - (1 << (8 - int(bits)))))
+
+
+def brightness(frame: UInt8Array, factor: float) -> UInt8Array:
+    """Blend with black: factor * x."""
+    return _look_up(frame, factor * _LEVELS)
+
+
+def contrast(frame: UInt8Array, factor: float) -> UInt8Array:
+    """Blend with the frame's mean grey m: m + factor * (x - m)."""
+    mean = int(cv2.mean(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))[0] + 0.5)
+    return _look_up(frame, mean + factor * (_LEVELS - mean))
+
+
+def color(frame: UInt8Array, factor: float) -> UInt8Array:
+    """Blend with the pixel's own grey g, which is saturation: g + factor * (x - g)."""
+    return cv2.transform(frame, factor * np.eye(3, dtype=np.float32) + (1 - factor) * _LUMA)  # type: ignore[return-value]
+
+
+def sharpness(frame: UInt8Array, factor: float) -> UInt8Array:
+    """Blend with the smoothed frame s, whose kernel is (1 1 1, 1 5 1, 1 1 1) / 13: s + factor * (x - s).
+
+    The outermost pixels are not smoothed and stay as they are.
+    """
+    if min(frame.shape[:2]) < 3:
+        return frame
+    kernel = (1 - factor) * _SMOOTH
+    kernel[1, 1] += factor
+    result = cv2.filter2D(frame, -1, kernel)
+    for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        result[edge] = frame[edge]
+    return result  # type: ignore[return-value]
+
+
+def autocontrast(frame: UInt8Array) -> UInt8Array:
+    """Stretch each channel so that its darkest value becomes 0 and its brightest 255; a flat channel stays."""
+    channels = []
+    for channel in cv2.split(frame):
+        low, high = cv2.minMaxLoc(channel)[:2]
+        channels.append(_look_up(channel, (_LEVELS - low) * (255 / (high - low))) if high > low else channel)
+    return cv2.merge(channels)  # type: ignore[return-value]
+
+
+def equalize(frame: UInt8Array) -> UInt8Array:
+    """Flatten each channel's histogram.
+
+    With step = (pixels - those of the brightest value) // 255, a value v becomes
+    (step // 2 + number of pixels darker than v) // step. A channel with a step of 0 stays.
+    """
+    channels = []
+    for channel in cv2.split(frame):
+        histogram = cv2.calcHist([channel], [0], None, [256], (0, 256)).ravel().astype(np.int64)
+        brightest = np.flatnonzero(histogram)[-1]
+        step = (channel.size - histogram[brightest]) // 255
+        darker = np.cumsum(histogram) - histogram
+        channels.append(_look_up(channel, (step // 2 + darker) // step) if step else channel)
+    return cv2.merge(channels)  # type: ignore[return-value]
+
+
+def _look_up(frame: Any, table: npt.NDArray[np.generic]) -> UInt8Array:
+    """`table[frame]`, where what lies outside 0..255 is clipped and fractions are cut off, as Pillow does."""
+    return cv2.LUT(frame, np.clip(table, 0, 255).astype(np.uint8))
