@@ -32,13 +32,14 @@ def translate(x_px: float, y_px: float) -> Matrix:
 def rotate(degrees: float, height: int, width: int) -> Matrix:
     """Turn counter-clockwise about the middle of a picture of `height` x `width` px."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-    return translate(width / 2, height / 2) @ turn @ translate(-width / 2, -height / 2)
+    x, y = width / 2, height / 2
+    return np.array([[cos, sin, x - cos * x - sin * y], [-sin, cos, y + sin * x - cos * y], [0, 0, 1]])
 
 
 def at_pixel_centres(matrix: Matrix) -> Matrix:
     """The same map for coordinates in which (0, 0) is the middle of the first pixel, as OpenCV counts."""
-    return translate(-0.5, -0.5) @ matrix @ translate(0.5, 0.5)
+    (a, b, c), (d, e, f), _ = matrix.tolist()
+    return np.array([[a, b, c + (a + b - 1) / 2], [d, e, f + (d + e - 1) / 2], [0, 0, 1]])
 
 
 def warp(frame: UInt8Array, matrix: Matrix, fill: tuple[float, ...]) -> UInt8Array:

@@ -1,0 +1,1 @@
+"""One script a claim, each printing a ratio against a named peer in the same run."""
