@@ -37,8 +37,8 @@ def brightness(frame: UInt8Array, factor: float) -> UInt8Array:
 
 def contrast(frame: UInt8Array, factor: float) -> UInt8Array:
     """Blend with the frame's mean grey m: m + factor * (x - m)."""
-    mean = int(cv2.mean(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))[0] + 0.5)
-    return _look_up(frame, mean + factor * (_LEVELS - mean))
+    mean = _LUMA @ cv2.mean(frame)[:3]  # Pillow rounds it to a whole level, which moves the result by less than one
+    return _look_up(frame, factor * _LEVELS + (1 - factor) * mean)
 
 
 def color(frame: UInt8Array, factor: float) -> UInt8Array:

@@ -5,6 +5,6 @@ case and all frames of a clip get the one draw. Mixing after normalisation gives
 weights sum to 1; and nothing is rounded to whole grey levels.
 
 Samples are mixed inside groups of neighbours, each group with its own keyed draw, so what comes out does not depend on
-the number of ranks or micro-batches. In a group of g, the partner of sample i is (i + shift) % g, and no sample is its
-own partner where there is another.
+the number of ranks or micro-batches. In a group of g, the partner of sample i is (i + shift) % g. Where there are
+enough samples, mixup and CutMix take another one than i, and RICAP four different ones.
 """
