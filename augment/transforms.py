@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from albumentations.core.composition import BaseCompose
 
+from augment.magnitudes import MAGNITUDES
+from augment.operations import Steps
+from augment.own import OWN
 from augment.refused import REFUSED
 from pipeline.base.errors import ZoetropeError, nearest, unknown
 from pipeline.base.keyed import Part, generator, key_bits
@@ -32,7 +35,7 @@ TRANSFORMS: dict[str, type[A.BasicTransform]] = {
     and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)
     and cls not in (A.ImageOnlyTransform, A.DualTransform)
     and name not in REFUSED
-}
+} | OWN
 
 
 class Augmentation:
@@ -46,7 +49,10 @@ class Augmentation:
         self._compose.set_random_state(self._generator, self._python)  # one pair for all, however deep they nest
         self._philox: Any = self._generator.bit_generator.state
         # Random fills are drawn while a frame is painted, so `images=` would give every frame other ones
-        self._by_frame = any(str(getattr(leaf, "fill", "")).startswith("random") for leaf in _leaves(transforms))
+        self._by_frame = any(
+            str(getattr(leaf, "fill", "")).startswith("random") and type(leaf) not in OWN.values()
+            for leaf in _leaves(transforms)
+        )
 
     def __call__(self, pixels: UInt8Array, *key: Part) -> UInt8Array:
         """Transform uint8 `[H, W, 3]` or `[T, H, W, 3]`; the result depends on (pixels, spec, key) alone.
@@ -65,6 +71,14 @@ class Augmentation:
                 f"an augmentation does not fit frames of {pixels.shape[-2]} x {pixels.shape[-3]} px: {error}. "
                 "Put a resize before it, such as {SmallestMaxSize: {max_size: 256}}"
             ) from error
+
+    def explain(self, pixels: UInt8Array, *key: Part) -> tuple[UInt8Array, list[str]]:
+        """As calling it, with the names of what was applied, such as `["HorizontalFlip", "Rotate 9", "Invert"]`."""
+        leaves = list(_leaves(self._compose.transforms))
+        for leaf in leaves:
+            leaf.params = {}  # albumentations forgets these only when a transform's turn comes
+        result = self(pixels, *key)
+        return result, [name for leaf in leaves if leaf.params for name in _applied(leaf)]
 
     def _keyed(self, key: tuple[Part, ...], **targets: UInt8Array) -> dict[str, UInt8Array]:
         # As new generators of that key would be, at a fifth of the price of `set_random_seed`
@@ -199,7 +213,9 @@ def _wrong_nesting(arguments: dict[str, Any]) -> list[str]:
 
 
 def _lines(error: Exception) -> list[str]:
-    """One line for each thing that pydantic found wrong, or the error's first line."""
+    """One line for each thing that pydantic or a policy's check found wrong, or the error's first line."""
+    if isinstance(error, ZoetropeError):
+        return str(error).splitlines()
     found = getattr(error.__cause__, "errors", None)  # albumentations raises ValueError from a ValidationError
     if found is None:
         text = str(error).strip()
@@ -209,6 +225,12 @@ def _lines(error: Exception) -> list[str]:
         place = ".".join(str(part) for part in item["loc"])
         lines.append(f"{place + ': ' if place else ''}{item['msg']}" + (f" (not {item['input']!r})" if place else ""))
     return lines
+
+
+def _applied(leaf: A.BasicTransform) -> list[str]:
+    if not isinstance(leaf, Steps):
+        return [type(leaf).__name__]
+    return [f"{name} {value:.3g}" if MAGNITUDES[name] else name for name, value, _ in leaf.params["steps"]]
 
 
 def _leaves(transforms: Sequence[Transform]) -> Iterator[A.BasicTransform]:

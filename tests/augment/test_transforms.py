@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from albumentations import BasicTransform, CoarseDropout, Compose, HorizontalFlip, RandomResizedCrop
 
+from augment.own import OWN
 from augment.refused import REFUSED
 from augment.transforms import TRANSFORMS, check, compose, output_shape
 from pipeline.base.errors import ZoetropeError
@@ -63,6 +64,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "CoarseDropout": {"fill": "random"},
     "GridDropout": {"fill": "random", "random_offset": True},
     "Erasing": {"fill": "random_uniform"},
+    "AutoAugment": {"policy": "svhn"},
+    "Cutout": {"size": 16},
+    "RandomErasing": {"fill": "random"},
 }
 
 
@@ -183,6 +187,13 @@ def test_an_empty_list_changes_nothing() -> None:
         ([{"SomeOf": {"transforms": [{"Blur": {}}], "n": 0}}], ["a[0].SomeOf.n: must be a whole number from 1, not 0"]),
         ([{"CropAndPad": {}}], ["a[0].CropAndPad: Value error, Both px and percent"]),
         (
+            [{"AutoAugment": {"policy": [[["Rotat", 1, 1], ["Color", 2, 1]]]}}],
+            [
+                "a[0].AutoAugment: policy[0][0]: unknown operation",
+                "a[0].AutoAugment: policy[0][1]: Color's probability",
+            ],
+        ),
+        (
             [{"Blur": {"blur_limit": []}}, {"Blurr": {}}],
             ["a[0].Blur: ", "a[0].Blur: ", "a[0].Blur: ", "a[1].Blurr: unknown transform"],
         ),
@@ -212,6 +223,47 @@ def test_compose_raises_all_faults_together() -> None:
 def test_refused_names_exist() -> None:
     assert all(inspect.isclass(getattr(albumentations, name)) for name in REFUSED)
     assert all(issubclass(cls, BasicTransform) for cls in TRANSFORMS.values())
+
+
+def test_own_names_hide_none_of_albumentations() -> None:
+    assert not [name for name in OWN if hasattr(albumentations, name)]
+    assert all(TRANSFORMS[name] is cls and cls.__name__ == name for name, cls in OWN.items())
+
+
+def test_explain_names_what_was_applied() -> None:
+    rotate_invert = {"AutoAugment": {"policy": [[["Rotate", 1, 3], ["Invert", 1, None], ["Color", 0, 3]]]}}
+    augment = compose(
+        [
+            {"OneOf": {"transforms": [{"HorizontalFlip": {"p": 1}}, {"VerticalFlip": {"p": 1}}], "p": 1.0}},
+            {"Transpose": {"p": 0.5}},
+            rotate_invert,
+        ]
+    )
+    seen = set()
+    for draw in range(40):
+        pixels, names = augment.explain(picture(), draw)
+        assert np.array_equal(pixels, augment(picture(), draw))
+        seen.add(tuple(names))
+    flips, turns = [("HorizontalFlip",), ("VerticalFlip",)], [("Rotate 10",), ("Rotate -10",)]
+    assert seen == {
+        (*flip, *transpose, *turn, "Invert") for flip in flips for transpose in ((), ("Transpose",)) for turn in turns
+    }
+
+
+def test_random_crop_with_padding() -> None:
+    """CIFAR's: 4 px of padding, then a crop of the old size at one of 9 x 9 places, the same for all frames."""
+    augment = compose([{"Pad": {"padding": 4}}, {"RandomCrop": {"height": 32, "width": 32}}])
+    frame = np.zeros((32, 32, 3), np.uint8)
+    frame[16, 16] = 255
+    clip = np.stack([frame, frame])
+    places = set()
+    for draw in range(800):
+        result = augment(clip, draw)
+        assert result.shape == (2, 32, 32, 3)
+        assert np.array_equal(result[0], result[1])
+        ((y, x),) = np.argwhere(result[0, ..., 0])
+        places.add((int(y), int(x)))
+    assert places == {(y, x) for y in range(12, 21) for x in range(12, 21)}
 
 
 def test_output_shape() -> None:

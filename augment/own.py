@@ -1,0 +1,38 @@
+"""Our own transforms, by the names that recipes use beside albumentations'."""
+
+import albumentations as A
+
+from augment.auto import AutoAugment, RandAugment, TrivialAugment
+from augment.erase import Cutout, RandomErasing
+from augment.pca import PCAColor
+from augment.single import (
+    Brightness,
+    Color,
+    Contrast,
+    PillowAutoContrast,
+    PillowEqualize,
+    Sharpness,
+    ShearX,
+    ShearY,
+    TranslateX,
+    TranslateY,
+)
+
+OWN: dict[str, type[A.BasicTransform]] = {
+    "AutoAugment": AutoAugment,
+    "RandAugment": RandAugment,
+    "TrivialAugment": TrivialAugment,
+    "Cutout": Cutout,
+    "RandomErasing": RandomErasing,
+    "PCAColor": PCAColor,
+    "ShearX": ShearX,
+    "ShearY": ShearY,
+    "TranslateX": TranslateX,
+    "TranslateY": TranslateY,
+    "Brightness": Brightness,
+    "Color": Color,
+    "Contrast": Contrast,
+    "Sharpness": Sharpness,
+    "PillowEqualize": PillowEqualize,
+    "PillowAutoContrast": PillowAutoContrast,
+}

@@ -1,0 +1,76 @@
+"""What mixing a batch on the device costs, as a share of a ResNet-50 training step on it.
+
+    python -m benchmarks.mixing [batch size]
+
+Wanted: 1 % or less. Runs on the GPU where there is one.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from augment.mixing.base import Mixing, soft_targets
+from augment.mixing.batch import mix
+from augment.mixing.choose import Choose
+from augment.mixing.cutmix import CutMix
+from augment.mixing.mixup import Mixup
+from augment.mixing.ricap import Ricap
+from models import build
+
+WAYS: dict[str, Mixing] = {
+    "mixup": Mixup(),
+    "CutMix": CutMix(),
+    "RICAP": Ricap(),
+    "one of them": Choose(((Mixup(), 0.34), (CutMix(), 0.33), (Ricap(), 0.33))),
+}
+
+
+def milliseconds(call: Callable[[int], Any], rounds: int, cuda: bool) -> float:
+    """Mean time of `call(0)`, `call(1)`, ... after three that do not count."""
+    for k in range(3 if cuda else 1):
+        call(k)
+    if cuda:
+        torch.cuda.synchronize()
+    start = perf_counter()
+    for k in range(rounds):
+        call(k)
+    if cuda:
+        torch.cuda.synchronize()
+    return (perf_counter() - start) / rounds * 1e3
+
+
+def main(batch_size: int) -> None:
+    """Print the table."""
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    x = torch.rand(batch_size, 3, 224, 224, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(1000, (batch_size,), device=device)
+    model: torch.nn.Module = build("resnet50", 1000).to(device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+
+    def step(k: int) -> None:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=cuda):
+            logits = model(x)
+        functional.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def mixed(way: Mixing, k: int) -> None:
+        batch = mix(x, way, 8, 0, "mix", 0, k)
+        soft_targets(labels, batch.index, batch.weights, 1000)
+
+    whole = milliseconds(step, 50 if cuda else 2, cuda)
+    print(f"{device.type}, batch of {batch_size}: a ResNet-50 step takes {whole:.1f} ms")
+    for name, way in WAYS.items():
+        cost = milliseconds(partial(mixed, way), 200 if cuda else 10, cuda)
+        print(f"{name:14}{cost:8.2f} ms {cost / whole:8.2%}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else (256 if torch.cuda.is_available() else 8))

@@ -1,0 +1,206 @@
+"""One contract for all ways of mixing; and what each does, written out."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from augment.mixing.base import Mixing, draw_partner, draw_shifts, mix_targets, partners, soft_targets
+from augment.mixing.batch import mix
+from augment.mixing.choose import Choose
+from augment.mixing.cutmix import CutMix, cutmix, cutmix_box
+from augment.mixing.mixup import Mixup, SamplePairing, mixup
+from augment.mixing.ricap import Ricap, ricap, ricap_patches
+from pipeline.base.keyed import generator
+
+WAYS: dict[str, Mixing] = {
+    "mixup": Mixup(alpha=1.0),
+    "sample pairing": SamplePairing(),
+    "cutmix": CutMix(),
+    "ricap": Ricap(),
+    "choose": Choose(((Mixup(), 0.3), (CutMix(), 0.3), (Ricap(), 0.3))),
+}
+WEIGHTLESS = ("sample pairing",)
+
+
+def samples(n: int, *shape: int) -> Tensor:
+    """Sample i is i everywhere, so a mixed pixel says where it came from."""
+    return torch.arange(n, dtype=torch.float32).reshape(n, *[1] * len(shape)).expand(n, *shape).clone()
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 12), (3, 4, 9, 12)], ids=["images", "clips"])
+@pytest.mark.parametrize("name", WAYS)
+def test_contract(name: str, shape: tuple[int, ...]) -> None:
+    x = samples(8, *shape)
+    different = set()
+    for draw in range(12):
+        group = WAYS[name](x, generator(name, draw))
+        again = WAYS[name](x, generator(name, draw))
+        assert group.pixels.shape == x.shape
+        assert group.pixels.dtype == x.dtype
+        assert torch.equal(group.pixels, again.pixels)
+        assert (group.shifts, group.weights) == (again.shifts, again.weights)
+        assert sum(group.weights) == pytest.approx(1)
+        assert min(group.weights) >= 0
+        assert torch.equal(x, samples(8, *shape)), "the input was changed"
+        if len(shape) == 4:
+            assert (group.pixels == group.pixels[:, :, :1]).all(), "frames are mixed differently"
+        if name not in WEIGHTLESS:
+            # The mean pixel is the same sum of sample numbers as the target
+            expected = [
+                sum(w * ((i + s) % 8) for s, w in zip(group.shifts, group.weights, strict=True)) for i in range(8)
+            ]
+            assert group.pixels.flatten(1).mean(1).tolist() == pytest.approx(expected, abs=1e-4)
+        different.add(group.pixels.numpy().tobytes())
+    assert len(different) > 6
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_channels_last_stays(name: str) -> None:
+    x = samples(8, 3, 9, 12).contiguous(memory_format=torch.channels_last)
+    for draw in range(6):
+        mixed = mix(x, WAYS[name], 4, draw).pixels
+        assert mixed.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(mixed, mix(x.contiguous(), WAYS[name], 4, draw).pixels)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_single_sample_keeps_its_target(name: str) -> None:
+    mixed = mix(torch.rand(1, 3, 5, 5), WAYS[name], 8, "key")
+    target = soft_targets(torch.tensor([2]), mixed.index, mixed.weights, 4)
+    assert target.tolist() == [[0, 0, pytest.approx(1), 0]]
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_ranks_and_micro_batches_mix_as_one_process_does(name: str) -> None:
+    x = torch.rand(22, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(22)
+    whole = mix(x, WAYS[name], 4, 1, "mix", 0, 5)
+    target = soft_targets(labels, whole.index, whole.weights, 22)
+    for cuts in ([0, 3, 6], [0, 1, 2, 3, 4, 5, 6]):  # in groups; the last one has two samples
+        parts = [
+            (labels[4 * a : 4 * b], mix(x[4 * a : 4 * b], WAYS[name], 4, 1, "mix", 0, 5, first_group=a))
+            for a, b in pairwise(cuts)
+        ]
+        assert torch.equal(torch.cat([part.pixels for _, part in parts]), whole.pixels)
+        targets = [soft_targets(own, part.index, part.weights, 22) for own, part in parts]
+        assert torch.equal(torch.cat(targets), target)
+    assert not torch.equal(mix(x, WAYS[name], 4, 1, "mix", 0, 6).pixels, whole.pixels)
+
+
+def test_nothing_crosses_a_group() -> None:
+    mixed = mix(samples(10, 1, 6, 6), WAYS["choose"], 4, 0)
+    assert (mixed.index // 4 == torch.arange(10)[:, None] // 4).all()
+    for start, stop in ((0, 4), (4, 8), (8, 10)):
+        part = mixed.pixels[start:stop]
+        assert part.min() >= start
+        assert part.max() <= stop - 1
+
+
+def test_groups_draw_apart() -> None:
+    mixed = mix(samples(8, 1, 16, 16).fmod(4), Mixup(1.0), 4, 0)
+    assert not torch.equal(mixed.pixels[:4], mixed.pixels[4:])
+
+
+def test_mixup_known_answer() -> None:
+    x = torch.tensor([0.0, 10.0, 100.0]).reshape(3, 1, 1, 1)
+    assert mixup(x, 1, 0.75).flatten().tolist() == [2.5, 32.5, 75]
+    assert mixup(x, 2, 1.0).flatten().tolist() == [0, 10, 100]
+
+
+def test_sample_pairing_keeps_the_target_and_most_of_the_picture() -> None:
+    for draw in range(50):
+        group = SamplePairing(0.4)(samples(2, 1, 2, 2), generator(draw))
+        assert (group.shifts, group.weights) == ((0,), (1.0,))
+        assert group.pixels[0].max() <= 0.4 + 1e-6
+        assert group.pixels[1].min() >= 0.6 - 1e-6
+
+
+def test_cutmix_known_answers() -> None:
+    assert cutmix_box(5, 5, 0.25, 10, 20) == (3, 0, 8, 10)
+    assert cutmix_box(0, 19, 0.25, 10, 20) == (0, 14, 3, 20)
+    assert cutmix_box(5, 5, 0.0, 10, 20) == (5, 5, 5, 5)
+    assert cutmix_box(5, 10, 1.0, 10, 20) == (0, 0, 10, 20)
+    mixed = cutmix(samples(3, 1, 3, 4), 1, (1, 0, 3, 2))
+    assert mixed[0, 0].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
+    assert mixed[2, 0].tolist() == [[2, 2, 2, 2], [0, 0, 2, 2], [0, 0, 2, 2]]
+
+
+def test_ricap_known_answer() -> None:
+    columns = torch.arange(4.0).expand(4, 1, 3, 4) + 10 * torch.arange(3.0)[:, None]
+    x = columns + 100 * torch.arange(4.0).reshape(4, 1, 1, 1)  # value: sample, row, column
+    mixed = ricap(x, (0, 1, 2, 3), (1, 3), ((2, 1), (0, 0), (1, 1), (0, 3)))
+    assert mixed[0, 0].tolist() == [[21, 22, 23, 100], [211, 212, 213, 303], [221, 222, 223, 313]]
+    assert mixed[1, 0].tolist() == [[121, 122, 123, 200], [311, 312, 313, 3], [321, 322, 323, 13]]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 12), st.integers(1, 12), st.data())
+def test_ricap_patches_tile_the_picture(height: int, width: int, data: st.DataObject) -> None:
+    y, x = data.draw(st.integers(0, height)), data.draw(st.integers(0, width))
+    seen = np.zeros((height, width), int)
+    for rows, columns in ricap_patches(height, width, y, x):
+        seen[rows, columns] += 1
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize(("point", "seen"), [((0, 0), {3}), ((6, 6), {0}), ((0, 4), {2, 3}), ((4, 6), {0, 2})])
+def test_empty_ricap_patches(point: tuple[int, int], seen: set[int]) -> None:
+    sizes = [(r.stop - r.start, c.stop - c.start) for r, c in ricap_patches(6, 6, *point)]
+    origins = [(6 - tall, 6 - wide) for tall, wide in sizes]
+    mixed = ricap(samples(4, 1, 6, 6), (0, 1, 2, 3), point, origins)
+    assert set(mixed[0].flatten().tolist()) == seen
+
+
+def test_ricap_has_empty_patches_as_often_as_its_paper_implies() -> None:
+    x, empty, whole = samples(4, 1, 32, 32), 0, 0
+    for draw in range(3000):
+        weights = Ricap(0.3)(x, generator(draw)).weights
+        empty += min(weights) == 0
+        whole += max(weights) == 1
+    assert empty / 3000 == pytest.approx(0.54, abs=0.04)
+    assert whole / 3000 == pytest.approx(0.10, abs=0.03)
+
+
+def test_choose() -> None:
+    counts = {"mixup": 0, "ricap": 0, "none": 0}
+    x = samples(8, 1, 4, 4)
+    for draw in range(2000):
+        group = Choose(((Mixup(1.0), 0.2), (Ricap(), 0.5)))(x, generator(draw))
+        counts[{1: "none", 2: "mixup", 4: "ricap"}[len(group.shifts)]] += 1
+    assert [counts[name] / 2000 for name in ("mixup", "ricap", "none")] == pytest.approx([0.2, 0.5, 0.3], abs=0.05)
+    with pytest.raises(ValueError, match="sum to more than 1"):
+        Choose(((Mixup(), 0.7), (CutMix(), 0.7)))
+    with pytest.raises(ValueError, match="not be negative"):
+        Choose(((Mixup(), -0.1),))
+
+
+@given(st.integers(1, 20), st.integers())
+def test_partners_are_others(size: int, seed: int) -> None:
+    shift = draw_partner(generator(seed), size)
+    index = partners(torch.arange(size), shift)
+    assert index.tolist() == [(i + shift) % size for i in range(size)]
+    assert size == 1 or (index != torch.arange(size)).all()
+    shifts = draw_shifts(generator(seed), size, 4)
+    assert len(set(shifts)) == min(size, 4)
+
+
+def test_the_target_of_labels_and_of_soft_targets_is_the_same() -> None:
+    labels = torch.tensor([0, 2, 2, 1, 0, 1])
+    mixed = mix(torch.rand(6, 3, 8, 8), Ricap(1.0), 6, 3)
+    target = soft_targets(labels, mixed.index, mixed.weights, 3)
+    assert torch.allclose(target, mix_targets(functional.one_hot(labels, 3).float(), mixed.index, mixed.weights))
+    assert torch.allclose(target.sum(1), torch.ones(6))
+
+
+def test_the_loss_of_the_soft_target_is_the_weighted_sum_of_losses() -> None:
+    labels, logits = torch.tensor([0, 2, 2, 1]), torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+    mixed = mix(torch.rand(4, 3, 8, 8), Mixup(1.0), 4, 3)
+    soft = functional.cross_entropy(logits, soft_targets(labels, mixed.index, mixed.weights, 3), reduction="none")
+    each = [functional.cross_entropy(logits, labels[mixed.index[:, m]], reduction="none") for m in range(2)]
+    assert torch.allclose(soft, mixed.weights[:, 0] * each[0] + mixed.weights[:, 1] * each[1])
