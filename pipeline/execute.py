@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from pipeline.base.errors import ZoetropeError
 from pipeline.codedigest import ROOT, code_digests
 from pipeline.graph import Plan, Step, fingerprint
-from pipeline.progress import Board, Progress, Reporter
+from pipeline.progress import FLUSH_S, Board, Progress, Reporter
 from pipeline.redact import redact_log
 from pipeline.runs import Run, redacted_argv
 from pipeline.store import Artifact, Store
@@ -183,8 +183,8 @@ class _Execution:
         stage = running.step.stage
         outcome = _outcome(ref)
         # Twice: the first answer may have been asked for before the stage's last words.
-        if self.show(wait_s=2):
-            self.show(wait_s=2)
+        if self.show(wait_s=FLUSH_S):
+            self.show(wait_s=FLUSH_S)
         duration_s = time.monotonic() - running.started_s
         if outcome.artifact is not None:
             if outcome.made:

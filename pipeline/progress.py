@@ -16,7 +16,7 @@ from rich.progress import Progress as Bars
 
 REPORT_S = 0.2
 LINE_S = 10.0
-FLUSH_S = 2.0
+FLUSH_S = 20.0
 MAX_TEXT = 300
 
 
