@@ -71,7 +71,7 @@ class Reporter:
                 self._board.say.remote(text[:MAX_TEXT])
 
     def flush(self) -> None:
-        """Wait, at most two seconds, until the board has all that was sent."""
+        """Wait, at most `FLUSH_S`, until the board has all that was sent."""
         if self._board is not None:
             import ray
 

@@ -28,7 +28,7 @@ STAGE = Stage(
 )
 COLUMNS = ("sample", "labels", "probabilities")
 TABLES = ("per_class.csv", "confusion.csv", "predictions.csv")
-PART_SAMPLES = 256
+PART_SAMPLES = 512
 """Another process takes seconds to start: it is worth that for so many samples."""
 SHOWN = 16
 """Predictions in the figures of the best and of the worst."""
