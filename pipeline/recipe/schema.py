@@ -22,7 +22,7 @@ class Section(BaseModel):
 class Task(Section):
     """What a sample means to the model."""
 
-    kind: Literal["image-classification", "video-classification"]
+    kind: Literal["image-classification", "video-classification", "image-multilabel", "video-multilabel"]
 
     @property
     def modality(self) -> Literal["image", "video"]:
