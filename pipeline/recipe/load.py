@@ -12,7 +12,12 @@ from pipeline.recipe.schema import Recipe
 from pipeline.recipe.validate import RecipeError, check
 
 MAX_FILE_BYTES = 1 << 20
-_PATH_KEYS = (("store",), ("data", "source", "path"))
+_PATH_KEYS = (
+    ("store",),
+    ("data", "source", "path"),
+    ("data", "source", "root"),
+    ("data", "source", "annotations"),
+)
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
