@@ -59,7 +59,7 @@ class TableColumns(Section):
     `data.split` holds out."""
     start_s: str | None = None
     """Where in the video the sample starts, in seconds; empty: at its start. By default `start_s` when there is one.
-    A frame belongs to the sample when start_s <= its time < end_s, to the nearest millisecond."""
+    A frame belongs to the sample when start_s <= its time < end_s, with half a millisecond's tolerance."""
     end_s: str | None = None
     """Where it ends, in seconds; empty: at the video's end. By default `end_s` when there is one."""
 
@@ -152,8 +152,11 @@ class MovingDigitsSource(Section):
 
     kind: Literal["moving-digits"]
     samples: Annotated[int, Field(ge=8)] = 1200
+    """How many clips are drawn."""
     size_px: Annotated[int, Field(ge=16, le=512, multiple_of=2)] = 64
+    """Width and height."""
     frames: Annotated[int, Field(ge=2, le=256)] = 16
+    """Frames of a clip."""
 
 
 class DigitsSource(Section):
@@ -161,7 +164,9 @@ class DigitsSource(Section):
 
     kind: Literal["digits"]
     samples: Annotated[int, Field(ge=20, le=1797)] = 1797
+    """How many images are drawn."""
     size_px: Annotated[int, Field(ge=8, le=512)] = 32
+    """Width and height."""
 
 
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
@@ -234,9 +239,11 @@ class Clip(Section):
     """Which frames of a video make a clip."""
 
     frames: Annotated[int, Field(ge=1, le=512)] = 8
+    """Frames of a clip."""
     sampling: Literal["segments", "dense"] = "segments"
     """`segments`: one frame from each of `frames` equal parts (TSN). `dense`: every `stride`-th frame from a start."""
     stride: PositiveInt = 1
+    """Of `dense`: source frames from one frame of the clip to the next."""
 
 
 Transforms = list[dict[str, dict[str, Any]]]
@@ -260,7 +267,9 @@ class Augment(Section):
     """Sample transforms, named as albumentations names its classes and parameters."""
 
     train: Transforms
+    """What every training sample goes through, in this order; the last ones fix its size."""
     eval: Transforms
+    """The same for validation, evaluation and the exported model."""
     mean: Channels = [0.485, 0.456, 0.406]
     """Subtracted on the device, for pixels in 0..1 (ImageNet's by default)."""
     std: Channels = [0.229, 0.224, 0.225]
@@ -293,8 +302,11 @@ class Sgd(Section):
     lr: PositiveFloat = 0.1
     """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
     base_batch: PositiveInt = 256
+    """The batch that `lr` is meant for."""
     momentum: Fraction = 0.9
+    """Share of the last step's direction that is kept."""
     nesterov: bool = False
+    """Nesterov's momentum: the gradient is taken as if the momentum's step had been made."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     """Not on biases and norms."""
 
@@ -306,8 +318,11 @@ class AdamW(Section):
     lr: PositiveFloat = 1e-3
     """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
     base_batch: PositiveInt = 256
+    """The batch that `lr` is meant for."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Decay of the running means of the gradient and of its square."""
     eps: PositiveFloat = 1e-8
+    """Added to the divisor."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Not on biases and norms."""
 
@@ -325,12 +340,14 @@ class Constant(Section):
 
     kind: Literal["constant"]
     warmup: Share = parse("0%")
+    """The learning rate grows linearly for so long, a step at a time."""
 
 
 class Train(Section):
     """The training loop."""
 
     duration: Duration
+    """How long to train."""
     batch_size: PositiveInt
     """The global batch, in samples: over all workers and micro-batches together."""
     micro_batch: PositiveInt | None = None
@@ -340,8 +357,11 @@ class Train(Section):
     keep_last: bool = False
     """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the forward and backward passes (autocast); weights stay in fp32."""
     channels_last: bool = False
+    """Memory format of the model and its input; quicker on GPUs with bf16 or fp16."""
     compile: bool = False
+    """Compile the model (`torch.compile`): minutes at the start, quicker afterwards."""
     grad_clip: PositiveFloat | None = None
     """Largest norm of the gradient."""
     checkpoint: Duration = parse("1ep")
@@ -373,9 +393,11 @@ class Cluster(Section):
     """What training runs on."""
 
     workers: PositiveInt = 1
+    """Training processes; `train.batch_size` is shared among them."""
     gpus_per_worker: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
     """`auto`: one each where the cluster has a GPU for every worker, else none."""
     cpus_per_worker: PositiveFloat = 1.0
+    """CPUs that Ray sets aside for a training process."""
     max_failures: Annotated[int, Field(ge=0)] = 3
     """How often a training whose worker died is started again from its last checkpoint."""
 
@@ -399,7 +421,9 @@ class Recipe(Section):
     """A whole run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Letters, digits, '.', '_' and '-'; names the run and, unless `tracking.experiment` does, the experiment."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Every draw follows from it: shards, order, crops, initial weights."""
     task: Task
     data: Data
     shard: Shard = Shard()

@@ -55,8 +55,11 @@ class Task(Protocol):
     def num_sums(self, num_classes: int) -> int:
         """Length of `sums`."""
 
-    def sums(self, scores: "Tensor", targets: "Tensor", weights: "Tensor") -> "Tensor":
-        """float64 [num_sums]: the summed loss first, the number of samples last; weight 0 does not count."""
+    def sums(self, scores: "Tensor", targets: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
+        """float64 [num_sums]: the summed loss first, the number of samples last; weight 0 does not count.
+
+        In `training`, which sums up every step, only what `IN_TRAINING` needs.
+        """
 
     def metrics(self, sums: np.ndarray) -> dict[str, float]:
         """`sums` of all samples as metrics; `loss` is among them."""

@@ -54,7 +54,7 @@ def num_sums(num_classes: int) -> int:
     return len(METRICS) + 1
 
 
-def sums(probabilities: "Tensor", labels: "Tensor", weights: "Tensor") -> "Tensor":
+def sums(probabilities: "Tensor", labels: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
     """float64 [4]: summed loss, top-1 and top-5 hits, and samples; what ranks add up before they divide.
 
     probabilities float [n, K], averaged over a sample's views; a sample of weight 0 does not count.

@@ -19,9 +19,9 @@ IN_TRAINING = ("loss", "f1")
 ANSWER = {"labels": "list of string", "scores": "list of double"}
 SAID = 0.5
 """A class with at least this score is what the model says."""
-BINS = 256
+BINS = 1024
 WIDEST = 16.0
-"""`sums` counts scores in so many equal bins of their logit between -WIDEST and WIDEST."""
+"""`sums` counts a class' scores in so many equal bins of their logit between -WIDEST and WIDEST."""
 _COUNTS = 4  # loss, right answers, answers, true labels
 
 
@@ -59,11 +59,11 @@ def num_sums(num_classes: int) -> int:
     return _COUNTS + 2 * BINS * num_classes + 1
 
 
-def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor") -> "Tensor":
+def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
     """float64 [4 + 2 * BINS * K + 1]: loss, right answers, answers, true labels, counts of scores, samples.
 
     The counts are of true ones and of all, [K, BINS] each: average precision needs an order of all samples, and in
-    bins that order adds up over ranks.
+    bins that order adds up over ranks. In `training` they are left out.
     """
     import torch
 
@@ -72,7 +72,9 @@ def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor") -> "Tens
     likely = probabilities.double().clamp(1e-12, 1 - 1e-12)
     loss = -(hot * likely.log() + (1 - hot) * (1 - likely).log()).mean(1, keepdim=True)
     said = (probabilities >= SAID).double()
-    counts = [(column * weight).sum() for column in (loss, said * hot, said, hot)]
+    counts = torch.stack([(column * weight).sum() for column in (loss, said * hot, said, hot)])
+    if training:
+        return torch.cat([counts, weight.sum()[None]])
     bins = ((likely.logit() + WIDEST) * (BINS / (2 * WIDEST))).long().clamp(0, BINS - 1)
     bins = (bins + BINS * torch.arange(num_classes, device=bins.device)).flatten()
     everything = weight.expand(n, num_classes)
@@ -80,19 +82,18 @@ def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor") -> "Tens
         torch.bincount(bins, weights=each.flatten(), minlength=BINS * num_classes)
         for each in (hot * everything, everything)
     ]
-    return torch.cat([torch.stack(counts), *histograms, weight.sum()[None]])
+    return torch.cat([counts, *histograms, weight.sum()[None]])
 
 
 def metrics(sums: np.ndarray) -> dict[str, float]:
-    """`loss`, `mAP` of the scores in their bins, and `f1`."""
+    """`loss`, `f1` and, unless the sums are of training, `mAP` of the scores in their bins."""
     values = np.asarray(sums, np.float64)
     loss, right, said, true = values[:_COUNTS]
-    positives, everything = values[_COUNTS:-1].reshape(2, -1, BINS)
-    return {
-        "loss": float(loss / max(values[-1], 1.0)),
-        "mAP": mean_of_measured(average_precision(positives[:, ::-1], everything[:, ::-1])),
-        "f1": float(2 * right / max(said + true, 1.0)),
-    }
+    measured = {"loss": float(loss / max(values[-1], 1.0)), "f1": float(2 * right / max(said + true, 1.0))}
+    if len(values) > _COUNTS + 1:
+        positives, everything = values[_COUNTS:-1].reshape(2, -1, BINS)
+        measured["mAP"] = mean_of_measured(average_precision(positives[:, ::-1], everything[:, ::-1]))
+    return measured
 
 
 def average_precision(positives: np.ndarray, everything: np.ndarray) -> np.ndarray:

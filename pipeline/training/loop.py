@@ -86,7 +86,7 @@ def train(
     compiled: Any = torch.compile(model) if recipe.train.compile else model
     parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
-    meter = Meter(process, TASKS[recipe.task.kind], len(dataset.classes))
+    meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
         checkpoint.save(folder, model, optimizer, scaler, done, metrics, plain(recipe))
@@ -137,18 +137,18 @@ def evaluate(
 class Meter:
     """Sums between two log lines, over all processes. Training waits for the device only when it is read."""
 
-    def __init__(self, process: Process, task: Task, num_classes: int) -> None:
-        self.process, self.task, self.num_sums = process, task, task.num_sums(num_classes)
+    def __init__(self, process: Process, task: Task) -> None:
+        self.process, self.task = process, task
         self.waited_before_s = 0.0
         self._restart()
 
     def _restart(self) -> None:
-        self.total = torch.zeros(self.num_sums, dtype=torch.float64, device=self.process.device)
+        self.total = torch.zeros((), dtype=torch.float64, device=self.process.device)
         self.since = time.perf_counter()
 
     def add(self, sums: Tensor) -> None:
         """Count one step's sums."""
-        self.total += sums
+        self.total = self.total + sums
 
     def leave_out(self, seconds: float) -> None:
         """Do not count time that went to something else than training."""

@@ -86,7 +86,7 @@ def train_step(
             loss = task.loss_sum(logits, labels[cut], weights[cut], recipe.loss.label_smoothing)
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
-            part = task.sums(task.scores(logits), labels[cut], weights[cut])
+            part = task.sums(task.scores(logits), labels[cut], weights[cut], training=True)
             part[0] = loss.detach()
             total = total + part
     if recipe.train.grad_clip is not None:

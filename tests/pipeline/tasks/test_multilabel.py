@@ -58,6 +58,8 @@ def test_sums_add_up_and_have_their_length() -> None:
     assert measured["loss"] == pytest.approx(multilabel.loss_sum(LOGITS, TARGETS, ONES, 0.0).item() / 3)
     # said: cat, eel / cat, dog / dog, eel (0.5 counts); true among them: cat / cat, dog / eel
     assert measured["f1"] == pytest.approx(2 * 4 / (6 + 4))
+    short = multilabel.metrics(multilabel.sums(scores, TARGETS, ONES, training=True).numpy())
+    assert short == {name: measured[name] for name in ("loss", "f1")}
 
 
 def test_known_average_precision() -> None:
@@ -86,11 +88,11 @@ def test_binned_map_is_that_of_binned_scores_and_near_the_exact_one() -> None:
     scores = 1 / (1 + np.exp(-logits))
     sums = multilabel.sums(torch.from_numpy(scores), torch.from_numpy(targets), torch.ones(400))
     binned = multilabel.metrics(sums.numpy())["mAP"]
-    steps = np.floor((logits + 16) * 8)
+    steps = np.floor((logits + 16) * 32)
     expected = np.mean([average_precision_score(targets[:, k], steps[:, k]) for k in range(5)])
     exact = np.mean([average_precision_score(targets[:, k], scores[:, k]) for k in range(5)])
     assert binned == pytest.approx(expected, abs=1e-9)
-    assert binned == pytest.approx(exact, abs=0.02)
+    assert binned == pytest.approx(exact, abs=0.005)
 
 
 def test_extreme_scores_are_finite() -> None:
