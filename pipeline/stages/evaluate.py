@@ -25,7 +25,7 @@ STAGE = Stage(
     inputs=("shard", "train"),
 )
 COLUMNS = ("sample", "labels", "probabilities")
-PART_SAMPLES = 256
+PART_SAMPLES = 512
 """Another process takes seconds to start: it is worth that for so many samples."""
 SHOWN = 16
 """Predictions in the figures of the best and of the worst."""
@@ -60,7 +60,7 @@ def run(context: Context) -> dict[str, Any]:
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
     measured = task.metrics(np.sum([part.sums for part in parts], axis=0))
-    measured |= task.write_report(context.out, dataset.classes, _keys(dataset), labels, probabilities)
+    measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset), labels, probabilities)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     writer.points.remote(0, {f"test/{name}": value for name, value in measured.items()})
     views = np.split(ray.get(pixels), [len(shown["worst"])])
@@ -161,7 +161,7 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
     return list(ray.get(calls))
 
 
-def _keys(dataset: "Dataset") -> list[str]:
+def sample_keys(dataset: "Dataset") -> list[str]:
     """The keys of the validation split, in dataset order."""
     from pipeline.shards.reader import ShardReader
 

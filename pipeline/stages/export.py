@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
+from pipeline.stages import tracker
 from pipeline.stages.train import WEIGHTS
 
 STAGE = Stage(
@@ -37,13 +38,9 @@ PACKAGES = (
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model/` (weights, recipe, classes) and `mlflow-model/`; returns the model's MLflow URI."""
-    import ray
-
     trained = context.inputs["train"]
     exported = write_model(context.recipe, trained.path, context.out)
-    writer = context.services.tracker
-    writer.take_up.remote(context.progress, trained.facts["mlflow_run_id"])
-    return {"mlflow_model": ray.get(writer.log_model.remote(exported))}
+    return {"mlflow_model": tracker.log_model(context, exported, trained.facts["mlflow_run_id"])}
 
 
 def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import ray
 import ray.train
 import ray.train.torch
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train.v2.api.callback import UserCallback
+from ray.train import (
+    Checkpoint,
+    CheckpointConfig,
+    FailureConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+    UserCallback,
+)
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
@@ -36,13 +43,20 @@ class RaiseAtOnce(UserCallback):
                 raise error
 
 
+class Trainer(ray.train.torch.TorchTrainer):
+    """Leaves Ctrl-C to us: Ray Train's own answer to it ends the process in mid-task, and Ray tells that as a crash."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        pass
+
+
 def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Path, dict[str, float]]:
     """Run the loop to its end; the folder of the last checkpoint and the last metrics. ZoetropeError when it fails."""
     # Read when the trainer is made.
     os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
     cluster = context.recipe.cluster
     each = resources(context.recipe)
-    trainer = ray.train.torch.TorchTrainer(
+    trainer = Trainer(
         _work,
         train_loop_config={
             "recipe": context.recipe,
@@ -117,19 +131,22 @@ def _work(config: dict[str, Any]) -> None:
 
 
 def reason(error: TrainingFailedError, max_failures: int) -> Exception:
-    """What ended the training, in words: the loop's own error when it raised one, else what happened to a worker."""
+    """What ended the training, in words: the loop's own error, else a worker's death, else what a worker raised."""
     own = getattr(error, "controller_failure", None)
     if isinstance(own, ZoetropeError):
         return own
-    for rank, failure in getattr(error, "worker_failures", {}).items():
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    for failure in failures.values():
         if isinstance(failure, ZoetropeError):
             return failure
-        cause = getattr(failure, "health_check_failure", None)
-        if isinstance(cause, ray.exceptions.RayError):
+    for rank, failure in failures.items():
+        # The others see it as a lost connection.
+        if isinstance(getattr(failure, "health_check_failure", None), ray.exceptions.RayError):
             return ZoetropeError(
                 f"training worker {rank} died (killed, out of memory, or a crash in native code), and that once more "
                 f"than cluster.max_failures = {max_failures} allows. The same command goes on from the last checkpoint."
             )
+    for rank, failure in failures.items():
         first = (str(failure).strip() or "no message").splitlines()[0]
         return RuntimeError(f"training worker {rank} failed: {type(failure).__name__}: {first}")
     return error

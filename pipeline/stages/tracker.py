@@ -51,7 +51,8 @@ class Tracker:
         self._voice = _Voice()
         logging.getLogger("pipeline.tracking").addHandler(self._voice)
         quiet()  # takes seconds, and has them while the first stages work
-        threading.Thread(target=self._ship_leftovers, daemon=True).start()
+        self._leftovers = threading.Thread(target=self._ship_leftovers, daemon=True)
+        self._leftovers.start()
 
     def take_up(self, progress: Report, run_id: str | None) -> None:
         """Go on with an MLflow run that another run began; what goes wrong from now on is told to `progress`."""
@@ -102,8 +103,8 @@ class Tracker:
     def close(self, timeout_s: float) -> str | None:
         """Ship the points, say what is left of them, and return the MLflow run, None when there is none."""
         writer, self._writer = self._writer, None
-        if writer:
-            writer.close(timeout_s)
+        if writer:  # where no run could be opened, waiting will not help
+            writer.close(timeout_s if self._open() else 0)
         return self._run_id
 
     def end(self, status: "Status") -> list[str]:
@@ -200,6 +201,20 @@ def finish(context: Context) -> str | None:
         context.progress.say(f"MLflow has not all of this run: its writer died ({type(error).__name__}).")
         return None
     return run_id
+
+
+def log_model(context: Context, folder: Path, run_id: str | None) -> str | None:
+    """Log a folder of `save_model` as the model of an MLflow run; its URI, None when MLflow is away."""
+    import ray
+
+    actor = context.services.tracker
+    actor.take_up.remote(context.progress, run_id)
+    try:
+        uri: str | None = ray.get(actor.log_model.remote(folder))
+    except ray.exceptions.RayError as error:
+        context.progress.say(f"MLflow has not the model of this run: its writer died ({type(error).__name__}).")
+        return None
+    return uri
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

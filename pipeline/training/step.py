@@ -37,8 +37,7 @@ class Normalize:
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """Copy `pixels` to the device and normalise them there."""
         there = torch.from_numpy(pixels).to(self.mean.device, non_blocking=True)
-        scaled = (there.float() - self.mean) / self.std
-        x = scaled.movedim(-1, 1)
+        x = there.float().sub_(self.mean).div_(self.std).movedim(-1, 1)
         if not self.channels_last:
             return x.contiguous()
         return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,7 @@ def test_waiting_is_measured(source: BatchSource) -> None:
 
 PARENT = """
 import pickle, sys, time
+sys.path.insert(0, sys.argv[3])
 from multiprocessing import forkserver
 from pathlib import Path
 from pipeline.feed.local import LocalFeed
@@ -215,20 +216,26 @@ def parent(tmp_path: Path) -> Iterator[Callable[[BatchSource, str], tuple[subpro
     import pickle
 
     processes: list[subprocess.Popen[str]] = []
+    pids: list[int] = []
 
     def start(source: BatchSource, how: str) -> tuple[subprocess.Popen[str], list[int]]:
         path = tmp_path / "source"
         path.write_bytes(pickle.dumps(source))
-        command = [sys.executable, "-c", PARENT, str(path), how]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+        # Where the project is, only its sys.path says, as under pytest.
+        command = [sys.executable, "-c", PARENT, str(path), how, str(ROOT)]
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path))
         assert processes[0].stdout
-        return processes[0], [int(pid) for pid in processes[0].stdout.readline().split()]
+        pids.extend(int(pid) for pid in processes[0].stdout.readline().split())
+        return processes[0], pids
 
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        process.wait()
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_nothing_is_left_when_the_parent_is_killed(source: BatchSource, parent: Any) -> None:

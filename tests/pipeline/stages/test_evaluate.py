@@ -1,0 +1,53 @@
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.ring import new_arrays
+from pipeline.shards.dataset import Dataset
+from pipeline.stages.evaluate import first_views, sample_keys
+from pipeline.tasks import classification
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_first_views_are_those_of_the_evaluation(
+    make_recipe: Any, request: pytest.FixtureRequest, modality: str
+) -> None:
+    dataset: Dataset = request.getfixturevalue(modality + "s")
+    source = BatchSource(make_recipe(modality), dataset, "val")
+    arrays = new_arrays(source.layout())
+    BatchMaker(source).make(0, 0, arrays)
+    found = first_views(source.recipe, dataset, np.array([5, 0, 5]))
+    assert np.array_equal(found, arrays["pixels"][[5, 0, 5], 0])
+
+
+def test_tables(images: Dataset, tmp_path: Path) -> None:
+    labels = np.array([0, 1, 2, 0, 1, 2, 0])
+    predicted = np.array([0, 1, 1, 0, 1, 0, 1])
+    probabilities = np.full((7, 3), 0.1)
+    probabilities[np.arange(7), predicted] = 0.8
+    (tmp_path / "figures").mkdir()
+    classification.write_report(tmp_path, images.classes, sample_keys(images), labels, probabilities)
+    assert rows(tmp_path / "per_class.csv") == [
+        ["class", "samples", "recall", "precision"],
+        ["blue", "3", str(2 / 3), str(2 / 3)],
+        ["green", "2", "1.0", "0.5"],
+        ["red", "2", "0.0", ""],  # nothing was taken for red
+    ]
+    assert rows(tmp_path / "confusion.csv")[1:] == [
+        ["blue", "2", "1", "0"],
+        ["green", "0", "2", "0"],
+        ["red", "1", "1", "0"],
+    ]
+    table = rows(tmp_path / "predictions.csv")
+    assert table[0] == ["sample", "class", "predicted", "score"]
+    assert table[3] == ["000000002", "red", "green", "0.8000"]
+    assert len(table) == 8

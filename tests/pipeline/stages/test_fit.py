@@ -1,0 +1,111 @@
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import ActorDiedError
+from ray.train import TrainingFailedError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.train.v2.api.exceptions import WorkerGroupError
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.graph import Context
+from pipeline.progress import Reporter
+from pipeline.shards.dataset import Dataset
+from pipeline.stages.fit import RaiseAtOnce, fit, reason
+from pipeline.stages.resources import resources
+from pipeline.training import checkpoint
+
+
+@ray.remote(num_cpus=0)
+class Points:
+    """Stands for the tracker."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[int, dict[str, float]]] = []
+
+    def points(self, step: int, metrics: dict[str, float]) -> None:
+        self.all.append((step, metrics))
+
+    def taken(self) -> list[tuple[int, dict[str, float]]]:
+        return self.all
+
+
+def context(recipe: Any, folder: Path) -> Context:
+    (folder / "scratch").mkdir(exist_ok=True)
+    return Context(recipe, {}, folder, folder / "scratch", "f" * 32, None, Reporter("train"), folder, {})
+
+
+def test_fits_and_goes_on_from_its_last_checkpoint(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    recipe = make_recipe("image", **{"train.checkpoint": "2st"})
+    points: Any = Points.remote()  # type: ignore[attr-defined]
+    folder, metrics = fit(context(recipe, tmp_path), images, points)
+    assert checkpoint.read(folder)["step"] == 6
+    assert metrics == checkpoint.read(folder)["metrics"]
+    taken = ray.get(points.taken.remote())
+    assert [step for step, values in taken if "train/loss" in values] == [2, 4, 6]
+    assert [step for step, values in taken if "val/top1" in values] == [3, 6]
+    assert [path.name for path in sorted(folder.parent.glob("step-*"))] == [
+        "step-000000004-of-1",
+        "step-000000006-of-1",
+    ]
+
+    # As a killed driver leaves it, all done and not yet published: nothing is done or written again.
+    written = (folder / checkpoint.FILE).stat().st_mtime_ns
+    assert fit(context(recipe, tmp_path), images, points) == (folder, metrics)
+    assert (folder / checkpoint.FILE).stat().st_mtime_ns == written
+    assert len(ray.get(points.taken.remote())) == len(taken)
+
+
+def test_an_error_that_comes_again_ends_the_training_at_once(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    """With so many retries this would last an hour."""
+    recipe = make_recipe("image", **{"optimizer.lr": 1e38, "train.duration": "9ep", "cluster.max_failures": 1000})
+    points: Any = Points.remote()  # type: ignore[attr-defined]
+    with pytest.raises(ZoetropeError, match="the training has diverged"):
+        fit(context(recipe, tmp_path), images, points)
+
+
+def test_a_torn_checkpoint_is_said(ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    recipe = make_recipe("image", **{"train.duration": "1ep", "cluster.max_failures": 1000})
+    points: Any = Points.remote()  # type: ignore[attr-defined]
+    folder, _ = fit(context(recipe, tmp_path), images, points)
+    (folder / checkpoint.FILE).write_bytes(b"torn")
+    with pytest.raises(ZoetropeError, match=r"checkpoint.pt: cannot be read as a checkpoint"):
+        fit(context(recipe, tmp_path), images, points)
+    shutil.rmtree(tmp_path / "scratch")
+
+
+def test_only_errors_in_words_are_final() -> None:
+    callback = RaiseAtOnce()
+    callback.after_exception(None, {0: RuntimeError("connection closed by peer"), 1: OSError("disk")})
+    with pytest.raises(ZoetropeError, match="diverged"):
+        callback.after_exception(None, {0: RuntimeError("closed"), 1: ZoetropeError("diverged")})
+
+
+def failed(failures: dict[int, Exception]) -> TrainingFailedError:
+    error: Any = WorkerGroupError("", failures)  # mypy sees two classes of one name
+    return error
+
+
+def test_reasons_by_weight() -> None:
+    closed = RuntimeError("connection closed by peer\nmore")
+    died = WorkerHealthCheckFailedError("no answer", failure=ActorDiedError())
+    own = ZoetropeError("the loss is nan")
+    assert reason(failed({0: closed, 1: died, 2: own}), 3) is own
+    dead = reason(failed({0: closed, 1: died}), 3)
+    assert isinstance(dead, ZoetropeError)
+    assert str(dead).startswith("training worker 1 died")
+    assert "cluster.max_failures = 3" in str(dead)
+    other = reason(failed({4: closed}), 3)
+    assert not isinstance(other, ZoetropeError)  # a bug: its traceback goes to the log
+    assert str(other) == "training worker 4 failed: RuntimeError: connection closed by peer"
+
+
+def test_resources_of_a_worker(ray_of_two: None, make_recipe: Any) -> None:
+    assert resources(make_recipe("image", **{"cluster.cpus_per_worker": 0.5})) == {"CPU": 0.5}
+    assert resources(make_recipe("image", **{"cluster.gpus_per_worker": 0.25})) == {"CPU": 1.0, "GPU": 0.25}

@@ -1,0 +1,61 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.graph import Context
+from pipeline.progress import Reporter
+from pipeline.recipe import check, plain
+from pipeline.shards.dataset import Dataset
+from pipeline.stages.train import WEIGHTS, _check_samples, _describe, _save_weights, _spool
+from pipeline.training import checkpoint
+
+
+def context(recipe: Any, folder: Path) -> Context:
+    for name in ("out", "scratch"):
+        (folder / name).mkdir(exist_ok=True)
+    return Context(recipe, {}, folder / "out", folder / "scratch", "f" * 32, None, Reporter("train"), folder, {})
+
+
+def test_fewer_samples_than_a_batch_are_refused(make_recipe: Any, images: Dataset) -> None:
+    _check_samples(make_recipe("image", **{"train.batch_size": 26}), images)
+    with pytest.raises(ZoetropeError, match=r"train.batch_size: a batch of 27 samples .* of 26 training samples"):
+        _check_samples(make_recipe("image", **{"train.batch_size": 27}), images)
+    _check_samples(make_recipe("image", **{"train.batch_size": 27, "train.keep_last": True}), images)
+
+
+def test_a_training_keeps_its_spool_and_one_that_starts_over_gets_another(make_recipe: Any, tmp_path: Path) -> None:
+    before = context(make_recipe("image"), tmp_path)
+    name = _spool(before)
+    assert name.startswith("f" * 32)
+    assert _spool(context(make_recipe("image"), tmp_path)) == name
+    (before.scratch / "spool").unlink()  # as --rerun does
+    assert _spool(before) != name
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_what_a_training_is_described_with(
+    make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str
+) -> None:
+    recipe = make_recipe(modality)
+    files = _describe(context(recipe, tmp_path), request.getfixturevalue(modality + "s"))
+    for name in ("figures/first_batch.png", "figures/learning_rate.png"):
+        with Image.open(files[name]) as picture:
+            assert min(picture.size) > 100
+    written = check(yaml.safe_load(files["recipe.yaml"].read_text()), "written")
+    assert plain(written) == plain(recipe)
+    assert f"torch=={torch.__version__.partition('+')[0]}" in files["environment.txt"].read_text()
+
+
+def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    checkpoint.save(tmp_path, model, optimizer, torch.amp.GradScaler("cpu", enabled=False), 1, {}, {})
+    _save_weights(tmp_path, tmp_path / WEIGHTS)
+    weights = load_file(tmp_path / WEIGHTS)
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
