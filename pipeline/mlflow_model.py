@@ -9,7 +9,7 @@ from mlflow.pyfunc import PythonModel
 
 
 class ClassifierFromBytes(PythonModel):
-    """A data frame with a column `content`, the bytes of one image or video a row, to `label` and `score`."""
+    """A data frame with a column `content`, the bytes of one image or video a row, to the answers of the task."""
 
     def load_context(self, context: Any) -> None:
         """Load the weights."""
@@ -18,11 +18,8 @@ class ClassifierFromBytes(PythonModel):
         self.predictor = Predictor(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The best class and its probability, a row a file."""
-        probabilities = self.predictor([bytes(content) for content in model_input["content"]])
-        best = probabilities.argmax(1)
-        labels = [self.predictor.classes[i] for i in best]
-        return pd.DataFrame({"label": labels, "score": probabilities.max(1).astype(float) if len(best) else []})
+        """A row a file: the best class and its probability, or for a multi-label task the labels and their scores."""
+        return pd.DataFrame(self.predictor.answers([bytes(content) for content in model_input["content"]]))
 
 
 mlflow.models.set_model(ClassifierFromBytes())

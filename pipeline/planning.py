@@ -1,11 +1,11 @@
 """From a checked recipe to a plan: what would run, and why, and what can be refused without starting anything."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
+from pipeline.recipe.schema import DigitsSource, MovingDigitsSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.store import Store, open_store
@@ -49,11 +49,11 @@ def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
     source, batch = recipe.data.source, recipe.train.batch_size
     if shards := artifacts["shard"]:
         count = shards.facts["train"]
-    elif source.kind == "folder":
-        listing = ingest.look(recipe, Path(source.path))
-        count = sum(candidate.split == "train" for candidate in listing.candidates)
-    else:
+    elif isinstance(source, MovingDigitsSource | DigitsSource):
         count = source.samples
+    else:
+        listing = ingest.look(recipe)
+        count = sum(candidate.split == "train" for candidate in listing.candidates)
     if count >= batch or recipe.train.keep_last:
         return []
     return [

@@ -14,6 +14,7 @@ from pipeline.graph import Plan
 from pipeline.recipe import Recipe
 from pipeline.redact import redact
 from pipeline.store import Artifact
+from pipeline.tasks import TASKS
 
 if TYPE_CHECKING:
     from pipeline.execute import StageResult
@@ -73,7 +74,7 @@ def facts(values: Mapping[str, object]) -> str:
         elif isinstance(value, int) and (value or name != "quarantined"):
             shown.append(f"{name} {value}")
         elif isinstance(value, float):
-            is_share = name.rpartition("/")[2] in ("top1", "top5")
+            is_share = name.rpartition("/")[2] in ("top1", "top5", "mAP", "f1")
             shown.append(f"{name} {value:.1%}" if is_share else f"{name} {value:.4g}")
     return ", ".join(shown)
 
@@ -87,7 +88,8 @@ def show_result(
     browse = resolve(recipe.tracking.uri, recipe.store).ui_command
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
     arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}"]
-    console.print(f"\n[bold]top-1 {artifacts['evaluate'].facts['top1']:.1%}[/]")
+    task = TASKS[recipe.task.kind]
+    console.print(f"\n[bold]{task.TITLE} {artifacts['evaluate'].facts[task.HEADLINE]:.1%}[/]")
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
     console.print("\nBrowse the results:")

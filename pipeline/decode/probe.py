@@ -49,13 +49,23 @@ class Probe:
 
 def probe(path: Path, kind: Kind) -> Probe:
     """Read the header of an image or a video. Raises `BadSample` with the reason when the file cannot be a sample."""
-    allowed = IMAGE_EXTENSIONS if kind == "image" else VIDEO_EXTENSIONS
-    if path.suffix.lower() not in allowed:
-        raise BadSample(f"its extension {path.suffix!r} is not one of {', '.join(sorted(allowed))}")
+    check_suffix(path.suffix.lower(), kind)
     with open_file(path) as file:
-        size_bytes = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        return _probe_image(file, size_bytes) if kind == "image" else _probe_video(file, size_bytes)
+        return probe_file(file, kind)
+
+
+def check_suffix(suffix: str, kind: Kind) -> None:
+    """Raise `BadSample` for an extension, with its dot, that is not allowed."""
+    allowed = IMAGE_EXTENSIONS if kind == "image" else VIDEO_EXTENSIONS
+    if suffix not in allowed:
+        raise BadSample(f"its extension {suffix!r} is not one of {', '.join(sorted(allowed))}")
+
+
+def probe_file(file: BinaryIO, kind: Kind, whole: bool = True) -> Probe:
+    """`probe` of an open file. Not `whole`: only a segment of the video is wanted, it may be longer than a sample."""
+    size_bytes = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    return _probe_image(file, size_bytes) if kind == "image" else _probe_video(file, size_bytes, whole)
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -174,13 +184,14 @@ def _probe_image(file: BinaryIO, size_bytes: int) -> Probe:
     return Probe(width, height, frames=1, fps=0.0, duration_s=0.0, bytes=size_bytes)
 
 
-def _probe_video(file: BinaryIO, size_bytes: int) -> Probe:
+def _probe_video(file: BinaryIO, size_bytes: int, whole: bool) -> Probe:
     check_bytes(size_bytes, MAX_VIDEO_BYTES)
     with open_video(file) as container:
         stream = video_stream(container)
         fps = float(frame_rate(stream))
         duration_s = duration(container, stream)
         frames = stream.frames or round(duration_s * fps)
-        check_length(frames, duration_s)
+        if whole:
+            check_length(frames, duration_s)
         context = stream.codec_context
         return Probe(context.width, context.height, frames, fps, duration_s, size_bytes)

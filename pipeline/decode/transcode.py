@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -42,16 +42,23 @@ class Transcoded:
     duration_s: float
 
 
-def transcode(source: Path | bytes, short_side: int, gop: int, crf: int) -> Transcoded:
+def transcode(
+    source: Path | bytes,
+    short_side: int,
+    gop: int,
+    crf: int,
+    cut: Callable[[av.container.InputContainer, VideoStream], Iterator[VideoFrame]] | None = None,
+) -> Transcoded:
     """Decode every frame of a video strictly and store it as MP4 with `short_side` px (never enlarged, sizes even).
 
     H.264 with closed GOPs of `gop` frames and x264's `fastdecode` tuning, yuv420p, no audio, index first. Frames are
     kept one to one at the header's average rate, so a variable frame rate becomes a constant one. Rotation metadata is
     applied. One thread, so equal sources give equal bytes. Raises `BadSample` for a video that is broken or cut off.
+    `cut` decodes a part of the frames in place of all of them, see `pipeline.decode.cut`.
     """
     with _open(source) as file, open_video(file) as container:
         stream = video_stream(container)
-        decoded = decoded_frames(container, stream)
+        decoded = (cut or decoded_frames)(container, stream)
         first = next(decoded, None)
         if first is None:
             raise BadSample("the video has no frame that can be decoded")
@@ -98,6 +105,20 @@ def encode(frames: npt.NDArray[np.uint8], fps: Fraction | int | float, gop: int 
     return data
 
 
+def encode_pictures(
+    pictures: Iterator[npt.NDArray[np.uint8]], fps: float, short_side: int, gop: int, crf: int
+) -> Transcoded:
+    """uint8 `[H, W, 3]` RGB pictures of one size as `transcode` would store them. BadSample when there are none."""
+    first = next(pictures, None)
+    if first is None:
+        raise BadSample("the video has no frame")
+    size = fitted(first.shape[1], first.shape[0], short_side)
+    rate = Fraction(fps).limit_denominator(65_535)
+    frames = (VideoFrame.from_ndarray(picture, format="rgb24") for picture in chain([first], pictures))
+    data, count = _write(_upright(frames, *size, 0), size, rate, gop, crf)
+    return Transcoded(data, *size, count, float(rate), float(count / rate))
+
+
 def fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
     """(width, height) with the short side at most `short_side`, both even, neither enlarged. Raises `BadSample`."""
     scale = min(1.0, short_side / min(width, height))
@@ -108,11 +129,15 @@ def fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def decoded_frames(
-    container: av.container.InputContainer, stream: VideoStream, refuse_open_gop: bool = False
+    container: av.container.InputContainer, stream: VideoStream, refuse_open_gop: bool = False, whole: bool = True
 ) -> Iterator[VideoFrame]:
-    """Every frame of the stream in order of display, one thread. Raises `BadSample` at the first fault or cap."""
+    """Every frame of the stream in order of display, one thread. Raises `BadSample` at the first fault or cap.
+
+    Not `whole`: from where the container was sought to; length and completeness are then not looked at.
+    """
     context = stream.codec_context
-    context.thread_count = 1
+    if not context.is_open:
+        context.thread_count = 1
     context.options = {"err_detect": "explode"}  # an error, where FFmpeg would hide damage with repeated frames
     packets, frames, key_pts, end_s = 0, 0, 0, 0.0
     try:
@@ -128,11 +153,13 @@ def decoded_frames(
             for frame in packet.decode():
                 frames += 1
                 check_pixels(frame.width, frame.height, MAX_VIDEO_PIXELS)
-                check_length(frames, end_s)
+                if whole:
+                    check_length(frames, end_s)
                 yield frame
     except av.error.FFmpegError as error:
         raise BadSample(f"the video is broken after {frames} frames: {error.strerror}") from error
-    _check_complete(container, stream, packets, end_s)
+    if whole:
+        _check_complete(container, stream, packets, end_s)
 
 
 def _check_complete(container: av.container.InputContainer, stream: VideoStream, packets: int, end_s: float) -> None:

@@ -15,6 +15,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.order import Order, Positions, evaluation_batch, evaluation_steps, rank_slice
 from pipeline.shards.reader import RawSample, ShardReader
+from pipeline.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,17 @@ class BatchSource:
         """dtype and shape of the arrays of this rank's largest batch.
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
-        label int64 [n]; weight float32 [n], 0 for a sample that only fills up a rank without any; sample int64 [n].
+        label, the task's targets [n, ...]; weight float32 [n], 0 for a sample that only fills up a rank without any;
+        sample int64 [n].
         """
         size = fixed_size(json.dumps(self.transforms), self.recipe.stored_short_side)
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
         largest = rank_slice(self.recipe.train.batch_size, 1, self.world - 1, self.world)
         n = max(1, largest.stop - largest.start)
+        target, shape = TASKS[self.recipe.task.kind].target_layout(len(self.dataset.classes))
         return {
             "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
-            "label": (np.dtype(np.int64), (n,)),
+            "label": (target, (n, *shape)),
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
         }
@@ -92,6 +95,7 @@ class BatchMaker:
 
     def __init__(self, source: BatchSource) -> None:
         self.source = source
+        self.task = TASKS[source.recipe.task.kind]
         self.reader = ShardReader(source.dataset.files, source.split)
         self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops)
 
@@ -107,7 +111,7 @@ class BatchMaker:
             sample = int(mine.sample[i])
             raw = self.reader.read(int(mine.shard[i]), int(mine.index[i]))
             arrays["pixels"][i] = self.views(raw, epoch, sample)
-            arrays["label"][i] = raw.label
+            self.task.put_target(arrays["label"], i, raw.label)
             arrays["weight"][i] = weight
             arrays["sample"][i] = sample
         return len(mine), len(batch)

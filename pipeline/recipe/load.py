@@ -12,7 +12,13 @@ from pipeline.recipe.schema import Recipe
 from pipeline.recipe.validate import RecipeError, check
 
 MAX_FILE_BYTES = 1 << 20
-_PATH_KEYS = (("store",), ("data", "source", "path"), ("model", "weights"))
+_PATH_KEYS = (
+    ("store",),
+    ("data", "source", "path"),
+    ("data", "source", "root"),
+    ("data", "source", "annotations"),
+    ("model", "weights"),
+)
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

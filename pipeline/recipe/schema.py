@@ -19,15 +19,24 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
+Modality = Literal["image", "video"]
+
+
 class Task(Section):
     """What a sample means to the model."""
 
-    kind: Literal["image-classification", "video-classification"]
+    kind: Literal["image-classification", "video-classification", "image-multilabel", "video-multilabel"]
+    """`classification`: one label a sample. `multilabel`: any number of labels, each class a question of its own."""
 
     @property
-    def modality(self) -> Literal["image", "video"]:
+    def modality(self) -> Modality:
         """What a sample is: one image or one video."""
         return "video" if self.kind.startswith("video") else "image"
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether a sample has a set of labels."""
+        return self.kind.endswith("multilabel")
 
 
 class FolderSource(Section):
@@ -38,13 +47,116 @@ class FolderSource(Section):
     """The folder; a relative path is relative to the recipe."""
 
 
+class TableColumns(Section):
+    """How a table's columns are called."""
+
+    path: str = "path"
+    """The file: a path or a URL (https, s3, ...)."""
+    label: str = "label"
+    """The class, any text or number; several of them, see `separator`, for a multi-label task."""
+    split: str | None = None
+    """`train` or `val`; other splits are passed over. By default the column `split` when the table has one, else
+    `data.split` holds out."""
+    start_s: str | None = None
+    """Where in the video the sample starts, in seconds; empty: at its start. By default `start_s` when there is one.
+    A frame belongs to the sample when start_s <= its time < end_s, with half a millisecond's tolerance."""
+    end_s: str | None = None
+    """Where it ends, in seconds; empty: at the video's end. By default `end_s` when there is one."""
+
+
+class TableSource(Section):
+    """A table with a row a sample: CSV, JSON lines or Parquet. Several segments of one video are several samples."""
+
+    kind: Literal["table"]
+    path: str
+    """The table, a path or a URL ending in .csv, .jsonl or .parquet; a relative path is relative to the recipe."""
+    columns: TableColumns = TableColumns()
+    root: str | None = None
+    """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder."""
+    separator: str | None = None
+    """What stands between the labels of one sample, such as "|"; JSON lines and Parquet may hold lists instead."""
+
+
+class FramesSource(Section):
+    """Videos as folders of pictures, encoded when they are sharded: `<class>/<video>/img_00001.jpg`, or below `train/`
+    and `val/`.
+    """
+
+    kind: Literal["frames"]
+    path: str
+    """The folder; a relative path is relative to the recipe."""
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    """Frames a second."""
+    pattern: str = "*"
+    """Names of the files that are frames, such as `img_*`. They follow each other by the last number in their names."""
+
+
+class AnnotatedVideos(Section):
+    """Videos in a folder, named by annotation files."""
+
+    path: str
+    """Folder of the videos, in whatever folders below it; a relative path is relative to the recipe."""
+    annotations: str
+    """The annotation files' folder, or a single file."""
+    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Given where videos are folders of pictures: frames a second."""
+    pattern: str = "*"
+    """Names of the files that are frames, such as `img_*`."""
+
+
+class KineticsSource(AnnotatedVideos):
+    """Kinetics' annotation files (CSV: label, youtube_id, time_start, time_end, split). A video is
+    `<id>_<start>_<end>.mp4`, with six digits each, or `<id>.mp4`.
+    """
+
+    kind: Literal["kinetics"]
+    untrimmed: bool = False
+    """`<id>.mp4` is the whole YouTube video, of which time_start to time_end is the sample."""
+    max_missing: Fraction = 0.5
+    """Largest share of the videos named that may not be there: some are gone from YouTube. They are counted and listed
+    in `missing.txt`, and are no bad samples. More than a half is taken for a wrong `path`."""
+
+
+class SomethingSource(AnnotatedVideos):
+    """Something-Something v2 (labels.json, train.json, validation.json) or v1 (the same as CSV), their names with or
+    without a prefix. A video is `<id>.webm`, or a folder `<id>` of frames.
+    """
+
+    kind: Literal["something-something"]
+    max_missing: Fraction = 0.0
+    """Largest share of the videos named that may not be there."""
+
+
+class Ucf101Source(AnnotatedVideos):
+    """UCF101's split files: trainlist01.txt is train, testlist01.txt is val."""
+
+    kind: Literal["ucf101"]
+    fold: Literal[1, 2, 3] = 1
+    """Which of the three splits."""
+    max_missing: Fraction = 0.0
+    """Largest share of the videos named that may not be there."""
+
+
+class Hmdb51Source(AnnotatedVideos):
+    """HMDB51's split files, `<class>_test_split1.txt`: 1 is train, 2 is val, 0 is in neither."""
+
+    kind: Literal["hmdb51"]
+    fold: Literal[1, 2, 3] = 1
+    """Which of the three splits."""
+    max_missing: Fraction = 0.0
+    """Largest share of the videos named that may not be there."""
+
+
 class MovingDigitsSource(Section):
     """H.264 clips of real handwritten digits that move left, right, up or down; the direction is the class."""
 
     kind: Literal["moving-digits"]
     samples: Annotated[int, Field(ge=8)] = 1200
+    """How many clips are drawn."""
     size_px: Annotated[int, Field(ge=16, le=512, multiple_of=2)] = 64
+    """Width and height."""
     frames: Annotated[int, Field(ge=2, le=256)] = 16
+    """Frames of a clip."""
 
 
 class DigitsSource(Section):
@@ -52,11 +164,26 @@ class DigitsSource(Section):
 
     kind: Literal["digits"]
     samples: Annotated[int, Field(ge=20, le=1797)] = 1797
+    """How many images are drawn."""
     size_px: Annotated[int, Field(ge=8, le=512)] = 32
+    """Width and height."""
 
 
-Source = Annotated[FolderSource | MovingDigitsSource | DigitsSource, Field(discriminator="kind")]
-SOURCE_MODALITY = {"moving-digits": "video", "digits": "image"}
+Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
+"""Sources whose samples are named by annotation files."""
+Source = Annotated[
+    FolderSource | TableSource | FramesSource | Annotations | MovingDigitsSource | DigitsSource,
+    Field(discriminator="kind"),
+]
+SOURCE_MODALITY: dict[str, Modality] = {
+    "frames": "video",
+    "kinetics": "video",
+    "something-something": "video",
+    "ucf101": "video",
+    "hmdb51": "video",
+    "moving-digits": "video",
+    "digits": "image",
+}
 
 
 class Split(Section):
@@ -112,9 +239,11 @@ class Clip(Section):
     """Which frames of a video make a clip."""
 
     frames: Annotated[int, Field(ge=1, le=512)] = 8
+    """Frames of a clip."""
     sampling: Literal["segments", "dense"] = "segments"
     """`segments`: one frame from each of `frames` equal parts (TSN). `dense`: every `stride`-th frame from a start."""
     stride: PositiveInt = 1
+    """Of `dense`: source frames from one frame of the clip to the next."""
 
 
 Transforms = list[dict[str, dict[str, Any]]]
@@ -138,7 +267,9 @@ class Augment(Section):
     """Sample transforms, named as albumentations names its classes and parameters."""
 
     train: Transforms
+    """What every training sample goes through, in this order; the last ones fix its size."""
     eval: Transforms
+    """The same for validation, evaluation and the exported model."""
     mean: Channels = [0.485, 0.456, 0.406]
     """Subtracted on the device, for pixels in 0..1 (ImageNet's by default)."""
     std: Channels = [0.229, 0.224, 0.225]
@@ -157,10 +288,11 @@ class NoMixing(Section):
 
 
 class Loss(Section):
-    """Cross-entropy."""
+    """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks."""
 
     label_smoothing: Fraction = 0.0
-    """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K."""
+    """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
+    (1 - eps) * multi-hot + eps / 2."""
 
 
 class Sgd(Section):
@@ -170,8 +302,11 @@ class Sgd(Section):
     lr: PositiveFloat = 0.1
     """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
     base_batch: PositiveInt = 256
+    """The batch that `lr` is meant for."""
     momentum: Fraction = 0.9
+    """Share of the last step's direction that is kept."""
     nesterov: bool = False
+    """Nesterov's momentum: the gradient is taken as if the momentum's step had been made."""
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     """Not on biases and norms."""
 
@@ -183,8 +318,11 @@ class AdamW(Section):
     lr: PositiveFloat = 1e-3
     """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
     base_batch: PositiveInt = 256
+    """The batch that `lr` is meant for."""
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    """Decay of the running means of the gradient and of its square."""
     eps: PositiveFloat = 1e-8
+    """Added to the divisor."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     """Not on biases and norms."""
 
@@ -202,12 +340,14 @@ class Constant(Section):
 
     kind: Literal["constant"]
     warmup: Share = parse("0%")
+    """The learning rate grows linearly for so long, a step at a time."""
 
 
 class Train(Section):
     """The training loop."""
 
     duration: Duration
+    """How long to train."""
     batch_size: PositiveInt
     """The global batch, in samples: over all workers and micro-batches together."""
     micro_batch: PositiveInt | None = None
@@ -217,8 +357,11 @@ class Train(Section):
     keep_last: bool = False
     """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the forward and backward passes (autocast); weights stay in fp32."""
     channels_last: bool = False
+    """Memory format of the model and its input; quicker on GPUs with bf16 or fp16."""
     compile: bool = False
+    """Compile the model (`torch.compile`): minutes at the start, quicker afterwards."""
     grad_clip: PositiveFloat | None = None
     """Largest norm of the gradient."""
     checkpoint: Duration = parse("1ep")
@@ -250,9 +393,11 @@ class Cluster(Section):
     """What training runs on."""
 
     workers: PositiveInt = 1
+    """Training processes; `train.batch_size` is shared among them."""
     gpus_per_worker: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
     """`auto`: one each where the cluster has a GPU for every worker, else none."""
     cpus_per_worker: PositiveFloat = 1.0
+    """CPUs that Ray sets aside for a training process."""
     max_failures: Annotated[int, Field(ge=0)] = 3
     """How often a training whose worker died is started again from its last checkpoint."""
 
@@ -276,7 +421,9 @@ class Recipe(Section):
     """A whole run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Letters, digits, '.', '_' and '-'; names the run and, unless `tracking.experiment` does, the experiment."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Every draw follows from it: shards, order, crops, initial weights."""
     task: Task
     data: Data
     shard: Shard = Shard()

@@ -68,6 +68,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         modality = Task(kind=task).modality  # type: ignore[arg-type]  # just looked up
         if SOURCE_MODALITY.get(source, modality) != modality:
             problems.append(f"data.source.kind: {source} makes {SOURCE_MODALITY[source]}s, but task.kind is {task}")
+        if source == "table":
+            problems += _table_problems(values, Task(kind=task).multilabel)  # type: ignore[arg-type]
         if model in OPTIONS and OPTIONS[model].eats != modality:
             names = ", ".join(name for name, options in OPTIONS.items() if options.eats == modality)
             problems.append(
@@ -83,6 +85,18 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             f"set it to at most {batch}, or raise train.batch_size"
         )
     return problems
+
+
+def _table_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]:
+    """Labels that a table cannot give as the task wants them."""
+    separator, path = _at(values, "data.source.separator"), _word(values, "data.source.path")
+    if separator is not None and not multilabel:
+        return ["data.source.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
+    if separator is None and multilabel and path.partition("?")[0].lower().endswith(".csv"):
+        return ['data.source.separator: is missing; say what stands between the labels of a sample, such as "|"']
+    if separator == "":
+        return ["data.source.separator: is empty; say what stands between the labels of a sample"]
+    return []
 
 
 def _at(values: Any, dotted: str) -> Any:

@@ -74,9 +74,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Contents:
-    """What `dataset.json` says."""
+    """What `dataset.json` says. In schema 2 a sample has any number of classes, so class counts need not add up."""
 
-    schema: Literal[1]
+    schema: Literal[1, 2]
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
@@ -120,7 +120,8 @@ def open_dataset(folder: Path | Files) -> Dataset:
     contents = parse(CONTENTS, content, path, "dataset's list of shards")
     for name, split in contents.splits.items():
         total = int(split.counts.sum())
-        if not total == split.samples == sum(split.class_counts) or len(split.class_counts) != len(contents.classes):
+        adds_up = total == split.samples and (contents.schema == 2 or total == sum(split.class_counts))
+        if not adds_up or len(split.class_counts) != len(contents.classes):
             raise ZoetropeError(
                 f"{path}: split {name!r} does not add up: {split.samples} samples, {total} in its shards, "
                 f"{sum(split.class_counts)} in {len(split.class_counts)} classes of {len(contents.classes)}"

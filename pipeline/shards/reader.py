@@ -28,7 +28,7 @@ class RawSample:
 
     data: memoryview
     extension: str
-    label: int
+    label: int | tuple[int, ...]
     key: str
     frames: int
     width: int
@@ -76,7 +76,7 @@ class ShardReader:
         return RawSample(
             self._mapped(shard)[offset : offset + int(indexed.lengths[index])],
             columns.extensions[indexed.column[index]],
-            int(columns.labels[index]),
+            label if isinstance(label := columns.labels[index], tuple) else int(label),
             columns.keys[index],
             int(columns.frames[index]),
             int(columns.widths[index]),

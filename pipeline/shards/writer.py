@@ -21,7 +21,7 @@ from pipeline.shards.dataset import (
     open_dataset,
 )
 from pipeline.shards.files import TEMPORARY, publishing, sha256, write_bytes
-from pipeline.shards.index import ABSENT, DESCRIPTIONS, ShardIndex, index_path, write_index
+from pipeline.shards.index import ABSENT, DESCRIPTIONS, Labels, ShardIndex, index_path, write_index
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class StoredSample:
 
     extension: of the data, without a dot ("mp4", "jpg")
     data:      the encoded image or video, as stored
+    label, class_name: its class; of a multi-label task all its classes, by ascending number
     source:    key of the file that it comes from
     sha256:    of that file's content
     width, height (px), frames, fps, duration_s: of what is stored
@@ -37,8 +38,8 @@ class StoredSample:
 
     extension: str
     data: bytes
-    label: int
-    class_name: str
+    label: int | tuple[int, ...]
+    class_name: str | tuple[str, ...]
     source: str
     sha256: str
     width: int
@@ -73,7 +74,8 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
     first = next(samples, None)
     if first is None:
         return ShardInfo(shard_name(split, number), samples=0, bytes=0, sha256="", index_sha256="", class_counts=())
-    stored: list[tuple[int, int, int, int]] = []
+    labels: list[int | tuple[int, ...]] = []
+    sizes: list[tuple[int, int, int]] = []
     with publishing(tar) as temporary:
         with (
             temporary.open("wb") as file,
@@ -81,9 +83,10 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
             webdataset.TarWriter(file, encoder=False, mtime=0, mode=0o444, user="zoetrope", group="zoetrope") as writer,
         ):
             for sample in chain((first,), samples):
-                writer.write(_members(f"{first_key + len(stored):09d}", sample))
-                stored.append((sample.label, sample.frames, sample.width, sample.height))
-        index = _scan(temporary, tar.name, stored)
+                writer.write(_members(f"{first_key + len(sizes):09d}", sample))
+                labels.append(sample.label)
+                sizes.append((sample.frames, sample.width, sample.height))
+        index = _scan(temporary, tar.name, _column(labels), sizes)
         write_index(index_path(tar), index, temporary.stat().st_size)
     return _info(Path(folder), split, number, index)
 
@@ -94,17 +97,27 @@ def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
         raise ValueError(f"{sample.source}: {sample.extension!r} is no extension of an image or a video")
     described = asdict(sample)
     del described["data"], described["extension"]
-    described["class"] = described.pop("class_name")
-    return {
-        "__key__": key,
-        sample.extension: sample.data,
-        "cls": str(sample.label).encode(),
-        "json": json.dumps(described, sort_keys=True).encode(),
-    }
+    members: dict[str, str | bytes] = {"__key__": key, sample.extension: sample.data}
+    if isinstance(sample.label, int):
+        described["class"] = described.pop("class_name")
+        members["cls"] = str(sample.label).encode()
+    else:  # no .cls: readers of WebDataset take it for one number
+        described["labels"], described["classes"] = described.pop("label"), described.pop("class_name")
+    return members | {"json": json.dumps(described, sort_keys=True).encode()}
 
 
-def _scan(path: Path, name: str, stored: Sequence[tuple[int, int, int, int]]) -> ShardIndex:
-    """The index of a tar just written, from its headers; `stored` has label, frames, width, height of each sample."""
+def _column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
+    """The labels of a shard; all numbers or all sets."""
+    sets = tuple(label for label in labels if isinstance(label, tuple))
+    if not sets:
+        return np.array(labels, np.int64)
+    if len(sets) != len(labels):
+        raise ValueError("some samples of this shard have one label and others a set of them")
+    return sets
+
+
+def _scan(path: Path, name: str, labels: Labels, sizes: Sequence[tuple[int, int, int]]) -> ShardIndex:
+    """The index of a tar just written, from its headers; `sizes` has frames, width and height of each sample."""
     keys: dict[str, int] = {}
     extensions: dict[str, int] = {}
     members = []
@@ -120,7 +133,8 @@ def _scan(path: Path, name: str, stored: Sequence[tuple[int, int, int, int]]) ->
         tuple(extensions),
         np.full((len(extensions), len(keys)), ABSENT, np.int64),
         np.full((len(extensions), len(keys)), ABSENT, np.int64),
-        *np.array(stored, np.int64).T,
+        labels,
+        *np.array(sizes, np.int64).T,
     )
     index.offsets[rows, columns] = offsets
     index.lengths[rows, columns] = lengths
@@ -135,12 +149,16 @@ def _info(folder: Path, split: str, number: int, index: ShardIndex) -> ShardInfo
         bytes=tar.stat().st_size,
         sha256=sha256(tar),
         index_sha256=sha256(index_path(tar)),
-        class_counts=tuple(np.bincount(index.labels).tolist()),
+        class_counts=tuple(np.bincount(index.flat_labels).tolist()),
     )
 
 
 def write_dataset(
-    folder: Path, modality: Modality, classes: Sequence[str], shards: Mapping[str, Sequence[ShardInfo]]
+    folder: Path,
+    modality: Modality,
+    classes: Sequence[str],
+    shards: Mapping[str, Sequence[ShardInfo]],
+    multilabel: bool = False,
 ) -> Dataset:
     """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
 
@@ -158,9 +176,9 @@ def write_dataset(
         listed = tuple(
             Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256) for info in infos if info.samples
         )
-        splits[name] = Split(int(counts.sum()), tuple(counts.tolist()), listed)
+        splits[name] = Split(sum(shard.samples for shard in listed), tuple(counts.tolist()), listed)
         for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
             left.unlink()
-    contents = Contents(1, modality, tuple(classes), splits)
+    contents = Contents(2 if multilabel else 1, modality, tuple(classes), splits)
     write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1) + b"\n")
     return open_dataset(folder)

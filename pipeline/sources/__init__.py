@@ -1,1 +1,38 @@
-"""Where samples come from. One file a kind of source."""
+"""Where samples come from. One file a kind of source, named in SOURCES."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydantic import TypeAdapter
+
+from pipeline.recipe.schema import Source, Task
+from pipeline.sources import folder, frames, hmdb51, kinetics, something, table, ucf101
+from pipeline.sources.listing import Listing
+
+
+class Files(Protocol):
+    """The functions of a module for sources that are files; the others draw theirs."""
+
+    def look(self, source: Any, task: Task, val_share: float) -> Listing:
+        """What the source holds, by names alone. ZoetropeError, naming the recipe's key, when it cannot be used."""
+
+    def digest(self, source: Any) -> str:
+        """A hash of that, and of what the files are now: size, time of change or etag."""
+
+
+SOURCES: dict[str, Files] = {
+    "folder": folder,
+    "frames": frames,
+    "table": table,
+    "kinetics": kinetics,
+    "something-something": something,
+    "ucf101": ucf101,
+    "hmdb51": hmdb51,
+}
+_SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """The digest of a source given as plain values; "" for one that draws its files."""
+    source = _SOURCE.validate_python(dict(values))
+    return SOURCES[source.kind].digest(source) if source.kind in SOURCES else ""

@@ -5,47 +5,25 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.base.keyed import seed64
+from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
+from pipeline.recipe.schema import FolderSource, Task
+from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 
-SPLITS = ("train", "val")
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})
 LAYOUT = "one folder a class, or train/ and val/ with one folder a class in each"
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A file that may become a sample. `key` is its path in the source, with forward slashes."""
-
-    key: str
-    path: str
-    class_name: str
-    split: str
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a folder holds: candidates sorted by key, and how many other files of which sort were passed over.
-
-    `held_out_by_ratio` is False where the source itself says, by its folders, what is held out.
-    """
-
-    candidates: list[Candidate]
-    others: Counter[str]
-    held_out_by_ratio: bool
-
-
-def walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+def walk(root: Path, layout: str = LAYOUT) -> Iterator[tuple[str, os.stat_result]]:
     """Every file below `root` that is not hidden: its path relative to `root` and its status, in a fixed order.
 
     Links are followed. One that leads nowhere counts as a file: reading it then tells so.
     """
     if not root.is_dir():
         what = "is a file" if root.is_file() else "is no folder" if root.exists() else "does not exist"
-        raise _error(f"{root} {what}. It should be a folder with {LAYOUT}.")
+        raise _error(f"{root} {what}. It should be a folder with {layout}.")
     try:
         yield from _walk(root, "", ())
     except OSError as error:
@@ -73,33 +51,47 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
             yield prefix + entry.name, status
 
 
-def digest(root: Path) -> str:
-    """What the folder holds, by relative path, size and time of change; contents are hashed when they are sharded."""
+def tree_digest(root: Path, layout: str = LAYOUT) -> str:
+    """sha256 over every file below `root`: relative path, size and time of change."""
     listing = hashlib.sha256()
-    for key, status in walk(root):
+    for key, status in walk(root, layout):
         listing.update(os.fsencode(key) + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return listing.hexdigest()
 
 
-def held_out(key: str, share: float) -> bool:
-    """Whether a ratio split gives this path to `val`: a hash of the path decides, so other files change nothing."""
-    return seed64("split", key) < share * 2**63
-
-
-def list_folder(root: Path, extensions: frozenset[str], val_share: float) -> Listing:
+def look(source: FolderSource, task: Task, val_share: float) -> Listing:
     """The candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
-    root = root.resolve()
+    root = Path(source.path).resolve()
+    extensions = IMAGE_EXTENSIONS if task.modality == "image" else VIDEO_EXTENSIONS
     others, keys, has_val = Counter[str](), [], False
     for key, _ in walk(root):
         has_val |= key.startswith("val/")
         suffix = Path(key).suffix.lower()
         if suffix not in extensions:
             others[suffix or "without an extension"] += 1
-        elif not _is_utf8(key):
+        elif not is_utf8(key):
             others["with a name that is not UTF-8"] += 1
         else:
             keys.append(key)
-    split_by_folders = _check_layout(root, keys, has_val)
+    return by_class(root, keys, others, has_val, extensions, val_share, LAYOUT)
+
+
+def digest(source: FolderSource) -> str:
+    """What the folder holds, by relative path, size and time of change; contents are hashed when they are sharded."""
+    return tree_digest(Path(source.path))
+
+
+def by_class(
+    root: Path,
+    keys: list[str],
+    others: Counter[str],
+    has_val: bool,
+    extensions: frozenset[str],
+    val_share: float,
+    layout: str,
+) -> Listing:
+    """The candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split."""
+    split_by_folders = _check_layout(root, keys, has_val, layout)
     by_ratio = not (split_by_folders and has_val)
     candidates, stray = [], []
     for key in keys:
@@ -111,15 +103,26 @@ def list_folder(root: Path, extensions: frozenset[str], val_share: float) -> Lis
             stray.append(key)
         else:
             chosen = split if split and not by_ratio else "val" if held_out(key, val_share) else "train"
-            candidates.append(Candidate(key, str(root / key), parts[0], chosen))
+            candidates.append(Candidate(key, str(root / key), (parts[0],), chosen))
     if not candidates:
-        raise _error(_nothing(root, extensions, others, stray))
+        raise _error(_nothing(root, extensions, others, stray, layout))
     if stray:
         others["outside of a class folder"] += len(stray)
-    return Listing(sorted(candidates, key=lambda candidate: candidate.key), others, by_ratio)
+    empty = [split for split in SPLITS if not any(candidate.split == split for candidate in candidates)]
+    if empty and not by_ratio:
+        raise _error(f"{root / empty[0]} holds no file of {', '.join(sorted(extensions))}.")
+    return Listing(
+        sorted(candidates, key=lambda candidate: candidate.key),
+        others,
+        by_ratio,
+        where=f"data.source.path: {root}",
+        layout=layout,
+        own_split="make folders train/ and val/",
+    )
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be written down."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -127,7 +130,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _check_layout(root: Path, keys: list[str], has_val: bool) -> bool:
+def _check_layout(root: Path, keys: list[str], has_val: bool, layout: str) -> bool:
     """Whether the source's folders are splits, train/ and perhaps val/. Raises where they only look like splits."""
     tops = {key.split("/")[0] for key in keys if "/" in key}
     if any(key.startswith("train/") and key.count("/") >= 2 for key in keys):
@@ -140,11 +143,11 @@ def _check_layout(root: Path, keys: list[str], has_val: bool) -> bool:
         return True
     if tops and all(name.lower() in SPLIT_NAMES for name in tops):
         found = ", ".join(f"{name}/" for name in sorted(tops))
-        raise _error(f"{root} has {found}. They look like splits, not like classes: it should hold {LAYOUT}.")
+        raise _error(f"{root} has {found}. They look like splits, not like classes: it should hold {layout}.")
     return False
 
 
-def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray: list[str]) -> str:
+def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray: list[str], layout: str) -> str:
     wanted = ", ".join(sorted(extensions))
     if stray:
         more = f" and {len(stray) - 1} more lie" if len(stray) > 1 else " lies"
@@ -152,7 +155,7 @@ def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray
     if others:
         found = ", ".join(f"{count} x {name}" for name, count in others.most_common(5))
         return f"{root} holds no file of {wanted}, but {found}. Does task.kind fit this data?"
-    return f"{root} is empty. It should hold {LAYOUT}; files may be {wanted}."
+    return f"{root} is empty. It should hold {layout}; files may be {wanted}."
 
 
 def _error(what: str) -> ZoetropeError:

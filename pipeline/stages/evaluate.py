@@ -1,6 +1,5 @@
 """Evaluate: the trained model on the whole validation split, in all its views, shared by as many tasks as workers."""
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.stages import tracker
 from pipeline.stages.train import WEIGHTS
-from pipeline.tasks.metrics import metrics
+from pipeline.tasks import TASKS
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -27,7 +26,6 @@ STAGE = Stage(
     inputs=("shard", "train"),
 )
 COLUMNS = ("sample", "labels", "probabilities")
-TABLES = ("per_class.csv", "confusion.csv", "predictions.csv")
 PART_SAMPLES = 512
 """Another process takes seconds to start: it is worth that for so many samples."""
 SHOWN = 16
@@ -35,7 +33,7 @@ SHOWN = 16
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Write `metrics.json`, `per_class.csv`, `confusion.csv`, `predictions.csv` and figures; returns the metrics."""
+    """Write `metrics.json`, the task's tables and figures, and the best and worst predictions; returns the metrics."""
     import ray
 
     from pipeline.shards.dataset import open_dataset
@@ -52,32 +50,31 @@ def run(context: Context) -> dict[str, Any]:
     order = np.argsort(sample)
     labels, probabilities = labels[order], probabilities[order]
 
-    measured = metrics(np.sum([part.sums for part in parts], axis=0))
-    writer.points.remote(0, {f"test/{name}": value for name, value in measured.items()})
-    predicted = probabilities.argmax(1)
-    certainty = probabilities[np.arange(len(labels)), labels]
+    task = TASKS[recipe.task.kind]
+    certainty = task.certainty(probabilities, labels)
     shown = {
         "worst": np.argsort(certainty, kind="stable")[:SHOWN],
         "best": np.argsort(-certainty, kind="stable")[:SHOWN],
     }
     # Where predictions were made, decoders and transforms are loaded already.
     pixels = _remote(recipe, first_views).remote(recipe, dataset, np.concatenate(list(shown.values())))
-    confusion = np.zeros((len(dataset.classes),) * 2, np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    _write_tables(context.out, dataset, confusion, measured, labels, predicted, probabilities)
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
-    figures.confusion_matrix(confusion, dataset.classes, drawn / "confusion_matrix.png")
+    measured = task.metrics(np.sum([part.sums for part in parts], axis=0))
+    measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset), labels, probabilities)
+    (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
+    writer.points.remote(0, {f"test/{name}": value for name, value in measured.items()})
     views = np.split(ray.get(pixels), [len(shown["worst"])])
     for (name, chosen), looks in zip(shown.items(), views, strict=True):
+        answers = [task.answer_text(probabilities[i], dataset.classes) for i in chosen]
         figures.predictions(
             looks,
-            [dataset.classes[i] for i in labels[chosen]],
-            [dataset.classes[i] for i in predicted[chosen]],
-            probabilities[chosen].max(1),
+            [task.truth_text(labels[i], dataset.classes) for i in chosen],
+            [said for said, _ in answers],
+            [score for _, score in answers],
             drawn / f"{name}_predictions.png",
         )
-    tables = {f"evaluation/{name}": context.out / name for name in TABLES}
+    tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})
     tracker.finish(context)
     return measured
@@ -85,7 +82,7 @@ def run(context: Context) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Part:
-    """Predictions: sample, labels int64 [n], probabilities float32 [n, K]; and `classification.sums` of them."""
+    """Predictions: sample int64 [n], labels (the task's targets), probabilities float32 [n, K]; and their `sums`."""
 
     sample: np.ndarray
     labels: np.ndarray
@@ -108,7 +105,6 @@ def predict_part(recipe: Recipe, dataset: "Dataset", weights: Path, rank: int = 
     from pipeline.feed.batch import BatchSource
     from pipeline.feed.local import LocalFeed
     from pipeline.feed.processes import start_fork_server
-    from pipeline.tasks import classification
     from pipeline.training.model import load_model
     from pipeline.training.step import Normalize, predict
 
@@ -120,14 +116,15 @@ def predict_part(recipe: Recipe, dataset: "Dataset", weights: Path, rank: int = 
     evaluate = recipe.evaluate
     source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
     rows = []
-    total = torch.zeros(4, dtype=torch.float64, device=device)
+    task = TASKS[recipe.task.kind]
+    total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=device)
     with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for batch in feed:
             arrays = batch.arrays
             counts = arrays["weight"] > 0
             probabilities = predict(model, arrays["pixels"], normalize, recipe)
             labels, weight = (torch.from_numpy(arrays[name]).to(device) for name in ("label", "weight"))
-            total += classification.sums(probabilities, labels, weight)
+            total += task.sums(probabilities, labels, weight)
             rows.append((arrays["sample"][counts], arrays["label"][counts], probabilities.cpu().numpy()[counts]))
     sample, label, probability = (np.concatenate(columns) for columns in zip(*rows, strict=True))
     return Part(sample, label, probability, total.cpu().numpy())
@@ -171,38 +168,10 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
     return list(ray.get(calls))
 
 
-def _write_tables(
-    folder: Path,
-    dataset: "Dataset",
-    confusion: np.ndarray,
-    measured: dict[str, float],
-    labels: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-) -> None:
+def sample_keys(dataset: "Dataset") -> list[str]:
+    """The keys of the validation split, in dataset order."""
     from pipeline.shards.reader import ShardReader
 
-    (folder / "metrics.json").write_text(json.dumps(measured, indent=1))
-    hits, samples, guesses = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    per_class = [
-        (name, samples[i], hits[i] / samples[i] if samples[i] else "", hits[i] / guesses[i] if guesses[i] else "")
-        for i, name in enumerate(dataset.classes)
-    ]
-    _write_csv(folder / "per_class.csv", ("class", "samples", "recall", "precision"), per_class)
-    rows = [(name, *confusion[i]) for i, name in enumerate(dataset.classes)]
-    _write_csv(folder / "confusion.csv", ("class \\ predicted", *dataset.classes), rows)
     reader = ShardReader(dataset.files, "val")
     counts = dataset.split("val").counts
-    keys = [reader.read(shard, index).key for shard in range(len(counts)) for index in range(counts[shard])]
-    table = [
-        (keys[i], dataset.classes[labels[i]], dataset.classes[predicted[i]], f"{probabilities[i].max():.4f}")
-        for i in range(len(labels))
-    ]
-    _write_csv(folder / "predictions.csv", ("sample", "class", "predicted", "score"), table)
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+    return [reader.read(shard, index).key for shard in range(len(counts)) for index in range(counts[shard])]

@@ -51,6 +51,7 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     """Write `model/` and `mlflow-model/` into `out` from what a training left in `trained`; returns the latter."""
     import yaml
 
+    from pipeline.tasks import TASKS
     from pipeline.tracking.model import save_model
 
     folder = out / "model"
@@ -62,5 +63,6 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
     script = ROOT / "pipeline" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
-    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements)
+    answer = TASKS[recipe.task.kind].ANSWER
+    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answer)
     return exported

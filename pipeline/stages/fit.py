@@ -110,10 +110,12 @@ def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     import torch
 
+    from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
     recipe, dataset, tracker, progress = (config[key] for key in ("recipe", "dataset", "tracker", "progress"))
+    task = TASKS[recipe.task.kind]
     dataset.fetch("train", "val")  # not shard by shard, while the first batches wait with their time limit
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
@@ -125,7 +127,7 @@ def _work(config: dict[str, Any]) -> None:
         if "train/loss" in metrics:
             note = f"loss {metrics['train/loss']:.3f}, {metrics['throughput/samples_per_s']:.0f} samples/s"
         else:
-            note = f"val top-1 {metrics['val/top1']:.1%}"
+            note = f"val {task.TITLE} {metrics[f'val/{task.HEADLINE}']:.1%}"
         progress(step, total, note)
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, BadSample
+from pipeline.decode.limits import BadSample
 from pipeline.graph import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.schema import DigitsSource, FolderSource, MovingDigitsSource
-from pipeline.sources import folder
+from pipeline.sources import SOURCES, digest, files
+from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 CHUNK = 64
+MISSING = "missing.txt"
+"""Names, a line each, of what annotations name and is not there."""
 DRAWN = "files"
 """Folder of the artifact that holds what a drawing source draws."""
 
 
 def outside(values: Mapping[str, Any]) -> str:
     """A digest of the source's listing; a source that draws its files has none."""
-    source = values["data"]["source"]
-    return folder.digest(Path(source["path"])) if source["kind"] == "folder" else ""
+    return digest(values["data"]["source"])
 
 
 STAGE = Stage(
@@ -48,63 +50,87 @@ def run(context: Context) -> dict[str, Any]:
     """Write `samples.jsonl`, `quarantine.jsonl` and `classes.json`; returns the counts."""
     recipe: Recipe = context.recipe
     source = recipe.data.source
-    root = Path(source.path) if isinstance(source, FolderSource) else _draw(context, source)
-    listing = look(recipe, root)
-    if listing.others:
-        passed_over = ", ".join(f"{count} x {what}" for what, count in listing.others.most_common(5))
-        context.progress.say(f"ingest: files passed over: {passed_over}")
+    drawn = _draw(context, source) if isinstance(source, MovingDigitsSource | DigitsSource) else None
+    listing = look(recipe, drawn)
+    _tell(context, listing)
 
     samples, quarantine = _probe(context, listing)
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
-    check_share(quarantine, len(listing.candidates), recipe.data.max_bad, table)
-    classes = sorted({candidate.class_name for candidate in listing.candidates})
-    for split in folder.SPLITS:
-        counts = Counter(row["class"] for row in samples if row["split"] == split)
-        check_left(split, [counts[name] for name in classes], classes, table)
-        if unmeasured := [name for name in classes if not counts[name]]:
-            context.progress.say(f"ingest: not in val, so not measured: {some([repr(name) for name in unmeasured])}")
+    check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
+    classes = listing.classes()
+    for split in SPLITS:
+        counts = Counter(name for row in samples if row["split"] == split for name in row["classes"])
+        if recipe.task.multilabel:
+            check_left(split, [sum(row["split"] == split for row in samples)], ["any"], table)
+        else:
+            check_left(split, [counts[name] for name in classes], classes, table)
+        if missed := [name for name in classes if not counts[name]]:
+            what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
+            context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
 
     numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
-        row["label"] = numbers[row.pop("class")]
-        if not isinstance(source, FolderSource):
+        labels = sorted(numbers[name] for name in row.pop("classes"))
+        row["label"] = labels if recipe.task.multilabel else labels[0]
+        if drawn:
             row["path"] = f"{DRAWN}/{row['key']}"
     write_rows(context.out / "samples.jsonl", samples)
     (context.out / "classes.json").write_text(json.dumps(classes, indent=1))
-    return {"samples": len(samples), "quarantined": len(quarantine), "classes": len(classes)}
+    if listing.missing:
+        (context.out / MISSING).write_text("".join(f"{name}\n" for name in listing.missing))
+    missing = {"missing": len(listing.missing)} if listing.missing else {}
+    return {"samples": len(samples), "quarantined": len(quarantine), "classes": len(classes), **missing}
 
 
-def look(recipe: Recipe, root: Path) -> folder.Listing:
-    """What the source's folder holds, by names alone. Raises where no classifier can be trained on it or measured."""
-    extensions = IMAGE_EXTENSIONS if recipe.task.modality == "image" else VIDEO_EXTENSIONS
-    listing = folder.list_folder(root, extensions, recipe.data.split.val)
-    classes = {split: {c.class_name for c in listing.candidates if c.split == split} for split in folder.SPLITS}
-    names = classes["train"] | classes["val"]
-    share, count = recipe.data.split.val, len(listing.candidates)
-    if len(names) == 1:
+def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
+    """What the source holds, by names alone. Raises where no model can be trained on it or measured.
+
+    `drawn` is the folder of a source that draws its files.
+    """
+    source, share = recipe.data.source, recipe.data.split.val
+    if drawn:
+        source = FolderSource(kind="folder", path=str(drawn))
+    listing = SOURCES[source.kind].look(source, recipe.task, share)
+    classes = {split: {n for c in listing.candidates if c.split == split for n in c.labels} for split in SPLITS}
+    names, count = classes["train"] | classes["val"], len(listing.candidates)
+    if not names:
+        raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
+    if len(names) == 1 and not recipe.task.multilabel:
         raise ZoetropeError(
-            f"data.source.path: {root} has one class only, {min(names)!r}, and a classifier needs two. "
-            f"It should hold {folder.LAYOUT}."
+            f"{listing.where} has one class only, {min(names)!r}, and a classifier needs two. "
+            f"It should hold {listing.layout}."
         )
-    for split in folder.SPLITS:
-        if not classes[split] and listing.held_out_by_ratio:
+    for split in SPLITS:
+        if not any(candidate.split == split for candidate in listing.candidates):
             raise ZoetropeError(
                 f"data.split.val: a share of {share:g} leaves no sample of {count} in the split {split!r}. "
-                "Add samples, change data.split.val, or make folders train/ and val/."
+                f"Add samples, change data.split.val, or {listing.own_split}."
             )
-        if not classes[split]:
-            raise ZoetropeError(f"data.source.path: {root / split} holds no file of {', '.join(sorted(extensions))}.")
-    if untrained := sorted(classes["val"] - classes["train"]):
+    if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.multilabel:
         found = some([repr(name) for name in untrained])
         raise ZoetropeError(
             f"data.split.val: all samples of class {found} fell to val, and none to train. "
-            "Add samples, change data.split.val, or make folders train/ and val/."
+            f"Add samples, change data.split.val, or {listing.own_split}."
             if listing.held_out_by_ratio
-            else f"data.source.path: {root}: val has samples of class {found}, and train has none. "
+            else f"{listing.where}: val has samples of class {found}, and train has none. "
             "Is the name spelt alike in both? Else move some samples to train, or remove the class."
         )
     return listing
+
+
+def _tell(context: Context, listing: Listing) -> None:
+    """Say what is not used of the source, and not for being bad."""
+    if listing.others:
+        passed_over = ", ".join(f"{count} x {what}" for what, count in listing.others.most_common(5))
+        context.progress.say(f"ingest: files passed over: {passed_over}")
+    if listing.missing:
+        context.progress.say(
+            f"ingest: missing are {len(listing.missing):,} of the videos that the annotations name, such as "
+            f"{listing.missing[0]}; all are listed in {MISSING}"
+        )
+    if unlabelled := sum(not candidate.labels for candidate in listing.candidates):
+        context.progress.say(f"ingest: {unlabelled:,} samples have no label at all")
 
 
 def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
@@ -122,35 +148,47 @@ def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
     return root
 
 
-def _probe(context: Context, listing: folder.Listing) -> tuple[list[Row], list[Row]]:
+def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
     """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
-    quarantine: list[Row] = []
+    quarantine = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
     parts = [(context.recipe.task.modality, part) for part in chunks(listing.candidates, CHUNK)]
-    drawn_here = not context.parts.shared and not isinstance(context.recipe.data.source, FolderSource)
-    for good, bad in run_parallel(probe_chunk, parts, here=drawn_here):
+    drawn_here = not context.parts.shared and isinstance(context.recipe.data.source, MovingDigitsSource | DigitsSource)
+    for done, (good, bad) in enumerate(run_parallel(probe_chunk, parts, here=drawn_here), 1):
         samples += good
         quarantine += bad
-        context.progress(len(samples) + len(quarantine), len(listing.candidates), "headers read")
+        context.progress(min(done * CHUNK, len(listing.candidates)), len(listing.candidates), "headers read")
     return samples, quarantine
 
 
-def probe_chunk(modality: "Kind", part: Sequence[folder.Candidate]) -> tuple[list[Row], list[Row]]:
+def probe_chunk(modality: "Kind", part: Sequence[Candidate]) -> tuple[list[Row], list[Row]]:
     """Rows of the readable files, and quarantine rows of the others."""
-    from pipeline.decode.probe import probe
-
     good, bad = [], []
-    for candidate in part:
+    for one in part:
         try:
-            header = asdict(probe(Path(candidate.path), modality))
+            header = _header(one, modality)
         except BadSample as error:
-            bad.append({"source": candidate.key, "stage": "ingest", "reason": error.reason})
+            bad.append({"source": one.key, "stage": "ingest", "reason": error.reason})
         else:
-            where = {
-                "path": candidate.path,
-                "key": candidate.key,
-                "class": candidate.class_name,
-                "split": candidate.split,
-            }
-            good.append({**where, **header})
+            row = {"path": one.path, "key": one.key, "classes": one.labels, "split": one.split, **header}
+            if one.start_s is not None or one.end_s is not None:
+                row |= {"start_s": one.start_s, "end_s": one.end_s}
+            good.append(row | ({"frame_folder": asdict(one.frames)} if one.frames else {}))
     return good, bad
+
+
+def _header(candidate: Candidate, modality: "Kind") -> Row:
+    """What the header says of the sample. BadSample when it cannot be one."""
+    from pipeline.decode.cut import probe_segment
+    from pipeline.decode.frames import probe_frames
+    from pipeline.decode.probe import check_suffix, probe_file
+
+    segment = (candidate.start_s, candidate.end_s)
+    if candidate.frames:
+        made = probe_frames(Path(candidate.path), candidate.frames.pattern, candidate.frames.fps)
+        return asdict(made if segment == (None, None) else probe_segment(made, *segment))
+    check_suffix(files.suffix(candidate.path), modality)
+    with files.opened(candidate.path) as file:
+        if segment == (None, None):
+            return asdict(probe_file(file, modality))
+        return asdict(probe_segment(probe_file(file, modality, whole=False), *segment))

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,15 @@ from pipeline.base.files import Files
 from pipeline.base.keyed import key_bits
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
-from pipeline.sources.folder import SPLITS
+from pipeline.sources import files
+from pipeline.sources.listing import SPLITS
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import read_rows, write_rows
 from pipeline.store import Parts
 
 if TYPE_CHECKING:
+    from pipeline.decode.transcode import Transcoded
     from pipeline.shards.writer import ShardInfo, StoredSample
 
 STAGE = Stage(
@@ -38,6 +41,7 @@ def run(context: Context) -> dict[str, Any]:
     ingested = context.inputs["ingest"]
     rows = read_rows(ingested.file("samples.jsonl"))
     classes = json.loads(ingested.file("classes.json").read_text())
+    _check_cuts(recipe, rows)
     jobs = []
     for split in SPLITS:
         mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
@@ -54,9 +58,12 @@ def run(context: Context) -> dict[str, Any]:
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
     check_share(quarantine, total, recipe.data.max_bad, table)
-    dataset = write_dataset(context.out, recipe.task.modality, classes, shards)
+    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.multilabel)
     for name, made in dataset.splits.items():
-        check_left(name, made.class_counts, classes, table)
+        if recipe.task.multilabel:
+            check_left(name, [made.samples], ["any"], table)
+        else:
+            check_left(name, made.class_counts, classes, table)
         context.sha256s.update({shard.name: shard.sha256 for shard in made.shards})
     return {
         "train": dataset.splits["train"].samples,
@@ -88,7 +95,8 @@ def make_shard(
 
     def stored() -> Iterator["StoredSample"]:
         for row in rows:
-            path = source.file(row["path"])  # not below: a store that is away does not make a sample bad
+            # Not below: a store that is away does not make a sample bad.
+            path = row["path"] if files.is_url(row["path"]) else source.file(row["path"])
             try:
                 yield store_sample(path, row, classes, recipe)
             except ZoetropeError as error:
@@ -96,45 +104,84 @@ def make_shard(
 
     shard = write_shard(parts.out, split, number, number * recipe.shard.samples, stored())
     index = index_path(Path(shard.name)).as_posix()
-    files = {index: shard.index_sha256, shard.name: shard.sha256} if shard.samples else {}
-    parts.finish(part, files, {"shard": asdict(shard), "quarantine": bad})
+    written = {index: shard.index_sha256, shard.name: shard.sha256} if shard.samples else {}
+    parts.finish(part, written, {"shard": asdict(shard), "quarantine": bad})
     return split, shard, bad
 
 
-def store_sample(path: Path, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":
-    """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded."""
+def _check_cuts(recipe: Recipe, rows: list[dict[str, Any]]) -> None:
+    """Raise where samples must be encoded, and the recipe asks for the source's bytes."""
+    made = [row["key"] for row in rows if {"start_s", "frame_folder"} & row.keys()]
+    if made and not recipe.shard.video.transcode:
+        raise ZoetropeError(
+            f"shard.video.transcode: false stores the source's files, and {len(made)} samples are parts of videos or "
+            f"folders of frames, such as {made[0]}, which have to be encoded. Set it to true."
+        )
+
+
+def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":
+    """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded.
+
+    `path` is a local path or a URL.
+    """
     from pipeline.decode.image import check_and_store_image
+    from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES
     from pipeline.decode.probe import open_file
-    from pipeline.decode.transcode import check_video, transcode
     from pipeline.shards.writer import StoredSample
 
-    with open_file(path) as file:
-        content = file.read()
-    extension = path.suffix.lower().lstrip(".")
+    is_image = recipe.task.modality == "image"
     size: dict[str, Any]
-    if recipe.task.modality == "image":
-        image = recipe.shard.image
-        data, extension, width, height = check_and_store_image(
-            content, extension, image.short_side, image.quality, image.resize
-        )
-        size = {"width": width, "height": height, "frames": 1, "fps": 0.0, "duration_s": 0.0}
-    else:
-        video = recipe.shard.video
-        made = transcode(content, video.short_side, video.gop, video.crf) if video.transcode else check_video(content)
-        data, extension = made.data, "mp4" if video.transcode else extension
-        size = {
-            "width": made.width,
-            "height": made.height,
-            "frames": made.frames,
-            "fps": made.fps,
-            "duration_s": made.duration_s,
-        }
+    with files.local_copy(str(path), MAX_IMAGE_BYTES if is_image else MAX_VIDEO_BYTES) as file:
+        if is_image:
+            with open_file(file) as opened:
+                content = opened.read()
+            image = recipe.shard.image
+            data, extension, width, height = check_and_store_image(
+                content, file.suffix, image.short_side, image.quality, image.resize
+            )
+            sha256 = hashlib.sha256(content).hexdigest()
+            size = {"width": width, "height": height, "frames": 1, "fps": 0.0, "duration_s": 0.0}
+        else:
+            made, sha256 = _store_video(file, row, recipe)
+            data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
+            size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
+    labels = row["label"]
+    is_set = isinstance(labels, list)
     return StoredSample(
         extension=extension,
         data=data,
-        label=row["label"],
-        class_name=classes[row["label"]],
+        label=tuple(labels) if is_set else labels,
+        class_name=tuple(classes[label] for label in labels) if is_set else classes[labels],
         source=row["key"],
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         **size,
     )
+
+
+def _store_video(path: Path, row: dict[str, Any], recipe: Recipe) -> "tuple[Transcoded, str]":
+    """A video, a segment of one or a folder of frames as it is stored, and the sha256 of the source's content."""
+    from pipeline.decode.cut import frames_between
+    from pipeline.decode.frames import encode_frames
+    from pipeline.decode.probe import open_file
+    from pipeline.decode.transcode import check_video, transcode
+
+    video = recipe.shard.video
+    target = (video.short_side, video.gop, video.crf)
+    segment = (row.get("start_s"), row.get("end_s"))
+    if frames := row.get("frame_folder"):
+        return encode_frames(path, frames["pattern"], frames["fps"], *segment, *target)
+    if segment != (None, None):
+        # Not read into memory: such a video may be long, and only a part of it is wanted.
+        cut = partial(frames_between, start_s=segment[0], end_s=segment[1])
+        return transcode(path, *target, cut), _sha256(path, path.stat().st_mtime_ns)
+    with open_file(path) as file:
+        content = file.read()
+    made = transcode(content, *target) if video.transcode else check_video(content)
+    return made, hashlib.sha256(content).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, changed_ns: int) -> str:
+    """Of a file that has many segments: hashed once in a process."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -97,6 +97,7 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
 
     from pipeline.feed.batch import BatchMaker, BatchSource
     from pipeline.feed.ring import new_arrays
+    from pipeline.tasks import TASKS
     from pipeline.tracking.figures import contact_sheet, learning_rate_curve
     from pipeline.training.loop import Plan
 
@@ -107,7 +108,8 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     arrays = new_arrays(source.layout())
     count, _ = BatchMaker(source).make(0, 0, arrays)
     shown = min(count, 16)
-    titles = [dataset.classes[label] for label in arrays["label"][:shown]]
+    task = TASKS[recipe.task.kind]
+    titles = [task.truth_text(target, dataset.classes) for target in arrays["label"][:shown]]
     contact_sheet(arrays["pixels"][:shown, 0], titles, folder / "first_batch.png")
     plan = Plan.of(recipe, source.steps)
     steps = range(0, plan.total, max(1, plan.total // 2000))

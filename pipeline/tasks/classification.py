@@ -1,30 +1,120 @@
 """Classification: one label a sample."""
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.tasks.tables import write_csv
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+METRICS = ("loss", "top1", "top5")
+HEADLINE, TITLE = "top1", "top-1"
+IN_TRAINING = ("loss", "top1")
+ANSWER = {"label": "string", "score": "double"}
 
 
-def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, label_smoothing: float) -> Tensor:
+def target_layout(num_classes: int) -> tuple[np.dtype, tuple[int, ...]]:
+    """A class number."""
+    return np.dtype(np.int64), ()
+
+
+def put_target(targets: np.ndarray, i: int, label: int | tuple[int, ...]) -> None:
+    """Write a sample's class number as target `i`."""
+    targets[i] = label
+
+
+def loss_sum(logits: "Tensor", labels: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
     """Cross-entropy with label smoothing in the eps/K form (Szegedy et al. 2016, section 7), summed over samples.
 
     logits float [n, K], labels int64 [n], weights float [n] (0 for a sample that only fills up a rank).
     """
+    from torch.nn import functional
+
     each = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing, reduction="none")
     return (each * weights).sum()
 
 
-def correct(scores: Tensor, labels: Tensor, k: int) -> Tensor:
+def scores(logits: "Tensor") -> "Tensor":
+    """Probabilities, which add up to 1."""
+    return logits.float().softmax(-1)
+
+
+def correct(scores: "Tensor", labels: "Tensor", k: int) -> "Tensor":
     """bool [n]: whether the label is among the `k` best of scores [n, K]; for K < k every sample is right."""
     best = scores.topk(min(k, scores.shape[1]), dim=1).indices
     return (best == labels[:, None]).any(dim=1)
 
 
-def sums(probabilities: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def num_sums(num_classes: int) -> int:
+    """Length of `sums`."""
+    return len(METRICS) + 1
+
+
+def sums(probabilities: "Tensor", labels: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
     """float64 [4]: summed loss, top-1 and top-5 hits, and samples; what ranks add up before they divide.
 
     probabilities float [n, K], averaged over a sample's views; a sample of weight 0 does not count.
     """
+    import torch
+
     loss = -probabilities.gather(1, labels[:, None]).squeeze(1).clamp_min(1e-12).log()
     columns = [loss, correct(probabilities, labels, 1), correct(probabilities, labels, 5), torch.ones_like(loss)]
     return torch.stack([(column * weights).double().sum() for column in columns])
+
+
+def metrics(sums: Iterable[float]) -> dict[str, float]:
+    """`sums` of all samples as means: `loss` in nats, `top1` and `top5` as shares."""
+    *totals, samples = (float(value) for value in sums)
+    return {name: total / max(samples, 1.0) for name, total in zip(METRICS, totals, strict=True)}
+
+
+def certainty(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The probability of the true class, float [n]."""
+    return probabilities[np.arange(len(labels)), labels]
+
+
+def truth_text(target: np.ndarray, classes: tuple[str, ...]) -> str:
+    """The name of the class."""
+    return classes[int(target)]
+
+
+def answer_text(probabilities: np.ndarray, classes: tuple[str, ...]) -> tuple[str, float]:
+    """The best class and its probability."""
+    best = int(probabilities.argmax())
+    return classes[best], float(probabilities[best])
+
+
+def answers(probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, list]:
+    """The best class of each sample and its probability."""
+    said = [answer_text(row, classes) for row in probabilities]
+    return {"label": [label for label, _ in said], "score": [score for _, score in said]}
+
+
+def write_report(
+    folder: Path, classes: tuple[str, ...], keys: list[str], labels: np.ndarray, probabilities: np.ndarray
+) -> dict[str, float]:
+    """`per_class.csv`, `confusion.csv`, `predictions.csv` and the confusion matrix as a figure."""
+    from pipeline.tracking.figures import confusion_matrix
+
+    predicted = probabilities.argmax(1)
+    confusion = np.zeros((len(classes),) * 2, np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    hits, samples, guesses = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    per_class = [
+        (name, samples[i], hits[i] / samples[i] if samples[i] else "", hits[i] / guesses[i] if guesses[i] else "")
+        for i, name in enumerate(classes)
+    ]
+    write_csv(folder / "per_class.csv", ("class", "samples", "recall", "precision"), per_class)
+    rows = [(name, *confusion[i]) for i, name in enumerate(classes)]
+    write_csv(folder / "confusion.csv", ("class \\ predicted", *classes), rows)
+    table = [
+        (key, classes[label], classes[said], f"{row.max():.4f}")
+        for key, label, said, row in zip(keys, labels, predicted, probabilities, strict=True)
+    ]
+    write_csv(folder / "predictions.csv", ("sample", "class", "predicted", "score"), table)
+    confusion_matrix(confusion, classes, folder / "figures" / "confusion_matrix.png")
+    return {}

@@ -107,6 +107,25 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path) -> 
     _save(figure, path)
 
 
+def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], what: str, path: Path) -> None:
+    """A share 0..1 for each class as a bar, the best on top, behind its name the samples it was measured on.
+
+    `values` float [K] (NaN: not measured, left out), `samples` int [K]. Of more than 40 classes only the curve.
+    """
+    order = [int(i) for i in np.argsort(values, kind="stable") if not np.isnan(values[i])]
+    figure = _figure(7, 3.5 if len(order) > MAX_NAMED_CLASSES else max(2.0, 0.25 * len(order) + 1))
+    axes = figure.add_subplot()
+    if len(order) > MAX_NAMED_CLASSES:
+        axes.plot(range(1, len(order) + 1), values[order[::-1]], color="tab:blue")
+        axes.set(xlabel="classes, best first", ylabel=what, ylim=(0, 1.02))
+        _tidy(axes)
+    else:
+        axes.barh([f"{_short(classes[i])} ({samples[i]})" for i in order], values[order], color="tab:blue")
+        axes.set(xlabel=what, xlim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
 def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
     """Images of one size in a grid, each under its title."""
     height, width = images[0].shape[:2]

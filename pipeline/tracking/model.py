@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 
 def save_model(
-    folder: Path, script: Path, artifacts: dict[str, Path], code_paths: Sequence[Path], requirements: Sequence[str]
+    folder: Path,
+    script: Path,
+    artifacts: dict[str, Path],
+    code_paths: Sequence[Path],
+    requirements: Sequence[str],
+    answer: dict[str, str],
 ) -> None:
     """Write an MLflow model to `folder`, which must not exist yet.
 
-    It takes a data frame with a column `content`, the bytes of one file a row, and gives `label` and `score`. `script`
+    It takes a data frame with a column `content`, the bytes of one file a row, and gives the columns of `answer`, name
+    to type: "string", "double", "list of string" or "list of double". `script`
     defines a `mlflow.pyfunc.PythonModel` and ends with `mlflow.models.set_model(...)`; it is run once here, and when
     the model is loaded. It finds `artifacts` in `context.artifacts`, and the packages of `code_paths` (copied) on its
     path; here they must be importable already. `requirements` are pip lines, taken as they are: nothing is inferred
@@ -26,7 +32,12 @@ def save_model(
     quiet()
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
+
+    def kind(text: str) -> Any:
+        single = DataType[text.removeprefix("list of ")]
+        return Array(single) if text.startswith("list of ") else single
 
     pyfunc.save_model(
         path=str(folder),
@@ -36,7 +47,7 @@ def save_model(
         pip_requirements=list(requirements),
         signature=ModelSignature(
             inputs=Schema([ColSpec("binary", "content")]),
-            outputs=Schema([ColSpec("string", "label"), ColSpec("double", "score")]),
+            outputs=Schema([ColSpec(kind(text), name) for name, text in answer.items()]),
         ),
     )
 

@@ -19,8 +19,7 @@ from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import classification
-from pipeline.tasks.metrics import metrics as means_of
+from pipeline.tasks import TASKS, Task
 from pipeline.training import checkpoint, schedule
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.model import build_model
@@ -91,7 +90,7 @@ def train(
     compiled: Any = torch.compile(model) if recipe.train.compile else model
     parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
-    meter = Meter(process)
+    meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
         checkpoint.save(folder, model, optimizer, scaler, done, metrics, redact_values(plain(recipe)))
@@ -130,29 +129,30 @@ def evaluate(
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
-    total = torch.zeros(4, dtype=torch.float64, device=process.device)
+    task = TASKS[recipe.task.kind]
+    total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=process.device)
     with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
-            total += classification.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
-    return {f"val/{name}": value for name, value in means_of(add_up(total, process).tolist()).items()}
+            total += task.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
+    return {f"val/{name}": value for name, value in task.metrics(add_up(total, process).cpu().numpy()).items()}
 
 
 class Meter:
     """Sums between two log lines, over all processes. Training waits for the device only when it is read."""
 
-    def __init__(self, process: Process) -> None:
-        self.process = process
+    def __init__(self, process: Process, task: Task) -> None:
+        self.process, self.task = process, task
         self.waited_before_s = 0.0
         self._restart()
 
     def _restart(self) -> None:
-        self.total = torch.zeros(4, dtype=torch.float64, device=self.process.device)
+        self.total = torch.zeros((), dtype=torch.float64, device=self.process.device)
         self.since = time.perf_counter()
 
     def add(self, sums: Tensor) -> None:
         """Count one step's sums."""
-        self.total += sums
+        self.total = self.total + sums
 
     def leave_out(self, seconds: float) -> None:
         """Do not count time that went to something else than training."""
@@ -160,13 +160,12 @@ class Meter:
 
     def read(self, waited_s: float) -> dict[str, float]:
         """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
-        sums = add_up(self.total, self.process).tolist()
-        means = means_of(sums)
+        sums = add_up(self.total, self.process).cpu().numpy()
+        means = self.task.metrics(sums)
         elapsed = time.perf_counter() - self.since
         result = {
-            "train/loss": means["loss"],
-            "train/top1": means["top1"],
-            "throughput/samples_per_s": sums[-1] / elapsed,
+            **{f"train/{name}": means[name] for name in self.task.IN_TRAINING},
+            "throughput/samples_per_s": float(sums[-1]) / elapsed,
             "throughput/data_wait": (waited_s - self.waited_before_s) / elapsed,
             "memory/process_gib": psutil.Process().memory_info().rss / 2**30,
         }

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
-from pipeline.tasks import classification
+from pipeline.tasks import TASKS
 from pipeline.training.distributed import Process
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -69,11 +69,11 @@ def train_step(
     """Forward, backward and update for this rank's part of a batch of `samples`.
 
     The summed loss is scaled by world / samples, so that the gradient averaged over ranks is the global batch's mean.
-    Returns float64 [4] on the device, this rank's `classification.sums` with the training's own loss.
+    Returns the task's `sums` of this rank on the device, float64, with the training's own loss.
     """
-    device = process.device
+    device, task = process.device, TASKS[recipe.task.kind]
     labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
-    total = torch.zeros(4, dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
     for cut in cuts:
         # Gradients are averaged over processes once, with those of the last part.
@@ -82,12 +82,12 @@ def train_step(
             x = normalize(batch["pixels"][cut, 0])
             with autocast(recipe, device):
                 logits = model(x)
-            loss = classification.loss_sum(logits, labels[cut], weights[cut], recipe.loss.label_smoothing)
+            loss = task.loss_sum(logits, labels[cut], weights[cut], recipe.loss.label_smoothing)
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
-            part = classification.sums(logits.float().softmax(1), labels[cut], weights[cut])
+            part = task.sums(task.scores(logits), labels[cut], weights[cut], training=True)
             part[0] = loss.detach()
-            total += part
+            total = total + part
     if recipe.train.grad_clip is not None:
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), recipe.train.grad_clip)
@@ -99,14 +99,14 @@ def train_step(
 
 @torch.no_grad()
 def predict(model: nn.Module, pixels: np.ndarray, normalize: Normalize, recipe: Recipe) -> Tensor:
-    """Probabilities float [n, K] on the device, averaged over the views of uint8 [n, V, ...] pixels."""
+    """Scores 0..1 float [n, K] on the device, averaged over the views of uint8 [n, V, ...] pixels."""
     n, views = pixels.shape[:2]
     flat = pixels.reshape(n * views, *pixels.shape[2:])
     parts = []
     for cut in micro_batches(len(flat), recipe.train.micro_batch or recipe.train.batch_size):
         x = normalize(flat[cut])
         with autocast(recipe, x.device):
-            parts.append(model(x).float().softmax(1))
+            parts.append(TASKS[recipe.task.kind].scores(model(x)))
     return torch.cat(parts).view(n, views, -1).mean(1)
 
 

@@ -63,6 +63,16 @@ def test_read_back(tmp_path: Path) -> None:
     assert index.data_column().tolist() == [2, 3]
 
 
+def test_sets_of_labels(tmp_path: Path) -> None:
+    path = tmp_path / "shard-000003.index.json"
+    write_index(path, replace(INDEX, labels=((4, 11, 12), ())), TAR_BYTES)
+    content = json.loads(path.read_text())
+    assert (content["schema"], content["labels"], content["label_counts"]) == (2, [4, 11, 12], [3, 0])
+    index = read_index(path, TAR_BYTES)
+    assert index.labels == ((4, 11, 12), ())
+    assert index.flat_labels.tolist() == [4, 11, 12]
+
+
 def test_index_path() -> None:
     assert index_path(Path("train/shard-000003.tar")) == Path("train/shard-000003.index.json")
 
@@ -70,7 +80,7 @@ def test_index_path() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 2}, "schema: Input should be 1"),
+        ({"schema": 3}, "schema: Input should be 1 or 2"),
         ({"tar": "../shard.tar"}, "tar: String should match pattern"),
         ({"labels": [0, 1.5]}, "labels.1: Input should be a valid integer"),
         ({"labels": [0, True]}, "labels.1: Input should be a valid integer"),
@@ -89,6 +99,13 @@ def test_index_path() -> None:
         ({"lengths": [[1, 2], [200, 210], [2**64, -1], [-1, 800]]}, "a number beyond 64 bits"),
         ({"lengths": [[1, 2], [200, 210], [900, 5], [-1, 800]]}, "000000385.jpg at -1 with 5 bytes"),
         ({"labels": [0, -3]}, "labels are class numbers from 0, one here is -3"),
+        ({"schema": 2}, "label_counts belong to schema 2, and this shard index has schema 2"),
+        ({"label_counts": [1, 1]}, "label_counts belong to schema 2, and this shard index has schema 1"),
+        ({"schema": 2, "label_counts": [1]}, "columns of this shard index differ in length"),
+        ({"schema": 2, "label_counts": [1, 2]}, "label_counts do not add up to 2 labels"),
+        ({"schema": 2, "label_counts": [-1, 3]}, "label_counts do not add up to 2 labels"),
+        ({"schema": 2, "label_counts": [2, 0], "labels": [1, 1]}, "must be ascending and without repeats"),
+        ({"schema": 2, "label_counts": [2, 0], "labels": [-1, 1]}, "class numbers from 0, one here is -1"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

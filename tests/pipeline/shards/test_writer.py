@@ -14,6 +14,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.index import ABSENT, index_path, read_index
+from pipeline.shards.reader import ShardReader
 from pipeline.shards.writer import StoredSample, write_dataset, write_shard
 
 
@@ -83,7 +84,7 @@ def test_offsets_give_the_bytes(tmp_path: Path) -> None:
     }
     assert found == expected
     assert len(found) == 9
-    assert index.labels.tolist() == [0, 1, 2]
+    assert index.flat_labels.tolist() == [0, 1, 2]
     assert index.frames.tolist() == [20, 21, 22]
     assert index.widths.tolist() == [64, 65, 66]
     assert index.heights.tolist() == [48, 48, 48]
@@ -192,6 +193,28 @@ def test_the_list_of_shards_as_others_read_it(tmp_path: Path) -> None:
     }
     assert content["splits"]["val"]["class_counts"] == [0, 1, 0]
     assert open_dataset(tmp_path) == dataset
+
+
+def test_sets_of_labels(tmp_path: Path) -> None:
+    labels = [(0, 2), (), (2,)]
+    names = ["left", "right", "über"]
+    samples = [replace(sample(i), label=at, class_name=tuple(names[k] for k in at)) for i, at in enumerate(labels)]
+    info = write_shard(tmp_path, "train", 0, 0, samples)
+    dataset = write_dataset(tmp_path, "video", names, {"train": [info]}, multilabel=True)
+    assert json.loads((tmp_path / "dataset.json").read_text())["schema"] == 2
+    assert (dataset.split("train").samples, dataset.split("train").class_counts) == (3, (1, 0, 2))
+    reader = ShardReader(tmp_path, "train")
+    assert [reader.read(0, i).label for i in range(3)] == labels
+    with tarfile.open(tmp_path / "train/shard-000000.tar") as tar:
+        assert not [name for name in tar.getnames() if name.endswith(".cls")]
+        described = json.load(tar.extractfile("000000000.json"))  # type: ignore[arg-type]
+    assert (described["labels"], described["classes"]) == ([0, 2], ["left", "über"])
+    assert not {"label", "class"} & described.keys()
+
+
+def test_one_label_and_sets_of_labels_do_not_mix(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="some samples of this shard have one label and others a set"):
+        write_shard(tmp_path, "train", 0, 0, [sample(0), replace(sample(1), label=(1,), class_name=("right",))])
 
 
 def test_labels_must_have_a_class(tmp_path: Path) -> None:

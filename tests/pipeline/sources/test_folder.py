@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.sources.folder import digest, held_out, list_folder, walk
+from pipeline.recipe.schema import FolderSource, Task
+from pipeline.sources.folder import look, tree_digest, walk
+from pipeline.sources.listing import Listing, held_out
 
-IMAGES = frozenset({".jpg", ".png"})
+IMAGES = Task(kind="image-classification")
+
+
+def list_folder(root: Path, val_share: float) -> Listing:
+    return look(FolderSource(kind="folder", path=str(root)), IMAGES, val_share)
 
 
 @pytest.fixture
@@ -34,7 +40,7 @@ Make = Callable[..., Path]
 
 def refusal(root: Path) -> str:
     with pytest.raises(ZoetropeError) as caught:
-        list_folder(root, IMAGES, 0.2)
+        list_folder(root, 0.2)
     message = str(caught.value)
     assert message.startswith("data.source.path: ")
     assert str(root) in message
@@ -47,11 +53,11 @@ def numbered(folder: str, numbers: Iterable[int]) -> list[str]:
 
 def test_train_and_val_folders(make: Make) -> None:
     root = make("train/cat/a.jpg", "train/dog/deep/b.PNG", "val/cat/c.jpg")
-    listing = list_folder(root, IMAGES, 0.2)
-    assert [(c.key, c.class_name, c.split) for c in listing.candidates] == [
-        ("train/cat/a.jpg", "cat", "train"),
-        ("train/dog/deep/b.PNG", "dog", "train"),
-        ("val/cat/c.jpg", "cat", "val"),
+    listing = list_folder(root, 0.2)
+    assert [(c.key, c.labels, c.split) for c in listing.candidates] == [
+        ("train/cat/a.jpg", ("cat",), "train"),
+        ("train/dog/deep/b.PNG", ("dog",), "train"),
+        ("val/cat/c.jpg", ("cat",), "val"),
     ]
     assert listing.candidates[0].path == str(root / "train" / "cat" / "a.jpg")
     assert not listing.held_out_by_ratio
@@ -60,23 +66,23 @@ def test_train_and_val_folders(make: Make) -> None:
 
 def test_a_tree_is_split_by_its_paths(make: Make) -> None:
     root = make(*numbered("cat", range(30)), *numbered("dog", range(30)))
-    listing = list_folder(root, IMAGES, 0.5)
+    listing = list_folder(root, 0.5)
     assert listing.held_out_by_ratio
-    assert {c.class_name for c in listing.candidates} == {"cat", "dog"}
+    assert {c.labels[0] for c in listing.candidates} == {"cat", "dog"}
     before = {c.key: c.split for c in listing.candidates}
     assert set(before.values()) == {"train", "val"}
     make(*numbered("eel", range(30)))
     (root / "cat" / "3.jpg").unlink()
-    after = {c.key: c.split for c in list_folder(root, IMAGES, 0.5).candidates}
+    after = {c.key: c.split for c in list_folder(root, 0.5).candidates}
     assert {key: split for key, split in before.items() if key != "cat/3.jpg"}.items() <= after.items()
 
 
 def test_train_alone_is_split_too(make: Make) -> None:
     root = make(*numbered("train/cat", range(30)), *numbered("train/dog", range(30)), "README.md")
     (root / "val").mkdir()
-    listing = list_folder(root, IMAGES, 0.5)
+    listing = list_folder(root, 0.5)
     assert {c.split for c in listing.candidates} == {"train", "val"}
-    assert {c.class_name for c in listing.candidates} == {"cat", "dog"}
+    assert {c.labels[0] for c in listing.candidates} == {"cat", "dog"}
 
 
 def test_which_are_held_out_is_known_for_ever() -> None:
@@ -107,7 +113,7 @@ def test_other_files_are_counted(make: Make) -> None:
         "top.jpg",
     )
     (root / os.fsdecode(b"train/cat/\xff.jpg")).touch()
-    listing = list_folder(root, IMAGES, 0.2)
+    listing = list_folder(root, 0.2)
     assert len(listing.candidates) == 3
     assert listing.others == {
         ".txt": 1,
@@ -127,8 +133,8 @@ def test_links_are_followed_but_not_in_circles(make: Make, tmp_path: Path) -> No
     (root / "dog").symlink_to(real)
     (real / "self").symlink_to(root)
     (root / "cat" / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    assert [c.key for c in list_folder(root, IMAGES, 0.2).candidates] == ["cat/a.jpg", "cat/gone.jpg", "dog/b.jpg"]
-    assert len(digest(root)) == 64
+    assert [c.key for c in list_folder(root, 0.2).candidates] == ["cat/a.jpg", "cat/gone.jpg", "dog/b.jpg"]
+    assert len(tree_digest(root)) == 64
 
 
 def test_pipes_are_no_samples(make: Make) -> None:
@@ -139,18 +145,18 @@ def test_pipes_are_no_samples(make: Make) -> None:
 
 def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
     root = make("cat/a.jpg", "dog/b.jpg")
-    seen = [digest(root)]
-    assert digest(root) == seen[0]
+    seen = [tree_digest(root)]
+    assert tree_digest(root) == seen[0]
     (root / "cat" / "a.jpg").write_bytes(b"x")
     os.utime(root / "cat" / "a.jpg", ns=(1, 1))
-    seen.append(digest(root))
+    seen.append(tree_digest(root))
     os.utime(root / "cat" / "a.jpg", ns=(1, 2))
-    seen.append(digest(root))
+    seen.append(tree_digest(root))
     (root / "cat" / "a.jpg").rename(root / "cat" / "c.jpg")
-    seen.append(digest(root))
+    seen.append(tree_digest(root))
     assert len(set(seen)) == 4
     make("cat/.hidden")
-    assert digest(root) == seen[-1]
+    assert tree_digest(root) == seen[-1]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,10 @@ def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
             (),
             "is empty. It should hold one folder a class, or train/ and val/ with one folder a class in each; files",
         ),
-        (("cat/a.mp4", "cat/b.mp4"), "holds no file of .jpg, .png, but 2 x .mp4. Does task.kind fit this data?"),
+        (
+            ("cat/a.mp4", "cat/b.mp4"),
+            "holds no file of .bmp, .jpeg, .jpg, .png, .webp, but 2 x .mp4. Does task.kind fit this data?",
+        ),
         (("a.jpg",), "a.jpg lies beside the class folders. Put each file into a folder named after its class."),
         (("a.jpg", "b.jpg", "c.jpg"), "a.jpg and 2 more lie beside the class folders."),
         (("train/cat/a.jpg", "test/cat/b.jpg"), "has train/ and test/, but no val/. Name the held-out folder val/, or"),

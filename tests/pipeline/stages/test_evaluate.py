@@ -8,7 +8,8 @@ import pytest
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.evaluate import _write_tables, first_views
+from pipeline.stages.evaluate import first_views, sample_keys
+from pipeline.tasks import classification
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -33,8 +34,8 @@ def test_tables(images: Dataset, tmp_path: Path) -> None:
     predicted = np.array([0, 1, 1, 0, 1, 0, 1])
     probabilities = np.full((7, 3), 0.1)
     probabilities[np.arange(7), predicted] = 0.8
-    confusion = np.array([[2, 1, 0], [0, 2, 0], [1, 1, 0]])
-    _write_tables(tmp_path, images, confusion, {"top1": 4 / 7}, labels, predicted, probabilities)
+    (tmp_path / "figures").mkdir()
+    classification.write_report(tmp_path, images.classes, sample_keys(images), labels, probabilities)
     assert rows(tmp_path / "per_class.csv") == [
         ["class", "samples", "recall", "precision"],
         ["blue", "3", str(2 / 3), str(2 / 3)],

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from pipeline.tasks import classification
-from pipeline.tasks.metrics import metrics
+from pipeline.tasks.classification import metrics
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]])
 LABELS = torch.tensor([0, 2, 0])

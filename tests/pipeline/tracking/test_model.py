@@ -47,7 +47,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "lengths").mkdir()
     (folder / "lengths" / "__init__.py").write_text("def length(content):\n    return len(content)\n")
     save_model(
-        folder / "saved", folder / "script.py", {"classes": folder / "classes.json"}, [folder / "lengths"], ["pandas"]
+        folder / "saved",
+        folder / "script.py",
+        {"classes": folder / "classes.json"},
+        [folder / "lengths"],
+        ["pandas"],
+        {"label": "string", "score": "double"},
     )
     return folder / "saved"
 

@@ -1,0 +1,163 @@
+"""What the importers share: annotations name videos by their stems, and these lie somewhere below one folder."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.limits import VIDEO_EXTENSIONS
+from pipeline.recipe.schema import Annotations
+from pipeline.sources.folder import is_utf8, tree_digest, walk
+from pipeline.sources.frames import frame_folders
+from pipeline.sources.listing import SPLITS, Candidate, FrameFolder, Listing
+
+LAYOUT = "the videos that the annotations name, in whatever folders"
+MAX_ANNOTATION_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Name:
+    """A stem that a video may have; with times where it is a longer video, of which only these are the sample."""
+
+    stem: str
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One video: the names that it may have, the likeliest first, its class, and its split."""
+
+    names: tuple[Name, ...]
+    label: str
+    split: str
+
+
+def look_up(
+    source: Annotations, annotations: Iterable[Annotation], others: Counter[str], class_order: Iterable[str] = ()
+) -> Listing:
+    """Find the videos. ZoetropeError when more than `max_missing` of them are not there, or none of a split."""
+    root = Path(source.path).resolve()
+    videos = _videos(source, root)
+    frames = FrameFolder(source.fps, source.pattern) if source.fps else None
+    found: dict[str, Candidate] = {}
+    missing: list[str] = []
+    total, there = Counter[str](), Counter[str]()
+    for one in annotations:
+        total[one.split] += 1
+        hit = next(((name, key) for name in one.names if (key := _at(videos, name.stem, one.label))), None)
+        if hit is None:
+            missing.append(one.names[0].stem)
+            continue
+        there[one.split] += 1
+        name, key = hit
+        path = str(root / key)
+        if name.start_s is not None:
+            key = f"{key}#{name.start_s:g}-{name.end_s:g}"
+        found[key] = Candidate(key, path, (one.label,), one.split, name.start_s, name.end_s, frames)
+    _check(source, root, missing, total, there)
+    return Listing(
+        sorted(found.values(), key=lambda candidate: candidate.key),
+        others,
+        held_out_by_ratio=False,
+        where=f"data.source.path: {root}",
+        layout=LAYOUT,
+        own_split="",
+        missing=tuple(sorted(missing)),
+        class_order=tuple(class_order),
+    )
+
+
+def digest(source: Annotations, files: Iterable[Path]) -> str:
+    """The annotations' content, and what lies below `path` by size and time of change."""
+    known = hashlib.sha256(tree_digest(Path(source.path), LAYOUT).encode())
+    for path in files:
+        known.update(hashlib.sha256(read(path)).digest())
+    return known.hexdigest()
+
+
+def read(path: Path) -> bytes:
+    """An annotation file's content. ZoetropeError when it cannot be read or is too large to be one."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_ANNOTATION_BYTES + 1)
+    except OSError as error:
+        raise wrong(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_ANNOTATION_BYTES:
+        raise wrong(f"{path} has more than {MAX_ANNOTATION_BYTES >> 20} MiB")
+    return content
+
+
+def text(path: Path) -> str:
+    """The same as text."""
+    try:
+        return read(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise wrong(f"{path} is no text in UTF-8") from None
+
+
+def wrong(what: str) -> ZoetropeError:
+    """The error for annotations."""
+    return ZoetropeError(f"data.source.annotations: {what}.")
+
+
+def files(annotations: str, pattern: str, what: str) -> list[Path]:
+    """The files of that pattern in the annotations' folder, sorted; ZoetropeError, with what is there, for none."""
+    folder = Path(annotations)
+    if not folder.is_dir():
+        raise wrong(f"{folder} is no folder; it should hold {what}")
+    found = sorted(folder.glob(pattern))
+    if not found:
+        names = sorted(path.name for path in folder.iterdir())[:8]
+        raise wrong(f"{folder} has no {pattern}; it should hold {what}. It holds {', '.join(names) or 'nothing'}")
+    return found
+
+
+def _videos(source: Annotations, root: Path) -> dict[str, list[str]]:
+    """Stem -> the videos of that stem, by relative path."""
+    if source.fps:
+        keys, _ = frame_folders(root, source.pattern, LAYOUT)
+        stems = [key.rpartition("/")[2] for key in keys]
+    else:
+        keys = [key for key, _ in walk(root, LAYOUT) if Path(key).suffix.lower() in VIDEO_EXTENSIONS and is_utf8(key)]
+        stems = [Path(key).stem for key in keys]
+    videos: dict[str, list[str]] = {}
+    for stem, key in zip(stems, keys, strict=True):
+        videos.setdefault(stem, []).append(key)
+    return videos
+
+
+def _at(videos: dict[str, list[str]], stem: str, label: str) -> str | None:
+    """The video of that stem; of several the one in the folder of its class."""
+    keys = videos.get(stem, [])
+    in_class = [key for key in keys if _plain(key.split("/")[-2] if "/" in key else "") == _plain(label)]
+    return next(iter(in_class or keys), None)
+
+
+def _plain(name: str) -> str:
+    """Class folders are often written with underscores for blanks."""
+    return name.replace("_", " ").replace("-", " ").lower()
+
+
+def _check(source: Annotations, root: Path, missing: list[str], total: Counter[str], there: Counter[str]) -> None:
+    count = sum(total.values())
+    if not count:
+        raise wrong(f"{source.annotations} names no video")
+    kind = "folders of frames" if source.fps else f"files of {', '.join(sorted(VIDEO_EXTENSIONS))}"
+    if len(missing) > source.max_missing * count:
+        share = math.ceil(1000 * len(missing) / count) / 1000
+        accept = f"or go on with what is there: data.source.max_missing={share:g}" if share < 1 else "mend the path"
+        raise ZoetropeError(
+            f"data.source.path: {len(missing):,} of {count:,} videos that {source.annotations} names are not below "
+            f"{root} as {kind}, such as {', '.join(sorted(missing)[:3])}; data.source.max_missing = "
+            f"{source.max_missing:g} allows {int(source.max_missing * count):,}. Fetch them, {accept}."
+        )
+    for split in SPLITS:
+        if not there[split]:
+            why = f"none of the {total[split]:,} that are named is there" if total[split] else "none is named"
+            raise ZoetropeError(
+                f"data.source.path: {root} has no video of the split {split!r} of {source.annotations}: {why}."
+            )

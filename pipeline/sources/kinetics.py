@@ -1,0 +1,49 @@
+"""Kinetics-400, -600 and -700: CSV files with label, youtube_id, time_start, time_end and split."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.recipe.schema import KineticsSource, Task
+from pipeline.sources import annotated, tables
+from pipeline.sources.annotated import Annotation, Name
+from pipeline.sources.listing import Listing
+
+COLUMNS = ("label", "youtube_id", "time_start", "time_end", "split")
+SPLITS = {"train": "train", "validate": "val", "val": "val", "validation": "val"}
+WHAT = f"Kinetics' train.csv and validate.csv, with the columns {', '.join(COLUMNS)}"
+
+
+def look(source: KineticsSource, task: Task, val_share: float) -> Listing:
+    """The videos of the splits train and validate; ZoetropeError for files that are no annotations of Kinetics."""
+    others: Counter[str] = Counter()
+    return annotated.look_up(source, _annotations(source, others), others)
+
+
+def digest(source: KineticsSource) -> str:
+    """The annotations' content and the videos' listing."""
+    return annotated.digest(source, _files(source))
+
+
+def _files(source: KineticsSource) -> list[Path]:
+    path = Path(source.annotations)
+    return [path] if path.is_file() else annotated.files(source.annotations, "*.csv", WHAT)
+
+
+def _annotations(source: KineticsSource, others: Counter[str]) -> Iterator[Annotation]:
+    for path in _files(source):
+        names, rows = tables.read(str(path), annotated.read(path))
+        if missing := [name for name in COLUMNS if name not in names]:
+            raise annotated.wrong(f"{path} has no column {missing[0]!r}; it should be one of {WHAT}")
+        for number, row in enumerate(rows, 2):
+            split = SPLITS.get(row["split"])
+            if split is None:
+                others[f"in {row['split']}"] += 1
+                continue
+            try:
+                start_s, end_s = float(row["time_start"]), float(row["time_end"])
+            except ValueError:
+                raise annotated.wrong(f"{path} has a time that is no number in line {number}") from None
+            key = row["youtube_id"]
+            whole = Name(key, start_s, end_s) if source.untrimmed else Name(key)
+            yield Annotation((Name(f"{key}_{int(start_s):06d}_{int(end_s):06d}"), whole), row["label"], split)

@@ -1,0 +1,74 @@
+"""What a source gives to the ingest stage: candidates, files that may become samples."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline.base.keyed import seed64
+
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """A video that lies as one picture a frame: how fast they follow each other, and which files of its folder."""
+
+    fps: float
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that may become a sample.
+
+    key:    its path in the source with forward slashes; of a segment also its times: unique, and the same on any
+            machine
+    path:   a local path or a URL; with `frames` a folder
+    labels: names of its classes; exactly one but for multi-label tasks
+    start_s, end_s: the part of a video that is the sample; None is the video's own start or end
+    """
+
+    key: str
+    path: str
+    labels: tuple[str, ...]
+    split: str
+    start_s: float | None = None
+    end_s: float | None = None
+    frames: FrameFolder | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source holds, by names alone.
+
+    candidates: sorted by key
+    others:     how many of which sort were passed over on purpose
+    held_out_by_ratio: False where the source itself says what is held out
+    where:      the recipe's key and its value, as errors begin
+    layout:     what it should hold, as errors end
+    own_split:  how the source would say itself what is held out
+    refused:    key -> why it cannot be used, of what can be told without opening a file
+    missing:    files that annotations name and that are not there; accepted, as far as `max_missing` goes
+    class_order: the data set's own numbering of classes, where it has one
+    """
+
+    candidates: list[Candidate]
+    others: Counter[str]
+    held_out_by_ratio: bool
+    where: str
+    layout: str
+    own_split: str
+    refused: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    class_order: tuple[str, ...] = ()
+
+    def classes(self) -> list[str]:
+        """Names of the classes that occur, in the order of their numbers: the data set's own, else the alphabet's."""
+        place = {name: i for i, name in enumerate(self.class_order)}
+        found = {label for candidate in self.candidates for label in candidate.labels}
+        return sorted(found, key=lambda name: (place.get(name, len(place)), name))
+
+
+def held_out(key: str, share: float) -> bool:
+    """Whether a ratio split gives this path to `val`: a hash of the path decides, so other files change nothing."""
+    return seed64("split", key) < share * 2**63

@@ -1,0 +1,251 @@
+"""Kinetics, Something-Something, UCF101 and HMDB51, by files laid out as theirs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.schema import Task
+from pipeline.sources import _SOURCE, SOURCES
+from pipeline.sources.listing import FrameFolder, Listing
+
+VIDEOS = Task(kind="video-classification")
+
+
+class Set:
+    """Annotations and videos of a data set in a folder."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder, self.kind = folder, kind
+        (folder / "videos").mkdir()
+        (folder / "annotations").mkdir()
+
+    def video(self, *names: str) -> None:
+        for name in names:
+            path = self.folder / "videos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+
+    def text(self, name: str, content: Any) -> None:
+        path = self.folder / "annotations" / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+
+    def source(self, **options: Any) -> Any:
+        values = {"path": str(self.folder / "videos"), "annotations": str(self.folder / "annotations"), **options}
+        return _SOURCE.validate_python({"kind": self.kind, **values})
+
+    def look(self, **options: Any) -> Listing:
+        return SOURCES[self.kind].look(self.source(**options), VIDEOS, 0.2)
+
+    def digest(self) -> str:
+        return SOURCES[self.kind].digest(self.source())
+
+    def refusal(self, **options: Any) -> str:
+        with pytest.raises(ZoetropeError) as caught:
+            self.look(**options)
+        return str(caught.value)
+
+
+def rows(listing: Listing) -> list[tuple[str, str, str]]:
+    return [(candidate.key, candidate.labels[0], candidate.split) for candidate in listing.candidates]
+
+
+HEAD = "label,youtube_id,time_start,time_end,split\n"
+
+
+@pytest.fixture
+def kinetics(tmp_path: Path) -> Set:
+    made = Set(tmp_path, "kinetics")
+    made.text("train.csv", HEAD + "air drumming,-0aa_-bcdef,5,15,train\nabseiling,bbbbbbbbbbb,0,10,train\n")
+    made.text("validate.csv", HEAD + "abseiling,ccccccccccc,100,110,validate\n")
+    made.text("test.csv", "label,youtube_id,time_start,time_end,split\n,ddddddddddd,1,11,test\n")
+    return made
+
+
+def test_kinetics(kinetics: Set) -> None:
+    kinetics.video(
+        "train/air_drumming/-0aa_-bcdef_000005_000015.mp4", "train/abseiling/bbbbbbbbbbb.mkv", "ccccccccccc.mp4"
+    )
+    listing = kinetics.look()
+    assert rows(listing) == [
+        ("ccccccccccc.mp4", "abseiling", "val"),
+        ("train/abseiling/bbbbbbbbbbb.mkv", "abseiling", "train"),
+        ("train/air_drumming/-0aa_-bcdef_000005_000015.mp4", "air drumming", "train"),
+    ]
+    assert listing.others == {"in test": 1}
+    assert all(candidate.start_s is None for candidate in listing.candidates)
+    assert listing.missing == ()
+
+
+def test_untrimmed_kinetics_is_cut(kinetics: Set) -> None:
+    kinetics.video("-0aa_-bcdef_000005_000015.mp4", "bbbbbbbbbbb.mp4", "ccccccccccc.mp4")
+    found = {c.key: (c.start_s, c.end_s) for c in kinetics.look(untrimmed=True).candidates}
+    assert found == {
+        "-0aa_-bcdef_000005_000015.mp4": (None, None),
+        "bbbbbbbbbbb.mp4#0-10": (0.0, 10.0),
+        "ccccccccccc.mp4#100-110": (100.0, 110.0),
+    }
+
+
+def test_videos_gone_from_youtube_are_counted(kinetics: Set) -> None:
+    kinetics.video("abseiling/bbbbbbbbbbb.mp4", "abseiling/ccccccccccc.mp4")
+    listing = kinetics.look()
+    assert len(listing.candidates) == 2
+    assert listing.missing == ("-0aa_-bcdef_000005_000015",)
+    assert kinetics.refusal(max_missing=0.3).startswith(
+        f"data.source.path: 1 of 3 videos that {kinetics.folder / 'annotations'} names are not below "
+        f"{kinetics.folder / 'videos'} as files of .avi, .mkv, .mov, .mp4, .webm, such as -0aa_-bcdef_000005_000015; "
+        "data.source.max_missing = 0.3 allows 0. Fetch them, or go on with what is there: "
+        "data.source.max_missing=0.334."
+    )
+
+
+def test_a_split_that_is_not_there_at_all(kinetics: Set) -> None:
+    kinetics.video("abseiling/bbbbbbbbbbb.mp4", "x/-0aa_-bcdef.mp4")
+    assert "has no video of the split 'val' of" in kinetics.refusal()
+    assert "none of the 1 that are named is there" in kinetics.refusal()
+
+
+def test_annotations_that_are_none(kinetics: Set) -> None:
+    kinetics.text("train.csv", "video,label\n1,2\n")
+    assert "train.csv has no column 'youtube_id'; it should be one of Kinetics' train.csv" in kinetics.refusal()
+    kinetics.text("train.csv", HEAD + "x,y,soon,later,train\n")
+    assert "train.csv has a time that is no number in line 2" in kinetics.refusal()
+    assert "is no folder" in kinetics.refusal(annotations="/nowhere")
+    empty = kinetics.folder / "empty"
+    empty.mkdir()
+    assert "has no *.csv; it should hold Kinetics'" in kinetics.refusal(annotations=str(empty))
+    one = kinetics.folder / "annotations" / "validate.csv"
+    kinetics.video("ccccccccccc.mp4")
+    assert "has no video of the split 'train'" in kinetics.refusal(annotations=str(one))
+
+
+LABELS = {"Holding something next to something": "1", "Approaching something": "0"}
+
+
+@pytest.fixture
+def something(tmp_path: Path) -> Set:
+    made = Set(tmp_path, "something-something")
+    made.text("something-something-v2-labels.json", LABELS)
+    train = [
+        {
+            "id": "78687",
+            "label": "holding potato next to vicks",
+            "template": "Holding [something] next to [something]",
+            "placeholders": ["potato", "vicks"],
+        },
+        {"id": "42", "label": "approaching a cup", "template": "Approaching [something]", "placeholders": ["a cup"]},
+    ]
+    made.text("something-something-v2-train.json", train)
+    made.text("something-something-v2-validation.json", [{"id": "7", "template": "Approaching [something]"}])
+    made.text("something-something-v2-test.json", [{"id": "1420"}])
+    return made
+
+
+EXPECTED = [
+    ("42.webm", "Approaching something", "train"),
+    ("7.webm", "Approaching something", "val"),
+    ("78687.webm", "Holding something next to something", "train"),
+]
+
+
+def test_something_something_v2(something: Set) -> None:
+    something.video("78687.webm", "42.webm", "7.webm")
+    listing = something.look()
+    assert rows(listing) == EXPECTED
+    assert listing.classes() == ["Approaching something", "Holding something next to something"]
+
+
+def test_something_something_as_frames(something: Set) -> None:
+    something.video(*(f"{name}/{i:05d}.jpg" for name in ("78687", "42", "7") for i in (1, 2)))
+    listing = something.look(fps=12)
+    assert rows(listing) == [(key.removesuffix(".webm"), *rest) for key, *rest in EXPECTED]
+    assert {candidate.frames for candidate in listing.candidates} == {FrameFolder(12.0, "*")}
+    assert "3 of 3 videos" in something.refusal()
+    assert "mend the path" in something.refusal()
+
+
+def test_something_something_v1(tmp_path: Path) -> None:
+    made = Set(tmp_path, "something-something")
+    made.text("something-something-v1-labels.csv", "Turning something\nHolding something\n")
+    made.text("something-something-v1-train.csv", "100;Holding something\n101;Turning something\n")
+    made.text("something-something-v1-validation.csv", "102;Holding something\n")
+    made.video(*(f"{name}/00001.jpg" for name in (100, 101, 102)))
+    listing = made.look(fps=12)
+    assert listing.classes() == ["Turning something", "Holding something"]  # numbered by the labels file
+    assert [split for *_, split in rows(listing)] == ["train", "train", "val"]
+    made.text("something-something-v1-train.csv", "100,Holding something\n")
+    assert "should have id;template in line 1, not '100,Holding something'" in made.refusal(fps=12)
+
+
+def test_templates_must_be_in_the_labels_file(something: Set) -> None:
+    something.text("something-something-v2-validation.json", [{"id": "7", "template": "Eating [something]"}])
+    assert "the template 'Eating something' of video 7 is not in the labels file" in something.refusal()
+    something.text("something-something-v2-validation.json", {"id": 7})
+    assert "validation.json should hold a JSON list" in something.refusal()
+    something.text("something-something-v2-validation.json", [{"id": 7}])
+    assert "should be a list of objects with id and template" in something.refusal()
+    something.text("something-something-v2-labels.json", "{")
+    assert "labels.json is no valid JSON" in something.refusal()
+    something.text("something-something-v2-labels.json", {"x": "y"})
+    assert "should give each template its number" in something.refusal()
+
+
+@pytest.fixture
+def ucf101(tmp_path: Path) -> Set:
+    made = Set(tmp_path, "ucf101")
+    made.text("classInd.txt", "1 YoYo\n2 Archery\n")
+    for fold, number in ((1, "01"), (2, "02")):
+        made.text(f"trainlist{number}.txt", f"YoYo/v_YoYo_g0{fold}_c01.avi 1\nArchery/v_Archery_g08_c01.avi 2\n")
+        made.text(f"testlist{number}.txt", f"YoYo/v_YoYo_g0{3 - fold}_c01.avi\n")
+    made.video("YoYo/v_YoYo_g01_c01.avi", "YoYo/v_YoYo_g02_c01.avi", "Archery/v_Archery_g08_c01.avi")
+    return made
+
+
+def test_ucf101(ucf101: Set) -> None:
+    listing = ucf101.look()
+    assert rows(listing) == [
+        ("Archery/v_Archery_g08_c01.avi", "Archery", "train"),
+        ("YoYo/v_YoYo_g01_c01.avi", "YoYo", "train"),
+        ("YoYo/v_YoYo_g02_c01.avi", "YoYo", "val"),
+    ]
+    assert listing.classes() == ["YoYo", "Archery"]
+    second = {key: split for key, _, split in rows(ucf101.look(fold=2))}
+    assert second["YoYo/v_YoYo_g01_c01.avi"] == "val"
+    assert "has no trainlist03.txt; it should hold UCF101's" in ucf101.refusal(fold=3)
+    (ucf101.folder / "videos/YoYo/v_YoYo_g01_c01.avi").unlink()
+    assert "1 of 3 videos" in ucf101.refusal()
+    ucf101.text("classInd.txt", "YoYo\n")
+    assert "classInd.txt should have a number and a class in each line" in ucf101.refusal()
+
+
+def test_hmdb51(tmp_path: Path) -> None:
+    made = Set(tmp_path, "hmdb51")
+    made.text("brush_hair_test_split1.txt", "A b_brush_hair_0.avi 1 \nc_brush_hair_1.avi 2 \nd_brush_hair_2.avi 0 \n")
+    made.text("cartwheel_test_split1.txt", "same.avi 1\nother.avi 2\n")
+    made.text("catch_test_split1.txt", "same.avi 2\n")
+    made.text("catch_test_split2.txt", "same.avi 1\n")
+    made.video("brush_hair/A b_brush_hair_0.avi", "brush_hair/c_brush_hair_1.avi", "brush_hair/d_brush_hair_2.avi")
+    made.video("cartwheel/same.avi", "cartwheel/other.avi", "catch/same.avi")
+    listing = made.look()
+    assert rows(listing) == [
+        ("brush_hair/A b_brush_hair_0.avi", "brush_hair", "train"),
+        ("brush_hair/c_brush_hair_1.avi", "brush_hair", "val"),
+        ("cartwheel/other.avi", "cartwheel", "val"),
+        ("cartwheel/same.avi", "cartwheel", "train"),
+        ("catch/same.avi", "catch", "val"),
+    ]
+    assert listing.others == {"in neither split": 1}
+    made.text("catch_test_split1.txt", "same.avi 3\n")
+    assert "should have a video and 0, 1 or 2 in line 1, not 'same.avi 3'" in made.refusal()
+
+
+def test_the_digest_is_of_annotations_and_videos(ucf101: Set) -> None:
+    before = ucf101.digest()
+    assert ucf101.digest() == before
+    ucf101.video("YoYo/another.avi")
+    changed = ucf101.digest()
+    ucf101.text("testlist01.txt", "YoYo/another.avi\n")
+    assert len({before, changed, ucf101.digest()}) == 3

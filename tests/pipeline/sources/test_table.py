@@ -1,0 +1,224 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.schema import TableSource, Task
+from pipeline.sources import table, tables
+from pipeline.sources.listing import Listing
+
+VIDEOS, IMAGES = Task(kind="video-classification"), Task(kind="image-classification")
+SETS = Task(kind="video-multilabel")
+ROWS: list[dict[str, Any]] = [
+    {"path": "a.mp4", "label": "run", "split": "train", "start_s": "0", "end_s": "1.5"},
+    {"path": "a.mp4", "label": "jump", "split": "train", "start_s": "1.5", "end_s": ""},
+    {"path": "sub/b.mp4", "label": "run", "split": "val", "start_s": "", "end_s": "2"},
+    {"path": "/far/c.mp4", "label": "jump", "split": "validation", "start_s": "", "end_s": ""},
+    {"path": "https://h/d.mp4", "label": "jump", "split": "test", "start_s": "", "end_s": ""},
+]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".parquet":
+        typed = [{k: (float(v) if v else None) if k.endswith("_s") else v for k, v in row.items()} for row in rows]
+        parquet.write_table(pa.Table.from_pylist(typed), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def look(path: Path, task: Task = VIDEOS, val_share: float = 0.5, **source: Any) -> Listing:
+    return table.look(TableSource(kind="table", path=str(path), **source), task, val_share)
+
+
+def refusal(path: Path, task: Task = VIDEOS, **source: Any) -> str:
+    with pytest.raises(ZoetropeError) as caught:
+        look(path, task, **source)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_the_same_in_every_form(tmp_path: Path, name: str) -> None:
+    listing = look(write(tmp_path / name, ROWS))
+    assert [(c.key, c.path, c.labels, c.split, c.start_s, c.end_s) for c in listing.candidates] == [
+        ("/far/c.mp4", "/far/c.mp4", ("jump",), "val", None, None),
+        ("a.mp4#0-1.5", str(tmp_path / "a.mp4"), ("run",), "train", 0.0, 1.5),
+        ("a.mp4#1.5-", str(tmp_path / "a.mp4"), ("jump",), "train", 1.5, None),
+        ("sub/b.mp4#-2", str(tmp_path / "sub" / "b.mp4"), ("run",), "val", None, 2.0),
+    ]
+    assert listing.others == {"in test": 1}
+    assert not listing.held_out_by_ratio
+    assert not listing.refused
+
+
+def test_other_names_another_root_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("\ufefffile,what,begin\na.mp4,1,0.25\na.mp4,10,3\nb.mp4,2,\n\n".encode())
+    columns = {"path": "file", "label": "what", "start_s": "begin"}
+    listing = look(path, columns=columns, root="s3://bucket/videos")
+    assert {c.path for c in listing.candidates} == {"s3://bucket/videos/a.mp4", "s3://bucket/videos/b.mp4"}
+    assert listing.classes() == ["1", "2", "10"]  # numbers in their order
+    assert listing.held_out_by_ratio
+
+
+def test_segments_of_one_video_are_held_out_together(tmp_path: Path) -> None:
+    rows = [{"path": f"{i}.mp4", "label": "x", "start_s": s} for i in range(40) for s in (0, 1, 2)]
+    listing = look(write(tmp_path / "t.csv", rows))
+    splits = {(c.path, c.split) for c in listing.candidates}
+    assert len(splits) == 40
+    assert {split for _, split in splits} == {"train", "val"}
+
+
+def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> None:
+    fine = {"path": "a.mp4", "label": "run", "start_s": "", "end_s": ""}
+    changes = [
+        {},
+        {"path": ""},
+        {"label": " "},
+        {"start_s": "soon"},
+        {"start_s": "-1"},
+        {"start_s": "nan"},
+        {"start_s": "3", "end_s": "3"},
+        {"end_s": "0"},
+        {},
+        {"label": "jump"},
+    ]
+    listing = look(write(tmp_path / "t.csv", [fine | change for change in changes]))
+    assert listing.refused == {
+        "row 2": "its path is empty",
+        "row 3": "its label is empty",
+        "row 4": "its start_s 'soon' is no number of seconds",
+        "row 5": "its start_s '-1' is no time in a video",
+        "row 6": "its start_s 'nan' is no time in a video",
+        "row 7": "end_s 3 is not behind start_s 3",
+        "row 8": "end_s 0 is not behind start_s 0",
+        "row 10": "a.mp4 has the label 'run' in another row, and here 'jump'",
+    }
+    assert listing.others == {"the same as another row": 1}
+    assert [c.key for c in listing.candidates] == ["a.mp4"]
+
+
+def test_labels_of_json(tmp_path: Path) -> None:
+    rows = [{"path": f"{i}.mp4", "label": label} for i, label in enumerate([3, True, None, ["x"], 1.5, "x"])]
+    listing = look(write(tmp_path / "t.jsonl", rows))
+    assert {c.key: c.labels for c in listing.candidates} == {"0.mp4": ("3",), "5.mp4": ("x",)}
+    assert listing.refused["row 2"] == "its label True is neither text nor a whole number"
+    assert listing.refused["row 4"] == "it has a list of labels, and task.kind asks for one"
+    assert look(tmp_path / "t.jsonl", SETS).candidates[-1].labels == ("x",)
+
+
+def test_sets_of_labels(tmp_path: Path) -> None:
+    rows = [("a.mp4", "run| jump"), ("b.mp4", ""), ("c.mp4", "run"), ("c.mp4", "sit"), ("d.mp4", "sit|sit|")]
+    path = write(tmp_path / "t.csv", [{"path": name, "label": label} for name, label in rows])
+    listing = look(path, SETS, separator="|")
+    assert {c.key: c.labels for c in listing.candidates} == {
+        "a.mp4": ("jump", "run"),
+        "b.mp4": (),
+        "c.mp4": ("run", "sit"),
+        "d.mp4": ("sit",),
+    }
+    lists = [{"path": "a.mp4", "label": ["run", "jump"]}, {"path": "b.mp4", "label": []}]
+    for name in ("t.jsonl", "t.parquet"):
+        assert [c.labels for c in look(write(tmp_path / name, lists), SETS).candidates] == [("jump", "run"), ()]
+
+
+@pytest.mark.parametrize(
+    ("content", "source", "says"),
+    [
+        (
+            "file,label\na,b\n",
+            {},
+            "columns.path: {0} has no such column: unknown column 'path'; known are: file, label",
+        ),
+        (
+            "path,lable\na,b\n",
+            {},
+            "data.source.columns.label: {0} has no such column: unknown column 'label'; did you mean",
+        ),
+        ("path,label\na,b\n", {"columns": {"end_s": "stop"}}, "columns.end_s: {0} has no such column: unknown column"),
+        ("path;label\na;b\n", {}, "known are: path;label"),
+        ("", {}, "the table is empty"),
+        ("path,label\n", {}, "data.source.path: {0} is empty. It should hold a row a sample"),
+        ("path,label\na,b,c\n", {}, "data.source.path: {0} has 3 values in line 2, and its first line 2."),
+        ('path,label\na,"b\n', {}, "is no valid CSV in line 2"),
+        ("path,path\na,b\n", {}, "has two columns of one name"),
+        ("path,label,split\na,b,train\nc,d,foo\n", {}, "says 'foo' for c; known are train, training, val"),
+        (
+            "path,label,split\na,b,train\nc,d,test\n",
+            {},
+            "{0} has no row of the split 'val' in its column 'split', but 1 x test. Rename one of them, or drop",
+        ),
+        ("path,label\n,b\n,c\n", {}, "has no row that can be used; row 1: its path is empty."),
+        ("path,label\nhttps://me:word@h/x.mp4,b\n", {}, "the URL https://me:***@h/x.mp4 holds a password"),
+        ("path,label\nftp://h/x.mp4,b\n", {}, "unknown protocol 'ftp'"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path: Path, content: str, source: dict[str, Any], says: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    assert says.format(path) in refusal(path, **source)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("t.csv", b"path,label\n\xff,b\n", "is no text in UTF-8 (line 2)"),
+        ("t.jsonl", b'{"path": 1}\n{"path"\n', "has no valid JSON in line 2"),
+        ("t.jsonl", b"[1]\n", "has no object in line 1"),
+        ("t.parquet", b"PAR1 no", "is no valid Parquet file"),
+        ("t.xlsx", b"PK", "is no table by its name, which should end in one of .csv, .jsonl, .parquet"),
+    ],
+)
+def test_files_that_are_no_tables(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert says in refusal(path)
+
+
+def test_missing_and_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.csv"
+    assert refusal(path) == f"data.source.path: the table {path} cannot be read: No such file or directory."
+    write(path, ROWS)
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 100)
+    assert "has more than 100 bytes" in refusal(path)
+    packed = write(tmp_path / "t.parquet", [{"path": f"{i}.mp4", "label": "x"} for i in range(50)])
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", packed.stat().st_size + 1)
+    monkeypatch.setattr(tables, "MAX_ROWS", 49)
+    assert "has 50 rows" in refusal(packed)
+
+
+def test_images_have_no_times(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"path": "a.jpg", "label": "x", "start_s": ""}])
+    assert "has the column 'start_s', and images have no times" in refusal(path, IMAGES)
+
+
+def test_the_digest_is_of_the_table_and_of_what_it_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"path": "a.mp4", "label": "x"}, {"path": "b.mp4", "label": "y"}])
+    source = TableSource(kind="table", path=str(path))
+
+    def digest() -> str:
+        return table.digest(source)
+
+    seen = [digest()]
+    assert digest() == seen[0]
+    (tmp_path / "other.mp4").write_bytes(b"x")
+    assert digest() == seen[0]
+    for change in (
+        lambda: (tmp_path / "a.mp4").write_bytes(b"x"),
+        lambda: (tmp_path / "a.mp4").write_bytes(b"xy"),
+        lambda: (tmp_path / "b.mp4").write_bytes(b"xy"),
+        lambda: path.write_text(path.read_text().replace("y", "z")),
+    ):
+        change()
+        seen.append(digest())
+    assert len(set(seen)) == 5
