@@ -43,4 +43,4 @@ def run_parallel(
             yield result
     finally:
         for call in open_calls:
-            ray.cancel(call)
+            ray.cancel(call, force=True)  # a polite request is lost on a call that is just starting, and in C code

@@ -26,7 +26,9 @@ FPS = 10
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    def run_here(
+        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
+    ) -> Iterator[Any]:
         return (function(*a) for a in arguments)
 
     monkeypatch.setattr(ingest, "run_parallel", run_here)
