@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
-from pipeline.recipe.schema import DigitsSource, MovingDigitsSource
+from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.store import Store, open_store

@@ -5,21 +5,12 @@ Every choice is `{kind: name, its options}`, each kind with its own model. What 
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from models.options import OPTIONS
 from pipeline.recipe.duration import Duration, Share, parse
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and a key that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
-
-
-Modality = Literal["image", "video"]
+from pipeline.recipe.section import Fraction, Modality, Section
+from pipeline.recipe.sources import Source
 
 
 class Task(Section):
@@ -37,153 +28,6 @@ class Task(Section):
     def multilabel(self) -> bool:
         """Whether a sample has a set of labels."""
         return self.kind.endswith("multilabel")
-
-
-class FolderSource(Section):
-    """A folder a class: `train/<class>/*` and `val/<class>/*`, or `<class>/*` split by `data.split`."""
-
-    kind: Literal["folder"]
-    path: str
-    """The folder; a relative path is relative to the recipe."""
-
-
-class TableColumns(Section):
-    """How a table's columns are called."""
-
-    path: str = "path"
-    """The file: a path or a URL (https, s3, ...)."""
-    label: str = "label"
-    """The class, any text or number; several of them, see `separator`, for a multi-label task."""
-    split: str | None = None
-    """`train` or `val`; other splits are passed over. By default the column `split` when the table has one, else
-    `data.split` holds out."""
-    start_s: str | None = None
-    """Where in the video the sample starts, in seconds; empty: at its start. By default `start_s` when there is one.
-    A frame belongs to the sample when start_s <= its time < end_s, with half a millisecond's tolerance."""
-    end_s: str | None = None
-    """Where it ends, in seconds; empty: at the video's end. By default `end_s` when there is one."""
-
-
-class TableSource(Section):
-    """A table with a row a sample: CSV, JSON lines or Parquet. Several segments of one video are several samples."""
-
-    kind: Literal["table"]
-    path: str
-    """The table, a path or a URL ending in .csv, .jsonl or .parquet; a relative path is relative to the recipe."""
-    columns: TableColumns = TableColumns()
-    root: str | None = None
-    """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder."""
-    separator: str | None = None
-    """What stands between the labels of one sample, such as "|"; JSON lines and Parquet may hold lists instead."""
-
-
-class FramesSource(Section):
-    """Videos as folders of pictures, encoded when they are sharded: `<class>/<video>/img_00001.jpg`, or below `train/`
-    and `val/`.
-    """
-
-    kind: Literal["frames"]
-    path: str
-    """The folder; a relative path is relative to the recipe."""
-    fps: Annotated[float, Field(gt=0, le=1000)]
-    """Frames a second."""
-    pattern: str = "*"
-    """Names of the files that are frames, such as `img_*`. They follow each other by the last number in their names."""
-
-
-class AnnotatedVideos(Section):
-    """Videos in a folder, named by annotation files."""
-
-    path: str
-    """Folder of the videos, in whatever folders below it; a relative path is relative to the recipe."""
-    annotations: str
-    """The annotation files' folder, or a single file."""
-    fps: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Given where videos are folders of pictures: frames a second."""
-    pattern: str = "*"
-    """Names of the files that are frames, such as `img_*`."""
-
-
-class KineticsSource(AnnotatedVideos):
-    """Kinetics' annotation files (CSV: label, youtube_id, time_start, time_end, split). A video is
-    `<id>_<start>_<end>.mp4`, with six digits each, or `<id>.mp4`.
-    """
-
-    kind: Literal["kinetics"]
-    untrimmed: bool = False
-    """`<id>.mp4` is the whole YouTube video, of which time_start to time_end is the sample."""
-    max_missing: Fraction = 0.5
-    """Largest share of the videos named that may not be there: some are gone from YouTube. They are counted and listed
-    in `missing.txt`, and are no bad samples. More than a half is taken for a wrong `path`."""
-
-
-class SomethingSource(AnnotatedVideos):
-    """Something-Something v2 (labels.json, train.json, validation.json) or v1 (the same as CSV), their names with or
-    without a prefix. A video is `<id>.webm`, or a folder `<id>` of frames.
-    """
-
-    kind: Literal["something-something"]
-    max_missing: Fraction = 0.0
-    """Largest share of the videos named that may not be there."""
-
-
-class Ucf101Source(AnnotatedVideos):
-    """UCF101's split files: trainlist01.txt is train, testlist01.txt is val."""
-
-    kind: Literal["ucf101"]
-    fold: Literal[1, 2, 3] = 1
-    """Which of the three splits."""
-    max_missing: Fraction = 0.0
-    """Largest share of the videos named that may not be there."""
-
-
-class Hmdb51Source(AnnotatedVideos):
-    """HMDB51's split files, `<class>_test_split1.txt`: 1 is train, 2 is val, 0 is in neither."""
-
-    kind: Literal["hmdb51"]
-    fold: Literal[1, 2, 3] = 1
-    """Which of the three splits."""
-    max_missing: Fraction = 0.0
-    """Largest share of the videos named that may not be there."""
-
-
-class MovingDigitsSource(Section):
-    """H.264 clips of real handwritten digits that move left, right, up or down; the direction is the class."""
-
-    kind: Literal["moving-digits"]
-    samples: Annotated[int, Field(ge=8)] = 1200
-    """How many clips are drawn."""
-    size_px: Annotated[int, Field(ge=16, le=512, multiple_of=2)] = 64
-    """Width and height."""
-    frames: Annotated[int, Field(ge=2, le=256)] = 16
-    """Frames of a clip."""
-
-
-class DigitsSource(Section):
-    """JPEG images of real handwritten digits; the digit is the class."""
-
-    kind: Literal["digits"]
-    samples: Annotated[int, Field(ge=20, le=1797)] = 1797
-    """How many images are drawn."""
-    size_px: Annotated[int, Field(ge=8, le=512)] = 32
-    """Width and height."""
-
-
-Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
-"""Sources whose samples are named by annotation files."""
-Source = Annotated[
-    FolderSource | TableSource | FramesSource | Annotations | MovingDigitsSource | DigitsSource,
-    Field(discriminator="kind"),
-]
-SOURCE_MODALITY: dict[str, Modality] = {
-    "frames": "video",
-    "kinetics": "video",
-    "something-something": "video",
-    "ucf101": "video",
-    "hmdb51": "video",
-    "moving-digits": "video",
-    "digits": "image",
-}
 
 
 class Split(Section):
@@ -270,9 +114,9 @@ class Augment(Section):
     """What every training sample goes through, in this order; the last ones fix its size."""
     eval: Transforms
     """The same for validation, evaluation and the exported model."""
-    mean: Channels = [0.485, 0.456, 0.406]
+    mean: Channels = Field(default=[0.485, 0.456, 0.406])
     """Subtracted on the device, for pixels in 0..1 (ImageNet's by default)."""
-    std: Channels = [0.229, 0.224, 0.225]
+    std: Channels = Field(default=[0.229, 0.224, 0.225])
     """Divided by, on the device."""
 
     @field_validator("train", "eval", mode="before")

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.recipe.schema import SOURCE_MODALITY, Recipe, Task, bare_names
+from pipeline.recipe.schema import Recipe, Task, bare_names
+from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
 
 

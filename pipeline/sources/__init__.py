@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from pipeline.recipe.schema import Source, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import Source
 from pipeline.sources import folder, frames, hmdb51, kinetics, something, table, ucf101
 from pipeline.sources.listing import Listing
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import VIDEO_EXTENSIONS
-from pipeline.recipe.schema import Annotations
+from pipeline.recipe.sources import Annotations
 from pipeline.sources.folder import is_utf8, tree_digest, walk
 from pipeline.sources.frames import frame_folders
 from pipeline.sources.listing import SPLITS, Candidate, FrameFolder, Listing

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from pipeline.recipe.schema import FolderSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import FolderSource
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})

@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.decode.limits import IMAGE_EXTENSIONS
-from pipeline.recipe.schema import FramesSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import FramesSource
 from pipeline.sources.folder import by_class, is_utf8, tree_digest, walk
 from pipeline.sources.listing import FrameFolder, Listing
 

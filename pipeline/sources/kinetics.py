@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.recipe.schema import KineticsSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import KineticsSource
 from pipeline.sources import annotated, tables
 from pipeline.sources.annotated import Annotation, Name
 from pipeline.sources.listing import Listing

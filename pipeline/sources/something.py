@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.recipe.schema import SomethingSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import SomethingSource
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
 from pipeline.sources.listing import Listing

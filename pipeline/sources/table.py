@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
-from pipeline.recipe.schema import TableSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import TableSource
 from pipeline.redact import redact
 from pipeline.sources import tables
 from pipeline.sources.files import check_url, folder_of, is_url, joined, marks, read_capped

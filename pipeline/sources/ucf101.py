@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pipeline.recipe.schema import Task, Ucf101Source
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import Ucf101Source
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
 from pipeline.sources.listing import Listing

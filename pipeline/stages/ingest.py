@@ -12,7 +12,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.graph import Context, Stage, some
 from pipeline.recipe import Recipe
-from pipeline.recipe.schema import DigitsSource, FolderSource, MovingDigitsSource
+from pipeline.recipe.sources import DigitsSource, FolderSource, MovingDigitsSource
 from pipeline.sources import SOURCES, digest, files
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.stages.parallel import chunks, run_parallel

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import FolderSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import FolderSource
 from pipeline.sources.folder import look, tree_digest, walk
 from pipeline.sources.listing import Listing, held_out
 

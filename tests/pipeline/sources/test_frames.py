@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import FramesSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import FramesSource
 from pipeline.sources import frames
 from pipeline.sources.listing import FrameFolder, Listing
 

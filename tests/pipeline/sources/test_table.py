@@ -8,7 +8,8 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import TableSource, Task
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import TableSource
 from pipeline.sources import table, tables
 from pipeline.sources.listing import Listing
 
