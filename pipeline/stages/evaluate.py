@@ -52,7 +52,7 @@ def run(context: Context) -> dict[str, Any]:
     labels, probabilities = labels[order], probabilities[order]
 
     measured = metrics(np.sum([part.sums for part in parts], axis=0))
-    writer.points.remote(0, {f"test/{name}": value for name, value in measured.items()})
+    sent = tracker.send(writer, 0, {f"test/{name}": value for name, value in measured.items()})
     predicted = probabilities.argmax(1)
     certainty = probabilities[np.arange(len(labels)), labels]
     shown = {
@@ -78,6 +78,7 @@ def run(context: Context) -> dict[str, Any]:
         )
     tables = {f"evaluation/{name}": context.out / name for name in TABLES}
     writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})
+    tracker.settle(sent)
     tracker.finish(context)
     return measured
 
