@@ -148,3 +148,23 @@ def test_ctrl_c_in_a_terminal_reaches_every_process_and_still_ends_cleanly(proje
     check_gone(children)
     (left,) = project.mlflow_runs()
     assert left.info.status == "KILLED"
+
+
+def test_a_training_that_diverges(project: Any) -> None:
+    process = project.start("run", "optimizer.lr=1e38")
+    assert process.wait(timeout=280) == 1
+    shown = project.log.read_text()
+    assert "Error: the loss is nan" in shown
+    assert "Traceback" not in shown
+    assert not (project.store / "artifacts" / "train").exists()
+    (run,) = project.mlflow_runs()
+    assert run.info.status == "FAILED"
+
+
+def test_mlflow_away(project: Any, undisturbed: Any) -> None:
+    shown = project.run("tracking.uri=http://127.0.0.1:9")
+    assert "MLflow at http://127.0.0.1:9 does not answer" in shown
+    assert "metric points are not in MLflow at http://127.0.0.1:9 yet. They are kept in" in shown
+    assert project.facts("train")["mlflow_run_id"] is None
+    assert project.facts("evaluate") == undisturbed.facts("evaluate")
+    assert list(project.store.glob("spool/*/points.jsonl"))

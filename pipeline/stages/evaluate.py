@@ -63,7 +63,7 @@ def run(context: Context) -> dict[str, Any]:
     measured = task.metrics(np.sum([part.sums for part in parts], axis=0))
     measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset), labels, probabilities)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
-    writer.points.remote(0, {f"test/{name}": value for name, value in measured.items()})
+    sent = tracker.send(writer, 0, {f"test/{name}": value for name, value in measured.items()})
     views = np.split(ray.get(pixels), [len(shown["worst"])])
     for (name, chosen), looks in zip(shown.items(), views, strict=True):
         answers = [task.answer_text(probabilities[i], dataset.classes) for i in chosen]
@@ -76,6 +76,7 @@ def run(context: Context) -> dict[str, Any]:
         )
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})
+    tracker.settle(sent)
     tracker.finish(context)
     return measured
 

@@ -23,6 +23,7 @@ from ray.train import (
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
 from pipeline.stages.resources import resources
+from pipeline.stages.tracker import send, settle
 from pipeline.store import Parts
 
 if TYPE_CHECKING:
@@ -120,10 +121,12 @@ def _work(config: dict[str, Any]) -> None:
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
 
+    sent: list[Any] = []  # of one caller, so with the last one all are there
+
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
         if process.rank:
             return
-        tracker.points.remote(step, metrics)
+        sent[:] = [send(tracker, step, metrics)]
         if "train/loss" in metrics:
             note = f"loss {metrics['train/loss']:.3f}, {metrics['throughput/samples_per_s']:.0f} samples/s"
         else:
@@ -136,6 +139,7 @@ def _work(config: dict[str, Any]) -> None:
         if process.rank:
             ray.train.report(metrics, checkpoint_dir_name=name)
             return
+        settle(sent[0])
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
             made = Checkpoint.from_directory(folder)

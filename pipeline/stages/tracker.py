@@ -27,6 +27,8 @@ RUN_ID_FILE = "mlflow_run_id"
 FLUSH_S = 20.0
 FLUSH_AFTER_FAILURE_S = 2.0
 SYSTEM_EVERY_S = 10.0
+SETTLE_S = 5.0
+POINTS = "points"
 PLACES = ("store", "tracking")
 """Sections of the recipe that say where things are kept, and nothing of the training."""
 
@@ -195,15 +197,29 @@ def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: P
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     remote: Any = ray.remote  # its stub knows fewer strategies than it takes
-    return remote(num_cpus=0, scheduling_strategy=here)(Tracker).remote(tracking, recipe, store, run_folder)
+    # Points have a thread of their own there, so that files on their way to a slow server do not hold them up.
+    actor = remote(num_cpus=0, scheduling_strategy=here, concurrency_groups={POINTS: 1})(Tracker)
+    return actor.remote(tracking, recipe, store, run_folder)
 
 
 def begin(context: Context, spool: str, run_id: str | None = None, system_every_s: float | None = None) -> Any:
-    """The tracker, taking points into `spool`: `tracker.points.remote(step, metrics)`, from any worker."""
+    """The tracker, taking points into `spool` from now on; hand it to `send` on any worker."""
     actor = context.services.tracker
     actor.take_up.remote(context.progress, run_id)
     actor.write.remote(spool, system_every_s, None if context.parts.shared else context.parts)
     return actor
+
+
+def send(tracker: Any, step: int, metrics: dict[str, float]) -> Any:
+    """Send the metrics of a step and return at once, with what `settle` waits for."""
+    return tracker.points.options(concurrency_group=POINTS).remote(step, metrics)
+
+
+def settle(sent: Any) -> None:
+    """Wait, for seconds at most, until points are on disk. Points from before a checkpoint are never made again."""
+    import ray
+
+    ray.wait([sent], timeout=SETTLE_S)
 
 
 def finish(context: Context) -> str | None:

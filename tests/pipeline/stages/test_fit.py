@@ -1,4 +1,5 @@
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,29 @@ from pipeline.progress import Reporter
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.fit import RaiseAtOnce, fit, reason
 from pipeline.stages.resources import resources
+from pipeline.stages.tracker import POINTS
 from pipeline.training import checkpoint
 
 
-@ray.remote(num_cpus=0)
 class Points:
-    """Stands for the tracker."""
+    """Stands for a tracker with a slow disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.all: list[tuple[int, dict[str, float]]] = []
 
     def points(self, step: int, metrics: dict[str, float]) -> None:
+        time.sleep(0.3)
+        (self.folder / f"points-{step}").touch()
         self.all.append((step, metrics))
 
     def taken(self) -> list[tuple[int, dict[str, float]]]:
         return self.all
+
+
+def tracker(folder: Path) -> Any:
+    remote: Any = ray.remote
+    return remote(num_cpus=0, concurrency_groups={POINTS: 1})(Points).remote(folder)
 
 
 def context(recipe: Any, folder: Path) -> Context:
@@ -46,7 +55,7 @@ def test_fits_and_goes_on_from_its_last_checkpoint(
     ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
 ) -> None:
     recipe = make_recipe("image", **{"train.checkpoint": "2st"})
-    points: Any = Points.remote()  # type: ignore[attr-defined]
+    points = tracker(tmp_path)
     folder, metrics = fitted(recipe, tmp_path, images, points)
     assert checkpoint.read(folder)["step"] == 6
     assert metrics == checkpoint.read(folder)["metrics"]
@@ -57,6 +66,10 @@ def test_fits_and_goes_on_from_its_last_checkpoint(
         "step-000000004-of-1",
         "step-000000006-of-1",
     ]
+
+    for saved in folder.parent.glob("step-*"):  # what comes before a checkpoint is on disk before it
+        spooled = tmp_path / f"points-{checkpoint.read(saved)['step']}"
+        assert spooled.stat().st_mtime_ns < (saved / checkpoint.FILE).stat().st_mtime_ns
 
     # As a killed driver leaves it, all done and not yet published: nothing is done or written again.
     written = (folder / checkpoint.FILE).stat().st_mtime_ns
@@ -70,14 +83,14 @@ def test_an_error_that_comes_again_ends_the_training_at_once(
 ) -> None:
     """With so many retries this would last an hour."""
     recipe = make_recipe("image", **{"optimizer.lr": 1e38, "train.duration": "9ep", "cluster.max_failures": 1000})
-    points: Any = Points.remote()  # type: ignore[attr-defined]
+    points = tracker(tmp_path)
     with pytest.raises(ZoetropeError, match="the training has diverged"):
         fit(context(recipe, tmp_path), images, points)
 
 
 def test_a_torn_checkpoint_is_said(ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
     recipe = make_recipe("image", **{"train.duration": "1ep", "cluster.max_failures": 1000})
-    points: Any = Points.remote()  # type: ignore[attr-defined]
+    points = tracker(tmp_path)
     folder, _ = fitted(recipe, tmp_path, images, points)
     (folder / checkpoint.FILE).write_bytes(b"torn")
     with pytest.raises(ZoetropeError, match=r"checkpoint.pt: cannot be read as a checkpoint"):
