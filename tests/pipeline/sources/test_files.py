@@ -210,7 +210,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
+    client = boto3.Session().client("s3")  # the default session would keep these credentials for later tests
     client.create_bucket(Bucket="bucket")
     yield client
     server.stop()

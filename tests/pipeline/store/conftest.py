@@ -58,7 +58,7 @@ def s3(_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     objects._given_up.clear()
     _server.rules.clear()
     _server.seen.clear()
-    client = boto3.client("s3", endpoint_url=_server.url)
+    client = boto3.Session().client("s3", endpoint_url=_server.url)
     client.create_bucket(Bucket=BUCKET)
     yield _server
     _server.rules.clear()
