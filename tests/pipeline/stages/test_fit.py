@@ -88,6 +88,7 @@ def test_an_error_that_comes_again_ends_the_training_at_once(
         fit(context(recipe, tmp_path), images, points)
 
 
+@pytest.mark.slow
 def test_a_torn_checkpoint_is_said(ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
     recipe = make_recipe("image", **{"train.duration": "1ep", "cluster.max_failures": 1000})
     points = tracker(tmp_path)
