@@ -1,11 +1,9 @@
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-import ray
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,14 +20,6 @@ def test_chunks(items: list[int], size: int) -> None:
     assert all(0 < len(part) <= size for part in parts)
 
 
-@pytest.fixture(scope="module")
-def _ray() -> Iterator[None]:
-    root = str(Path(__file__).parents[3])
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": root}})
-    yield
-    ray.shutdown()
-
-
 def slow_first(number: int, folder: Path) -> int:
     (folder / f"{number}").touch()
     deadline = time.monotonic() + 60
@@ -38,12 +28,12 @@ def slow_first(number: int, folder: Path) -> int:
     return number
 
 
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("ray_of_two")
 def test_results_come_in_order_and_calls_run_beside_each_other(tmp_path: Path) -> None:
     assert list(run_parallel(slow_first, [(i, tmp_path) for i in range(6)])) == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("ray_of_two")
 def test_only_so_many_are_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "IN_FLIGHT", 2)
     results = run_parallel(slow_first, [(i, tmp_path) for i in range(6)])
@@ -58,7 +48,7 @@ def refuse(number: int) -> int:
     return number
 
 
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("ray_of_two")
 def test_what_a_call_raises_is_raised_here() -> None:
     results = run_parallel(refuse, [(0,), (1,), (2,)])
     assert next(results) == 0
@@ -72,7 +62,7 @@ def mark_and_wait(number: int, folder: Path) -> None:
         time.sleep(120)  # in C, where no polite request is heard
 
 
-@pytest.mark.usefixtures("_ray")
+@pytest.mark.usefixtures("ray_of_two")
 def test_open_calls_are_cancelled(tmp_path: Path) -> None:
     results = run_parallel(mark_and_wait, [(i, tmp_path) for i in range(50)])
     assert next(results) is None
