@@ -42,5 +42,7 @@ def run_parallel(
             open_calls.popleft()
             yield result
     finally:
-        for call in open_calls:
-            ray.cancel(call, force=True)  # a polite request is lost on a call that is just starting, and in C code
+        # By force: a polite request is not heard in C code. The last first: else the next ones would start meanwhile,
+        # and a request can be lost on a call that is just starting.
+        for call in reversed(open_calls):
+            ray.cancel(call, force=True)
