@@ -42,7 +42,7 @@ def run_parallel(
             open_calls.popleft()
             yield result
     finally:
-        # By force: a polite request is not heard in C code. The last first: else the next ones would start meanwhile,
-        # and a request can be lost on a call that is just starting.
+        # The last first, else the next ones would start meanwhile. Not by force: that has ended the asking process too.
+        # A call that does not hear it, in C code or just starting, ends with the process of the stage.
         for call in reversed(open_calls):
-            ray.cancel(call, force=True)
+            ray.cancel(call)
