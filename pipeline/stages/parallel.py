@@ -42,7 +42,7 @@ def run_parallel(
             open_calls.popleft()
             yield result
     finally:
-        # The last first, else the next ones would start meanwhile. Not by force: with it, the asking process ended once without a word.
-        # A call that does not hear it, in C code or just starting, ends with the process of the stage.
+        # The last first, else the next ones would start meanwhile. Not by force: with it, the asking process once ended
+        # without a word. A call that does not hear it, in C code or just starting, ends with the stage's process.
         for call in reversed(open_calls):
             ray.cancel(call)
