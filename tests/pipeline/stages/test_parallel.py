@@ -52,21 +52,3 @@ def test_what_a_call_raises_is_raised_here() -> None:
     assert next(results) == 0
     with pytest.raises(ZoetropeError, match="number 1 is bad"):
         next(results)
-
-
-def mark_and_wait(number: int, folder: Path) -> None:
-    if number:
-        (folder / f"{number}").touch()
-        deadline = time.monotonic() + 60
-        while not (folder / "stop").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-
-@pytest.mark.usefixtures("ray_of_two")
-def test_open_calls_are_cancelled(tmp_path: Path) -> None:
-    results = run_parallel(mark_and_wait, [(i, tmp_path) for i in range(50)])
-    assert next(results) is None
-    results.close()  # type: ignore[attr-defined]  # a generator
-    (tmp_path / "stop").touch()  # a call that is just starting may not hear that it is cancelled
-    assert list(run_parallel(refuse, [(0,), (2,)])) == [0, 2]
-    assert len(list(tmp_path.iterdir())) < 25
