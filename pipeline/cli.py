@@ -60,7 +60,9 @@ def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -
     """Show which stages would run, and why. Nothing is started."""
     from pipeline.planning import make_plan
 
-    planned, _ = make_plan(load(recipe, overrides or ()), rerun or ())
+    checked = load(recipe, overrides or ())
+    planned, _ = make_plan(checked, rerun or ())
+    console.print(report.training_words(checked), markup=False)
     report.show_plan(console, planned)
 
 

@@ -188,7 +188,8 @@ def _section(parent: type[BaseModel] | None, key: str, values: Any) -> type[Base
         return annotation
     kind = values.get("kind") if isinstance(values, Mapping) else None
     for member in get_args(annotation):
-        is_section = isinstance(member, type) and issubclass(member, BaseModel)
-        if is_section and kind in get_args(member.model_fields["kind"].annotation):
-            return member
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            field = member.model_fields.get("kind")
+            if field is None or kind in get_args(field.annotation):
+                return member
     return None
