@@ -113,7 +113,7 @@ def main(turns: int) -> None:
         stack.callback(ray.shutdown)
         found = list(ways(stack, Path(folder)).items())
         for turn in range(turns + WARM_UP_TURNS):
-            for name, way in found[turn % 4 :] + found[: turn % 4]:
+            for _, way in found[turn % 4 :] + found[: turn % 4]:
                 way.turn(train_step)
     report(dict(found))
 

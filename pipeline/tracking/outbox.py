@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,7 +77,7 @@ class Outbox:
             target = making / FILES / name
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(source, target)
+                os.link(source.resolve(), target)
             except OSError:  # another file system, or one without links
                 shutil.copyfile(source, target)
         (making / CALL).write_text(json.dumps({"kind": kind, "facts": facts}))
@@ -92,18 +92,18 @@ class Outbox:
     @contextmanager
     def take(self, call: Path) -> Iterator[dict[str, Any] | None]:
         """Its kind and facts, and nobody else's while this lasts; None when another sends it or has sent it."""
-        try:
-            file = (call / CALL).open("rb")
-        except FileNotFoundError:
-            shutil.rmtree(call, ignore_errors=True)  # its removal was interrupted
-            yield None
-            return
-        with file:
+        with ExitStack() as stack:
+            content = None
             try:
+                file = stack.enter_context((call / CALL).open("rb"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield _parse(file.read(MAX_BYTES)) if (call / CALL).exists() else None
+                if (call / CALL).exists():
+                    content = _parse(file.read(MAX_BYTES))
+            except FileNotFoundError:
+                shutil.rmtree(call, ignore_errors=True)  # its removal was interrupted
             except BlockingIOError:
-                yield None
+                pass
+            yield content
 
     def drop(self, call: Path) -> None:
         """Forget a thing that was sent."""

@@ -97,11 +97,12 @@ def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place)
         tracker.end("FINISHED")
 
 
-def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place) -> None:
+def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place, make_recipe: Any) -> None:
     trained = place.tracker()
     trained.take_up(Said(), "key")
     run_id = trained.flush(60)
     trained.end("FINISHED")
+    place.recipe = make_recipe("image", **{"tracking.experiment": "another"})
     for maker in ("evaluation", "another", "another"):
         tracker = place.tracker()
         tracker.take_up(Said(), "key", run_id)
