@@ -77,6 +77,11 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
     report.show_plan(console, planned)
     if not planned.to_run:
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
+        if (spool := store.home / "spool").is_dir():  # MLflow was away, or a run was killed
+            from pipeline.tracking.address import resolve
+            from pipeline.tracking.leftovers import send_leftovers
+
+            send_leftovers(resolve(checked.tracking.uri, store.url), spool)
     else:
         from pipeline.driver import drive
 

@@ -12,6 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.pipeline.tracking.mlflow_server import Server
+from tests.test_tracking import tracked
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 # A checkpoint takes about half a second, so there is time to disturb a training between two of them.
@@ -161,10 +164,31 @@ def test_a_training_that_diverges(project: Any) -> None:
     assert run.info.status == "FAILED"
 
 
-def test_mlflow_away(project: Any, undisturbed: Any) -> None:
-    shown = project.run("tracking.uri=http://127.0.0.1:9")
-    assert "MLflow at http://127.0.0.1:9 does not answer" in shown
-    assert "metric points are not in MLflow at http://127.0.0.1:9 yet. They are kept in" in shown
-    assert project.facts("train")["mlflow_run_id"] is None
+def test_an_mlflow_server_restarted_beside_a_killed_worker_and_hung_at_the_end(
+    project: Any, undisturbed: Any, tmp_path: Path
+) -> None:
+    with Server(tmp_path) as server:
+        server.start()
+        process = project.start("run", f"tracking.uri={server.url}")
+        wait_until(lambda: len(list(project.store.glob(CHECKPOINTS))) >= 2, process, project)
+        server.kill()
+        workers = [child for child in family(process) if "RayTrainWorker" in " ".join(child.cmdline())]
+        workers[1].kill()
+        server.start()
+        wait_until(lambda: list(project.store.glob("artifacts/train/*/manifest.json")), process, project)
+        server.hang()
+        assert process.wait(timeout=280) == 0, project.log.read_text()
+        shown = project.log.read_text()
+        assert f"are not in MLflow at {server.url} yet" in shown
+        assert "Traceback" not in shown
+
+        server.start()
+        again = project.run(f"tracking.uri={server.url}")
+        assert "has now what it missed of run tiny-image" in again
+        assert list((project.store / "spool").iterdir()) == []
+        _, points = tracked(server, project)
+    (expected,) = undisturbed.mlflow_runs()
+    for name in ("train/loss", "train/top1", "lr", "epoch", "val/loss", "val/top1"):
+        history = undisturbed.mlflow.get_metric_history(expected.info.run_id, name)
+        assert points[name] == [(point.step, point.value) for point in history]
     assert project.facts("evaluate") == undisturbed.facts("evaluate")
-    assert list(project.store.glob("spool/*/points.jsonl"))

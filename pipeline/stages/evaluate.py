@@ -42,7 +42,7 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
     trained = context.inputs["train"]
-    writer = tracker.begin(context, context.fingerprint, trained.facts["mlflow_run_id"])
+    writer = tracker.go_on(context, trained)
     world = min(recipe.cluster.workers, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     parts = _gather(context, [predict.remote(recipe, dataset, trained.files, rank, world) for rank in range(world)])
@@ -63,7 +63,8 @@ def run(context: Context) -> dict[str, Any]:
     measured = task.metrics(np.sum([part.sums for part in parts], axis=0))
     measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset), labels, probabilities)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
-    sent = tracker.send(writer, 0, {f"test/{name}": value for name, value in measured.items()})
+    points = {f"test/{name}": value for name, value in measured.items()}
+    sent = [tracker.send(writer, 0, points, context.fingerprint)]
     views = np.split(ray.get(pixels), [len(shown["worst"])])
     for (name, chosen), looks in zip(shown.items(), views, strict=True):
         answers = [task.answer_text(probabilities[i], dataset.classes) for i in chosen]
@@ -75,8 +76,8 @@ def run(context: Context) -> dict[str, Any]:
             drawn / f"{name}_predictions.png",
         )
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
-    writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})
-    tracker.settle(sent)
+    sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
+    tracker.settle(*sent)
     tracker.finish(context)
     return measured
 

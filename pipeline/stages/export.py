@@ -44,7 +44,7 @@ def run(context: Context) -> dict[str, Any]:
     trained = context.inputs["train"]
     trained.files.fetch(TAKEN)
     exported = write_model(context.recipe, trained.path, context.out)
-    return {"mlflow_model": tracker.log_model(context, exported, trained.facts["mlflow_run_id"])}
+    return {"mlflow_model": tracker.log_model(tracker.go_on(context, trained), context, exported)}
 
 
 def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:

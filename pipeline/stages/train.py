@@ -47,7 +47,8 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
     _check_samples(recipe, dataset)
-    writer = tracker.begin(context, _spool(context), system_every_s=tracker.SYSTEM_EVERY_S)
+    key = _mlflow_key(context)
+    writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
 
@@ -62,7 +63,7 @@ def run(context: Context) -> dict[str, Any]:
     with checkpoint.as_directory() as folder:
         _save_weights(Path(folder), context.out / WEIGHTS)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
-    return {"mlflow_run_id": tracker.finish(context), **metrics}
+    return {"mlflow_key": key, "mlflow_run_id": tracker.finish(context), **metrics}
 
 
 def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
@@ -74,8 +75,8 @@ def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
         )
 
 
-def _spool(context: Context) -> str:
-    """The name of this training's spool, in which its MLflow run is kept: the same one until `--rerun` starts over."""
+def _mlflow_key(context: Context) -> str:
+    """By this name the training's MLflow run is found, on any machine: the same one until `--rerun` starts over."""
     kept = context.parts.finished("spool")
     if kept is None:
         kept = {"name": f"{context.fingerprint}-{uuid.uuid4().hex[:8]}"}

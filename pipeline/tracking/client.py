@@ -1,22 +1,20 @@
-"""The MLflow client: quiet, bounded in time, and never a reason for training to stop."""
+"""The MLflow client: quiet and bounded in time."""
 
 import logging
 import os
+import threading
 import uuid
 import warnings
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pipeline.tracking.address import Tracking, masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOG = logging.getLogger(__name__)
 PING_TIMEOUT_S = 5.0
-T = TypeVar("T")
 
 # MLflow's own values (120 s, 7 tries) let one call to a dead server block for four minutes. What a user sets stays.
 ENVIRONMENT = {
@@ -28,7 +26,8 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
-_said: set[str] = set()
+
+_making = threading.Lock()
 
 
 class NoAnswer(Exception):
@@ -37,7 +36,8 @@ class NoAnswer(Exception):
 
 def client(tracking: Tracking) -> "MlflowClient":
     """The client of one MLflow, made once a process. The first use of an SQLite file creates it (1 to 3 s)."""
-    return _client(tracking.uri, tracking.artifact_location)
+    with _making:  # two threads at once would make the tables of an SQLite file twice
+        return _client(tracking.uri, tracking.artifact_location)
 
 
 @lru_cache(maxsize=8)
@@ -103,32 +103,16 @@ def ping(tracking: Tracking) -> None:
         raise NoAnswer(f"HTTP status {status}")
 
 
-def attempt(tracking: Tracking, what: str, work: Callable[["MlflowClient"], T]) -> T | None:
-    """`work(client)`, or None, said once in words, when MLflow does not answer or refuses. Never raises."""
-    try:
-        ping(tracking)
-        result = work(client(tracking))
-    except NoAnswer as error:
-        _say_once(
-            tracking.uri,
-            f"MLflow at {tracking.shown} does not answer ({error}). The run goes on without it; "
-            f"not recorded now: {what}.",
-        )
-        return None
-    except Exception as error:  # whatever MLflow, its database or its server raise: training never stops for it
-        _say_once(f"{tracking.uri} {what}", f"MLflow at {tracking.shown}: not recorded: {what} ({reason(error)}).")
-        return None
-    _said.discard(tracking.uri)
-    return result
-
-
 def reason(error: Exception) -> str:
     """The first line of an error, without passwords and not longer than a line in a log should be."""
     lines = masked(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
-def _say_once(key: str, words: str) -> None:
-    if key not in _said:
-        _said.add(key)
-        LOG.warning(words)
+def is_refusal(error: Exception) -> bool:
+    """Whether MLflow answered that it will never take this, so that it is not to be asked again."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, ErrorCode
+
+    never = {ErrorCode.Name(code) for code in (BAD_REQUEST, INVALID_PARAMETER_VALUE)}
+    return isinstance(error, MlflowException) and error.error_code in never

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.address import Tracking
-from pipeline.tracking.client import attempt, quiet
+from pipeline.tracking.client import client, quiet
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+KEY = "zoetrope.call"
+"""The tag by which a model that was begun is found again."""
 
 
 def save_model(
@@ -52,39 +55,41 @@ def save_model(
     )
 
 
-def log_model(tracking: Tracking, run_id: str, name: str, folder: Path) -> str | None:
-    """Log a folder of `save_model` as the run's model and return its URI, `models:/ID`; None when MLflow is away.
+def log_model(tracking: Tracking, run_id: str, name: str, key: str, folder: Path) -> str:
+    """Log a folder of `save_model` as the run's model and return its URI, `models:/ID`. Raises what MLflow raises.
 
+    What was begun under the same `key` and did not come to its end is gone on with.
     The loading process needs this tracking URI: `MLFLOW_TRACKING_URI=... ` or `mlflow.set_tracking_uri`.
     """
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
 
-    def work(client: "MlflowClient") -> str:
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model
+    mlflow = client(tracking)
+    run = mlflow.get_run(run_id)
+    experiment_id = run.info.experiment_id
+    found = mlflow.search_logged_models([experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
+    logged = found[0] if found else mlflow.create_logged_model(experiment_id, name, run_id, {KEY: key})
+    with tempfile.TemporaryDirectory() as scratch:
+        # MLmodel names the model and the run that it came from; the folder itself is not ours to change.
+        _log_model_file(mlflow, Model.load(str(folder)), logged.model_id, run_id, Path(scratch))
+    for path in sorted(folder.iterdir()):
+        if path.name != "MLmodel":
+            _log(mlflow, logged.model_id, path)
+    mlflow.finalize_logged_model(logged.model_id, "READY")
+    linked = run.outputs.model_outputs if run.outputs else []
+    if logged.model_id not in [output.model_id for output in linked]:  # twice is refused
+        mlflow.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return f"models:/{logged.model_id}"
 
-        experiment_id = client.get_run(run_id).info.experiment_id
-        logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
-        with tempfile.TemporaryDirectory() as scratch:
-            # MLmodel names the model and the run that it came from; the folder itself is not ours to change.
-            _log_model_file(client, Model.load(str(folder)), logged.model_id, run_id, Path(scratch))
-        for path in sorted(folder.iterdir()):
-            if path.name != "MLmodel":
-                _log(client, logged.model_id, path)
-        client.finalize_logged_model(logged.model_id, "READY")
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        return f"models:/{logged.model_id}"
 
-    return attempt(tracking, f"the model {name!r}", work)
-
-
-def _log_model_file(client: "MlflowClient", model: Any, model_id: str, run_id: str, scratch: Path) -> None:
+def _log_model_file(mlflow: "MlflowClient", model: Any, model_id: str, run_id: str, scratch: Path) -> None:
     model.model_id, model.run_id = model_id, run_id
     model.save(str(scratch / "MLmodel"))
-    _log(client, model_id, scratch / "MLmodel")
+    _log(mlflow, model_id, scratch / "MLmodel")
 
 
-def _log(client: "MlflowClient", model_id: str, path: Path) -> None:
+def _log(mlflow: "MlflowClient", model_id: str, path: Path) -> None:
     if path.is_dir():
-        client.log_model_artifacts(model_id, str(path), path.name)
+        mlflow.log_model_artifacts(model_id, str(path), path.name)
     else:
-        client.log_model_artifact(model_id, str(path))
+        mlflow.log_model_artifact(model_id, str(path))

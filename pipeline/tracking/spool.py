@@ -3,7 +3,8 @@
 `points.jsonl` is only ever appended to, one line a call, each with one write(2): after a kill the last line may be
 torn, and a torn line is skipped. `shipped.json` holds, for each MLflow run, the offset up to which that run has all
 points; it may lag behind the truth, because MLflow ignores a point that it has already. A run that was created anew
-starts at offset 0 and so gets the whole history.
+starts at offset 0 and so gets the whole history. Who remembers here which steps were made is the file itself, so it
+stays, sent or not, until its training is done.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from pathlib import Path
 POINTS_PER_LINE = 500
 POINTS_PER_BATCH = 900  # MLflow takes 1000 in one log_batch
 READ_BYTES = 1 << 20
+POINTS = "points.jsonl"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Point:
     value: float
     step: int
     time_ms: int
+    maker: str = ""
+    """Who measured it: what is measured anew of one model has the same steps again."""
 
 
 class Spool:
@@ -33,29 +37,31 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "points.jsonl"
+        self._path = folder / POINTS
         self._mark = folder / "shipped.json"
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        size = os.fstat(self._file).st_size
-        self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+        self._file = self._path.open("a+b", buffering=0)
+        size = os.fstat(self._file.fileno()).st_size
+        self._torn = size > 0 and os.pread(self._file.fileno(), 1, size - 1) != b"\n"
         if self._torn:  # ended before it is read: perhaps its line end alone is missing, and it counts
             with contextlib.suppress(OSError):
-                os.write(self._file, b"\n")
+                self._file.write(b"\n")
                 self._torn = False
-        self._last_step: dict[str, int] = {}
+        self._last_step: dict[tuple[str, str], int] = {}
         for point in self._points_from(0):
-            self._last_step[point.key] = max(point.step, self._last_step.get(point.key, point.step))
+            place = (point.maker, point.key)
+            self._last_step[place] = max(point.step, self._last_step.get(place, point.step))
 
-    def append(self, step: int, metrics: dict[str, float], time_ms: int) -> int:
+    def append(self, step: int, metrics: dict[str, float], time_ms: int, maker: str = "") -> int:
         """Keep the points that are new and return how many those are. Raises OSError when the disk refuses.
 
-        After a roll-back training repeats steps: a metric's step that is not beyond its last one is left out.
+        After a roll-back training repeats steps: a metric's step that is not beyond the maker's last one is left out.
         """
-        fresh = [(key, value) for key, value in metrics.items() if step > self._last_step.get(key, -1)]
+        fresh = [(key, value) for key, value in metrics.items() if step > self._last_step.get((maker, key), -1)]
         for start in range(0, len(fresh), POINTS_PER_LINE):
             values = dict(fresh[start : start + POINTS_PER_LINE])
-            self._append_line(json.dumps({"step": step, "time_ms": time_ms, "metrics": values}).encode())
-            self._last_step.update(dict.fromkeys(values, step))
+            row = {"step": step, "time_ms": time_ms, "maker": maker, "metrics": values}
+            self._append_line(json.dumps(row).encode())
+            self._last_step.update(((maker, key), step) for key in values)
         return len(fresh)
 
     def unsent(self, run_id: str | None) -> int:
@@ -84,7 +90,7 @@ class Spool:
         # A line end first, when the last line is torn, costs that line alone and not the new one.
         data = (b"\n" if self._torn else b"") + line + b"\n"
         self._torn = True
-        written = os.write(self._file, data)
+        written = self._file.write(data)
         if written != len(data):
             raise OSError(f"{self._path}: only {written} of {len(data)} bytes could be written")
         self._torn = False
@@ -98,7 +104,7 @@ class Spool:
 
     def _offset(self, run_id: str | None) -> int:
         offset = self._marks().get(run_id or "", 0)
-        size = os.fstat(self._file).st_size
+        size = os.fstat(self._file.fileno()).st_size
         return offset if isinstance(offset, int) and 0 <= offset <= size else 0
 
     def _points_from(self, offset: int) -> Iterator[Point]:
@@ -109,7 +115,7 @@ class Spool:
         """Whole lines from `offset` on, each with the offset behind it."""
         rest = b""
         read_at = offset
-        while data := os.pread(self._file, READ_BYTES, read_at):
+        while data := os.pread(self._file.fileno(), READ_BYTES, read_at):
             read_at += len(data)
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
@@ -121,7 +127,7 @@ def _parse(line: bytes) -> list[Point]:
     """The points of a line; none when it is torn or not ours."""
     try:
         row = json.loads(line)
-        step, time_ms = int(row["step"]), int(row["time_ms"])
-        return [Point(str(key), float(value), step, time_ms) for key, value in row["metrics"].items()]
+        step, time_ms, maker = int(row["step"]), int(row["time_ms"]), str(row.get("maker", ""))
+        return [Point(str(key), float(value), step, time_ms, maker) for key, value in row["metrics"].items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         return []

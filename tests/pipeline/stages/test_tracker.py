@@ -6,8 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.recipe import Recipe
-from pipeline.stages.tracker import RUN_ID_FILE, Tracker, flatten
-from pipeline.tracking import runs
+from pipeline.stages.tracker import RUN_ID_FILE, SPOOL, Tracker, flatten
 from pipeline.tracking.address import resolve
 
 
@@ -51,17 +50,16 @@ def place(tmp_path: Path, make_recipe: Any) -> Place:
 def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     tracker = place.tracker()
-    tracker.take_up(Said(), None)
-    tracker.write("spool-of-train")
+    tracker.take_up(Said(), "key")
     tracker.log_dataset("d" * 64, "/data", {"train": 26})
     tracker.log_files({"notes/a.txt": tmp_path / "a.txt"})
     tracker.points(10, {"loss": 1.0})
-    run_id = tracker.close(60)
+    run_id = tracker.flush(60)
     assert run_id
-    tracker.take_up(Said(), run_id)
-    tracker.write("spool-of-evaluate")
-    tracker.points(0, {"test/top1": 0.5})
-    assert tracker.close(60) == run_id
+    assert place.client.get_run(run_id).info.status == "RUNNING"
+    assert (place.run_folder / RUN_ID_FILE).read_text() == run_id
+    tracker.take_up(Said(), "key", run_id)
+    tracker.points(0, {"test/top1": 0.5}, "evaluation")
     assert tracker.end("FINISHED") == []
     (run,) = place.runs()
     assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "FINISHED", "tiny-image")
@@ -71,69 +69,79 @@ def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
     assert run.data.tags["zoetrope.run"] == "one"
     assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 36
     assert [item.path for item in place.client.list_artifacts(run_id, "notes")] == ["notes/a.txt"]
-    assert (place.run_folder / RUN_ID_FILE).read_text() == run_id
+    assert list((place.store / SPOOL).iterdir()) == []
 
 
-def test_a_spool_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place) -> None:
+def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place) -> None:
     first = place.tracker()
-    first.write("spool")
+    first.take_up(Said(), "key")
     first.points(10, {"loss": 1.0})
     first.points(20, {"loss": 0.9})
-    run_id = first.close(60)
+    run_id = first.flush(60)
     assert run_id
-    again = place.tracker()  # of a driver that was started after the first one was killed
-    again.write("spool")
+    assert first.end("FAILED") == []
+    assert place.client.get_run(run_id).info.status == "FAILED"
+    again = place.tracker()  # of a driver that was started then
+    again.take_up(Said(), "key")
     again.points(20, {"loss": 0.9})
     again.points(30, {"loss": 0.8})
-    assert again.close(60) == run_id
+    assert again.flush(60) == run_id
+    assert place.client.get_run(run_id).info.status == "RUNNING"
     assert place.steps(run_id) == [10, 20, 30]
     assert len(place.runs()) == 1
     other = place.tracker()  # of a training that starts over
-    other.write("another-spool")
+    other.take_up(Said(), "another-key")
     other.points(10, {"loss": 1.1})
-    assert other.close(60) not in (None, run_id)
+    assert other.flush(60) not in (None, run_id)
+    for tracker in (again, other):
+        tracker.end("FINISHED")
 
 
-def test_what_was_meant_for_a_run_reaches_it_when_it_opens_late(
-    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a.txt").write_text("a")
-    opened = runs.open_run
-    monkeypatch.setattr(runs, "open_run", lambda *arguments: None)
-    tracker = place.tracker()
-    tracker.write("spool")
-    tracker.log_files({"a.txt": tmp_path / "a.txt"})
-    tracker.points(10, {"loss": 1.0})
-    assert tracker.log_model(tmp_path) is None
-    assert place.runs() == []
-    monkeypatch.setattr(runs, "open_run", opened)
-    tracker.points(20, {"loss": 0.9})
-    assert tracker._writer
-    assert tracker._writer.flush(60) == 0
-    run_id = tracker.close(60)
+def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place, make_recipe: Any) -> None:
+    trained = place.tracker()
+    trained.take_up(Said(), "key")
+    run_id = trained.flush(60)
+    trained.end("FINISHED")
+    place.recipe = make_recipe("image", **{"tracking.experiment": "another"})
+    for maker in ("evaluation", "another", "another"):
+        tracker = place.tracker()
+        tracker.take_up(Said(), "key", run_id)
+        tracker.points(0, {"test/top1": 0.5}, maker)
+        assert tracker.flush(60) == run_id
+        assert tracker.end("FAILED") == []
+    assert place.steps(str(run_id), "test/top1") == [0, 0]
+
+
+def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:
+    killed = place.tracker()
+    killed.take_up(Said(), "key")
+    run_id = killed.flush(60)
     assert run_id
-    assert place.steps(run_id) == [10, 20]
-    assert [item.path for item in place.client.list_artifacts(run_id)] == ["a.txt"]
-
-
-def test_points_that_were_left_behind_are_sent_by_the_next_run(place: Place) -> None:
-    tracker = place.tracker()
-    tracker.write("spool")
-    tracker.points(10, {"loss": 1.0})
-    run_id = tracker.close(60)
-    assert run_id
-    with (place.store / "spool" / "spool" / "points.jsonl").open("a") as spool:
-        spool.write('{"step": 20, "time_ms": 1, "metrics": {"loss": 0.9}}\n')
-    assert place.steps(run_id) == [10]
+    killed.end("KILLED")
+    with (place.store / SPOOL / "key" / "points.jsonl").open("a") as points:
+        points.write('{"step": 20, "time_ms": 1, "metrics": {"loss": 0.9}}\n')
+    assert place.steps(run_id) == []
     place.tracker()._leftovers.join(timeout=60)
-    assert place.steps(run_id) == [10, 20]
+    assert place.steps(run_id) == [20]
+
+
+def test_a_store_that_takes_nothing_is_said(place: Place) -> None:
+    (place.store / SPOOL).mkdir()
+    (place.store / SPOOL / "key").write_text("a file in the way")
+    tracker, said = place.tracker(), Said()
+    tracker.take_up(said, "key")
+    tracker.points(10, {"loss": 1.0})
+    assert tracker.flush(60) is None
+    assert len(said.words) == 1
+    assert said.words[0].startswith("MLflow gets nothing of this run:")
+    assert tracker.end("FINISHED") == []
 
 
 def test_warnings_reach_the_stage_that_works_and_else_the_driver(place: Place) -> None:
     tracker, said = place.tracker(), Said()
-    log = logging.getLogger("pipeline.tracking.client")
+    log = logging.getLogger("pipeline.tracking.writer")
     log.warning("too early")
-    tracker.take_up(said, None)
+    tracker._voice.progress = said
     log.warning("MLflow is away")
     log.info("of no interest")
     assert said.words == ["MLflow is away"]

@@ -13,7 +13,7 @@ from pipeline.graph import Context
 from pipeline.progress import Reporter
 from pipeline.recipe import check, plain
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.train import WEIGHTS, _check_samples, _describe, _save_weights, _spool, outside
+from pipeline.stages.train import WEIGHTS, _check_samples, _describe, _mlflow_key, _save_weights, outside
 from pipeline.training import checkpoint
 
 
@@ -30,13 +30,15 @@ def test_fewer_samples_than_a_batch_are_refused(make_recipe: Any, images: Datase
     _check_samples(make_recipe("image", **{"train.batch_size": 27, "train.keep_last": True}), images)
 
 
-def test_a_training_keeps_its_spool_and_one_that_starts_over_gets_another(make_recipe: Any, tmp_path: Path) -> None:
+def test_a_training_keeps_its_mlflow_run_and_one_that_starts_over_gets_another(
+    make_recipe: Any, tmp_path: Path
+) -> None:
     before = context(make_recipe("image"), tmp_path)
-    name = _spool(before)
+    name = _mlflow_key(before)
     assert name.startswith("f" * 32)
-    assert _spool(context(make_recipe("image"), tmp_path)) == name
+    assert _mlflow_key(context(make_recipe("image"), tmp_path)) == name
     shutil.rmtree(before.scratch)  # as --rerun does
-    assert _spool(context(make_recipe("image"), tmp_path)) != name
+    assert _mlflow_key(context(make_recipe("image"), tmp_path)) != name
 
 
 @pytest.mark.parametrize("modality", ["image", "video"])

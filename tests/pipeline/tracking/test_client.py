@@ -1,4 +1,3 @@
-import logging
 import socket
 import sqlite3
 import subprocess
@@ -7,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import DatabaseError
 
 from pipeline.tracking import client as client_module
 from pipeline.tracking.address import Tracking
-from pipeline.tracking.client import NoAnswer, attempt, client, create_schema, ping, quiet
+from pipeline.tracking.client import NoAnswer, client, create_schema, is_refusal, ping, reason
 
 CREATE = """
 import sys
@@ -71,22 +72,20 @@ def test_ping_gives_up_on_a_silent_and_on_a_closed_port(
         ping(http(closed_port))
 
 
-def test_an_absent_server_is_said_once_without_its_password(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    quiet()
-    with caplog.at_level(logging.WARNING):
-        results = [attempt(http(closed_port), what, lambda _: 1) for what in ("the dataset", "the figures")]
-    assert results == [None, None]
-    assert len(caplog.messages) == 1
-    assert f"http://127.0.0.1:{closed_port} does not answer" in caplog.messages[0]
-    assert "s3cret" not in caplog.text
-
-
-def test_a_refusal_is_said_with_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
-    tracking = Tracking(f"sqlite:///{tmp_path}/mlflow.db", None, "")
-    assert attempt(tracking, "the run", lambda mlflow: mlflow.search_experiments()) is None
-    assert "not recorded: the run" in caplog.messages[-1]
-    assert "not a database" in caplog.messages[-1]
+def test_what_mlflow_refuses_for_good_is_told_from_what_it_may_take_later(tmp_path: Path, closed_port: int) -> None:
+    (tmp_path / "broken.db").write_bytes(b"not a database" * 100)
+    mlflow = client(Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "a"), ""))
+    with pytest.raises(MlflowException) as refused:
+        mlflow.create_experiment("")
+    assert is_refusal(refused.value)
+    with pytest.raises(DatabaseError) as broken:
+        client(Tracking(f"sqlite:///{tmp_path}/broken.db", None, "")).search_experiments()
+    assert not is_refusal(broken.value)
+    assert "not a database" in reason(broken.value)
+    with pytest.raises(MlflowException) as away:
+        client(http(closed_port)).search_experiments()
+    assert not is_refusal(away.value)
+    assert "s3cret" not in reason(away.value)
 
 
 def test_the_schema_is_mlflows(tmp_path: Path) -> None:

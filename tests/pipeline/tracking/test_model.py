@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.tracking import model as model_module
 from pipeline.tracking.address import resolve
 from pipeline.tracking.client import client
 from pipeline.tracking.model import log_model, save_model
@@ -77,11 +78,11 @@ def test_nothing_is_pickled_and_nothing_inferred(saved: Path) -> None:
 
 def test_a_logged_model_predicts_from_bytes_in_a_fresh_process(saved: Path, tmp_path: Path) -> None:
     tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
-    run_id = open_run(tracking, "models", "run", None, {}, {})
-    assert run_id is not None
+    run_id = open_run(tracking, "models", "run", "key")
     before = (saved / "MLmodel").read_bytes()
-    uri = log_model(tracking, run_id, "model", saved)
-    assert uri is not None
+    uri = log_model(tracking, run_id, "model", "this-one", saved)
+    # The same again, as when the first answer was lost.
+    assert log_model(tracking, run_id, "model", "this-one", saved) == uri
     assert (saved / "MLmodel").read_bytes() == before
     assert predict(uri, tracking.uri) == {"label": ["odd", "even"], "score": [0.3, 0.2]}
     outputs = client(tracking).get_run(run_id).outputs
@@ -90,6 +91,19 @@ def test_a_logged_model_predicts_from_bytes_in_a_fresh_process(saved: Path, tmp_
     assert client(tracking).get_logged_model(uri.removeprefix("models:/")).source_run_id == run_id
 
 
-def test_without_mlflow_the_folder_is_still_a_model(saved: Path, tmp_path: Path) -> None:
-    assert log_model(resolve("http://127.0.0.1:9", tmp_path), "run", "model", saved) is None
+def test_a_model_that_was_begun_is_gone_on_with(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    run_id = open_run(tracking, "models", "run", "key")
+    with monkeypatch.context() as patch:
+        patch.setattr(model_module, "_log", lambda *_: (_ for _ in ()).throw(ConnectionError("gone")))
+        with pytest.raises(ConnectionError):
+            log_model(tracking, run_id, "model", "this-one", saved)
+    uri = log_model(tracking, run_id, "model", "this-one", saved)
+    experiment_id = client(tracking).get_run(run_id).info.experiment_id
+    (model,) = client(tracking).search_logged_models([experiment_id])
+    assert (f"models:/{model.model_id}", model.status.value) == (uri, "READY")
+    assert log_model(tracking, run_id, "model", "another", saved) != uri
+
+
+def test_without_mlflow_the_folder_is_a_model(saved: Path) -> None:
     assert predict(str(saved), "")["label"] == ["odd", "even"]

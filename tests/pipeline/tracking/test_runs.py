@@ -1,11 +1,12 @@
 import json
+import uuid
 from pathlib import Path
 
 import pytest
 
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
-from pipeline.tracking.runs import end_run, log_dataset, log_files, open_run
+from pipeline.tracking.runs import log_dataset, log_files, open_run, set_status
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +16,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
 
 
 def opened(tracking: Tracking, run_id: str | None = None, params: dict[str, object] | None = None) -> str:
-    run_id = open_run(tracking, "study", "first", run_id, params or {}, {"git": "abc"})
-    assert run_id is not None
-    return run_id
+    return open_run(tracking, "study", "first", uuid.uuid4().hex, run_id, params, {"git": "abc"})
 
 
 def test_a_run_has_its_name_parameters_tags_and_place(tracking: Tracking) -> None:
@@ -34,14 +33,24 @@ def test_a_run_has_its_name_parameters_tags_and_place(tracking: Tracking) -> Non
 
 def test_a_resume_goes_on_in_the_same_run_and_changes_no_parameter(tracking: Tracking) -> None:
     first = opened(tracking, params={"lr": 0.1})
-    end_run(tracking, first, "FAILED")
-    assert client(tracking).get_run(first).info.status == "FAILED"
+    set_status(tracking, first, "FAILED", 1_700_000_000_000)
     assert opened(tracking, first, {"lr": 0.2, "batch": 64}) == first
     run = client(tracking).get_run(first)
-    assert run.info.status == "RUNNING"
+    assert (run.info.status, run.info.end_time) == ("FAILED", 1_700_000_000_000)
     assert run.data.params == {"lr": "0.1", "batch": "64"}
-    end_run(tracking, first, "FINISHED")
-    assert client(tracking).get_run(first).info.status == "FINISHED"
+    for status in ("RUNNING", "FINISHED"):
+        set_status(tracking, first, status, None)
+        assert client(tracking).get_run(first).info.status == status
+
+
+def test_a_run_is_found_by_its_key_when_its_id_was_lost(tracking: Tracking) -> None:
+    first = open_run(tracking, "study", "first", "the-key", began_ms=1_700_000_000_000)
+    assert open_run(tracking, "study", "first", "the-key") == first
+    assert client(tracking).get_run(first).info.start_time == 1_700_000_000_000
+    other = open_run(tracking, "study", "first", "another-key")
+    assert other != first
+    client(tracking).delete_run(first)
+    assert open_run(tracking, "study", "first", "the-key") not in (first, other)
 
 
 def test_a_run_that_is_gone_is_made_anew(tracking: Tracking) -> None:
@@ -53,25 +62,20 @@ def test_a_run_that_is_gone_is_made_anew(tracking: Tracking) -> None:
 
 
 def test_a_deleted_experiment_is_restored(tracking: Tracking) -> None:
-    first = open_run(tracking, "thrown away", "a", None, {}, {})
-    assert first is not None
+    first = open_run(tracking, "thrown away", "a", "a")
     client(tracking).delete_experiment(client(tracking).get_run(first).info.experiment_id)
-    assert open_run(tracking, "thrown away", "b", None, {}, {}) is not None
+    assert open_run(tracking, "thrown away", "b", "b") != first
 
 
-def test_files_keep_or_change_their_name(tracking: Tracking, tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("A")
+def test_files_keep_their_places_and_twice_is_as_good_as_once(tracking: Tracking, tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    for name in ("a.txt", "figures/b.txt"):
+        (tmp_path / name).write_text(name)
     run_id = opened(tracking)
-    log_files(tracking, run_id, {"a.txt": tmp_path / "a.txt", "figures/b.txt": tmp_path / "a.txt"})
+    for _ in range(2):
+        log_files(tracking, run_id, tmp_path)
     assert sorted(file.path for file in client(tracking).list_artifacts(run_id)) == ["a.txt", "figures"]
-    copied = client(tracking).download_artifacts(run_id, "figures/b.txt")
-    assert Path(copied).read_text() == "A"
-    assert not Path(copied).is_symlink()
-
-
-def test_a_missing_file_is_said_and_stops_nothing(tracking: Tracking, caplog: pytest.LogCaptureFixture) -> None:
-    log_files(tracking, opened(tracking), {"a.txt": Path("/nowhere/a.txt")})
-    assert "not recorded: files a.txt" in caplog.text
+    assert Path(client(tracking).download_artifacts(run_id, "figures/b.txt")).read_text() == "figures/b.txt"
 
 
 def test_the_dataset_is_an_input_for_training_once(tracking: Tracking) -> None:
@@ -85,11 +89,3 @@ def test_the_dataset_is_an_input_for_training_once(tracking: Tracking) -> None:
     assert json.loads(entry.dataset.profile or "") == {"train": 960}
     assert json.loads(entry.dataset.source) == {"uri": "/store/shard-1"}
     assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
-
-
-def test_without_a_server_everything_returns(tmp_path: Path) -> None:
-    away = resolve("http://127.0.0.1:9", tmp_path)  # discard: nothing listens there
-    assert open_run(away, "e", "n", None, {"a": 1}, {}) is None
-    assert open_run(away, "e", "n", "kept", {"a": 1}, {}) == "kept"
-    log_dataset(away, "kept", "d", "x", "y", {})
-    end_run(away, "kept", "FINISHED")

@@ -1,128 +1,116 @@
-"""A real `mlflow server`, killed, hung and restarted."""
+"""Trainings tracked by a real `mlflow server` that is killed, hung or restarted, at their start, middle and end."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
+import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import requests
+import torch
 
+from pipeline.shards.dataset import Dataset
+from pipeline.stages.tracker import SPOOL, Tracker
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
-from pipeline.tracking.runs import end_run, log_files, open_run
-from pipeline.tracking.writer import Writer
+from pipeline.tracking.leftovers import send_leftovers
+from pipeline.training.distributed import Process
+from pipeline.training.loop import train
+from tests.pipeline.tracking.mlflow_server import Server
+
+pytestmark = pytest.mark.slow
 
 WAIT_S = 120.0
+Made = dict[str, list[tuple[int, float]]]
 
 
-class Server:
-    """An MLflow server on one port and one database, in a process group of its own."""
+class Said(list[str]):
+    """Progress of which the words alone are kept."""
 
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.folder = folder
-        self.process: subprocess.Popen[bytes] | None = None
+    def __call__(self, done: float, total: float | None, note: str = "") -> None: ...
 
-    def start(self) -> None:
-        folder = self.folder
-        line = f"-m mlflow server -w 1 --host 127.0.0.1 --port {self.port}"
-        line += f" --backend-store-uri sqlite:///{folder}/server.db --artifacts-destination {folder}/files"
-        self.process = subprocess.Popen(
-            [sys.executable, *line.split()],
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=(folder / "server.log").open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            try:
-                if requests.get(f"{self.url}/health", timeout=5).ok:
-                    return
-            except requests.RequestException:
-                time.sleep(0.2)
-        raise AssertionError((folder / "server.log").read_text())
+    say = list.append
 
-    def signal(self, number: signal.Signals) -> None:
-        if self.process is not None:
-            os.killpg(self.process.pid, number)
 
-    def kill(self) -> None:
-        if self.process is not None:
-            self.signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    yield server
-    server.kill()
+def server(shared: Server) -> Server:
+    """One that answers."""
+    shared.start()
+    return shared
 
 
-def history(tracking: Tracking, run_id: str) -> list[tuple[int, float]]:
-    return [(point.step, point.value) for point in client(tracking).get_metric_history(run_id, "loss")]
+def strike(server: Server, fault: str) -> threading.Thread:
+    """Do it; what is returned has ended when a restarted server answers again."""
+    if fault == "hung":
+        server.hang()
+    else:
+        server.kill()
+    back = threading.Thread(target=server.start if fault == "restarted" else lambda: None)
+    back.start()
+    return back
 
 
-@pytest.mark.slow
-def test_every_point_arrives_once_over_kills_and_restarts(server: Server, tmp_path: Path) -> None:
-    server.start()
-    tracking = resolve(server.url, tmp_path)
-    run_id = open_run(tracking, "study", "run", None, {"lr": 0.1}, {})
-    assert run_id is not None
-    writer = Writer(tracking, run_id, tmp_path / "spool", system_every_s=None)
-    for step in range(600):
-        if step == 100:
-            assert writer.flush(WAIT_S) == 0
-        if step == 200:
-            server.kill()
-        if step == 400:
-            server.start()
-        writer.points(step, {"loss": step / 2, "odd": float("nan")})
-        time.sleep(0.005)
-    assert writer.flush(WAIT_S) == 0
+def histories(tracking: Tracking, run: Any) -> Made:
+    return {
+        name: [(point.step, point.value) for point in client(tracking).get_metric_history(run.info.run_id, name)]
+        for name in run.data.metrics
+    }
 
-    server.signal(signal.SIGSTOP)  # hung: it takes connections and answers nothing
-    for step in range(600, 700):
-        writer.points(step, {"loss": step / 2})
-    assert writer.close(1.0) == 100
-    server.signal(signal.SIGCONT)
 
-    resumed = Writer(tracking, run_id, tmp_path / "spool", system_every_s=None)
-    for step in range(650, 750):  # rolled back to 650
-        resumed.points(step, {"loss": step / 2})
-    assert resumed.close(WAIT_S) == 0
-    assert history(tracking, run_id) == [(step, step / 2) for step in range(750)]
-    assert len(client(tracking).get_metric_history(run_id, "odd")) == 600
-
+@pytest.mark.parametrize("moment", ["start", "middle", "end"])
+@pytest.mark.parametrize("fault", ["killed", "hung", "restarted"])
+def test_all_arrives_once(
+    server: Server, images: Dataset, make_recipe: Callable[..., Any], tmp_path: Path, fault: str, moment: str
+) -> None:
+    recipe = make_recipe("image", **{"name": f"{fault}-{moment}", "train.duration": "24st", "train.checkpoint": "2st"})
+    tracking, said, made = resolve(server.url, tmp_path), Said(), Made()
+    (tmp_path / "run").mkdir()
     (tmp_path / "note.txt").write_text("hello")
-    log_files(tracking, run_id, {"notes/a.txt": tmp_path / "note.txt"})
-    assert [file.path for file in client(tracking).list_artifacts(run_id, "notes")] == ["notes/a.txt"]
-    end_run(tracking, run_id, "FINISHED")
-    assert client(tracking).get_run(run_id).info.status == "FINISHED"
+    strikes = [strike(server, fault)] if moment == "start" else []
 
+    tracker = Tracker(tracking, recipe, tmp_path, tmp_path / "run")
+    tracker.take_up(said, "key")
+    tracker.log_dataset(images.digest, "/data", {"train": 26})
+    if moment != "start":
+        assert tracker.flush(60)
 
-@pytest.mark.slow
-def test_a_server_that_comes_late_gets_the_run_and_its_points(server: Server, tmp_path: Path) -> None:
-    tracking = resolve(server.url, tmp_path)
-    opening = partial(open_run, tracking, "study", "late", None, {"lr": 0.1}, {})
-    writer = Writer(tracking, opening(), tmp_path / "spool", opening, system_every_s=None)
-    for step in range(100):
-        writer.points(step, {"loss": step / 2})
-    assert writer.flush(1.0) == 100
-    server.start()
-    assert writer.close(WAIT_S) == 0
-    run_id = writer.run_id()
-    assert run_id is not None
-    assert history(tracking, run_id) == [(step, step / 2) for step in range(100)]
-    assert client(tracking).get_run(run_id).data.params == {"lr": "0.1"}
+    def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        if not strikes and step == (total if moment == "end" else total // 2):
+            strikes.append(strike(server, fault))
+        tracker.points(step, metrics)
+        for name, value in metrics.items():
+            made.setdefault(name, []).append((step, value))
+
+    train(recipe, images, Process(0, 1, torch.device("cpu")), on_points, lambda *_: None)
+    tracker.log_files({"notes/a.txt": tmp_path / "note.txt"})
+    said += tracker.end("FINISHED")
+    (back,) = strikes
+    back.join()
+    if fault != "restarted":
+        assert any(f"MLflow at {server.url}" in words for words in said)
+        assert "the next run on this store, the same one or another, sends them" in said[-1]
+        assert (tmp_path / SPOOL / "key").exists()
+        server.start()
+    deadline = time.monotonic() + WAIT_S
+    while list((tmp_path / SPOOL).iterdir()):  # the Tracker's thread may still be in a request that hung
+        send_leftovers(tracking, tmp_path / SPOOL)  # as the next run does
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+
+    mlflow = client(tracking)
+    experiment = mlflow.get_experiment_by_name(recipe.name)
+    assert experiment is not None
+    (run,) = mlflow.search_runs([experiment.experiment_id])
+    assert [step for step, _ in made["train/loss"]] == list(range(2, 25, 2))
+    assert histories(tracking, run) == made
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.duration"] == "24st"
+    assert run.inputs is not None
+    assert [entry.dataset.digest for entry in run.inputs.dataset_inputs] == [images.digest[:36]]
+    assert [file.path for file in mlflow.list_artifacts(run.info.run_id, "notes")] == ["notes/a.txt"]
