@@ -46,7 +46,7 @@ def in_turns(ways: Mapping[str, Callable[[], Answer]], turns: int) -> dict[str, 
     """What each way answers (seconds, or a rate), `turns` times; the order alternates, and a first turn is not kept."""
     answers: dict[str, list[Answer]] = {name: [] for name in ways}
     for turn in range(turns + 1):
-        for name in list(ways) if turn % 2 else reversed(ways):
+        for name in list(ways) if turn % 2 else list(ways)[::-1]:
             answer = ways[name]()
             if turn:
                 answers[name].append(answer)

@@ -205,7 +205,7 @@ def bench_images(files: Sequence[Path], folder: Path, turns: int) -> None:
     """Eight shards or more, of 1000 samples at most."""
     samples = max(1, min(1000, len(files) // 8))
     recipe, source = a_recipe("image", samples), ingested(folder / "ingest", files)
-    ways = {
+    ways: dict[str, Callable[[Path], Any]] = {
         "stage": partial(run_stage, recipe, source),
         "loop with Pillow": partial(run_loop, files, samples, decode_by_pillow),
         "loop with cv2": partial(run_loop, files, samples, decode_by_cv2),
@@ -219,7 +219,7 @@ def bench_images(files: Sequence[Path], folder: Path, turns: int) -> None:
 def bench_videos(files: Sequence[Path], folder: Path, turns: int) -> None:
     """Shards of two videos."""
     recipe, source = a_recipe("video", 2), ingested(folder / "ingest", files)
-    ways = {
+    ways: dict[str, Callable[[Path], Any]] = {
         "stage": partial(run_stage, recipe, source),
         "PyAV, one thread": partial(transcode_loop, files, recipe, 1),
         "PyAV, FFmpeg's threads": partial(transcode_loop, files, recipe, 0),

@@ -8,7 +8,7 @@ the loop with its meter, points to the tracker's actor and checkpoints through R
 optimizer and learning rate, and nothing else, fed by our feed or by torch's DataLoader. In the last row its batches lie
 ready, which leaves the feed workers' core idle: a limit, and no floor.
 
-Counted from step 20 on: evaluation and start are left out. Seconds of the clock, and beside them processor time of the
+Counted from step 10 on: evaluation and start are left out. Seconds of the clock, and beside them processor time of the
 first training worker's process, which does not see what else the machine does.
 """
 
@@ -17,7 +17,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -50,11 +50,11 @@ from pipeline.training.model import build_model
 from pipeline.training.optimizer import OPTIMIZERS, set_lr
 from pipeline.training.step import Normalize
 
-SKIPPED = 20
+SKIPPED = 10
 """Steps that are not counted. A multiple of the loop's LOG_EVERY_STEPS, at which ours looks at the clock."""
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
 Arrays = dict[str, np.ndarray]
-Batches = Callable[[BatchSource, int], Iterator[Arrays]]
+Batches = Callable[[BatchSource, int], Generator[Arrays, None, None]]
 """The batches of so many steps."""
 
 
@@ -107,7 +107,7 @@ def bare(recipe: Recipe, dataset: Dataset, process: Process, batches: Batches) -
     return model, marks
 
 
-def by_our_feed(source: BatchSource, steps: int) -> Iterator[Arrays]:
+def by_our_feed(source: BatchSource, steps: int) -> Generator[Arrays, None, None]:
     """From the recipe's number of feed workers."""
     feed = source.recipe.feed
     with closing(LocalFeed(source, range(steps), feed.workers, feed.timeout_s)) as made:
@@ -128,7 +128,7 @@ class TorchDataset(torch.utils.data.Dataset[Arrays]):
         return arrays
 
 
-def by_data_loader(source: BatchSource, steps: int) -> Iterator[Arrays]:
+def by_data_loader(source: BatchSource, steps: int) -> Generator[Arrays, None, None]:
     """From as many workers of torch's DataLoader."""
     loader = torch.utils.data.DataLoader(
         TorchDataset(source),
@@ -148,7 +148,7 @@ def _one_thread(_: int) -> None:
     cv2.setNumThreads(0)
 
 
-def ready(source: BatchSource, steps: int) -> Iterator[Arrays]:
+def ready(source: BatchSource, steps: int) -> Generator[Arrays, None, None]:
     """Eight batches, made before, over and over."""
     dataset = TorchDataset(source)
     made = [dataset[step] for step in range(min(8, steps))]
