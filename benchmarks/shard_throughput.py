@@ -59,12 +59,12 @@ def draw_images(folder: Path, files: int) -> None:
         (folder / f"{number:06d}.jpg").write_bytes(data)
 
 
-def draw_videos(folder: Path, files: int) -> None:
-    """Videos of 1280 x 720 px, 50 frames, H.264; four different ones."""
+def draw_videos(folder: Path, files: int, frames: int = 50) -> None:
+    """Videos of 1280 x 720 px, H.264; four different ones."""
     for number in range(files):
         if number < 4:
             still = picture(720, 1280, number)
-            data = [encode(np.stack([np.roll(still, 6 * t, 1) for t in range(50)]), 25, gop=250, crf=23)]
+            data = [encode(np.stack([np.roll(still, 6 * t, 1) for t in range(frames)]), 25, gop=250, crf=23)]
         (folder / f"{number:06d}.mp4").write_bytes(data[0])
 
 
@@ -241,6 +241,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=20, help="videos to draw")
     parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
+    # Ray's workers are polite (nice 15): where a machine does other work too, the stage would get what that leaves.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  Ray's own spelling
     from pipeline.driver import ray_cluster
 
     with tempfile.TemporaryDirectory() as name, ray_cluster(a_recipe("image", 1), Console()):

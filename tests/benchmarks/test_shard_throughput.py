@@ -47,7 +47,7 @@ def test_the_stage_and_the_loop_store_the_same_images(tmp_path: Path, decode: An
 
 
 def test_the_stage_and_the_loop_make_videos_of_the_same_bytes(tmp_path: Path) -> None:
-    bench.draw_videos(fresh(tmp_path / "drawn"), 10)
+    bench.draw_videos(fresh(tmp_path / "drawn"), 10, frames=5)
     files = bench.listed(tmp_path / "drawn", "video")
     recipe = bench.a_recipe("video", 5)
     bench.run_stage(recipe, bench.ingested(tmp_path / "ingest", files), fresh(tmp_path / "ours"))
