@@ -2,7 +2,7 @@
 
 A spec is a list of `{Name: {parameter: value}}`, such as
 `[{RandomResizedCrop: {size: [224, 224]}}, {OneOf: {transforms: [{Blur: {}}, {CLAHE: {}}], p: 0.5}}]`.
-Importing this module loads albumentations and torch (about two seconds).
+Importing this module loads albumentations, and with it torch (about two seconds), see `pipeline.base.imports`.
 """
 
 import inspect

@@ -1,15 +1,17 @@
-"""Two ways to do the same work, measured in turns in one process, so that what else the machine does hits both."""
+"""Ways to do the same work, measured in turns in one run, so that what else the machine does hits all of them."""
 
 import ctypes
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,23 @@ def compare_time(ours: Callable[[], Any], peer: Callable[[], Any], turns: int) -
             pairs.append((seconds[ours], seconds[peer]))
     low, middle, high = statistics.quantiles([slow / quick for quick, slow in pairs], n=4)
     return Ratio(statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs), middle, low, high)
+
+
+def in_turns(ways: Mapping[str, Callable[[], Answer]], turns: int) -> dict[str, list[Answer]]:
+    """What each way answers (seconds, or a rate), `turns` times; the order alternates, and a first turn is not kept."""
+    answers: dict[str, list[Answer]] = {name: [] for name in ways}
+    for turn in range(turns + 1):
+        for name in list(ways) if turn % 2 else list(ways)[::-1]:
+            answer = ways[name]()
+            if turn:
+                answers[name].append(answer)
+    return answers
+
+
+def quotients(over: Sequence[float], under: Sequence[float]) -> str:
+    """The median of the turns' own ratios, and in brackets the lowest and the highest."""
+    ratios = [a / b for a, b in zip(over, under, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def peak_bytes(work: Callable[[], Any]) -> int:

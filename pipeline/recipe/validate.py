@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.imports import without
 from pipeline.recipe.schema import Recipe, Task, bare_names
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
@@ -50,13 +51,14 @@ def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
 
 
 def transform_problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the transforms of plain values; loads albumentations, which takes two seconds."""
+    """What is wrong with the transforms of plain values; loads albumentations."""
     section = values.get("augment")
     specs = section if isinstance(section, Mapping) else {}
     named = {name: specs[name] for name in ("train", "eval") if name in specs}
     if not named:
         return []
-    from augment.transforms import check as check_transforms
+    with without("torch"):  # albumentations loads it, which takes longer than the rest of `plan`, and needs none of it
+        from augment.transforms import check as check_transforms
 
     return [line for name, spec in named.items() for line in check_transforms(bare_names(spec), f"augment.{name}")]
 

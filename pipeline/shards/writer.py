@@ -4,7 +4,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -95,8 +95,7 @@ def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
     """A sample as `TarWriter` takes it: its members in one dictionary."""
     if not re.fullmatch("[a-z0-9]+", sample.extension) or sample.extension in DESCRIPTIONS:
         raise ValueError(f"{sample.source}: {sample.extension!r} is no extension of an image or a video")
-    described = asdict(sample)
-    del described["data"], described["extension"]
+    described = {name: value for name, value in vars(sample).items() if name not in ("data", "extension")}
     members: dict[str, str | bytes] = {"__key__": key, sample.extension: sample.data}
     if isinstance(sample.label, int):
         described["class"] = described.pop("class_name")

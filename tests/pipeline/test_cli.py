@@ -64,6 +64,13 @@ def test_help_is_light() -> None:
     assert heavy == []
 
 
+def test_a_first_plan_does_without_torch(tmp_path: Path) -> None:
+    output, heavy = in_a_process("plan", QUICKSTART, f"store={tmp_path}")
+    assert output.splitlines()[-1] == "5 stages to run"
+    assert "torch" not in heavy
+    assert "albumentations" in heavy  # transforms are checked
+
+
 def test_a_finished_run_starts_nothing(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
     output, heavy = in_a_process("plan", QUICKSTART, f"store={tmp_path}")

@@ -1,6 +1,7 @@
 """Images of every kind are decoded alike, stored upright, and refused when broken."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,47 @@ def test_truncated_images_are_refused(name: str, share: float) -> None:
     data = saved(Image.fromarray(noise), name)
     with pytest.raises(BadSample, match=r"broken|cut off"):
         check_and_store_image(data[: int(len(data) * share)], "jpg", 256, 95, True)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("RGB", {"progressive": True}),
+        ("RGB", {"subsampling": 0}),
+        ("RGB", {"keep_rgb": True}),
+        ("CMYK", {}),
+    ],
+)
+def test_damage_in_a_jpeg_is_found_as_by_decoding_its_colours_too(mode: str, options: dict[str, Any]) -> None:
+    """Or not found: some damage only gives other pixels."""
+    rng = np.random.Generator(np.random.Philox(1))
+    whole = saved(Image.fromarray(picture()).convert(mode), "JPEG", quality=90, **options)
+    seen = set()
+    for _ in range(300):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(2, len(data), rng.choice([0, 1, 3, 20]))] = rng.integers(256)
+        given = data[: len(data) if rng.random() < 0.8 else rng.integers(100, len(data))].tobytes()
+        found = [
+            refused(load_colours, given),
+            refused(lambda one: check_and_store_image(one, "jpg", 999, 95, True), given),
+        ]
+        assert found[0] == found[1]
+        seen.add(found[0])
+    assert seen == {False, True}
+
+
+def load_colours(data: bytes) -> None:
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        image.load()
+
+
+def refused(work: Callable[[bytes], Any], data: bytes) -> bool:
+    try:
+        work(data)
+    except Exception:  # Pillow raises many kinds
+        return True
+    return False
 
 
 @pytest.mark.parametrize(
