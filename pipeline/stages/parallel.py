@@ -30,7 +30,8 @@ def run_parallel(
     place: Any = "DEFAULT"
     if here:
         place = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task: Any = ray.remote(num_cpus=1, scheduling_strategy=place)(lambda a: function(*a))
+    name = getattr(function, "func", function).__name__  # as Ray's dashboard shows it
+    task: Any = ray.remote(num_cpus=1, scheduling_strategy=place)(lambda a: function(*a)).options(name=name)
     open_calls: deque[Any] = deque()
     waiting = iter(arguments)
     while True:
