@@ -162,6 +162,9 @@ def _work(config: dict[str, Any]) -> None:
 
     asked = Notice(process, recipe.cluster.workers.max)
     checkpoint = ray.train.get_checkpoint()
+    if checkpoint and not process.rank:
+        done = int(Path(checkpoint.path).name.split("-")[1])
+        progress.say(f"train: goes on after {done} steps; workers: {process.world}")
     try:
         with checkpoint.as_directory() if checkpoint else nullcontext() as folder:
             train(recipe, dataset, process, on_points, on_checkpoint, Path(folder) if folder else None, asked)
