@@ -62,7 +62,7 @@ def ray_cluster(recipe: Recipe, console: Console) -> Iterator[None]:
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
         # Training workers wait for ever on a machine with fewer CPUs than they ask for; better to share them.
-        needed = int(recipe.cluster.workers * recipe.cluster.cpus_per_worker + 0.999)
+        needed = int(recipe.cluster.workers.min * recipe.cluster.cpus_per_worker + 0.999)
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]

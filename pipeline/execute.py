@@ -83,7 +83,9 @@ class _Execution:
         self.running: dict[ray.ObjectRef, _Running] = {}
         self.results: dict[str, StageResult] = {}
         self.errors: list[ZoetropeError] = []
-        self.board: Any = ray.remote(num_cpus=0)(Board).remote()
+        # On this node, like all that a run cannot do without: other nodes may be lost.
+        self.here: Any = NodeAffinitySchedulingStrategy(self.node, soft=False)
+        self.board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=self.here).remote()
         self.taken: ray.ObjectRef | None = None
 
     def loop(self) -> None:
@@ -168,11 +170,8 @@ class _Execution:
     def submit(self, running: _Running) -> None:
         # max_calls=1: the process ends with the stage, and with it all that the stage loaded, started or left behind.
         # max_retries=0: tries are counted here, so that the user hears of them and out of memory counts too.
-        remote: Any = ray.remote(  # type: ignore[call-overload]  # its stub knows fewer strategies than it takes
-            num_cpus=running.step.stage.num_cpus,
-            max_calls=1,
-            max_retries=0,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(self.node, soft=False),
+        remote: Any = ray.remote(
+            num_cpus=running.step.stage.num_cpus, max_calls=1, max_retries=0, scheduling_strategy=self.here
         )
         task = remote(make).options(name=running.job.stage)
         self.progress.start(running.job.stage)

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,9 @@ def make_recipe() -> RecipeMaker:
 
 
 class Project:
-    """A folder of a user's files, a recipe for them, a store, and the command line."""
+    """A folder of a user's files, a recipe for them, a store, and the command line with `environment` besides."""
+
+    environment: Mapping[str, str] = {}
 
     def __init__(self, folder: Path, modality: str, **changes: Any) -> None:
         self.folder, self.store = folder, folder / "runs"
@@ -169,6 +171,7 @@ class Project:
         environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(home), "PYTHONPATH": str(ROOT)}
         environment.pop("RAY_ADDRESS", None)
         environment.pop("MLFLOW_TRACKING_URI", None)
+        environment |= self.environment
         command = [sys.executable, "-m", "pipeline", verb, str(self.recipe), f"store={self.store}", *arguments]
         with self.log.open("w") as log:
             # A session of its own, as a terminal gives a command: signals to it reach nobody else.

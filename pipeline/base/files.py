@@ -1,9 +1,12 @@
 """Files of a folder by their names: on a disk that every node sees, or fetched first from where they are kept."""
 
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from pipeline.base.errors import ZoetropeError
 
 
 class Files(Protocol):
@@ -31,10 +34,20 @@ class Folder:
         return self.path / name
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Nothing to do."""
+        """Nothing to do where the folder is seen; ZoetropeError where it is not."""
+        check_seen(self.path)
 
     def __str__(self) -> str:
         return str(self.path)
+
+
+def check_seen(folder: Path) -> None:
+    """ZoetropeError when this node does not see a folder of the store that the driver's node has made."""
+    if not folder.is_dir():
+        raise ZoetropeError(
+            f"the node {socket.gethostname()} does not see {folder}. All nodes of a cluster must see the store at the "
+            "same path (NFS, EFS, a ReadWriteMany volume), or it must be a URL: store=s3://bucket/folder."
+        )
 
 
 def as_files(folder: Path | Files) -> Files:

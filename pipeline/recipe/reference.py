@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from pipeline.recipe.duration import Length, parse
-from pipeline.recipe.schema import Recipe
+from pipeline.recipe.schema import Recipe, Workers
 
 HEAD = """# Recipe reference
 
@@ -23,7 +23,14 @@ A choice is written as `{kind: name, its keys}`. A duration is written as epochs
 samples (`1.2Msa`), a share of the whole training as `5%`. `extends: other.yaml`, a file beside this one, gives all that
 a recipe does not say itself. [Sources](sources.md) has an example of each kind of `data.source`.
 """
-WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
+WORDS = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Any: "anything",
+    Workers: "integer > 0 or a section",
+}
 
 
 def reference() -> str:
@@ -41,7 +48,8 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
         sections = _sections(field.annotation)
         if sections:
             inner += [(section, dotted, type(field.default) is section) for section in sections]
-        elif name != "kind" or not path or path == "task":
+        is_kind = name == "kind" and path not in ("", "task")
+        if field.annotation is Workers or not (sections or is_kind):
             rows.append(f"| `{dotted}` | {_type(field)} | {_default(field)} | {_cell(meanings.get(name, ''))} |\n")
     if rows:
         yield "\n| key | type | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
@@ -111,7 +119,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
     value = field.default
-    shown = str(value) if isinstance(value, Length) else json.dumps(value).strip('"')
+    shown = str(value) if isinstance(value, Length | Workers) else json.dumps(value).strip('"')
     return "" if value is None else f"`{shown}`"
 
 

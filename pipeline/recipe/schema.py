@@ -5,7 +5,7 @@ Every choice is `{kind: name, its options}`, each kind with its own model. What 
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
 from models.options import OPTIONS
 from pipeline.recipe.duration import Duration, parse
@@ -202,13 +202,45 @@ class LocalFeed(Section):
     """A batch that takes longer costs its process; a second time it stops the run."""
 
 
+class Workers(Section):
+    """As many training processes as the cluster has room for, within limits: nodes may leave and join meanwhile."""
+
+    min: PositiveInt
+    """With fewer, training waits."""
+    max: PositiveInt
+    """No more than so many."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fixed(cls, value: Any) -> Any:
+        return value if isinstance(value, dict | cls) else {"min": value, "max": value}
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Workers":
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min} and max is {self.max}; write {{min: {self.max}, max: {self.min}}}")
+        return self
+
+    @model_serializer
+    def _as_written(self) -> int | dict[str, int]:
+        return {"min": self.min, "max": self.max} if self.elastic else self.min
+
+    @property
+    def elastic(self) -> bool:
+        """Whether their number may change."""
+        return self.min < self.max
+
+    def __str__(self) -> str:
+        return f"{self.min} to {self.max}" if self.elastic else str(self.min)
+
+
 class Cluster(Section):
     """What training runs on."""
 
-    workers: PositiveInt = 1
-    """Training processes; `train.batch_size` is shared among them."""
+    workers: Workers = Workers(min=1, max=1)
+    """Training processes, which share `train.batch_size`: a number, or `{min: 1, max: 4}`."""
     gpus_per_worker: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
-    """`auto`: one each where the cluster has a GPU for every worker, else none."""
+    """`auto`: one each where the cluster has a GPU for every worker (of `min`), else none."""
     cpus_per_worker: PositiveFloat = 1.0
     """CPUs that Ray sets aside for a training process."""
     max_failures: Annotated[int, Field(ge=0)] = 3

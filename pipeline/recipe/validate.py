@@ -82,6 +82,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
     workers, batch = _at(values, "cluster.workers"), _at(values, "train.batch_size")
+    workers = workers.get("max") if isinstance(workers, Mapping) else workers
     if isinstance(workers, int) and isinstance(batch, int) and 0 < batch < workers:
         problems.append(
             f"cluster.workers: {workers} workers cannot share a batch of {batch}; "
@@ -128,7 +129,8 @@ def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
             continue
         path, sentence = _sentence(item, values)
         by_path.setdefault(path, []).append(sentence)
-    return [f"{path}: {', or: '.join(sentences)}" for path, sentences in by_path.items()]
+    # One value may fail twice alike: `cluster.workers: 0` is both its min and its max.
+    return [f"{path}: {', or: '.join(dict.fromkeys(sentences))}" for path, sentences in by_path.items()]
 
 
 def _sentence(item: Any, values: Any) -> tuple[str, str]:

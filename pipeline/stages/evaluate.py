@@ -43,7 +43,7 @@ def run(context: Context) -> dict[str, Any]:
     dataset = open_dataset(context.inputs["shard"].files)
     trained = context.inputs["train"]
     writer = tracker.go_on(context, trained)
-    world = min(recipe.cluster.workers, -(-dataset.split("val").samples // PART_SAMPLES))
+    world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     parts = _gather(context, [predict.remote(recipe, dataset, trained.files, rank, world) for rank in range(world)])
     sample, labels, probabilities = (np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS)

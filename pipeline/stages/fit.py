@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,11 @@ RENDEZVOUS_TIMEOUT_S = 300
 """A worker that hangs in a collective is noticed after so long."""
 POLL_S = "0.2"
 """How often Ray Train's controller looks; `report` waits for it, and every 2 s would cost more than a small epoch."""
+START_S = "20"
+"""For as many workers as there seemed to be room for. Just after a node was lost Ray still counts it; then fewer start.
+Workers of a fixed number cannot be fewer: they wait, for machines to start, as long as it takes."""
+RESIZE_S = 30.0
+"""How often Ray Train looks for room for more workers. Every time it finds some, the training starts anew."""
 MOST_KEPT = 2
 
 
@@ -58,6 +64,9 @@ def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint,
     # Read when the trainer is made.
     os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
     cluster = context.recipe.cluster
+    workers = cluster.workers
+    if workers.elastic:
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = START_S
     each = resources(context.recipe)
     storage_path, storage_filesystem = context.parts.ray_storage()
     trainer = Trainer(
@@ -70,7 +79,12 @@ def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint,
             "upload": None if context.parts.shared else Upload(context.parts, context.fingerprint),
         },
         torch_config=ray.train.torch.TorchConfig(timeout_s=RENDEZVOUS_TIMEOUT_S),
-        scaling_config=ScalingConfig(num_workers=cluster.workers, use_gpu="GPU" in each, resources_per_worker=each),
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its hints are of Ray Train V1
+            num_workers=(workers.min, workers.max) if workers.elastic else workers.min,  # type: ignore[arg-type]
+            use_gpu="GPU" in each,
+            resources_per_worker=each,
+            elastic_resize_monitor_interval_s=RESIZE_S,
+        ),
         run_config=RunConfig(
             name=context.fingerprint,  # by which Ray Train finds the checkpoints of an earlier attempt
             storage_path=storage_path,
@@ -111,6 +125,7 @@ def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     import torch
 
+    from pipeline.stages.notice import Notice
     from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
@@ -145,13 +160,14 @@ def _work(config: dict[str, Any]) -> None:
             made = Checkpoint.from_directory(folder)
             ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_fn=config["upload"])
 
+    asked = Notice(process, recipe.cluster.workers.max)
     checkpoint = ray.train.get_checkpoint()
+    if checkpoint and not process.rank:
+        done = int(Path(checkpoint.path).name.split("-")[1])
+        progress.say(f"train: goes on after {done} steps; workers: {process.world}")
     try:
-        if checkpoint is None:
-            train(recipe, dataset, process, on_points, on_checkpoint)
-            return
-        with checkpoint.as_directory() as folder:
-            train(recipe, dataset, process, on_points, on_checkpoint, resume=Path(folder))
+        with checkpoint.as_directory() if checkpoint else nullcontext() as folder:
+            train(recipe, dataset, process, on_points, on_checkpoint, Path(folder) if folder else None, asked)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(
             f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "

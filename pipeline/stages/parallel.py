@@ -20,17 +20,19 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def run_parallel(
     function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
 ) -> Iterator[Any]:
-    """`function(*a)` for each `a`, one CPU each, `here` on this node; results come in the order of `arguments`.
+    """`function(*a)` for each `a`, one CPU each; results come in the order of `arguments`.
 
+    Calls go to all nodes in turn, or are made `here`, on this one; those of a lost node are made again on another.
     What a call raises is raised here; the calls that are still open end with the process of the stage.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    place: Any = "DEFAULT"
+    place: Any = "SPREAD"  # by default Ray fills the node that asks first, on which the whole run depends
     if here:
         place = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task: Any = ray.remote(num_cpus=1, scheduling_strategy=place)(lambda a: function(*a))
+    name = getattr(function, "func", function).__name__  # as Ray's dashboard shows it
+    task: Any = ray.remote(num_cpus=1, scheduling_strategy=place)(lambda a: function(*a)).options(name=name)
     open_calls: deque[Any] = deque()
     waiting = iter(arguments)
     while True:

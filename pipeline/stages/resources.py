@@ -10,5 +10,5 @@ def resources(recipe: Recipe) -> dict[str, float]:
     cluster = recipe.cluster
     gpus = cluster.gpus_per_worker
     if gpus == "auto":
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) >= cluster.workers else 0.0
+        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) >= cluster.workers.min else 0.0
     return {"CPU": cluster.cpus_per_worker, **({"GPU": gpus} if gpus else {})}

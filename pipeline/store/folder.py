@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.files import check_seen
 from pipeline.runs import RECORD, Run, begin_run
 from pipeline.store.artifact import (
     MANIFEST,
@@ -235,7 +236,11 @@ class FolderParts:
     shared = True
 
     def finished(self, part: str) -> dict[str, Any] | None:
-        """What `finish` was told of a part whose files are all there; None when it is to be made."""
+        """What `finish` was told of a part whose files are all there; None when it is to be made.
+
+        ZoetropeError on a node that does not see the folder: what is made there would be lost.
+        """
+        check_seen(self.scratch)
         try:
             note = json.loads(self._note(part).read_bytes())
             whole = all((self.out / name).stat().st_size == size for name, size in note["files"].items())

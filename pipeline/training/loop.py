@@ -31,6 +31,8 @@ OnPoints = Callable[[int, int, dict[str, float]], None]
 """Called on every rank with the steps done, the steps in all, and metrics over all ranks."""
 OnCheckpoint = Callable[[int, Callable[[Path], None], dict[str, float]], None]
 """Called on every rank with the next step, a function that writes the checkpoint into a folder, and metrics."""
+Asked = Callable[[], bool]
+"""Called on every rank every `LOG_EVERY_STEPS`: whether a checkpoint is asked for now, the same answer on all ranks."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def train(
     on_points: OnPoints,
     on_checkpoint: OnCheckpoint,
     resume: Path | None = None,
+    asked: Asked = lambda: False,
 ) -> dict[str, float]:
     """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
     if recipe.feed.workers:
@@ -95,10 +98,11 @@ def train(
             meter.add(train_step(model, learner, batch.arrays, batch.samples, normalize, recipe, process))
 
             done = step + 1
-            at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total
+            at_log = done % LOG_EVERY_STEPS == 0
+            at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total or (at_log and asked())
             # Before each checkpoint too: none is written of a training that has diverged, and one that goes on from
             # there measures over the same steps as it would have undisturbed.
-            if done % LOG_EVERY_STEPS == 0 or at_checkpoint:
+            if at_log or at_checkpoint:
                 measured = meter.read(feed.waited_s)
                 check_finite(measured["train/loss"], step, recipe)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})

@@ -50,6 +50,7 @@ def test_a_stage_reads_no_section_that_it_does_not_declare(name: str) -> None:
     [
         "feed.workers=7",
         "cluster.workers=5",
+        "cluster.workers={min: 1, max: 5}",
         "cluster.max_failures=0",
         "cluster.gpus_per_worker=0.5",
         "tracking.uri=http://127.0.0.1:1",

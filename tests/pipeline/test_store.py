@@ -63,6 +63,15 @@ def test_unpublished_work_stays_for_the_next_attempt(store: FolderStore) -> None
     assert list((store.root / "work/shard").iterdir()) == []  # nothing was left to go on with
 
 
+def test_parts_where_the_store_is_not_seen(store: FolderStore) -> None:
+    """A disk of its own on another node: what is made there would be lost."""
+    with store.work("shard", "f" * 32) as work:
+        parts = store.parts(work)
+        work.scratch.rmdir()
+        with pytest.raises(ZoetropeError, match="does not see"):
+            parts.finished("p0")
+
+
 def test_parts_are_found_again(store: FolderStore) -> None:
     with store.work("shard", "f1") as work:
         parts = store.parts(work)

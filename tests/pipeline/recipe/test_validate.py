@@ -142,6 +142,10 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
             {"cluster": {"workers": 9}},
             "cluster.workers: 9 workers cannot share a batch of 8; set it to at most 8, or raise",
         ),
+        (
+            {"cluster": {"workers": {"min": 1, "max": 9}}},
+            "cluster.workers: 9 workers cannot share a batch of 8; set it to at most 8, or raise",
+        ),
     ],
 )
 def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, Any], says: str) -> None:
@@ -151,7 +155,36 @@ def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, An
 
 
 def test_as_many_workers_as_samples_in_a_batch_are_fine(small: dict[str, Any]) -> None:
-    assert check(put(small, "cluster.workers", 8), "r").cluster.workers == 8
+    workers = check(put(small, "cluster.workers", 8), "r").cluster.workers
+    assert (workers.min, workers.max, workers.elastic) == (8, 8, False)
+
+
+@pytest.mark.parametrize("given", [3, {"min": 1, "max": 4}])
+def test_workers_are_kept_as_they_were_written(small: dict[str, Any], given: Any) -> None:
+    recipe = check(put(small, "cluster.workers", given), "r")
+    assert plain(recipe)["cluster"]["workers"] == given
+    assert check(plain(recipe), "r") == recipe
+
+
+def test_a_range_of_one_is_a_number(small: dict[str, Any]) -> None:
+    same = check(put(small, "cluster.workers", {"min": 2, "max": 2}), "r").cluster.workers
+    assert not same.elastic
+    assert same == check(put(small, "cluster.workers", 2), "r").cluster.workers
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (0, "cluster.workers: input should be greater than 0, not 0"),
+        ("two", "cluster.workers: input should be a valid integer, unable to parse string as an integer, not 'two'"),
+        ({"min": 0, "max": 2}, "cluster.workers.min: input should be greater than 0, not 0"),
+        ({"min": 2}, "cluster.workers.max: is missing"),
+        ({"min": 1, "max": 2, "maxx": 3}, "cluster.workers.maxx: unknown key 'maxx'; did you mean 'max'?"),
+        ({"min": 3, "max": 2}, "cluster.workers: min is 3 and max is 2; write {min: 2, max: 3}"),
+    ],
+)
+def test_workers_that_cannot_be(small: dict[str, Any], given: Any, says: str) -> None:
+    assert problems(put(small, "cluster.workers", given))[1:] == [says]
 
 
 def test_all_problems_are_reported_together(small: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
+from tests.nodes import running_cluster
 from tests.pipeline.store.s3_server import BUCKET, SECRET, Server, first
 
 URL = f"s3://{BUCKET}/runs"
@@ -93,6 +94,22 @@ def test_a_whole_run_and_another_machine_reuses_it(s3: Server, tmp_path: Path) -
     assert "0 stages to run" in other.run("plan")
     assert "evaluate" in other.run()
     assert all_keys() == keys  # nothing to do, nothing written
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_nodes_fetch_shards_into_caches_of_their_own(s3: Server, tmp_path: Path) -> None:
+    with running_cluster() as cluster:
+        nodes = [cluster.nodes[0], cluster.add()]
+        machine = Machine(tmp_path, "driver")
+        machine.recipe.write_text(machine.recipe.read_text().replace("workers: 1}\nstore", "workers: 2}\nstore"))
+        machine.environment |= {"RAY_ADDRESS": cluster.address, "ZOETROPE_CACHE": str(nodes[0].home / "cache")}
+        said = machine.run()
+        assert "top-1" in said
+        fetched = [
+            {path.name for path in (node.home / "cache").glob("stores/*/artifacts/shard/**/*.tar")} for node in nodes
+        ]
+    assert fetched[0] == fetched[1] == {Path(key).name for key in all_keys() if key.endswith(".tar")}
 
 
 @pytest.mark.slow

@@ -119,6 +119,19 @@ def test_interrupted_and_resumed_is_as_undisturbed_bit_for_bit(
             assert second.points[step][name] == whole.points[step][name]
 
 
+def test_a_checkpoint_that_is_asked_for_changes_nothing_else(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    recipe = make_recipe("image", **{"train.duration": "10ep", "train.checkpoint": "12st"})
+    calm, asked, resumed = (Log(tmp_path / name) for name in ("calm", "asked", "resumed"))
+    run(recipe, images, calm)
+    answers = iter([False, True])  # after 10 and 20 steps; after the last one there is one anyway
+    train(recipe, images, Process(), asked.on_points, asked.on_checkpoint, asked=lambda: next(answers))
+    assert (sorted(calm.saved), sorted(asked.saved)) == ([12, 24, 30], [12, 20, 24, 30])
+    assert asked.points.keys() == calm.points.keys()
+    assert_same(asked.state(30), calm.state(30))
+    run(recipe, images, resumed, tmp_path / "asked" / "20")
+    assert_same(resumed.state(30), calm.state(30))
+
+
 def test_resumed_at_its_end_nothing_is_done_again(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
     recipe = make_recipe("image", **{"train.duration": "1ep"})
     log, again = Log(tmp_path / "a"), Log(tmp_path / "b")

@@ -1,0 +1,184 @@
+"""Two nodes: two raylets on this machine, of which one is killed in mid-training, replaced, and asked to leave."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from pipeline.recipe import check
+from pipeline.shards.dataset import open_dataset
+from pipeline.training import checkpoint
+from pipeline.training.distributed import Process
+from pipeline.training.loop import train
+from tests.nodes import ROOT, Cluster, running_cluster, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+EVERY = 7
+"""Steps from checkpoint to checkpoint. One takes most of a second, so training outlasts what is done to its nodes."""
+# No BatchNorm, which sees other batches with other workers, and a learning rate at which roundings stay small.
+MODEL = {"kind": "hornet_tiny_7x7", "width": 4, "depths": [1, 1, 1, 1], "size_px": 16, "patch_px": 2, "drop_path": 0.0}
+CHANGES = {
+    "model": MODEL,
+    "optimizer.lr": 0.001,
+    "schedule.kind": "constant",
+    "shard.samples": 1,
+    "train.duration": "1000000st",
+    "train.checkpoint": f"{EVERY}st",
+    "train.evaluate": "1000000st",
+    "cluster.workers": {"min": 1, "max": 2},
+    "cluster.max_failures": 1,
+}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+class Watch:
+    """A run that trains, and all checkpoints that were ever there: the newest two are kept."""
+
+    def __init__(self, project: Any) -> None:
+        self.project, self.run = project, project.start("run")
+        self.seen: list[tuple[int, int]] = []  # steps done, and by how many workers
+
+    def until(self, ready: Callable[[], Any]) -> Any:
+        """Wait for something, looking at checkpoints meanwhile."""
+
+        def look() -> Any:
+            self.seen += [each for each in self.kept() if each not in self.seen]
+            return ready()
+
+        return wait_until(look, self.project.log, self.run)
+
+    def kept(self) -> dict[tuple[int, int], Path]:
+        """The checkpoints that are there, the newest last, which may be half written."""
+        found = {}
+        for path in sorted(self.project.store.glob("work/train/*/scratch/ray/*/step-*-of-*")):
+            _, step, _, world = path.name.split("-")
+            found[int(step), int(world)] = path
+        return found
+
+    def steps(self, world: int, after: int = 0) -> list[int]:
+        """Checkpoints of so many workers."""
+        return [step for step, of in self.seen if of == world and step > after]
+
+    def goes_on(self, world: int) -> None:
+        """Wait for other workers' first checkpoint. It is the next one: they begin where the last one was written."""
+        self.until(lambda: self.seen[-1][1] == world)
+        before = max(i for i, (_, of) in enumerate(self.seen) if of != world)
+        assert 0 <= self.seen[before + 1][0] - self.seen[before][0] <= EVERY, self.seen
+
+
+class Stop(Exception):
+    """Ends the undisturbed training."""
+
+
+def check_same_batches(project: Any, last: int, weights: dict[str, torch.Tensor]) -> None:
+    """Every point, and the weights, as of one process that trains undisturbed: each tells which samples went in."""
+    recipe = check(yaml.safe_load(project.recipe.read_text()), "r")
+    points: dict[int, float] = {}
+
+    def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        points[step] = metrics["train/loss"]
+
+    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+        if step == last:
+            save(project.folder)
+            raise Stop
+
+    with pytest.raises(Stop):
+        train(recipe, open_dataset(project.artifact("shard")), Process(), on_points, on_checkpoint)
+    expected = checkpoint.read(project.folder)["model"]
+    for name, value in weights.items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-5)
+    (run,) = project.mlflow_runs()
+    history = project.mlflow.get_metric_history(run.info.run_id, "train/loss")
+    measured = {point.step: point.value for point in history if point.step <= last}
+    assert measured.keys() == points.keys()
+    assert measured == pytest.approx(points, rel=1e-4)
+
+
+def test_a_training_outlasts_its_nodes(make_project: Callable[..., Any], cluster: Cluster) -> None:
+    head, second = cluster.nodes[0], cluster.add()
+    project = make_project("image", **CHANGES)
+    project.environment = {"RAY_ADDRESS": cluster.address}
+    watch = Watch(project)
+    try:
+        watch.until(lambda: watch.steps(2, after=30))
+        assert (head.training_workers(), second.training_workers()) == (1, 1)
+        shards = cluster.tasks("make_shard")
+        assert (len(shards), shards.total()) == (2, 33)
+
+        second.raylet.kill()  # the one failure that `max_failures` allows
+        watch.goes_on(world=1)
+        assert head.training_workers() == 1
+
+        third = cluster.add()
+        watch.goes_on(world=2)
+        assert (head.training_workers(), third.training_workers()) == (1, 1)
+
+        before = watch.seen[-1][0]
+        third.process.terminate()
+        watch.until(lambda: [step for step in watch.steps(2, after=before) if step % EVERY])
+        watch.goes_on(world=1)
+        gone = watch.seen[-1][0]
+        watch.until(lambda: watch.steps(1, after=gone + 3 * EVERY))
+        os.kill(watch.run.pid, signal.SIGINT)
+        assert watch.run.wait(timeout=100) == 130, project.log.read_text()
+    finally:
+        watch.run.kill()
+        watch.run.wait()
+    workers = re.findall(r"train: goes on after \d+ steps; workers: (\d)", project.log.read_text())
+    assert workers == ["1", "2", "1"]
+    ((last, _), path), _ = list(watch.kept().items())[-2:]
+    check_same_batches(project, last, checkpoint.read(path)["model"])
+
+
+PARTS = """
+import sys, time
+from pathlib import Path
+import ray
+from pipeline.stages.parallel import run_parallel
+
+def part(number):
+    (folder / f"{number}-{ray.get_runtime_context().get_node_id()}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.05)
+    return number
+
+folder = Path(sys.argv[1])
+ray.init(log_to_driver=False)
+print("results", list(run_parallel(part, [(0,), (1,)])))
+"""
+
+
+def test_parts_of_a_lost_node_are_made_again_on_another(cluster: Cluster, tmp_path: Path) -> None:
+    second, log = cluster.add(), tmp_path / "log"
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+    with log.open("w") as output:
+        command = [sys.executable, "-c", PARTS, str(tmp_path)]
+        driver = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        begun = wait_until(lambda: begun if len(begun := list(tmp_path.glob("?-*"))) == 2 else None, log, driver)
+        second.kill()
+        (tmp_path / "go").touch()
+        assert driver.wait(timeout=100) == 0, log.read_text()
+    finally:
+        driver.kill()
+        driver.wait()
+    assert "results [0, 1]" in log.read_text()
+    (anew,) = set(tmp_path.glob("?-*")) - set(begun)
+    nodes = {path.name.partition("-")[2] for path in begun}
+    assert len(nodes) == 2
+    assert anew.name.partition("-")[2] in nodes
