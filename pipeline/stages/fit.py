@@ -150,6 +150,8 @@ def _work(config: dict[str, Any]) -> None:
         if checkpoint is None:
             train(recipe, dataset, process, on_points, on_checkpoint)
             return
+        if not process.rank:
+            progress.say(f"train: goes on from {Path(checkpoint.path).name}")
         with checkpoint.as_directory() as folder:
             train(recipe, dataset, process, on_points, on_checkpoint, resume=Path(folder))
     except torch.OutOfMemoryError as error:
