@@ -15,6 +15,7 @@ from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
+from pipeline.stages.resources import why_no_gpus
 from pipeline.stages.tracker import Services, start_tracker
 from pipeline.store import Store
 from pipeline.tracking.address import resolve
@@ -32,6 +33,9 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
     record = store.record_run(recipe.name, plain(recipe), plan.steps)
     status: Status = "FAILED"
     with ray_cluster(recipe, console):
+        if any(step.stage.name == "train" for step in plan.to_run):
+            gpus = ray.cluster_resources().get("GPU", 0)
+            console.print(why_no_gpus(recipe, gpus, joined=bool(os.environ.get("RAY_ADDRESS"))), end="", markup=False)
         tracker = start_tracker(tracking, recipe, store.home, record.folder)
         try:
             with Progress(console) as progress:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
+from pipeline.job import check_store
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
 from pipeline.recipe.validate import recipe_error, transform_problems
@@ -20,6 +21,7 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
     What is there already was checked when it was made, so a plan with nothing to do loads nothing heavy.
     """
     store = open_store(recipe.store)
+    check_store(store.url)
     resolve(recipe.tracking.uri, store.url)
     planned = plan(GRAPH, plain(recipe), store, rerun)
     if planned.to_run:

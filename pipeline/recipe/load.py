@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from pipeline.base.errors import nearest
+from pipeline.job import in_job
 from pipeline.recipe.schema import Recipe
 from pipeline.recipe.validate import RecipeError, check
 
@@ -36,7 +37,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             _override(values, override)
         except RecipeError as error:
             problems.append(str(error))
-    return check(values, str(path), path.parent, problems)
+    return check(values, str(path), problems)
 
 
 class _Loader(yaml.SafeLoader):
@@ -88,7 +89,8 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
             content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         by = f" (`extends` of {chain[-1].name})" if chain else ""
-        raise RecipeError(f"{path}: there is no such file{by}{_others(path)}") from None
+        sent = " (a job gets no files that git ignores)" if in_job() else ""
+        raise RecipeError(f"{path}: there is no such file{by}{sent}{_others(path)}") from None
     except IsADirectoryError:
         raise RecipeError(f"{path}: is a folder, and a recipe is a file{_others(path / 'recipe.yaml')}") from None
     except OSError as error:

@@ -118,7 +118,7 @@ def _limits(metadata: Any) -> Iterator[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
-    value = field.default
+    value = None if field.default_factory else field.default
     shown = str(value) if isinstance(value, Length | Workers) else json.dumps(value).strip('"')
     return "" if value is None else f"`{shown}`"
 

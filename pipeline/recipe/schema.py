@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
 from models.options import OPTIONS
+from pipeline.job import default_store
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.optimizers import Optimizer
 from pipeline.recipe.schedules import Cosine, Schedule
@@ -281,8 +282,9 @@ class Recipe(Section):
     schedule: Schedule = Cosine(kind="cosine")
     train: Train
     evaluate: Evaluate = Evaluate()
-    store: str = "runs"
-    """Where artifacts and runs live; a relative path is relative to the recipe."""
+    store: str = Field(default_factory=default_store)
+    """Where artifacts and runs live, a folder or a URL; a relative path is relative to the recipe. By default `runs` in
+    the folder that the command is typed in; in a job of `ray job submit`, `~/zoetrope-runs` on the head."""
     feed: LocalFeed = LocalFeed()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()

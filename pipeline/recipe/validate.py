@@ -1,7 +1,6 @@
 """Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -18,7 +17,7 @@ class RecipeError(ZoetropeError):
     """A recipe that cannot be run; the message lists everything that is wrong, a line each."""
 
 
-def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems: Sequence[str] = ()) -> Recipe:
+def check(values: Mapping[str, Any], where: str, problems: Sequence[str] = ()) -> Recipe:
     """A recipe from plain values, as `load` makes it from a file; `where` names it in errors.
 
     `problems` are those known already. Transforms are looked at only when something else is wrong, to report all
@@ -32,8 +31,6 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
         found += cross_problems(values)
     else:
         found += cross_problems(plain(recipe))
-        if "store" not in values:
-            recipe = recipe.model_copy(update={"store": str(folder.resolve() / recipe.store)})
     if found:
         raise recipe_error(where, found + transform_problems(values))
     return recipe

@@ -12,3 +12,19 @@ def resources(recipe: Recipe) -> dict[str, float]:
     if gpus == "auto":
         gpus = 1.0 if ray.cluster_resources().get("GPU", 0) >= cluster.workers.min else 0.0
     return {"CPU": cluster.cpus_per_worker, **({"GPU": gpus} if gpus else {})}
+
+
+def why_no_gpus(recipe: Recipe, gpus: float, joined: bool) -> str:
+    """A line for the user when `auto` leaves training to the CPUs of a Ray with so many GPUs; else nothing.
+
+    A machine without a GPU of its own (not `joined`) needs no explanation. Of the GPU machines that an autoscaler could
+    add, Ray tells nothing by a public interface, so `auto` cannot wait for them.
+    """
+    cluster = recipe.cluster
+    if cluster.gpus_per_worker != "auto" or gpus >= cluster.workers or not (joined or gpus):
+        return ""
+    if gpus:
+        way_out = f"cluster.workers={gpus:g} gives each one"
+    else:
+        way_out = "where GPU machines start when they are asked for, cluster.gpus_per_worker=1 asks"
+    return f"train: on CPUs, since Ray has {gpus:g} GPUs now for {cluster.workers} workers; {way_out}\n"

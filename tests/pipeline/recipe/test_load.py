@@ -83,8 +83,14 @@ def test_paths_of_a_file_are_relative_to_it_and_of_an_override_to_here(
     assert load(path, ["store=s3://bucket/runs"]).store == "s3://bucket/runs"
 
 
-def test_store_by_default_is_beside_the_recipe(small: dict[str, Any], write: Write, tmp_path: Path) -> None:
-    assert load(write(small)).store == str(tmp_path / "runs")
+def test_store_by_default(small: dict[str, Any], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(small, "recipes/r.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert load(path).store == str(tmp_path / "runs")
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert load(path).store == "/home/me/zoetrope-runs"
+    assert load(path, ["store=runs"]).store == str(tmp_path / "runs")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,7 @@ def test_text_that_is_no_recipe(write: Write, text: str, says: str) -> None:
     assert says in message
 
 
-def test_files_that_are_none(tmp_path: Path, write: Write) -> None:
+def test_files_that_are_none(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write("", "images.yaml")
     write("", "quickstart.yaml")
     assert problems(tmp_path / "quikstart.yaml").endswith(f"no such file; did you mean {tmp_path}/quickstart.yaml?")
@@ -167,6 +173,8 @@ def test_files_that_are_none(tmp_path: Path, write: Write) -> None:
         f"no such file; in {tmp_path} there are images.yaml, quickstart.yaml"
     )
     assert problems(tmp_path / "nowhere" / "r.yaml").endswith("r.yaml: there is no such file")
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert problems(tmp_path / "nowhere" / "r.yaml").endswith("no such file (a job gets no files that git ignores)")
     assert problems(tmp_path).endswith(
         f"is a folder, and a recipe is a file; in {tmp_path} there are images.yaml, quickstart.yaml"
     )

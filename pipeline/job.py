@@ -1,0 +1,35 @@
+"""What is different within a job of `ray job submit`: its working directory is a copy that Ray deletes afterwards.
+
+Imports no Ray, so that a run is refused before anything is started.
+"""
+
+import os
+from pathlib import Path
+
+from pipeline.base.errors import ZoetropeError
+
+VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets it in a job's entrypoint, and nowhere else."""
+STORE = "~/zoetrope-runs"
+COPIES = "working_dir_files"
+"""The folder of a Ray session that holds the copies, each below its hash."""
+
+
+def in_job() -> bool:
+    """Whether this process is a job's entrypoint, or was started by it."""
+    return VARIABLE in os.environ
+
+
+def default_store() -> str:
+    """The store of a recipe that names none: `runs` in the current folder; in a job, a folder of the head's user."""
+    return str(Path(STORE).expanduser() if in_job() else Path("runs").absolute())
+
+
+def check_store(url: str) -> None:
+    """Raise ZoetropeError for a store that would be deleted with the job."""
+    if "://" not in url and COPIES in Path(url).resolve().parts:
+        raise ZoetropeError(
+            f"store: {url} is in the job's working directory, a temporary copy that Ray deletes after the job, with "
+            f"all that the run would put there. Leave `store` out, for {STORE} on the head; or give a folder that "
+            "every node sees, or the URL of an object store: store=/mnt/shared/runs, store=s3://BUCKET/runs."
+        )

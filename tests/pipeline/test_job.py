@@ -1,0 +1,36 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.job import check_store
+from pipeline.planning import make_plan
+from pipeline.recipe import Recipe
+
+COPY = "tmp/ray/session_2026-11-20_13-00-00_000000_1/runtime_resources/working_dir_files/_ray_pkg_0123456789abcdef"
+
+
+@pytest.mark.parametrize("below", [".", "runs", "a/b/runs"])
+def test_a_store_in_the_working_copy(tmp_path: Path, below: str) -> None:
+    with pytest.raises(ZoetropeError, match="a temporary copy that Ray deletes after the job") as error:
+        check_store(str(tmp_path / COPY / below))
+    assert "~/zoetrope-runs on the head" in str(error.value)
+
+
+def test_a_link_into_the_working_copy(tmp_path: Path) -> None:
+    (tmp_path / COPY).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / COPY)
+    with pytest.raises(ZoetropeError, match="temporary copy"):
+        check_store(str(tmp_path / "link" / "runs"))
+
+
+@pytest.mark.parametrize("url", ["/mnt/shared/runs", "/home/me/zoetrope-runs", "s3://bucket/working_dir_files/runs"])
+def test_stores_that_stay(url: str) -> None:
+    check_store(url)
+
+
+def test_refused_with_the_plan(tmp_path: Path, make_recipe: Callable[..., Recipe]) -> None:
+    with pytest.raises(ZoetropeError, match="temporary copy"):
+        make_plan(make_recipe("image", store=f"file://{tmp_path / COPY}/runs"))
+    assert not (tmp_path / COPY).exists()
