@@ -66,7 +66,7 @@ class ShardReader:
         """Sample `index` of shard number `shard`, both from 0 in dataset order.
 
         IndexError when there is none; ZoetropeError, naming the shard, when its files are not what `dataset.json` says.
-        The tar's content is not hashed here (`Shard.check` does that), only its size and its whole index are compared.
+        The tar's content is not hashed here (`pipeline.verify` does that); its size and its whole index are compared.
         """
         indexed = self._indexed(shard)
         if not 0 <= index < len(indexed.offsets):
@@ -93,7 +93,7 @@ def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed
     if hashlib.sha256(content).hexdigest() != listed.index_sha256:
         raise changed(path)
     index = parse_index(content, listed.bytes, path)
-    if len(index) != listed.samples:
+    if len(index) != listed.samples or index.tar != Path(listed.name).name:
         raise changed(path)
     column = index.data_column()
     sample = np.arange(len(index))

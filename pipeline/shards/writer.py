@@ -53,7 +53,7 @@ class StoredSample:
 class ShardInfo(Shard):
     """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files."""
 
-    class_counts: tuple[int, ...]
+    class_counts: tuple[int, ...] = ()
 
 
 def shard_name(split: str, number: int) -> str:
@@ -180,5 +180,5 @@ def write_dataset(
         for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
             left.unlink()
     contents = Contents(2 if multilabel else 1, modality, tuple(classes), splits)
-    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1) + b"\n")
+    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)
