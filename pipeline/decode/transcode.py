@@ -12,6 +12,7 @@ from typing import BinaryIO
 import av
 import av.container
 import av.error
+import av.packet
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType, VideoFrame
@@ -139,27 +140,38 @@ def decoded_frames(
     if not context.is_open:
         context.thread_count = 1
     context.options = {"err_detect": "explode"}  # an error, where FFmpeg would hide damage with repeated frames
-    packets, frames, key_pts, end_s = 0, 0, 0, 0.0
+    frames = 0
     try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt:
-                raise BadSample(f"the video is cut off or damaged after {frames} frames")
-            packets += packet.size > 0
-            if packet.pts is not None:
-                if refuse_open_gop and not packet.is_keyframe and packet.pts < key_pts:
-                    raise BadSample("the video has open GOPs; store it with shard.video.transcode on")
-                key_pts = packet.pts if packet.is_keyframe else key_pts
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        for packet in packets(container, stream, refuse_open_gop, whole):
             for frame in packet.decode():
                 frames += 1
                 check_pixels(frame.width, frame.height, MAX_VIDEO_PIXELS)
                 if whole:
-                    check_length(frames, end_s)
+                    check_length(frames, 0.0)
                 yield frame
     except av.error.FFmpegError as error:
         raise BadSample(f"the video is broken after {frames} frames: {error.strerror}") from error
+
+
+def packets(
+    container: av.container.InputContainer, stream: VideoStream, refuse_open_gop: bool = False, whole: bool = True
+) -> Iterator[av.packet.Packet]:
+    """The stream's packets, the empty one that ends it too. Raises `BadSample` as `decoded_frames`, which see."""
+    count, key_pts, end_s = 0, 0, 0.0
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise BadSample(f"the video is cut off or damaged after {count} frames")
+        count += packet.size > 0
+        if packet.pts is not None:
+            if refuse_open_gop and not packet.is_keyframe and packet.pts < key_pts:
+                raise BadSample("the video has open GOPs; store it with shard.video.transcode on")
+            key_pts = packet.pts if packet.is_keyframe else key_pts
+            end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if whole:
+            check_length(count, end_s)
+        yield packet
     if whole:
-        _check_complete(container, stream, packets, end_s)
+        _check_complete(container, stream, count, end_s)
 
 
 def _check_complete(container: av.container.InputContainer, stream: VideoStream, packets: int, end_s: float) -> None:

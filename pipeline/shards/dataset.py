@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, as_files
+from pipeline.shards.elsewhere import Elsewhere
 from pipeline.shards.files import parse, read_capped
 from pipeline.shards.index import index_path
 
@@ -44,8 +45,12 @@ class Shard:
     at: str | None = None
 
 
-def changed(path: Path) -> ZoetropeError:
-    """The error for a tar or index that is not what `dataset.json` lists."""
+def changed(path: Path, shard: Shard) -> ZoetropeError:
+    """The error for the tar or index of a shard that is not what `dataset.json` lists."""
+    if shard.at is not None and path.suffix == ".tar":
+        return ZoetropeError(
+            f"{path}: this tar was changed after it was adopted (its size differs); the same command looks at it anew"
+        )
     return ZoetropeError(
         f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "
         "`python -m pipeline verify STORE` tells what else is, `run RECIPE --rerun shard` makes it again"
@@ -120,4 +125,7 @@ def open_dataset(folder: Path | Files) -> Dataset:
                 f"{path}: split {name!r} does not add up: {split.samples} samples, {total} in its shards, "
                 f"{sum(split.class_counts)} in {len(split.class_counts)} classes of {len(contents.classes)}"
             )
+    adopted = {shard.name: shard for split in contents.splits.values() for shard in split.shards if shard.at}
+    if adopted and not isinstance(files, Elsewhere):
+        files = Elsewhere(files, adopted)
     return Dataset(files, contents.modality, contents.classes, contents.splits, hashlib.sha256(content).hexdigest())

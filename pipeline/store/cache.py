@@ -20,6 +20,7 @@ from pipeline.store.artifact import StoreError
 from pipeline.store.objects import Objects, parallel
 
 VARIABLE = "ZOETROPE_CACHE"
+MAKE_ANEW = "Remove the object and run again; its stage is then made again."
 
 
 def cache_root() -> Path:
@@ -78,8 +79,11 @@ class CachedFiles:
         return f"{self.url}/{self.folder.rpartition('-')[0]}"
 
 
-def fetch(objects: Objects, kept: Kept) -> Path:
-    """The blob of an object's content. StoreError when it is gone, or is not what was stored, twice."""
+def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
+    """The blob of an object's content. StoreError when it is gone, or is not what was stored, twice.
+
+    `otherwise`: what to do then, in the words of the error.
+    """
     blob = _blob(kept.sha256)
     if blob.exists():
         return blob
@@ -98,10 +102,7 @@ def fetch(objects: Objects, kept: Kept) -> Path:
                     os.chmod(part, 0o444)
                     os.replace(part, blob)
                     return blob
-    raise StoreError(
-        f"{objects.url}/{kept.at} is damaged in the store: it does not have the sha256 that its manifest says. "
-        "Remove the object and run again; its stage is then made again."
-    )
+    raise StoreError(f"{objects.url}/{kept.at} is not what it was when it was stored: its sha256 differs. {otherwise}")
 
 
 def adopt(path: Path, sha256: str) -> None:
