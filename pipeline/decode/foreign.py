@@ -12,8 +12,8 @@ from pipeline.decode.video import count_frames
 def probe_foreign(data: bytes, kind: Kind) -> Probe:
     """The size of an image; of a video, its frames are counted.
 
-    Raises `BadSample` for what is broken as far as that shows, and for videos that decord would read wrongly: open
-    GOPs, and where it counts other frames than there are.
+    Raises `BadSample` for what is broken as far as that shows, and for videos that decord would read wrongly, as
+    `check_video` does.
     """
     if kind == "image":
         check_chunks(data)
@@ -21,7 +21,10 @@ def probe_foreign(data: bytes, kind: Kind) -> Probe:
     check_bytes(len(data), MAX_VIDEO_BYTES)
     with open_video(io.BytesIO(data)) as container:
         stream = video_stream(container)
-        frames = sum(packet.size > 0 for packet in packets(container, stream, refuse_open_gop=True))
+        shown = [packet for packet in packets(container, stream, for_decord=True) if packet.size]
+        if shown and not shown[0].is_keyframe:
+            raise BadSample("the video does not start with a key frame, so its first frames cannot be decoded")
+        frames = sum(not packet.is_discard for packet in shown)
         rate = float(frame_rate(stream))
         width, height = stream.codec_context.width, stream.codec_context.height
     if frames == 0:
