@@ -19,6 +19,9 @@ class Files(Protocol):
     def fetch(self, names: Iterable[str]) -> None:
         """Have these files on this node, several fetched at a time."""
 
+    def is_fetched(self, name: str) -> bool:
+        """Whether a file takes room in this node's cache when it is used."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -32,6 +35,10 @@ class Folder:
 
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do."""
+
+    def is_fetched(self, name: str) -> bool:
+        """Never."""
+        return False
 
     def __str__(self) -> str:
         return str(self.path)

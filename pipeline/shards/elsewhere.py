@@ -50,5 +50,10 @@ class Elsewhere:
         for _ in parallel(self.file, [name for name in names if name in self.shards]):
             pass
 
+    def is_fetched(self, name: str) -> bool:
+        """Whether a file takes room in this node's cache when it is used."""
+        at = self.shards[name].at if name in self.shards else None
+        return "://" in at if at else self.inner.is_fetched(name)
+
     def __str__(self) -> str:
         return str(self.inner)

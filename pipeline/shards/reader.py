@@ -103,12 +103,16 @@ def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed
 def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:
     """The whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
     listed = shards[number]
-    path = folder.file(listed.name)
-    try:
-        with path.open("rb") as file:
-            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-        raise ZoetropeError(f"{path}: this shard cannot be read: {error}") from error
+    for is_last in (False, True):
+        path = folder.file(listed.name)
+        try:
+            with path.open("rb") as file:
+                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            break
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            # A node's cache may have made room for another shard just now; then it is fetched again.
+            if is_last or not isinstance(error, FileNotFoundError):
+                raise ZoetropeError(f"{path}: this shard cannot be read: {error}") from error
     if len(mapped) != listed.bytes:
         raise changed(path, listed)
     return mapped

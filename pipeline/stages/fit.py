@@ -1,6 +1,7 @@
 """The training loop under Ray Train, which launches it on every worker, restarts it, and keeps its checkpoints."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,19 +112,20 @@ def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     import torch
 
+    from pipeline.stages.ahead import shards_ahead
     from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
     recipe, dataset, tracker, progress = (config[key] for key in ("recipe", "dataset", "tracker", "progress"))
     task = TASKS[recipe.task.kind]
-    dataset.fetch("train", "val")  # not shard by shard, while the first batches wait with their time limit
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
 
     sent: list[Any] = []  # of one caller, so with the last one all are there
 
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        at(step)
         if process.rank:
             return
         sent[:] = [send(tracker, step, metrics)]
@@ -146,12 +148,15 @@ def _work(config: dict[str, Any]) -> None:
             ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_fn=config["upload"])
 
     checkpoint = ray.train.get_checkpoint()
+    resumed = re.search(r"step-(\d+)-of-\d+$", checkpoint.path) if checkpoint else None
+    start = int(resumed[1]) if resumed else 0
     try:
-        if checkpoint is None:
-            train(recipe, dataset, process, on_points, on_checkpoint)
-            return
-        with checkpoint.as_directory() as folder:
-            train(recipe, dataset, process, on_points, on_checkpoint, resume=Path(folder))
+        with shards_ahead(recipe, dataset, process, place.get_local_world_size(), start, progress.say) as at:
+            if checkpoint is None:
+                train(recipe, dataset, process, on_points, on_checkpoint)
+                return
+            with checkpoint.as_directory() as folder:
+                train(recipe, dataset, process, on_points, on_checkpoint, resume=Path(folder))
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(
             f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "
