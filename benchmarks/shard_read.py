@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +38,13 @@ def main() -> None:
     import webdataset
 
     each = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         shards = [write_shard(folder, "train", n, n * each, samples(each)) for n in range(SHARDS)]
         write_dataset(folder, "image", [str(i) for i in range(10)], {"train": shards})
         reader = ShardReader(open_dataset(folder).files, "train")
         tars = [folder / shard.name for shard in shards]
-        opened = [tarfile.open(path) for path in tars]
+        opened = [stack.enter_context(tarfile.open(path)) for path in tars]
         order = np.random.default_rng(1).permutation(SHARDS * each)
         places = [(int(at) // each, int(at) % each) for at in order]
         keys = {place: reader.read(*place).key for place in places}
@@ -70,8 +71,6 @@ def main() -> None:
                 f"{peer}: ours {found.ours * each_us:.2f} us a sample, {peer} {found.peer * share * each_us:.2f}, "
                 f"ratio {found.ratio * share:.1f} ({found.low * share:.1f} to {found.high * share:.1f})"
             )
-        for tar in opened:
-            tar.close()
 
 
 if __name__ == "__main__":

@@ -21,12 +21,13 @@ from pipeline.store.objects import parallel
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong with a file of an artifact."""
+    """Something that is wrong with a file of an artifact; `again` is the stage that makes it anew."""
 
     stage: str
     fingerprint: str
     file: str
     what: str
+    again: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def show_verified(console: Console, store: Store) -> bool:
     holdings = [holding for holding in store.holdings() if holding.kind == "artifact"]
     faults: list[Fault] = []
     for holding in sorted(holdings, key=lambda holding: (holding.stage, holding.fingerprint)):
-        found = list(check_artifact(store, holding))
+        found = list(dict.fromkeys(check_artifact(store, holding)))  # a tar may be adopted by two splits
         for fault in found:
             console.print(f"{fault.stage} {fault.fingerprint[:SHORT]}: {fault.file}: {fault.what}", markup=False)
         if not found:
@@ -54,8 +55,7 @@ def show_verified(console: Console, store: Store) -> bool:
     if not faults:
         console.print(f"{len(holdings)} artifacts of {redact(store.url)} are whole.", markup=False)
         return True
-    damaged = sorted({fault.stage for fault in faults})
-    again = " ".join(f"--rerun {stage}" for stage in damaged)
+    again = " ".join(f"--rerun {stage}" for stage in sorted({fault.again for fault in faults}))
     console.print(
         f"{len(faults)} faults in {len({(f.stage, f.fingerprint) for f in faults})} artifacts. Make them again: "
         f"`python -m pipeline run RECIPE {again}`; of runs that you do not need any more, `gc` removes them.",
@@ -67,8 +67,8 @@ def show_verified(console: Console, store: Store) -> bool:
 def check_artifact(store: Store, holding: Holding) -> Iterator[Fault]:
     """All that is wrong with one artifact."""
 
-    def fault(file: str, what: str) -> Fault:
-        return Fault(holding.stage, holding.fingerprint, file, what)
+    def fault(file: str, what: str, again: str = holding.stage) -> Fault:
+        return Fault(holding.stage, holding.fingerprint, file, what, again)
 
     rows = _rows(holding)
     if rows is None:
@@ -85,8 +85,8 @@ def check_artifact(store: Store, holding: Holding) -> Iterator[Fault]:
     alone = [name for name in rows if name not in shards and name not in indices]
     for name, problems in zip(alone, parallel(artifact.file_problems, alone), strict=True):
         yield from (fault(name, what) for what in problems)
-    for found in parallel(artifact.shard_problems, shards.values()):
-        yield from (fault(name, what) for name, what in found)
+    for shard, found in zip(shards.values(), parallel(artifact.shard_problems, shards.values()), strict=True):
+        yield from (fault(name, what, "ingest" if name == shard.at else holding.stage) for name, what in found)
 
 
 @dataclass(frozen=True)

@@ -41,3 +41,4 @@ def test_a_run_on_tars_of_webdataset(make_project: Callable[..., Any], tmp_path:
     tar.write_bytes(content)
     said = CliRunner().invoke(app, ["verify", str(project.store)])
     assert (said.exit_code, f"{tar}: is damaged" in said.output) == (1, True), said.output
+    assert "RECIPE --rerun ingest`" in said.output

@@ -73,7 +73,27 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
             f"ingest: members passed over, as they are hidden or without an extension: {passed_over:,}"
         )
     write_rows(context.out / TARS, found)
+    _tell_sorted(context, samples)
     return samples, bad
+
+
+def _tell_sorted(context: Context, samples: Sequence[Row]) -> None:
+    """Say when tars are sorted by class, since the order in them is not ours."""
+    import numpy as np
+
+    from pipeline.shards.neighbours import SORTED, neighbour_excess
+
+    numbers = {name: number for number, name in enumerate({row["classes"][0] for row in samples if row["classes"]})}
+    tars: dict[int, list[int]] = {}
+    for row in samples:
+        if row["split"] == "train" and row["classes"]:
+            tars.setdefault(row["tar"], []).append(numbers[row["classes"][0]])
+    if (excess := neighbour_excess([np.array(labels, np.int64) for labels in tars.values()])) > SORTED:
+        context.progress.say(
+            f"ingest: the tars are sorted by class (neighbours are of one class {excess:.0%} oftener than by chance). "
+            "Batches mix what `train.shuffle_window` and 64 places of the data set give: make the window larger than "
+            "a tar, or shuffle the samples before they are packed"
+        )
 
 
 def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
