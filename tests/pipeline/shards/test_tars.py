@@ -48,10 +48,10 @@ def sealed(block: bytes) -> bytes:
     return blank[:148] + b"%06o\0 " % sum(blank) + blank[156:]
 
 
-def negative_size() -> bytes:
+def negative_size(kind: bytes) -> bytes:
     """CVE-2025-8194: tarfile of some Pythons reads such a tar for ever."""
-    block = bytearray(header("pax", tarfile.XHDTYPE))
-    block[124:136] = b"\xff" * 10 + b"\xfe\x00"  # base 256: -512
+    block = bytearray(header("0.jpg", kind))
+    block[124:136] = b"\xff" * 10 + b"\xfc\x00"  # base 256: -1024
     return PLAIN[:-1024] + sealed(bytes(block)) + END
 
 
@@ -73,7 +73,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "huge size": (lambda: header("0.jpg", size=1 << 40) + END, "should end behind"),
     "huge PAX size": (lambda: pax(size=str(1 << 62)) + file("0.jpg") + END, "should end behind"),
     "negative PAX size": (lambda: pax(size="-512") + file("0.jpg") + END, "should end behind|is no whole tar"),
-    "negative size": (negative_size, "is no whole tar"),
+    "negative size": (lambda: negative_size(tarfile.REGTYPE), "should end behind|two members"),
+    "negative size of a PAX header": (lambda: negative_size(tarfile.XHDTYPE), "is no whole tar: a header claims"),
+    "negative size of a long name": (
+        lambda: negative_size(tarfile.GNUTYPE_LONGNAME),
+        "is no whole tar: a header claims",
+    ),
+    "negative size of an unknown type": (lambda: negative_size(b"Q"), "of the unknown type"),
     "PAX header bomb": (lambda: header("p", tarfile.XHDTYPE, 1 << 33) + END, "a header claims 8,589,934,592 bytes"),
     "long name bomb": (lambda: header("n", tarfile.GNUTYPE_LONGNAME, 1 << 33) + END, "a header claims"),
     "long names without end": (
