@@ -131,6 +131,16 @@ def gc(
     show_garbage(console, garbage, dry_run)
 
 
+@app.command()
+def verify(store: StoreUrl) -> None:
+    """Read every file of a store and check it against what it must be; ends with exit code 1 when one is not that."""
+    from pipeline.store import open_store
+    from pipeline.verify import show_verified
+
+    if not show_verified(console, open_store(store)):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """What `python -m pipeline` does. A command line that is not understood ends with exit code 2."""
     app(prog_name="python -m pipeline")

@@ -6,7 +6,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
 from pipeline.job import check_store
 from pipeline.recipe import Recipe, plain
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
+from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.store import Store, open_store
@@ -53,6 +53,8 @@ def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
         count = shards.facts["train"]
     elif isinstance(source, MovingDigitsSource | DigitsSource):
         count = source.samples
+    elif isinstance(source, WebDatasetSource):  # told by its tars' headers alone, and there may be many
+        return []
     else:
         listing = ingest.look(recipe)
         count = sum(candidate.split == "train" for candidate in listing.candidates)

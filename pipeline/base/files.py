@@ -22,6 +22,9 @@ class Files(Protocol):
     def fetch(self, names: Iterable[str]) -> None:
         """Have these files on this node, several fetched at a time."""
 
+    def is_fetched(self, name: str) -> bool:
+        """Whether a file takes room in this node's cache when it is used."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -36,6 +39,10 @@ class Folder:
     def fetch(self, names: Iterable[str]) -> None:
         """Nothing to do where the folder is seen; ZoetropeError where it is not."""
         check_seen(self.path)
+
+    def is_fetched(self, name: str) -> bool:
+        """Never."""
+        return False
 
     def __str__(self) -> str:
         return str(self.path)

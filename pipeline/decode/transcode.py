@@ -12,6 +12,7 @@ from typing import BinaryIO
 import av
 import av.container
 import av.error
+import av.packet
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType, VideoFrame
@@ -74,13 +75,13 @@ def transcode(
 def check_video(data: bytes) -> Transcoded:
     """Decode every frame of a video that is stored as it is, strictly; returns it with its counted numbers.
 
-    Raises `BadSample` for a broken one, and for those that decord would read wrongly: open GOPs, of which it returns
-    other frames, and files where it counts other frames than there are.
+    Raises `BadSample` for a broken one, and for those that decord would read wrongly: open GOPs and fragmented MP4s, of
+    which it returns other frames, and files where it counts other frames than there are.
     """
     with _open(data) as file, open_video(file) as container:
         stream = video_stream(container)
         frames, first = 0, None
-        for frame in decoded_frames(container, stream, refuse_open_gop=True):
+        for frame in decoded_frames(container, stream, for_decord=True):
             first = first or frame
             frames += 1
         if first is None:
@@ -129,43 +130,60 @@ def fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def decoded_frames(
-    container: av.container.InputContainer, stream: VideoStream, refuse_open_gop: bool = False, whole: bool = True
+    container: av.container.InputContainer, stream: VideoStream, for_decord: bool = False, whole: bool = True
 ) -> Iterator[VideoFrame]:
     """Every frame of the stream in order of display, one thread. Raises `BadSample` at the first fault or cap.
 
     Not `whole`: from where the container was sought to; length and completeness are then not looked at.
+    `for_decord`: refuses open GOPs and fragmented MP4s, too, of which decord returns other frames.
     """
     context = stream.codec_context
     if not context.is_open:
         context.thread_count = 1
     context.options = {"err_detect": "explode"}  # an error, where FFmpeg would hide damage with repeated frames
-    packets, frames, key_pts, end_s = 0, 0, 0, 0.0
+    frames = 0
     try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt:
-                raise BadSample(f"the video is cut off or damaged after {frames} frames")
-            packets += packet.size > 0
-            if packet.pts is not None:
-                if refuse_open_gop and not packet.is_keyframe and packet.pts < key_pts:
-                    raise BadSample("the video has open GOPs; store it with shard.video.transcode on")
-                key_pts = packet.pts if packet.is_keyframe else key_pts
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        for packet in packets(container, stream, for_decord, whole):
             for frame in packet.decode():
                 frames += 1
                 check_pixels(frame.width, frame.height, MAX_VIDEO_PIXELS)
                 if whole:
-                    check_length(frames, end_s)
+                    check_length(frames, 0.0)
                 yield frame
     except av.error.FFmpegError as error:
         raise BadSample(f"the video is broken after {frames} frames: {error.strerror}") from error
+
+
+def packets(
+    container: av.container.InputContainer, stream: VideoStream, for_decord: bool = False, whole: bool = True
+) -> Iterator[av.packet.Packet]:
+    """The stream's packets, the empty one that ends it too. Raises `BadSample` as `decoded_frames`, which see."""
+    count, key_pts, end_s = 0, 0, 0.0
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise BadSample(f"the video is cut off or damaged after {count} frames")
+        count += packet.size > 0
+        if packet.pts is not None:
+            if for_decord and not packet.is_keyframe and packet.pts < key_pts:
+                raise BadSample("the video has open GOPs; store it with shard.video.transcode on")
+            key_pts = packet.pts if packet.is_keyframe else key_pts
+            end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if whole:
+            check_length(count, end_s)
+        yield packet
+    if for_decord and container.format.name.startswith("mov") and count > stream.frames:
+        raise BadSample("the MP4 is fragmented; store it with shard.video.transcode on")
     if whole:
-        _check_complete(container, stream, packets, end_s)
+        _check_complete(container, stream, count, end_s)
 
 
 def _check_complete(container: av.container.InputContainer, stream: VideoStream, packets: int, end_s: float) -> None:
     """Raise `BadSample` when a file ends before its header says so: FFmpeg takes a cut file for a shorter one."""
-    if packets < stream.frames:
-        raise BadSample(f"the video is cut off: {packets} of {stream.frames} frames are there")
+    promised = stream.frames
+    if promised and container.format.name.startswith("mov"):
+        promised = len(stream.index_entries)  # without those that an edit list leaves out, as trimmed clips have it
+    if packets < promised:
+        raise BadSample(f"the video is cut off: {packets} of {promised} frames are there")
     promised_s = duration(container, stream)
     # Matroska promises no frames but a duration, which may be the audio's: a little longer than the video
     if not stream.frames and end_s < promised_s - max(1.0, 0.05 * promised_s):

@@ -4,6 +4,7 @@ import io
 
 import av
 import av.error
+import cv2  # noqa: F401  (first: with decord's zlib loaded before its own, OpenCV cannot decode any PNG)
 import decord
 import numpy as np
 import numpy.typing as npt

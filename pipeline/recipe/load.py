@@ -18,6 +18,8 @@ _PATH_KEYS = (
     ("data", "source", "path"),
     ("data", "source", "root"),
     ("data", "source", "annotations"),
+    ("data", "source", "urls"),
+    ("data", "source", "val_urls"),
     ("model", "weights"),
 )
 
@@ -171,5 +173,12 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
         at: Any = values
         for key in parents:
             at = at.get(key) if isinstance(at, dict) else None
-        if isinstance(at, dict) and isinstance(at.get(last), str) and "://" not in at[last]:
-            at[last] = os.path.normpath(folder.resolve() / Path(at[last]).expanduser())
+        value = at.get(last) if isinstance(at, dict) else None
+        if isinstance(value, str):
+            at[last] = _absolute(value, folder)
+        elif isinstance(value, list):
+            at[last] = [_absolute(one, folder) if isinstance(one, str) else one for one in value]
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return path if "://" in path else os.path.normpath(folder.resolve() / Path(path).expanduser())

@@ -115,6 +115,22 @@ class Hmdb51Source(AnnotatedVideos):
     """Largest share of the videos named that may not be there."""
 
 
+class WebDatasetSource(Section):
+    """WebDataset tars that are there already: read where they lie, and never written again. Only an index is made."""
+
+    kind: Literal["webdataset"]
+    urls: str | list[str]
+    """Paths or URLs of the tars, several by `{000000..000099}`, `{a,b}`, `*` or `?`; relative ones are relative to the
+    recipe."""
+    val_urls: str | list[str] | None = None
+    """The tars of `val`; without them `data.split` holds samples of `urls` out."""
+    extensions: list[str] | None = None
+    """Extensions of the members that are the images or videos, such as `[jpg]`; by default all that the task knows."""
+    label: str = "cls"
+    """The member that holds the label as text, by its extension; or a key of the JSON member, such as `json.label` or
+    `json.meta.class`."""
+
+
 class MovingDigitsSource(Section):
     """H.264 clips of real handwritten digits that move left, right, up or down; the direction is the class."""
 
@@ -140,7 +156,7 @@ class DigitsSource(Section):
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
 Source = Annotated[
-    FolderSource | TableSource | FramesSource | Annotations | MovingDigitsSource | DigitsSource,
+    FolderSource | TableSource | FramesSource | Annotations | WebDatasetSource | MovingDigitsSource | DigitsSource,
     Field(discriminator="kind"),
 ]
 SOURCE_MODALITY: dict[str, Modality] = {

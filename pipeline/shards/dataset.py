@@ -17,7 +17,8 @@ from pydantic import Field, TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, as_files
-from pipeline.shards.files import parse, read_capped, sha256
+from pipeline.shards.elsewhere import Elsewhere
+from pipeline.shards.files import parse, read_capped
 from pipeline.shards.index import index_path
 
 DATASET_FILE = "dataset.json"
@@ -30,31 +31,29 @@ _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True)
 class Shard:
-    """One line of the list: a tar, by its path in the dataset folder, and what it must be."""
+    """One line of the list: a tar, by its path in the dataset folder, and what it must be.
+
+    at: where an adopted tar lies, an absolute path or a URL; only its index is then in the dataset folder, and holds
+        the members that are samples of this split
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+\.tar$")]
     samples: Annotated[int, Field(ge=1)]
     bytes: _Count
     sha256: _Sha256
     index_sha256: _Sha256
-
-    def check(self, folder: Path) -> None:
-        """Reads the tar and its index wholly. ZoetropeError, naming the file, when one is not what was written."""
-        tar = folder / self.name
-        for path, expected in ((tar, self.sha256), (index_path(tar), self.index_sha256)):
-            try:
-                found = sha256(path)
-            except OSError as error:
-                raise ZoetropeError(f"{path}: this part of a shard cannot be read: {error.strerror}") from error
-            if found != expected:
-                raise changed(path)
+    at: str | None = None
 
 
-def changed(path: Path) -> ZoetropeError:
-    """The error for a tar or index that is not what `dataset.json` lists."""
+def changed(path: Path, shard: Shard) -> ZoetropeError:
+    """The error for the tar or index of a shard that is not what `dataset.json` lists."""
+    if shard.at is not None and path.suffix == ".tar":
+        return ZoetropeError(
+            f"{path}: this tar was changed after it was adopted (its size differs); the same command looks at it anew"
+        )
     return ZoetropeError(
         f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "
-        "delete it and make the shard again"
+        "`python -m pipeline verify STORE` tells what else is, `run RECIPE --rerun shard` makes it again"
     )
 
 
@@ -126,4 +125,7 @@ def open_dataset(folder: Path | Files) -> Dataset:
                 f"{path}: split {name!r} does not add up: {split.samples} samples, {total} in its shards, "
                 f"{sum(split.class_counts)} in {len(split.class_counts)} classes of {len(contents.classes)}"
             )
+    adopted = {shard.name: shard for split in contents.splits.values() for shard in split.shards if shard.at}
+    if adopted and not isinstance(files, Elsewhere):
+        files = Elsewhere(files, adopted)
     return Dataset(files, contents.modality, contents.classes, contents.splits, hashlib.sha256(content).hexdigest())

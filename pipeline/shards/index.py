@@ -37,7 +37,7 @@ class ShardIndex:
     """The columns of a shard of n samples whose members have e different extensions.
 
     tar:        the name of the tar beside the index
-    keys:       [n], unique and without dots (WebDataset ends a key at its first dot)
+    keys:       [n], unique; only folders of adopted tars have dots (WebDataset ends a key at a name's first dot)
     extensions: [e], without a leading dot
     offsets:    int64 [e, n], of the member's data in the tar, in bytes; -1 where a sample lacks the member
     lengths:    int64 [e, n], in bytes; -1 likewise
@@ -182,10 +182,11 @@ def _labels(file: _File, path: Path) -> Labels:
 def _check(index: ShardIndex, tar_bytes: int, path: Path) -> None:
     """Raises ZoetropeError when keys are not usable or a member does not lie inside of a tar of `tar_bytes`."""
     keys = index.keys
-    dotted = [key for key in keys if "." in key or not key]
+    dotted = [key for key in keys if not (last := key.rpartition("/")[2]) or "." in last]
     if dotted:
         raise ZoetropeError(
-            f"{path}: sample key {dotted[0]!r} is empty or has a dot; WebDataset ends a key at its first dot: rename it"
+            f"{path}: sample key {dotted[0]!r} is empty or has a dot in its last part; WebDataset ends a key there: "
+            "rename it"
         )
     if len(set(keys)) != len(keys):
         raise ZoetropeError(f"{path}: {len(keys) - len(set(keys))} sample keys occur twice; make the shard again")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.base.files import Files, as_files
+from pipeline.base.files import Files
 from pipeline.shards.dataset import Shard, changed, open_dataset
 from pipeline.shards.files import read_capped
 from pipeline.shards.index import MAX_INDEX_BYTES, ShardIndex, index_path, parse_index
@@ -53,8 +53,8 @@ class ShardReader:
 
     def __init__(self, folder: Path | Files, split: str) -> None:
         """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split."""
-        self._folder = as_files(folder)
-        self._shards = open_dataset(self._folder).split(split).shards
+        dataset = open_dataset(folder)
+        self._folder, self._shards = dataset.files, dataset.split(split).shards
         mean = sum(shard.samples for shard in self._shards) // max(len(self._shards), 1)
         # Caches of plain functions: of bound methods they would hold the reader, and its open files, in a cycle.
         self._mapped = lru_cache(OPEN_SHARDS)(partial(_map, self._folder, self._shards))
@@ -66,7 +66,7 @@ class ShardReader:
         """Sample `index` of shard number `shard`, both from 0 in dataset order.
 
         IndexError when there is none; ZoetropeError, naming the shard, when its files are not what `dataset.json` says.
-        The tar's content is not hashed here (`Shard.check` does that), only its size and its whole index are compared.
+        The tar's content is not hashed here (`pipeline.verify` does that); its size and its whole index are compared.
         """
         indexed = self._indexed(shard)
         if not 0 <= index < len(indexed.offsets):
@@ -91,10 +91,10 @@ def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed
     path = folder.file(index_path(Path(listed.name)).as_posix())
     content = read_capped(path, MAX_INDEX_BYTES, "shard index")
     if hashlib.sha256(content).hexdigest() != listed.index_sha256:
-        raise changed(path)
+        raise changed(path, listed)
     index = parse_index(content, listed.bytes, path)
-    if len(index) != listed.samples:
-        raise changed(path)
+    if len(index) != listed.samples or index.tar != Path(listed.name).name:
+        raise changed(path, listed)
     column = index.data_column()
     sample = np.arange(len(index))
     return _Indexed(index, column, index.offsets[column, sample], index.lengths[column, sample])
@@ -103,12 +103,16 @@ def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed
 def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:
     """The whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
     listed = shards[number]
-    path = folder.file(listed.name)
-    try:
-        with path.open("rb") as file:
-            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-        raise ZoetropeError(f"{path}: this shard cannot be read: {error}") from error
+    for is_last in (False, True):
+        path = folder.file(listed.name)
+        try:
+            with path.open("rb") as file:
+                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            break
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            # A node's cache may have made room for another shard just now; then it is fetched again.
+            if is_last or not isinstance(error, FileNotFoundError):
+                raise ZoetropeError(f"{path}: this shard cannot be read: {error}") from error
     if len(mapped) != listed.bytes:
-        raise changed(path)
+        raise changed(path, listed)
     return mapped

@@ -53,7 +53,7 @@ class StoredSample:
 class ShardInfo(Shard):
     """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files."""
 
-    class_counts: tuple[int, ...]
+    class_counts: tuple[int, ...] = ()
 
 
 def shard_name(split: str, number: int) -> str:
@@ -86,7 +86,7 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
                 writer.write(_members(f"{first_key + len(sizes):09d}", sample))
                 labels.append(sample.label)
                 sizes.append((sample.frames, sample.width, sample.height))
-        index = _scan(temporary, tar.name, _column(labels), sizes)
+        index = _scan(temporary, tar.name, label_column(labels), sizes)
         write_index(index_path(tar), index, temporary.stat().st_size)
     return _info(Path(folder), split, number, index)
 
@@ -105,7 +105,7 @@ def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
     return members | {"json": json.dumps(described, sort_keys=True).encode()}
 
 
-def _column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
+def label_column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
     """The labels of a shard; all numbers or all sets."""
     sets = tuple(label for label in labels if isinstance(label, tuple))
     if not sets:
@@ -173,11 +173,13 @@ def write_dataset(
                 )
             counts[: len(info.class_counts)] += np.array(info.class_counts, np.int64)
         listed = tuple(
-            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256) for info in infos if info.samples
+            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256, info.at)
+            for info in infos
+            if info.samples
         )
         splits[name] = Split(sum(shard.samples for shard in listed), tuple(counts.tolist()), listed)
         for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
             left.unlink()
     contents = Contents(2 if multilabel else 1, modality, tuple(classes), splits)
-    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1) + b"\n")
+    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)

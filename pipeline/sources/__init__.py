@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter
 
 from pipeline.recipe.schema import Task
-from pipeline.recipe.sources import Source
-from pipeline.sources import folder, frames, hmdb51, kinetics, something, table, ucf101
+from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.sources import folder, frames, hmdb51, kinetics, something, table, ucf101, webdataset
 from pipeline.sources.listing import Listing
 
 
@@ -36,4 +36,6 @@ _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 def digest(values: Mapping[str, Any]) -> str:
     """The digest of a source given as plain values; "" for one that draws its files."""
     source = _SOURCE.validate_python(dict(values))
+    if isinstance(source, WebDatasetSource):  # what it holds is not told by names, so it is not among SOURCES
+        return webdataset.digest(source)
     return SOURCES[source.kind].digest(source) if source.kind in SOURCES else ""

@@ -106,12 +106,12 @@ def _list(folder: str) -> dict[str, str]:
         except FileNotFoundError:
             return {}
 
-    return _tried(folder, work)
+    return tried(folder, work)
 
 
 def _mark(url: str) -> str:
     try:
-        return _tried(url, lambda fs, path: _told(fs.info(path)))
+        return tried(url, lambda fs, path: _told(fs.info(path)))
     except BadSample:
         return "-"
 
@@ -150,7 +150,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
         with _open_local(path) as file:
             yield file
         return
-    if parts := _tried(path, _open_parts):
+    if parts := tried(path, _open_parts):
         with parts:
             yield parts
         return
@@ -193,7 +193,7 @@ def local_copy(path: str, cap_bytes: int) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="zoetrope-") as folder:
         copy = Path(folder) / f"copy{suffix(path)}"
-        _tried(path, lambda fs, inside: _download(fs, inside, copy, cap_bytes))
+        tried(path, lambda fs, inside: _download(fs, inside, copy, cap_bytes))
         yield copy
 
 
@@ -212,7 +212,7 @@ def _download(fs: Any, path: str, copy: Path, cap_bytes: int) -> None:
         raise ConnectionError(f"{copy.stat().st_size} of {size} bytes came")
 
 
-def _tried(url: str, work: Callable[[Any, str], Result]) -> Result:
+def tried(url: str, work: Callable[[Any, str], Result]) -> Result:
     """`work(file system, path)`, again when the host fails. BadSample for a file that is gone, ZoetropeError else."""
     import fsspec
 

@@ -125,6 +125,7 @@ def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     import torch
 
+    from pipeline.stages.ahead import shards_ahead
     from pipeline.stages.notice import Notice
     from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
@@ -132,13 +133,13 @@ def _work(config: dict[str, Any]) -> None:
 
     recipe, dataset, tracker, progress = (config[key] for key in ("recipe", "dataset", "tracker", "progress"))
     task = TASKS[recipe.task.kind]
-    dataset.fetch("train", "val")  # not shard by shard, while the first batches wait with their time limit
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
 
     sent: list[Any] = []  # of one caller, so with the last one all are there
 
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        at(step)
         if process.rank:
             return
         sent[:] = [send(tracker, step, metrics)]
@@ -162,11 +163,14 @@ def _work(config: dict[str, Any]) -> None:
 
     asked = Notice(process, recipe.cluster.workers.max)
     checkpoint = ray.train.get_checkpoint()
+    done = int(Path(checkpoint.path).name.split("-")[1]) if checkpoint else 0
     if checkpoint and not process.rank:
-        done = int(Path(checkpoint.path).name.split("-")[1])
         progress.say(f"train: goes on after {done} steps; workers: {process.world}")
     try:
-        with checkpoint.as_directory() if checkpoint else nullcontext() as folder:
+        with (
+            shards_ahead(recipe, dataset, process, place.get_local_world_size(), done, progress.say) as at,
+            checkpoint.as_directory() if checkpoint else nullcontext() as folder,
+        ):
             train(recipe, dataset, process, on_points, on_checkpoint, Path(folder) if folder else None, asked)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(

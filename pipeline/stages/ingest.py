@@ -12,9 +12,10 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.graph import Context, Stage, some
 from pipeline.recipe import Recipe
-from pipeline.recipe.sources import DigitsSource, FolderSource, MovingDigitsSource
+from pipeline.recipe.sources import DigitsSource, FolderSource, MovingDigitsSource, WebDatasetSource
 from pipeline.sources import SOURCES, digest, files
 from pipeline.sources.listing import SPLITS, Candidate, Listing
+from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows
@@ -51,13 +52,19 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = context.recipe
     source = recipe.data.source
     drawn = _draw(context, source) if isinstance(source, MovingDigitsSource | DigitsSource) else None
-    listing = look(recipe, drawn)
-    _tell(context, listing)
-
-    samples, quarantine = _probe(context, listing)
     table = context.out / QUARANTINE
-    write_rows(table, quarantine)
-    check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
+    if isinstance(source, WebDatasetSource):
+        samples, quarantine = adopt.read_tars(context)
+        write_rows(table, quarantine)
+        check_share(quarantine, len(samples) + len(quarantine), recipe.data.max_bad, table)
+        listing = adopt.listing(source, samples)
+        check_listing(recipe, listing)
+    else:
+        listing = look(recipe, drawn)
+        _tell(context, listing)
+        samples, quarantine = _probe(context, listing)
+        write_rows(table, quarantine)
+        check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
     classes = listing.classes()
     for split in SPLITS:
         counts = Counter(name for row in samples if row["split"] == split for name in row["classes"])
@@ -92,6 +99,13 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
     listing = SOURCES[source.kind].look(source, recipe.task, share)
+    check_listing(recipe, listing)
+    return listing
+
+
+def check_listing(recipe: Recipe, listing: Listing) -> None:
+    """Raise where no model can be trained on what a source holds, or measured."""
+    share = recipe.data.split.val
     classes = {split: {n for c in listing.candidates if c.split == split for n in c.labels} for split in SPLITS}
     names, count = classes["train"] | classes["val"], len(listing.candidates)
     if not names:
@@ -116,7 +130,6 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
             else f"{listing.where}: val has samples of class {found}, and train has none. "
             "Is the name spelt alike in both? Else move some samples to train, or remove the class."
         )
-    return listing
 
 
 def _tell(context: Context, listing: Listing) -> None:

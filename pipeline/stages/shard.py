@@ -13,8 +13,10 @@ from pipeline.base.files import Files
 from pipeline.base.keyed import key_bits
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
+from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
 from pipeline.sources.listing import SPLITS
+from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import read_rows, write_rows
@@ -39,21 +41,13 @@ def run(context: Context) -> dict[str, Any]:
 
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
-    rows = read_rows(ingested.file("samples.jsonl"))
     classes = json.loads(ingested.file("classes.json").read_text())
-    _check_cuts(recipe, rows)
-    jobs = []
-    for split in SPLITS:
-        mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
-        for number, part in enumerate(chunks(mine, recipe.shard.samples)):
-            jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
-
     quarantine = read_rows(ingested.file(QUARANTINE))
-    shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
-    for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
-        shards[split].append(info)
+    if isinstance(recipe.data.source, WebDatasetSource):
+        shards = adopt.write_indices(context)
+    else:
+        shards, bad = _make_shards(context, classes)
         quarantine += bad
-        context.progress(done, len(jobs), "shards")
     total = ingested.facts["samples"] + ingested.facts["quarantined"]
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
@@ -64,7 +58,7 @@ def run(context: Context) -> dict[str, Any]:
             check_left(name, [made.samples], ["any"], table)
         else:
             check_left(name, made.class_counts, classes, table)
-        context.sha256s.update({shard.name: shard.sha256 for shard in made.shards})
+        context.sha256s.update({shard.name: shard.sha256 for shard in made.shards if shard.at is None})
     return {
         "train": dataset.splits["train"].samples,
         "val": dataset.splits["val"].samples,
@@ -72,6 +66,26 @@ def run(context: Context) -> dict[str, Any]:
         "bytes": sum(shard.bytes for split in dataset.splits.values() for shard in split.shards),
         "quarantined": len(quarantine),
     }
+
+
+def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["ShardInfo"]], list[dict[str, Any]]]:
+    """The shards of each split, a Ray task each, and the quarantine rows of what cannot be decoded."""
+    recipe: Recipe = context.recipe
+    ingested = context.inputs["ingest"]
+    rows = read_rows(ingested.file("samples.jsonl"))
+    _check_cuts(recipe, rows)
+    jobs = []
+    for split in SPLITS:
+        mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
+        for number, part in enumerate(chunks(mine, recipe.shard.samples)):
+            jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
+    quarantine: list[dict[str, Any]] = []
+    shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
+    for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
+        shards[split].append(info)
+        quarantine += bad
+        context.progress(done, len(jobs), "shards")
+    return shards, quarantine
 
 
 def make_shard(

@@ -199,6 +199,12 @@ class Store(Protocol):
     def holdings(self) -> list[Holding]:
         """All that takes room and could be removed; work that somebody is at is not among it."""
 
+    def stored(self, holding: Holding, row: Mapping[str, Any]) -> AbstractContextManager[Path]:
+        """A file of an artifact, by its line in the manifest, as it lies in the store; gone behind the block.
+
+        FileNotFoundError when it is not there.
+        """
+
     def remove(self, holding: Holding) -> None:
         """Remove it; an artifact ceases to be found before its first file goes."""
 

@@ -4,7 +4,8 @@
     blobs/ab/abcdef....part   one that is being fetched, locked by who does it
     stores/<id>/...           a store's folders on this node: artifacts (links to blobs), work, runs, spool
 
-All of it may be removed while nothing runs.
+All of it may be removed while nothing runs. What was not used for longest is removed when the limit is reached, see
+`pipeline.store.room`.
 """
 
 import errno
@@ -18,8 +19,10 @@ from pathlib import Path
 
 from pipeline.store.artifact import StoreError
 from pipeline.store.objects import Objects, parallel
+from pipeline.store.room import PART, room, touch
 
 VARIABLE = "ZOETROPE_CACHE"
+MAKE_ANEW = "Remove the object and run again; its stage is then made again."
 
 
 def cache_root() -> Path:
@@ -60,12 +63,12 @@ class CachedFiles:
         path = self.path / name
         if name not in self.kept:
             return path  # does not exist; who opens it says so in his own words
-        if not path.exists():
-            kept = self.kept[name]
-            blob = fetch(Objects(self.url), kept)
+        while not touch(path):
+            blob = fetch(Objects(self.url), self.kept[name])
             with in_words(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with suppress(FileExistsError):  # another process was quicker
+                # Another process was quicker; or has made room for something else meanwhile.
+                with suppress(FileExistsError, FileNotFoundError):
                     os.link(blob, path)
         return path
 
@@ -74,21 +77,29 @@ class CachedFiles:
         for _ in parallel(self.file, names):
             pass
 
+    def is_fetched(self, name: str) -> bool:
+        """Always."""
+        return True
+
     def __str__(self) -> str:
         return f"{self.url}/{self.folder.rpartition('-')[0]}"
 
 
-def fetch(objects: Objects, kept: Kept) -> Path:
-    """The blob of an object's content. StoreError when it is gone, or is not what was stored, twice."""
+def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
+    """The blob of an object's content. StoreError when it is gone, or is not what was stored, twice.
+
+    `otherwise`: what to do then, in the words of the error.
+    """
     blob = _blob(kept.sha256)
-    if blob.exists():
+    if touch(blob):
         return blob
     with _fetching(blob) as part:
         for _ in range(2):
-            if blob.exists():  # another process has fetched it meanwhile
+            if touch(blob):  # another process has fetched it meanwhile
                 return blob
             try:
-                objects.download(kept.at, part)
+                with room(cache_root(), blob, kept.bytes):
+                    objects.download(kept.at, part)
             except FileNotFoundError:
                 raise StoreError(
                     f"{objects.url}/{kept.at} is gone from the store, and was there when this run began. Run again."
@@ -98,10 +109,7 @@ def fetch(objects: Objects, kept: Kept) -> Path:
                     os.chmod(part, 0o444)
                     os.replace(part, blob)
                     return blob
-    raise StoreError(
-        f"{objects.url}/{kept.at} is damaged in the store: it does not have the sha256 that its manifest says. "
-        "Remove the object and run again; its stage is then made again."
-    )
+    raise StoreError(f"{objects.url}/{kept.at} is not what it was when it was stored: its sha256 differs. {otherwise}")
 
 
 def adopt(path: Path, sha256: str) -> None:
@@ -121,7 +129,7 @@ def _blob(sha256: str) -> Path:
 @contextmanager
 def _fetching(blob: Path) -> Iterator[Path]:
     """A name to fetch to, held by one process at a time; what a killed one left of it is written over."""
-    part = blob.with_name(blob.name + ".part")
+    part = blob.with_name(blob.name + PART)
     with in_words(blob):
         blob.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

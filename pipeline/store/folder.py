@@ -214,6 +214,13 @@ class FolderStore:
                 found.append(Holding("work", folder.parent.name, folder.name, *_usage(folder)))
         return found
 
+    @contextmanager
+    def stored(self, holding: Holding, row: Mapping[str, Any]) -> Iterator[Path]:
+        """A file of an artifact, by its line in the manifest. FileNotFoundError when it is not there."""
+        path = self._target(holding.stage, holding.fingerprint) / row["path"]
+        path.stat()
+        yield path
+
     def remove(self, holding: Holding) -> None:
         """Remove it; an artifact ceases to be found before its first file goes."""
         if is_locked(self.root / "work" / holding.stage / f"{holding.fingerprint}.lock"):

@@ -15,11 +15,12 @@ its files by attempt, so it never claims another's.
 import json
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
@@ -209,6 +210,14 @@ class RemoteStore:
         for key, entries in _grouped(self.objects.list("work"), "work").items():
             found.append(Holding("work", *key, *_usage(entries), None, tuple(entries)))
         return found
+
+    @contextmanager
+    def stored(self, holding: Holding, row: Mapping[str, Any]) -> Iterator[Path]:
+        """A copy of an artifact's object, by its line in the manifest. FileNotFoundError when it is not there."""
+        with tempfile.TemporaryDirectory(prefix="zoetrope-") as folder:
+            copy = Path(folder) / PurePosixPath(row["path"]).name
+            self.objects.download(row["at"], copy)
+            yield copy
 
     def remove(self, holding: Holding) -> None:
         """Remove it; an artifact ceases to be found before its first file goes."""

@@ -1,6 +1,7 @@
 """A stored clip's frame i is the source's frame i, whatever the source; broken sources are refused."""
 
 import io
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from av.video.frame import VideoFrame
 
+from pipeline.decode.foreign import probe_foreign
 from pipeline.decode.limits import BadSample
 from pipeline.decode.transcode import check_video, encode, fitted, transcode
 from pipeline.decode.video import count_frames, decode_frames
@@ -102,6 +104,98 @@ def test_frame_i_is_the_sources_frame_i(source: str) -> None:
         assert np.abs(by_decord[i].astype(int) - by_pyav[i]).max() <= 2
     assert count_frames(stored.data) == FRAMES
     assert check_video(stored.data) == stored
+
+
+def remuxed(
+    data: bytes, container: str = "mp4", shift_s: float = 0.0, without: Callable[[int], bool] = lambda i: False
+) -> bytes:
+    """The same packets in another file: all times later by `shift_s`, some packets left out."""
+    file = io.BytesIO()
+    with av.open(io.BytesIO(data), "r") as source, av.open(file, "w", format=container) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for i, packet in enumerate(source.demux(video=0)):
+            if packet.size and not without(i):
+                assert packet.pts is not None
+                assert packet.dts is not None
+                shift = round(Fraction(shift_s) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                out.mux(packet)
+    return file.getvalue()
+
+
+B_FRAMES = {"bf": "3", "g": "20"}
+CLOSED_HEVC = {"x265-params": "open-gop=0:keyint=10:min-keyint=10:log-level=none"}
+ALL = [*range(FRAMES)]
+PARTS: dict[str, tuple[Callable[[], bytes], list[int]]] = {
+    # name: (source, the frames that it shows, in order)
+    "starts late": (lambda: remuxed(video(options=B_FRAMES), shift_s=3), ALL),
+    "edit list": (lambda: remuxed(video(options=B_FRAMES), shift_s=-0.2), ALL[5:]),
+    "edit list into the second GOP": (lambda: remuxed(video(options=B_FRAMES), shift_s=-1), ALL[25:]),
+    "last frames missing": (
+        lambda: remuxed(video(options=B_FRAMES), without=lambda i: i >= FRAMES - 3),
+        [*ALL[:56], 57],  # packets are in the order of decoding
+    ),
+    "last frames missing, mkv": (
+        lambda: remuxed(video(options=B_FRAMES), "matroska", without=lambda i: i >= FRAMES - 3),
+        [*ALL[:56], 57],
+    ),
+    "a B-frame missing": (lambda: remuxed(video(options=B_FRAMES), without=lambda i: i == 30), [*ALL[:28], *ALL[29:]]),
+    "begins without a key frame": (lambda: remuxed(video(options=B_FRAMES), without=lambda i: i < 6), ALL[24:]),
+    "begins in an open GOP": (lambda: remuxed(video(options=OPEN_GOP), without=lambda i: i < 10), ALL[10:]),
+    "closed hevc": (lambda: video(codec="libx265", options=CLOSED_HEVC), ALL),
+    "av1": (lambda: video(codec="libsvtav1", options={"preset": "8", "svtav1-params": "lp=1"}), ALL),
+    "interlaced": (lambda: video(options={"flags": "+ildct+ilme", "x264-params": "tff=1:bframes=2"}), ALL),
+    "a long pause": (lambda: video(pts_ms=[40 * i + 5000 * (i > 30) for i in ALL], options={"bf": "2"}), ALL),
+    "pairs a millisecond apart": (lambda: video(pts_ms=[80 * (i // 2) + i % 2 for i in ALL], options={"bf": "2"}), ALL),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_frame_i_is_that_of_pyavs_sequential_decode(name: str) -> None:
+    make, expected = PARTS[name]
+    data = make()
+    source = sequential(data)
+    assert [number_of(frame) for frame in source] == expected, "the file is not what the test wants"
+    stored = transcode(data, short_side=72, gop=12, crf=16)
+    assert stored.frames == len(expected)
+    frames = decode_frames(stored.data, np.arange(stored.frames))
+    assert [number_of(frame) for frame in frames] == expected
+    for ours, theirs in zip(frames, source, strict=True):
+        assert 10 * np.log10(255**2 / max(1e-9, np.square(ours - theirs.astype(float)).mean())) > 30  # PSNR, dB
+
+
+REFUSED_AS_THEY_ARE = {
+    "edit list": "decord counts other frames",
+    "edit list into the second GOP": "decord counts other frames",
+    "begins without a key frame": "does not start with a key frame",
+    "begins in an open GOP": "open GOPs",
+    "open gop": "open GOPs",
+    "open gop hevc": "open GOPs",
+    "fragmented": "fragmented",
+    "av1": "cannot be opened",  # decord knows no AV1
+}
+
+
+@pytest.mark.parametrize("name", [*PARTS, *SOURCES])
+def test_a_video_that_is_read_as_it_is_gives_these_frames_or_is_refused(name: str) -> None:
+    """Adopted, or stored without transcoding: what is let pass, decord must read as PyAV does."""
+    data, expected = (PARTS[name][0](), PARTS[name][1]) if name in PARTS else (video(**SOURCES[name]), ALL)
+    if name in REFUSED_AS_THEY_ARE:
+        with pytest.raises(BadSample, match=REFUSED_AS_THEY_ARE[name]):
+            probe_foreign(data, "video")
+        with pytest.raises(BadSample):
+            check_video(data)
+        return
+    found = probe_foreign(data, "video")
+    assert found.frames == check_video(data).frames == len(expected)
+    for order in (np.arange(found.frames), np.random.Generator(np.random.Philox(0)).permutation(found.frames)):
+        assert [number_of(frame) for frame in decode_frames(data, order)] == [expected[i] for i in order]
+
+
+def test_an_open_gop_of_hevc_without_its_beginning_is_refused() -> None:
+    data = remuxed(video(codec="libx265", options=OPEN_GOP_HEVC), without=lambda i: i < 10)
+    with pytest.raises(BadSample, match="is broken after 0 frames"):
+        transcode(data, 48, 12, 20)
 
 
 def test_the_picture_is_the_sources() -> None:
@@ -196,7 +290,7 @@ def test_truncated_videos_are_refused(container: str, codec: str, movflags: str,
     data = path.read_bytes()
     assert transcode(data, 48, 12, 20).frames == FRAMES
     cut = data[: int(len(data) * share)]
-    for read in (lambda: transcode(cut, 48, 12, 20), lambda: check_video(cut)):
+    for read in (lambda: transcode(cut, 48, 12, 20), lambda: check_video(cut), lambda: probe_foreign(cut, "video")):
         with pytest.raises(BadSample):
             read()
 

@@ -1,5 +1,8 @@
 """decord's side: order, repeats, errors."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,3 +50,14 @@ def test_every_width(width: int) -> None:
 def test_broken_bytes(broken: bytes) -> None:
     with pytest.raises(BadSample, match="cannot be opened"):
         decode_frames(broken, np.array([0]))
+
+
+def test_png_can_be_decoded_beside_decord() -> None:
+    """OpenCV takes decord's zlib for its own when that is loaded first, and then decodes no PNG."""
+    code = (
+        "import numpy as np, pipeline.decode.video, cv2\n"
+        "from pipeline.decode.image import decode_image\n"
+        "decode_image(cv2.imencode('.png', np.zeros((32, 32, 3), np.uint8))[1].tobytes())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

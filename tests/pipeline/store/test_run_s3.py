@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
+from pipeline.store.room import held_bytes
 from tests.nodes import running_cluster
 from tests.pipeline.store.s3_server import BUCKET, SECRET, Server, first
 
@@ -158,3 +159,32 @@ def test_a_store_that_is_full_when_a_checkpoint_comes(s3: Server, tmp_path: Path
     assert "Traceback" not in said
     (record,) = RemoteStore(URL).records()
     assert record.content["status"] == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_dataset_larger_than_the_cache_trains_and_is_verified(s3: Server, tmp_path: Path) -> None:
+    limit = 5_000_000
+    machine = Machine(tmp_path, "one", "60st")
+    machine.environment["ZOETROPE_CACHE_LIMIT"] = str(limit)
+    changes = ("samples: 160, size_px: 16", "samples: 1797, size_px: 32"), ("val: 0.25", "val: 0.1")
+    text = machine.recipe.read_text().replace("batch_size: 16}", "batch_size: 16, shuffle_window: 8}")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    machine.recipe.write_text(text)
+    assert "top-1" in machine.run()
+    shards = sum(entry.bytes for key, entry in Objects(URL).list("artifacts/shard").items() if key.endswith(".tar"))
+    assert shards > limit
+    assert held_bytes(tmp_path / "one") <= limit
+
+    verify = [sys.executable, "-m", "pipeline", "verify", URL]
+    whole = subprocess.run(verify, env=machine.environment, capture_output=True, text=True, timeout=300)
+    assert whole.returncode == 0, whole.stdout + whole.stderr
+    tar = next(key for key in Objects(URL).list("artifacts/shard") if key.endswith("train/shard-000003.tar"))
+    content = Objects(URL).read(f"artifacts/shard/{tar}", 1 << 30)
+    assert content
+    Objects(URL).write(f"artifacts/shard/{tar}", content[:700] + b"\xff" + content[701:])
+    broken = subprocess.run(verify, env=machine.environment, capture_output=True, text=True, timeout=300)
+    assert broken.returncode == 1
+    assert "train/shard-000003.tar: is damaged" in broken.stdout

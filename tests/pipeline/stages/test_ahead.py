@@ -1,0 +1,170 @@
+"""Training on a dataset that is larger than the node's cache: shards come ahead of the order, each once an epoch."""
+
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.feed.batch import BatchSource
+from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.shards.order import rank_slice
+from pipeline.shards.reader import ShardReader
+from pipeline.shards.writer import write_dataset, write_shard
+from pipeline.stages.ahead import shards_ahead
+from pipeline.store.objects import Objects
+from pipeline.store.remote import RemoteStore
+from pipeline.store.room import LIMIT, held_bytes
+from pipeline.training.distributed import Process
+from pipeline.training.loop import LOG_EVERY_STEPS
+from tests.conftest import image_sample
+
+SHARDS, SAMPLES = 40, 12
+EPOCHS = 3
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dataset]:
+    """40 shards of 12 images in a store that is no folder, none of them on this node."""
+    monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "made"
+    made = {
+        split: [
+            write_shard(
+                folder, split, n, n * SAMPLES, [image_sample(i % 3, first + 100 * n + i) for i in range(SAMPLES)]
+            )
+            for n in range(count)
+        ]
+        for split, count, first in (("train", SHARDS, 0), ("val", 1, 9000))
+    }
+    write_dataset(folder, "image", ["a", "b", "c"], made)
+    store = RemoteStore("memory://ahead/runs")
+    with store.work("shard", "f" * 32) as work:
+        shutil.copytree(folder, work.out, dirs_exist_ok=True)
+        artifact = store.publish(work, {"version": 1, "values": {}, "inputs": {}, "code": {}, "facts": {}})
+    shutil.rmtree(tmp_path / "cache")
+    yield open_dataset(artifact.files)
+    filesystem, path = store.objects.filesystem()
+    filesystem.rm(path, recursive=True)
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(file, thread) of every download."""
+    seen: list[tuple[str, str]] = []
+    real = Objects.download
+
+    def download(self: Objects, key: str, target: Path) -> None:
+        seen.append(("/".join(key.split("/")[-2:]), threading.current_thread().name))
+        real(self, key, target)
+
+    monkeypatch.setattr(Objects, "download", download)
+    return seen
+
+
+def train(
+    make_recipe: Callable[..., Any], dataset: Dataset, cache: Path, start: int = 0, rank: int = 0, world: int = 1
+) -> tuple[int, list[str]]:
+    """Read what a training reads, from step `start` on; the most that the cache held, and what was said."""
+    recipe = make_recipe("image", **{"train.batch_size": 4, "train.duration": f"{EPOCHS}ep", "train.shuffle_window": 6})
+    source = BatchSource(recipe, dataset, "train", rank, world, training=True)
+    reader = ShardReader(dataset.files, "train")
+    said: list[str] = []
+    most = 0
+    process = Process(rank, world, torch.device("cpu"))
+    with shards_ahead(recipe, dataset, process, world, start, said.append) as at:
+        for step in range(start, EPOCHS * source.steps):
+            batch = source.positions(*source.place(step))
+            part = batch[rank_slice(len(batch), 1, rank, world)]
+            for shard, index in zip(part.shard.tolist(), part.index.tolist(), strict=True):
+                assert reader.read(shard, index).label == index % 3
+            if (step + 1) % LOG_EVERY_STEPS == 0:
+                at(step + 1)
+                most = max(most, held_bytes(cache))
+    return most, said
+
+
+def train_bytes(dataset: Dataset) -> int:
+    return sum(shard.bytes for shard in dataset.split("train").shards)
+
+
+@pytest.mark.parametrize("start", [0, 157])
+def test_a_cache_smaller_than_the_dataset(
+    dataset: Dataset,
+    downloads: list[tuple[str, str]],
+    make_recipe: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: int,
+) -> None:
+    limit = train_bytes(dataset) * 6 // 10
+    monkeypatch.setenv(LIMIT, str(limit))
+    most, said = train(make_recipe, dataset, tmp_path / "cache", start)
+    assert most <= limit
+    assert said == []
+    assert not [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
+    count = Counter(name for name, _ in downloads if name.startswith("train/") and name.endswith(".tar"))
+    assert len(count) == SHARDS
+    assert max(count.values()) <= EPOCHS - start // 120
+    assert sum(count.values()) > SHARDS, "nothing had to be fetched again, so the test shows nothing"
+
+
+def test_a_cache_that_holds_all_fetches_all_once(
+    dataset: Dataset,
+    downloads: list[tuple[str, str]],
+    make_recipe: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(LIMIT, str(2 * train_bytes(dataset)))
+    train(make_recipe, dataset, tmp_path / "cache")
+    count = Counter(name for name, _ in downloads)
+    assert set(count.values()) == {1}
+    assert len(count) == 2 * (SHARDS + 1)
+
+
+def test_two_ranks_of_a_node_share_a_cache(
+    dataset: Dataset,
+    downloads: list[tuple[str, str]],
+    make_recipe: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(LIMIT, str(train_bytes(dataset) * 8 // 10))
+    failed: list[BaseException] = []
+
+    def one(rank: int) -> None:
+        try:
+            train(make_recipe, dataset, tmp_path / "cache", rank=rank, world=2)
+        except BaseException as error:
+            failed.append(error)
+
+    ranks = [threading.Thread(target=one, args=(rank,), name="MainThread") for rank in range(2)]
+    for thread in ranks:
+        thread.start()
+    for thread in ranks:
+        thread.join()
+    assert failed == []
+    assert not [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
+
+
+def test_a_cache_that_is_far_too_small_is_slow_and_says_so(
+    dataset: Dataset, make_recipe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LIMIT, str(train_bytes(dataset) // 10))
+    _, said = train(make_recipe, dataset, tmp_path / "cache", start=340)
+    assert len(said) == 1
+    assert "some are fetched several times an epoch. Raise ZOETROPE_CACHE_LIMIT" in said[0]
+
+
+def test_no_room_beside_the_validation_split(
+    dataset: Dataset, make_recipe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LIMIT, str(dataset.split("val").shards[0].bytes))
+    with pytest.raises(ZoetropeError, match="the validation split alone takes"):
+        train(make_recipe, dataset, tmp_path / "cache")
