@@ -1,5 +1,9 @@
 """Training and evaluation order: known answers, and properties over many datasets, batches and worlds."""
 
+import pickle
+from copy import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -46,6 +50,13 @@ def test_the_example_of_the_docstring() -> None:
     assert drawn == [columns[0], [*columns[1], 12], columns[2], [*columns[3], 20]]
 
 
+def test_the_blocks_of_the_docstring() -> None:
+    """Four lanes in two blocks, as drawn; that they lie so is `test_each_lane_gives_the_same_share_of_a_batch`."""
+    rows = np.array([[15, 16], [5, 10], [1, 0], [18, 9]])
+    drawn = (order_module.__doc__ or "").split("in blocks ")[-1].split("\n")[0]
+    assert [int(word) for word in drawn.split() if word != "|"] == rows.reshape(2, 2, 2).swapaxes(1, 2).ravel().tolist()
+
+
 def test_known_answer_that_must_never_change() -> None:
     """Runs resume by (epoch, k), so neither a release of ours nor one of numpy may change the order."""
     order = Order(np.array([100, 300, 50, 200, 350]), batch_size=8, shuffle_window=40, seed=1234)
@@ -69,33 +80,60 @@ def test_every_sample_once_but_for_the_rest(order: Order, epoch: int) -> None:
 
 @given(orders, st.integers(0, 5))
 def test_a_batch_depends_on_nothing_but_its_arguments(order: Order, epoch: int) -> None:
-    """Asked for backwards, by a new object and with cold caches, every batch is the same."""
+    """Asked for backwards, by a new object whose caches are cold, every batch is the same."""
     forwards = [order.batch(epoch, k).sample.tolist() for k in range(order.steps_per_epoch)]
     again = Order(order.counts, order.batch_size, order.shuffle_window, order.seed, order.mix_group, order.keep_last)
-    order_module._line.cache_clear()
-    order_module._window.cache_clear()
     backwards = [again.batch(epoch, k).sample.tolist() for k in reversed(range(order.steps_per_epoch))]
     assert backwards[::-1] == forwards
 
 
 @given(orders, st.integers(0, 5))
 def test_each_lane_gives_the_same_share_of_a_batch(order: Order, epoch: int) -> None:
-    """Row j of a full batch comes from one lane: a run of the line whose bounds are those of `N * lane // lanes`."""
+    """A lane is a run of the line whose bounds are those of `N * lane // lanes`; blocks of lanes follow each other."""
     share = order.batch_size // order.lanes
-    total = int(order.counts.sum())
-    # The line as the definition says it, sample by sample.
+    lane_of = lanes_by_definition(order, epoch)
+    lane_order = order_module.generator(order.seed, "lanes", epoch).permutation(order.lanes).tolist()
+    blocks = max(1, order.lanes // order.mix_group)
+    expected = [
+        lane
+        for block in range(blocks)
+        for _ in range(share)
+        for place, lane in enumerate(lane_order)
+        if place * blocks // order.lanes == block
+    ]
+    for k in range(order.samples // order.batch_size):
+        assert [lane_of[s] for s in order.batch(epoch, k).sample.tolist()] == expected
+
+
+@given(orders, st.integers(0, 5))
+def test_a_mixing_group_has_as_many_lanes_as_it_can(order: Order, epoch: int) -> None:
+    """Mixed samples come from different places, whatever g, b and the number of lanes are to each other."""
+    lane_of = lanes_by_definition(order, epoch)
+    for k in range(order.samples // order.batch_size):
+        lanes = [lane_of[s] for s in order.batch(epoch, k).sample.tolist()]
+        for start in range(0, len(lanes) - order.mix_group + 1, order.mix_group):
+            assert len(set(lanes[start : start + order.mix_group])) == min(order.mix_group, order.lanes)
+
+
+@given(orders)
+def test_unmixed_batches_lie_lane_after_lane(order: Order) -> None:
+    """So a rank reads few lanes; and mixing changes where a sample lies in its batch, never the batch."""
+    unmixed = replace(order, mix_group=1)
+    share = order.batch_size // order.lanes
+    lane_of = lanes_by_definition(order, 2)
+    for k in range(order.samples // order.batch_size):
+        samples = unmixed.batch(2, k).sample
+        assert sorted(samples.tolist()) == sorted(order.batch(2, k).sample.tolist())
+        assert all(len({lane_of[s] for s in row}) == 1 for row in samples.reshape(-1, share).tolist())
+
+
+def lanes_by_definition(order: Order, epoch: int) -> dict[int, int]:
+    """Sample -> lane, from the line as the definition says it, sample by sample."""
     shard_order = order_module.generator(order.seed, "shards", epoch).permutation(len(order.counts))
     starts = np.cumsum(order.counts) - order.counts
     line = [int(starts[shard]) + i for shard in shard_order for i in range(order.counts[shard])]
-    lane_of = {
-        line[p]: lane
-        for lane in range(order.lanes)
-        for p in range(total * lane // order.lanes, total * (lane + 1) // order.lanes)
-    }
-    lane_order = order_module.generator(order.seed, "lanes", epoch).permutation(order.lanes)
-    for k in range(total // order.batch_size):
-        lanes = [lane_of[s] for s in order.batch(epoch, k).sample.tolist()]
-        assert lanes == [int(lane) for lane in lane_order for _ in range(share)]
+    total, lanes = order.samples, order.lanes
+    return {line[p]: lane for lane in range(lanes) for p in range(total * lane // lanes, total * (lane + 1) // lanes)}
 
 
 @given(orders, st.integers(0, 5))
@@ -107,6 +145,7 @@ def test_no_sample_moves_farther_than_its_window(order: Order, epoch: int) -> No
     begins[shard_order] = np.cumsum(order.counts[shard_order]) - order.counts[shard_order]
     share = order.batch_size // order.lanes
     lane_order = order_module.generator(order.seed, "lanes", epoch).permutation(order.lanes)
+    order = replace(order, mix_group=1)
     for k in range(total // order.batch_size):
         batch = order.batch(epoch, k)
         on_line = (begins[batch.shard] + batch.index).reshape(order.lanes, share)
@@ -228,9 +267,9 @@ def test_a_billion_samples() -> None:
         batch = order.batch(7, k)
         positions_fit(batch, order.counts)
         assert len(set(batch.shard.tolist())) >= 64
-    held = order_module._line(order, 7)
+    held = order._lines(7)
     assert max(array.size for array in (held.shard_order, held.shard_ends, held.lane_starts)) == 100_000
-    assert order_module._window(order, 7, 0).size <= 64 * 2048
+    assert order._windows(7, 0).size <= 64 * 2048
 
 
 @pytest.mark.parametrize(
@@ -247,6 +286,13 @@ def test_wrong_arguments(wrong: dict[str, object]) -> None:
     arguments = {"counts": np.array([8]), "batch_size": 2, "shuffle_window": 2, "seed": 0, **wrong}
     with pytest.raises(ValueError, match="must be"):
         Order(**arguments)  # type: ignore[arg-type]
+
+
+def test_an_order_travels_without_its_caches() -> None:
+    order = Order(np.array([100, 300]), batch_size=8, shuffle_window=40, seed=5)
+    batch, cold = order.batch(1, 2), len(pickle.dumps(Order(order.counts, 8, 40, 5)))
+    assert len(pickle.dumps(order)) == cold
+    np.testing.assert_array_equal(copy(order).batch(1, 2).sample, batch.sample)
 
 
 def test_counts_are_copied_and_locked() -> None:
