@@ -17,6 +17,9 @@ _PATH_KEYS = (
     ("data", "source", "path"),
     ("data", "source", "root"),
     ("data", "source", "annotations"),
+    ("data", "source", "of", "*", "path"),
+    ("data", "source", "of", "*", "root"),
+    ("data", "source", "of", "*", "annotations"),
     ("model", "weights"),
 )
 
@@ -166,8 +169,16 @@ def _override(values: dict[str, Any], text: str) -> None:
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of one layer absolute, in place; URLs stay as they are."""
     for *parents, last in _PATH_KEYS:
-        at: Any = values
-        for key in parents:
-            at = at.get(key) if isinstance(at, dict) else None
-        if isinstance(at, dict) and isinstance(at.get(last), str) and "://" not in at[last]:
-            at[last] = os.path.normpath(folder.resolve() / Path(at[last]).expanduser())
+        for at in _sections(values, parents):
+            if isinstance(at.get(last), str) and "://" not in at[last]:
+                at[last] = os.path.normpath(folder.resolve() / Path(at[last]).expanduser())
+
+
+def _sections(values: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The mappings at a chain of keys, of which `*` stands for all."""
+    found = [values]
+    for key in keys:
+        found = [
+            value for at in found if isinstance(at, dict) for value in (at.values() if key == "*" else [at.get(key)])
+        ]
+    return [at for at in found if isinstance(at, dict)]

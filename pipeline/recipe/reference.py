@@ -23,7 +23,7 @@ A choice is written as `{kind: name, its keys}`. A duration is written as epochs
 samples (`1.2Msa`), a share of the whole training as `5%`. `extends: other.yaml`, a file beside this one, gives all that
 a recipe does not say itself. [Sources](sources.md) has an example of each kind of `data.source`.
 """
-WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
+WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything", Length: "duration"}
 
 
 def reference() -> str:
@@ -95,7 +95,10 @@ def _name(annotation: Any, metadata: Any = ()) -> str:
         )
         return f"list of {many[0]}: {_name(inside[0])}" if many else f"list of {_name(inside[0])}"
     if origin is dict:
-        return "transforms"
+        return "transforms" if get_origin(inside[1]) is dict else f"mapping of {_name(inside[0])} to {_name(inside[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        (kind,) = get_args(annotation.model_fields["kind"].annotation)
+        return f"`{kind}`"
     return " ".join([WORDS.get(annotation, str(annotation)), *_limits(metadata)])
 
 
