@@ -14,6 +14,7 @@ import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -26,7 +27,9 @@ from numpy.typing import NDArray
 
 from pipeline.shards.dataset import CONTENTS, Contents, Shard, Split, open_dataset
 from pipeline.shards.index import ShardIndex, read_index, write_index
+from pipeline.shards.mixture import Mixture
 from pipeline.shards.order import Order
+from pipeline.shards.sampling import Sampled, samples_per_class
 
 SHARD, BATCH, WINDOW = 10_000, 256, 2048
 PEERS_UP_TO = 10**8  # 8 bytes a sample, twice
@@ -88,6 +91,29 @@ def orders(wheel: str | None) -> None:
             print(f"  {name}: {took:,.0f} ms ({took / ours:,.0f} x), peak {needed:,.0f} MB ({needed / peak:,.0f} x)")
 
 
+def sampling() -> None:
+    """Print what sampling by class and mixtures cost beyond that."""
+    samples, shard = 10**7, 1000
+    labels = np.minimum(np.random.default_rng(0).zipf(1.3, samples) - 1, 999).astype(np.int32)
+    order = Order(np.full(samples // shard, shard), BATCH, WINDOW, seed=0)
+    per_class = samples_per_class(samples, np.bincount(labels, minlength=1000).tolist(), None)
+    took, peak = cost(lambda: Sampled(order, labels, per_class).batch(7, 5))
+    balanced = Sampled(order, labels, per_class)
+    balanced.batch(7, 5)
+    following, _ = cost(lambda: balanced.batch(8, 5))
+    held = (peak * 1e6 + labels.nbytes) / samples
+    print(f"balanced, {samples:,} samples, {len(order.counts):,} shards, 1,000 classes: first batch {took:.0f} ms,")
+    print(f"  of the next epoch {following:.0f} ms, peak {held:.1f} bytes a sample with the labels")
+    sources = np.repeat([0, 1, 2], [50_000, 30_000, 20_000])
+    mixture = Mixture(Order(np.full(100_000, SHARD), BATCH, WINDOW, seed=0), sources, (5, 3, 2), 10**9)
+    took, peak = cost(lambda: copy(mixture).batch(3, 10**6))
+    start = process_time()
+    for k in range(1000):
+        mixture.batch(3, 10**6 + k)
+    each = process_time() - start
+    print(f"mixture of 3 sources, 10^9 samples: first batch {took:.1f} ms, then {each:.2f} ms, peak {peak:.1f} MB")
+
+
 def index(folder: Path) -> None:
     """Open `dataset.json` of 100,000 shards, and read as many index files as tell what all of them would cost."""
     shards = tuple(Shard(f"train/shard-{i:06d}.tar", SHARD, 10**9, "0" * 64, "0" * 64) for i in range(100_000))
@@ -110,5 +136,6 @@ def index(folder: Path) -> None:
 
 if __name__ == "__main__":
     orders(sys.argv[1] if len(sys.argv) > 1 else None)
+    sampling()
     with tempfile.TemporaryDirectory() as name:
         index(Path(name))

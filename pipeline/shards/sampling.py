@@ -104,9 +104,14 @@ class Sampled:
     @cached_property
     def _numbers(self) -> Int32:
         """The number of each sample among those of its class, in dataset order, int32 [N]."""
-        by_class = np.argsort(self.labels, kind="stable")
         numbers = np.empty(len(self.labels), np.int32)
-        numbers[by_class] = np.arange(len(self.labels)) - np.repeat(np.cumsum(self._sizes) - self._sizes, self._sizes)
+        before = np.zeros(len(self.per_class), np.int64)
+        for start, count in zip(self._starts, self.order.counts, strict=True):  # by shard: a sort of all needs memory
+            label = self.labels[start : start + count]
+            by_class, size = np.argsort(label, kind="stable"), np.bincount(label, minlength=len(before))
+            within = np.arange(count) - np.repeat(np.cumsum(size) - size, size)
+            numbers[start + by_class] = before[label[by_class]] + within
+            before += size
         return numbers
 
     @cached_property

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.feed.batch import BatchSource
+from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.local import LocalFeed
+from pipeline.feed.ring import new_arrays
 from pipeline.feed.sequence import training_order
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.order import Order
@@ -72,9 +75,6 @@ def test_shares(make_recipe: Any, sources: Dataset) -> None:
 
 
 def test_a_sample_that_comes_again_is_seen_in_another_view(make_recipe: Any, sources: Dataset) -> None:
-    from pipeline.feed.batch import BatchMaker
-    from pipeline.feed.ring import new_arrays
-
     sampling = {"kind": "weighted", "classes": {"blue": 0, "green": 0}, "epoch": "60sa"}
     recipe = make_recipe("image", **{"train.sampling": sampling, "train.batch_size": 60})
     source = BatchSource(recipe, sources, "train", training=True)
@@ -96,6 +96,21 @@ def test_ranks_share_the_global_batch(make_recipe: Any, sources: Dataset, sampli
     whole = BatchSource(recipe, sources, "train", training=True).positions(1, 2).sample
     ranks = [BatchSource(recipe, sources, "train", rank, world, training=True) for rank in range(world)]
     assert all(np.array_equal(rank.positions(1, 2).sample, whole) for rank in ranks)
+
+
+@pytest.mark.parametrize("sampling", [{"kind": "balanced"}, {"kind": "shares", "of": {"near": 1, "far": 3}}])
+def test_batches_are_the_same_from_any_number_of_processes(
+    make_recipe: Any, sources: Dataset, sampling: dict[str, Any]
+) -> None:
+    recipe = make_recipe("image", **{"data.source": MIXTURE, "train.sampling": sampling})
+    source = BatchSource(recipe, sources, "train", training=True)
+    seen = []
+    for workers in (0, 2):
+        with closing(LocalFeed(source, range(2, 7), workers, 60)) as feed:
+            seen.append([{name: array.copy() for name, array in batch.arrays.items()} for batch in feed])
+    assert len(seen[0]) == 5
+    for one, other in zip(*seen, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in ("pixels", "label", "weight", "sample"))
 
 
 def test_what_a_dataset_has_not_is_named(make_recipe: Any, sources: Dataset, images: Dataset) -> None:

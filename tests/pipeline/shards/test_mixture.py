@@ -51,6 +51,7 @@ def test_known_answer_that_must_never_change() -> None:
     assert schedule((5, 3, 2)).tolist() == [0, 1, 0, 2, 0, 1, 0, 2, 1, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=7))
 def test_a_source_is_never_a_whole_sample_off_its_share(counts: list[int]) -> None:
     owner = schedule(counts)
@@ -90,6 +91,7 @@ def test_every_source_walks_its_own_endless_order(mixture: Mixture, epoch: int) 
         assert len(set(seen)) == len(seen)  # so each time that a sample comes it has randomness of its own
 
 
+@settings(deadline=None)
 @given(mixtures(), st.integers(0, 5))
 def test_a_batch_depends_on_nothing_but_its_arguments(mixture: Mixture, epoch: int) -> None:
     """So resuming is starting at k: a copy, whose caches are cold, gives the same backwards; and no rank is asked."""
@@ -99,6 +101,7 @@ def test_a_batch_depends_on_nothing_but_its_arguments(mixture: Mixture, epoch: i
     assert all(len(samples) == mixture.size(k) == mixture.order.batch_size for k, samples in enumerate(forwards))
 
 
+@settings(deadline=None)
 @given(mixtures())
 def test_a_batch_has_its_share_of_each_source(mixture: Mixture) -> None:
     for k in range(min(mixture.steps_per_epoch, 5)):

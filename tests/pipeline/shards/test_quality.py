@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.shards.order import Order
@@ -65,6 +65,7 @@ def test_mixing_groups_of_sorted_shards_are_as_uniform_as_of_shuffled_ones(batch
         assert low < unevenness(batches.reshape(-1, 8), np.bincount(labels)) < high
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=60), max_size=8), st.integers(1, 50))
 def test_class_excess_is_between_none_and_all(shards: list[list[int]], window: int) -> None:
     assert 0 <= class_excess([np.array(shard) for shard in shards], (window,))[window] <= 1

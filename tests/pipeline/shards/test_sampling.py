@@ -7,7 +7,7 @@ from math import ceil, floor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.shards.order import Order
@@ -59,6 +59,7 @@ def test_known_answer_that_must_never_change() -> None:
     assert sampled.batch(2, 77).occurrence.tolist() == [0, 0, 0, 0, 0, 3, 0, 1]
 
 
+@settings(deadline=None)
 @given(datasets(), st.integers(0, 1000))
 def test_each_sample_comes_floor_or_ceil_of_its_expected_count(
     made: tuple[Sampled, list[Fraction] | None], epoch: int
@@ -75,6 +76,7 @@ def test_each_sample_comes_floor_or_ceil_of_its_expected_count(
         assert floor(expected) <= count <= ceil(expected)
 
 
+@settings(deadline=None)
 @given(datasets(), st.integers(0, 50), st.integers(1, 12))
 def test_over_epochs_the_samples_of_a_class_take_turns(made: tuple[Sampled, object], first: int, epochs: int) -> None:
     sampled, _ = made
@@ -86,6 +88,7 @@ def test_over_epochs_the_samples_of_a_class_take_turns(made: tuple[Sampled, obje
             assert mine.max() - mine.min() <= 1
 
 
+@settings(deadline=None)
 @given(datasets(), st.integers(0, 9))
 def test_an_epoch_is_what_the_counts_say_and_occurrences_number_repeats(
     made: tuple[Sampled, object], epoch: int
@@ -102,6 +105,7 @@ def test_an_epoch_is_what_the_counts_say_and_occurrences_number_repeats(
     assert sorted(seen) == [(sample, i) for sample, count in enumerate(repeats) for i in range(count)]
 
 
+@settings(deadline=None)
 @given(datasets(), st.integers(0, 5))
 def test_a_batch_depends_on_nothing_but_its_arguments(made: tuple[Sampled, object], epoch: int) -> None:
     """So resuming is starting at k: a copy, whose caches are cold, gives the same backwards; and no rank is asked."""
