@@ -118,7 +118,7 @@ def index(folder: Path) -> None:
     """Open `dataset.json` of 100,000 shards, and read as many index files as tell what all of them would cost."""
     shards = tuple(Shard(f"train/shard-{i:06d}.tar", SHARD, 10**9, "0" * 64, "0" * 64) for i in range(100_000))
     split = Split(SHARD * len(shards), (SHARD * len(shards), 0), shards)
-    content = CONTENTS.dump_json(Contents(1, "image", ("a", "b"), {"train": split}), indent=1)
+    content = CONTENTS.dump_json(Contents(1, "image", ("a", "b"), {"train": split}), indent=1, exclude_none=True)
     (folder / "dataset.json").write_bytes(content)
     took, peak = cost(lambda: open_dataset(folder).split("train").counts)
     start = process_time()

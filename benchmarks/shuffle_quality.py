@@ -5,7 +5,8 @@
 `unevenness` of class histograms (pipeline/shards/quality.py) of batches, of mixing groups of 8 neighbours and of
 stretches of 32 batches, over one epoch, for sources that are sorted by class and for the hash order in which our own
 shards are written. WebDataset shuffles its shards and then samples in a buffer of lanes x window, as many as our lanes'
-windows hold, which is filled before the first one is given. It holds the samples' bytes, our windows 8 bytes a sample.
+windows hold, which is filled before the first one is given. It holds the samples' bytes, our windows 8 bytes a sample;
+so a line is of a buffer of the size that is common.
 """
 
 import random
@@ -22,6 +23,9 @@ from pipeline.shards.quality import class_excess, unevenness
 Int64 = NDArray[np.int64]
 
 GROUP, STRETCH, SHARD = 8, 32, 1000
+LANES = 64
+COMMON = 1000
+"""A size of the buffer that WebDataset's own examples have."""
 SOURCES = ((50_000, 10), (200_000, 100), (1_280_000, 1000))
 WINDOWS = (256, 2048, 16384)
 
@@ -32,9 +36,9 @@ def ours(labels: Int64, batch_size: int, window: int, mix_group: int) -> Int64:
     return np.concatenate([labels[order.batch(0, k).sample] for k in range(order.steps_per_epoch)])
 
 
-def webdataset(labels: Int64, batch_size: int, window: int) -> Int64:
-    """The same of `WebDataset(..., shardshuffle=True).shuffle(lanes x window)` in one process."""
-    rng, size = random.Random(0), window * Order(np.array([1]), batch_size, window, 0).lanes
+def webdataset(labels: Int64, size: int) -> Int64:
+    """The same of `WebDataset(..., shardshuffle=True).shuffle(size, initial=size)` in one process."""
+    rng = random.Random(0)
     shards = np.split(labels, len(labels) // SHARD)
     rng.shuffle(shards)
     stream: Iterable[int] = _shuffle(chain.from_iterable(shard.tolist() for shard in shards), size, size, rng)
@@ -58,7 +62,7 @@ def main() -> None:
             by_class = np.repeat(np.arange(classes), samples // classes)
             hashed = np.random.default_rng(0).permutation(by_class)
             for window in WINDOWS:
-                if window * 64 >= 2 * samples:  # the buffer would hold it all
+                if window * LANES >= 2 * samples:  # the buffer would hold it all
                     continue
                 excess = class_excess(np.split(by_class, samples // SHARD), (window,))[window]
                 print(f"{samples:,} samples, {classes} classes, window {window}: excess {excess:.2f}")
@@ -66,7 +70,8 @@ def main() -> None:
                     epochs = {
                         "ours, groups lane after lane": ours(labels, batch_size, window, 1),
                         "ours": ours(labels, batch_size, window, GROUP),
-                        "WebDataset": webdataset(labels, batch_size, window),
+                        "WebDataset": webdataset(labels, window * LANES),
+                        f"WebDataset, {COMMON} in its buffer": webdataset(labels, COMMON),
                     }
                     for name, epoch in epochs.items():
                         print(f"  {stored + ', ' + name:42}{scores(labels, epoch, batch_size)}", flush=True)

@@ -48,9 +48,9 @@ class Sampled:
     def __post_init__(self) -> None:
         """Raises ValueError where labels and counts do not fit."""
         labels, classes = len(self.labels), len(self.per_class)
-        if labels != self.order.samples or len(self._sizes) > classes:
+        if labels != self.order.samples or self.labels.max(initial=-1) >= classes:
             raise ValueError(f"{labels} labels of {self.order.samples} samples, {classes} classes")
-        missing = np.flatnonzero((self.per_class > 0) & (self._sizes_of_all == 0))
+        missing = np.flatnonzero((self.per_class > 0) & (self._sizes == 0))
         if missing.size:
             raise ValueError(f"class {missing[0]} has no sample, so none of it can be taken")
 
@@ -79,7 +79,7 @@ class Sampled:
         """How often each sample of a shard comes in an epoch, int64 [samples of the shard]."""
         part = slice(self._starts[shard], self._starts[shard] + self.order.counts[shard])
         label = self.labels[part]
-        size = self._sizes_of_all[label]
+        size = self._sizes[label]
         each, more = np.divmod(self.per_class[label], size)
         # The j-th of a class comes once more where a step of `more` around a circle of `size` passes its start.
         at = ((self._numbers[part] + epoch) % size * more + self._phases[label]) % size
@@ -95,11 +95,11 @@ class Sampled:
 
     @cached_property
     def _sizes(self) -> Int64:
-        return np.bincount(self.labels)
-
-    @cached_property
-    def _sizes_of_all(self) -> Int64:
-        return np.pad(self._sizes, (0, len(self.per_class) - len(self._sizes)))
+        """Samples of each class, int64 [K]; by shard, since counting all at once copies the labels as int64."""
+        sizes = np.zeros(len(self.per_class), np.int64)
+        for start, count in zip(self._starts, self.order.counts, strict=True):
+            sizes += np.bincount(self.labels[start : start + count], minlength=len(sizes))
+        return sizes
 
     @cached_property
     def _numbers(self) -> Int32:
@@ -116,7 +116,7 @@ class Sampled:
 
     @cached_property
     def _phases(self) -> Int64:
-        return generator(self.order.seed, "sampling").integers(np.maximum(self._sizes_of_all, 1))
+        return generator(self.order.seed, "sampling").integers(np.maximum(self._sizes, 1))
 
     @cached_property
     def _any_epoch(self) -> Order:
