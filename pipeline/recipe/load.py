@@ -20,6 +20,9 @@ _PATH_KEYS = (
     ("data", "source", "annotations"),
     ("data", "source", "urls"),
     ("data", "source", "val_urls"),
+    ("data", "source", "of", "*", "path"),
+    ("data", "source", "of", "*", "root"),
+    ("data", "source", "of", "*", "annotations"),
     ("model", "weights"),
 )
 
@@ -170,15 +173,23 @@ def _override(values: dict[str, Any], text: str) -> None:
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of one layer absolute, in place; URLs stay as they are."""
     for *parents, last in _PATH_KEYS:
-        at: Any = values
-        for key in parents:
-            at = at.get(key) if isinstance(at, dict) else None
-        value = at.get(last) if isinstance(at, dict) else None
-        if isinstance(value, str):
-            at[last] = _absolute(value, folder)
-        elif isinstance(value, list):
-            at[last] = [_absolute(one, folder) if isinstance(one, str) else one for one in value]
+        for at in _sections(values, parents):
+            value = at.get(last)
+            if isinstance(value, str):
+                at[last] = _absolute(value, folder)
+            elif isinstance(value, list):
+                at[last] = [_absolute(one, folder) if isinstance(one, str) else one for one in value]
 
 
 def _absolute(path: str, folder: Path) -> str:
     return path if "://" in path else os.path.normpath(folder.resolve() / Path(path).expanduser())
+
+
+def _sections(values: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The mappings at a chain of keys, of which `*` stands for all."""
+    found = [values]
+    for key in keys:
+        found = [
+            value for at in found if isinstance(at, dict) for value in (at.values() if key == "*" else [at.get(key)])
+        ]
+    return [at for at in found if isinstance(at, dict)]

@@ -29,6 +29,7 @@ WORDS = {
     float: "number",
     bool: "true or false",
     Any: "anything",
+    Length: "duration",
     Workers: "integer > 0 or a section",
 }
 
@@ -103,7 +104,10 @@ def _name(annotation: Any, metadata: Any = ()) -> str:
         )
         return f"list of {many[0]}: {_name(inside[0])}" if many else f"list of {_name(inside[0])}"
     if origin is dict:
-        return "transforms"
+        return "transforms" if get_origin(inside[1]) is dict else f"mapping of {_name(inside[0])} to {_name(inside[1])}"
+    if annotation not in WORDS and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        (kind,) = get_args(annotation.model_fields["kind"].annotation)
+        return f"`{kind}`"
     return " ".join([WORDS.get(annotation, str(annotation)), *_limits(metadata)])
 
 

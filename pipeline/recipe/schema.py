@@ -11,6 +11,7 @@ from models.options import OPTIONS
 from pipeline.job import default_store
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.optimizers import Optimizer
+from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.sources import Source
@@ -161,7 +162,9 @@ class Train(Section):
     micro_batch: PositiveInt | None = None
     """Most samples in one forward; more are accumulated."""
     shuffle_window: PositiveInt = 2048
-    """Samples of a lane that are shuffled together."""
+    """Samples of a lane that are shuffled together; a batch takes the same number of samples from each of up to 64
+    lanes. More costs 8 bytes a sample and lane, and is for shards that are sorted by class, which our own are not."""
+    sampling: Annotated[Sampling, Field(discriminator="kind")] = AllSamples()
     keep_last: bool = False
     """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

@@ -1,13 +1,14 @@
 """Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.imports import without
+from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Task, bare_names
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
@@ -63,13 +64,17 @@ def transform_problems(values: Mapping[str, Any]) -> list[str]:
 def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """What no section can see alone, in values that may be wrong in other ways."""
     problems = []
-    task, source, model = (_word(values, key) for key in ("task.kind", "data.source.kind", "model.kind"))
+    task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
     if task in get_args(Task.model_fields["kind"].annotation):
         modality = Task(kind=task).modality  # type: ignore[arg-type]  # just looked up
-        if SOURCE_MODALITY.get(source, modality) != modality:
-            problems.append(f"data.source.kind: {source} makes {SOURCE_MODALITY[source]}s, but task.kind is {task}")
-        if source == "table":
-            problems += _table_problems(values, Task(kind=task).multilabel)  # type: ignore[arg-type]
+        multilabel = Task(kind=task).multilabel  # type: ignore[arg-type]
+        for where in _source_keys(values):
+            kind = _word(values, f"{where}.kind")
+            if SOURCE_MODALITY.get(kind, modality) != modality:
+                problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
+            if kind == "table":
+                problems += _table_problems(values, where, multilabel)
+        problems += _sampling_problems(values, multilabel)
         if model in OPTIONS and OPTIONS[model].eats != modality:
             names = ", ".join(name for name, options in OPTIONS.items() if options.eats == modality)
             problems.append(
@@ -88,16 +93,57 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _table_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]:
-    """Labels that a table cannot give as the task wants them."""
-    separator, path = _at(values, "data.source.separator"), _word(values, "data.source.path")
+def _source_keys(values: Mapping[str, Any]) -> list[str]:
+    """The dotted keys of all sources: `data.source`, or those of a mixture."""
+    of = _at(values, "data.source.of")
+    mixed = _word(values, "data.source.kind") == "mixture" and isinstance(of, Mapping)
+    return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
+
+
+def _sampling_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]:
+    """Ways to sample that the task or the source does not allow."""
+    kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
+    batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
+    epoch = _samples(_at(values, "train.sampling.epoch"))
+    if epoch and isinstance(batch, int) and epoch < batch and not keep_last:
+        return [
+            f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
+        ]
+    if kind in ("balanced", "weighted") and multilabel:
+        return [f"train.sampling.kind: {kind} goes by the class of a sample, and in a multi-label task it has several"]
+    if kind != "shares":
+        return []
+    if source != "mixture":
+        return [f"train.sampling.kind: shares are of the sources of a mixture, and data.source.kind is {source}"]
+    problems = []
+    if keep_last:
+        problems.append("train.keep_last: with train.sampling.kind shares no epoch has a rest; leave it out")
+    names, shares = _at(values, "data.source.of"), _at(values, "train.sampling.of")
+    if isinstance(names, Mapping) and isinstance(shares, Mapping):
+        problems += [f"train.sampling.of: {unknown('source', name, names)}" for name in shares if name not in names]
+        problems += [f"train.sampling.of: says no share of {name!r}" for name in names if name not in shares]
+    return problems
+
+
+def _table_problems(values: Mapping[str, Any], where: str, multilabel: bool) -> list[str]:
+    """Labels that a table cannot give as the task wants them; `where` is the source's key."""
+    separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
     if separator is not None and not multilabel:
-        return ["data.source.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
+        return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
     if separator is None and multilabel and path.partition("?")[0].lower().endswith(".csv"):
-        return ['data.source.separator: is missing; say what stands between the labels of a sample, such as "|"']
+        return [f'{where}.separator: is missing; say what stands between the labels of a sample, such as "|"']
     if separator == "":
-        return ["data.source.separator: is empty; say what stands between the labels of a sample"]
+        return [f"{where}.separator: is empty; say what stands between the labels of a sample"]
     return []
+
+
+def _samples(length: Any) -> int:
+    """A length in samples; 0 where it is none, or no right one."""
+    try:
+        parsed = parse(length)
+    except ValueError:
+        return 0
+    return int(parsed.amount) if parsed.unit == "sa" else 0
 
 
 def _at(values: Any, dotted: str) -> Any:
@@ -160,37 +206,42 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
 def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseModel] | None]:
     """(dotted path as the user would write it, last key, section that the last key stands in) of a pydantic location.
 
-    Pydantic adds tags to it: of the kind of a choice, and of the type where a value may have several.
+    Pydantic adds tags to it: of the kind of a choice, and of the type, as in `dict[str,float]`, where a value may have
+    several.
     """
     path, last = "", ""
     holder: type[BaseModel] | None = None
-    section: type[BaseModel] | None = Recipe
+    annotation: Any = Recipe
     for part in loc:
         if isinstance(values, Mapping):
-            if part == values.get("kind") and part not in values:
+            if part not in values and (part == values.get("kind") or "[" in str(part)):
                 continue
+            holder = _section(annotation, values)
+            if get_origin(annotation) is dict:
+                annotation = get_args(annotation)[1]
+            else:
+                known = holder.model_fields if holder else {}
+                annotation = known[str(part)].annotation if part in known else None
             values = values.get(part)
         elif isinstance(values, list | tuple) and isinstance(part, int):
+            holder, annotation = None, next(iter(get_args(annotation)), None)
             values = values[part] if part < len(values) else None
         else:
             break
         last = str(part)
         path = f"{path}[{part}]" if isinstance(part, int) else f"{path}.{part}" if path else last
-        holder, section = section, _section(section, last, values)
     return path, last, holder
 
 
-def _section(parent: type[BaseModel] | None, key: str, values: Any) -> type[BaseModel] | None:
-    """The model of a section below `parent`: for a choice, the one of the kind that `values` names."""
-    if parent is None or key not in parent.model_fields:
-        return None
-    annotation = parent.model_fields[key].annotation
+def _section(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | None:
+    """The section that a key of this type holds: for a choice, the one of the kind that `values` names."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    kind = values.get("kind") if isinstance(values, Mapping) else None
     for member in get_args(annotation):
         if isinstance(member, type) and issubclass(member, BaseModel):
             field = member.model_fields.get("kind")
-            if field is None or kind in get_args(field.annotation):
+            if field is None or values.get("kind") in get_args(field.annotation):
                 return member
     return None

@@ -35,6 +35,7 @@ class Shard:
 
     at: where an adopted tar lies, an absolute path or a URL; only its index is then in the dataset folder, and holds
         the members that are samples of this split
+    source: name of the source of its samples in a mixture
     """
 
     name: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+\.tar$")]
@@ -43,6 +44,7 @@ class Shard:
     sha256: _Sha256
     index_sha256: _Sha256
     at: str | None = None
+    source: str | None = None
 
 
 def changed(path: Path, shard: Shard) -> ZoetropeError:

@@ -73,27 +73,7 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
             f"ingest: members passed over, as they are hidden or without an extension: {passed_over:,}"
         )
     write_rows(context.out / TARS, found)
-    _tell_sorted(context, samples)
     return samples, bad
-
-
-def _tell_sorted(context: Context, samples: Sequence[Row]) -> None:
-    """Say when tars are sorted by class, since the order in them is not ours."""
-    import numpy as np
-
-    from pipeline.shards.neighbours import SORTED, neighbour_excess
-
-    numbers = {name: number for number, name in enumerate({row["classes"][0] for row in samples if row["classes"]})}
-    tars: dict[int, list[int]] = {}
-    for row in samples:
-        if row["split"] == "train" and row["classes"]:
-            tars.setdefault(row["tar"], []).append(numbers[row["classes"][0]])
-    if (excess := neighbour_excess([np.array(labels, np.int64) for labels in tars.values()])) > SORTED:
-        context.progress.say(
-            f"ingest: the tars are sorted by class (neighbours are of one class {excess:.0%} oftener than by chance). "
-            "Batches mix what `train.shuffle_window` and 64 places of the data set give: make the window larger than "
-            "a tar, or shuffle the samples before they are packed"
-        )
 
 
 def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
@@ -256,11 +236,16 @@ def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
     )
 
 
-def write_indices(context: Context) -> dict[str, list[Any]]:
-    """The index of every tar, one a split that has samples in it; returns what `write_dataset` takes."""
+def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, float]]:
+    """The index of every tar, one a split that has samples in it: what `write_dataset` takes.
+
+    Also how sorted by class the training samples are, since their order is not ours: `class_excess` by window.
+    """
     from pipeline.shards.adopted import write_adopted
+    from pipeline.shards.quality import class_excess
     from pipeline.shards.writer import ShardInfo
 
+    recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
     tars = read_rows(ingested.file(TARS))
     samples: dict[tuple[str, int], list[Row]] = {}
@@ -271,4 +256,7 @@ def write_indices(context: Context) -> dict[str, list[Any]]:
         made = write_adopted(context.out, split, len(shards[split]), rows=rows, **tars[tar])
         shards[split].append(made)
         context.progress(done, len(samples), "indices")
-    return shards
+    if recipe.task.multilabel:
+        return shards, {}
+    excess = class_excess([row["label"] for row in rows] for (split, _), rows in samples.items() if split == "train")
+    return shards, {str(window): value for window, value in excess.items()}

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,9 @@ def run(context: Context) -> dict[str, Any]:
     ingested = context.inputs["ingest"]
     classes = json.loads(ingested.file("classes.json").read_text())
     quarantine = read_rows(ingested.file(QUARANTINE))
+    order: dict[str, Any] = {}
     if isinstance(recipe.data.source, WebDatasetSource):
-        shards = adopt.write_indices(context)
+        shards, order["class_excess"] = adopt.write_indices(context)
     else:
         shards, bad = _make_shards(context, classes)
         quarantine += bad
@@ -65,6 +67,7 @@ def run(context: Context) -> dict[str, Any]:
         "shards": sum(len(split.shards) for split in dataset.splits.values()),
         "bytes": sum(shard.bytes for split in dataset.splits.values() for shard in split.shards),
         "quarantined": len(quarantine),
+        **order,
     }
 
 
@@ -77,7 +80,11 @@ def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["
     jobs = []
     for split in SPLITS:
         mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
-        for number, part in enumerate(chunks(mine, recipe.shard.samples)):
+        sources = sorted({row.get("source", "") for row in mine})  # of a mixture; a shard holds samples of one
+        of_each = [
+            chunks([row for row in mine if row.get("source", "") == name], recipe.shard.samples) for name in sources
+        ]
+        for number, part in enumerate(chain.from_iterable(of_each)):
             jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
     quarantine: list[dict[str, Any]] = []
     shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
@@ -116,7 +123,9 @@ def make_shard(
             except ZoetropeError as error:
                 bad.append({"source": row["key"], "stage": "shard", "reason": str(error)})
 
-    shard = write_shard(parts.out, split, number, number * recipe.shard.samples, stored())
+    shard = replace(
+        write_shard(parts.out, split, number, number * recipe.shard.samples, stored()), source=rows[0].get("source")
+    )
     index = index_path(Path(shard.name)).as_posix()
     written = {index: shard.index_sha256, shard.name: shard.sha256} if shard.samples else {}
     parts.finish(part, written, {"shard": asdict(shard), "quarantine": bad})

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
+from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.redact import redact_values
+from pipeline.shards.quality import facts_warning
 from pipeline.stages import tracker
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
     _check_samples(recipe, dataset)
+    if said := facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window):
+        context.progress.say(said)
     key = _mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
@@ -67,7 +71,10 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
-    samples = dataset.split("train").samples
+    sampling = recipe.train.sampling
+    if isinstance(sampling, Weighted):
+        class_weights(sampling, dataset.classes)
+    samples = epoch_samples(sampling, dataset.split("train").samples)
     if samples < recipe.train.batch_size and not recipe.train.keep_last:
         raise ZoetropeError(
             f"train.batch_size: a batch of {recipe.train.batch_size} samples cannot be made of {samples} training "

@@ -19,6 +19,7 @@ from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, check, load
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.shards.quality import facts_warning
 from pipeline.shards.reader import ShardReader
 from pipeline.sources import digest, webdataset
 from pipeline.stages import adopt, ingest, shard
@@ -345,13 +346,15 @@ def test_remote_tars_are_fetched_when_they_are_asked_for(tmp_path: Path, monkeyp
         filesystem.rm("/adopt", recursive=True)
 
 
-@pytest.mark.parametrize(("order", "told"), [(sorted, True), (list, False)])
-def test_tars_that_are_sorted_by_class_are_told(order: Callable[..., list[int]], told: bool, tmp_path: Path) -> None:
-    labels = order(np.random.default_rng(0).integers(0, 4, 80).tolist())
+@pytest.mark.parametrize(("order", "window", "told"), [(sorted, 256, True), (sorted, 2048, False), (list, 256, False)])
+def test_tars_that_are_sorted_by_class_are_told(
+    order: Callable[..., list[int]], window: int, told: bool, tmp_path: Path
+) -> None:
+    labels = order(np.random.default_rng(0).integers(0, 4, 700).tolist())
     files = {
         f"{i:03d}__{end}": data
         for i, label in enumerate(labels)
         for end, data in [("jpg", jpeg(1)), ("cls", b"%d" % label)]
     }
-    said = adopted(a_recipe(urls=str(pack(tmp_path / "a.tar", **files))), tmp_path / "made")[2].said
-    assert any("sorted by class" in text for text in said) == told
+    facts = adopted(a_recipe(urls=str(pack(tmp_path / "a.tar", **files))), tmp_path / "made")[1]
+    assert (facts_warning(facts, window) is not None) == told
