@@ -38,9 +38,13 @@ class BatchSource:
     @cached_property
     def order(self) -> Order:
         """The training order of the split."""
-        train = self.recipe.train
-        counts = self.dataset.split(self.split).counts
-        return Order(counts, train.batch_size, train.shuffle_window, self.recipe.seed, keep_last=train.keep_last)
+        train, counts = self.recipe.train, self.dataset.split(self.split).counts
+        return Order(counts, train.batch_size, train.shuffle_window, self.recipe.seed, self.group, train.keep_last)
+
+    @property
+    def group(self) -> int:
+        """Neighbours in a batch that stay on one rank."""
+        return self.recipe.mix_group if self.training else 1
 
     @property
     def transforms(self) -> list[dict[str, dict[str, Any]]]:
@@ -73,8 +77,8 @@ class BatchSource:
         """
         size = fixed_size(json.dumps(self.transforms), self.recipe.stored_short_side)
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
-        largest = rank_slice(self.recipe.train.batch_size, 1, self.world - 1, self.world)
-        n = max(1, largest.stop - largest.start)
+        parts = [rank_slice(self.recipe.train.batch_size, self.group, rank, self.world) for rank in range(self.world)]
+        n = max(part.stop - part.start for part in parts)
         target, shape = TASKS[self.recipe.task.kind].target_layout(len(self.dataset.classes))
         return {
             "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
@@ -105,7 +109,7 @@ class BatchMaker:
         A rank without a sample of its own gets one of weight 0, so that it can take part in the step.
         """
         batch = self.source.positions(epoch, k)
-        part = batch[rank_slice(len(batch), 1, self.source.rank, self.source.world)]
+        part = batch[rank_slice(len(batch), self.source.group, self.source.rank, self.source.world)]
         mine, weight = (part, 1.0) if len(part) else (batch[:1], 0.0)
         for i in range(len(mine)):
             sample = int(mine.sample[i])

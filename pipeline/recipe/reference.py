@@ -96,6 +96,9 @@ def _name(annotation: Any, metadata: Any = ()) -> str:
         return f"list of {many[0]}: {_name(inside[0])}" if many else f"list of {_name(inside[0])}"
     if origin is dict:
         return "transforms"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        (kind,) = get_args(annotation.model_fields["kind"].annotation)
+        return f"`{kind}`"
     return " ".join([WORDS.get(annotation, str(annotation)), *_limits(metadata)])
 
 

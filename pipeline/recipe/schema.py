@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from models.options import OPTIONS
 from pipeline.recipe.duration import Duration, Share, parse
+from pipeline.recipe.mixing import Mixing, NoMixing
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.sources import Source
 
@@ -125,12 +126,6 @@ class Augment(Section):
         return bare_names(value)
 
 
-class NoMixing(Section):
-    """Batches are not mixed."""
-
-    kind: Literal["none"] = "none"
-
-
 class Loss(Section):
     """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks."""
 
@@ -198,6 +193,8 @@ class Train(Section):
     """Most samples in one forward; more are accumulated."""
     shuffle_window: PositiveInt = 2048
     """Samples of a lane that are shuffled together."""
+    mix_group: Annotated[int, Field(ge=2)] = 8
+    """Of `mixing`: neighbours in the batch that are mixed with each other, by one draw; they stay on one worker."""
     keep_last: bool = False
     """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -274,7 +271,7 @@ class Recipe(Section):
     clip: Clip = Clip()
     model: ModelOptions
     augment: Augment
-    mixing: NoMixing = NoMixing()
+    mixing: Annotated[Mixing, Field(discriminator="kind")] = NoMixing()
     loss: Loss = Loss()
     optimizer: Annotated[Sgd | AdamW, Field(discriminator="kind")]
     schedule: Annotated[Cosine | Constant, Field(discriminator="kind")] = Cosine(kind="cosine")
@@ -290,3 +287,8 @@ class Recipe(Section):
     def stored_short_side(self) -> int:
         """Length in pixels of the shorter side of what the shards hold, at most."""
         return self.shard.video.short_side if self.task.modality == "video" else self.shard.image.short_side
+
+    @property
+    def mix_group(self) -> int:
+        """Samples that may not be parted: neighbours in a batch that are mixed with each other, or each alone."""
+        return 1 if self.mixing.kind == "none" else self.train.mix_group

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.recipe.schema import Recipe, Task, bare_names
+from pipeline.recipe.schema import Recipe, Task, Train, bare_names
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
 
@@ -79,11 +79,28 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             )
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
-    workers, batch = _at(values, "cluster.workers"), _at(values, "train.batch_size")
-    if isinstance(workers, int) and isinstance(batch, int) and 0 < batch < workers:
+    return problems + _sharing_problems(values)
+
+
+def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
+    """A batch that workers and micro-batches cannot share, since samples that are mixed stay together."""
+    workers, batch, micro = (_at(values, key) for key in ("cluster.workers", "train.batch_size", "train.micro_batch"))
+    group = _at(values, "train.mix_group") or Train.model_fields["mix_group"].default
+    mixed = _word(values, "mixing.kind") not in ("", "none")
+    if not isinstance(batch, int) or not isinstance(group, int) or min(batch, group) < 1:
+        return []
+    problems = []
+    in_groups = f" in groups of {group} that are mixed" if mixed else ""
+    most = batch // group if mixed else batch
+    if isinstance(workers, int) and workers > max(most, 1):
         problems.append(
-            f"cluster.workers: {workers} workers cannot share a batch of {batch}; "
-            f"set it to at most {batch}, or raise train.batch_size"
+            f"cluster.workers: {workers} workers cannot share a batch of {batch}{in_groups}; set it to at most "
+            f"{max(most, 1)}, or raise train.batch_size" + (", or lower train.mix_group" if mixed else "")
+        )
+    if mixed and isinstance(micro, int) and micro < batch and micro % group:
+        problems.append(
+            f"train.micro_batch: {micro} samples are not whole groups of {group} that are mixed; "
+            f"set it to a multiple of {group}, or train.mix_group to what divides it"
         )
     return problems
 
@@ -163,32 +180,33 @@ def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseMod
     """
     path, last = "", ""
     holder: type[BaseModel] | None = None
-    section: type[BaseModel] | None = Recipe
+    annotation: Any = Recipe
     for part in loc:
         if isinstance(values, Mapping):
             if part == values.get("kind") and part not in values:
                 continue
+            holder = _section(annotation, values)
+            known = holder.model_fields if holder else {}
+            annotation = known[str(part)].annotation if part in known else None
             values = values.get(part)
         elif isinstance(values, list | tuple) and isinstance(part, int):
+            holder, annotation = None, next(iter(get_args(annotation)), None)
             values = values[part] if part < len(values) else None
         else:
             break
         last = str(part)
         path = f"{path}[{part}]" if isinstance(part, int) else f"{path}.{part}" if path else last
-        holder, section = section, _section(section, last, values)
     return path, last, holder
 
 
-def _section(parent: type[BaseModel] | None, key: str, values: Any) -> type[BaseModel] | None:
-    """The model of a section below `parent`: for a choice, the one of the kind that `values` names."""
-    if parent is None or key not in parent.model_fields:
-        return None
-    annotation = parent.model_fields[key].annotation
+def _section(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | None:
+    """The section that a key of this type holds: for a choice, the one of the kind that `values` names."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    kind = values.get("kind") if isinstance(values, Mapping) else None
     for member in get_args(annotation):
         is_section = isinstance(member, type) and issubclass(member, BaseModel)
-        if is_section and kind in get_args(member.model_fields["kind"].annotation):
+        if is_section and values.get("kind") in get_args(member.model_fields["kind"].annotation):
             return member
     return None

@@ -46,8 +46,14 @@ class Task(Protocol):
     def put_target(self, targets: np.ndarray, i: int, label: Label) -> None:
         """Write a sample's label as target `i`."""
 
+    def mixed_targets(self, targets: "Tensor", index: "Tensor", weights: "Tensor", num_classes: int) -> "Tensor":
+        """float [n, K]: targets mixed as the pixels were; `index`, `weights` as in `augment.mixing.batch.Mixed`."""
+
     def loss_sum(self, logits: "Tensor", targets: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
-        """The training's loss, summed over samples; logits float [n, K], weights float [n]."""
+        """The training's loss, summed over samples; logits float [n, K], weights float [n].
+
+        `targets` as they come, or mixed: float [n, K].
+        """
 
     def scores(self, logits: "Tensor") -> "Tensor":
         """Logits [..., K] as scores 0..1, which are averaged over a sample's views."""
@@ -58,7 +64,7 @@ class Task(Protocol):
     def sums(self, scores: "Tensor", targets: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
         """float64 [num_sums]: the summed loss first, the number of samples last; weight 0 does not count.
 
-        In `training`, which sums up every step, only what `IN_TRAINING` needs.
+        `targets` may be mixed ones. In `training`, which sums up every step, only what `IN_TRAINING` needs.
         """
 
     def metrics(self, sums: np.ndarray) -> dict[str, float]:

@@ -36,10 +36,17 @@ def put_target(targets: np.ndarray, i: int, label: int | tuple[int, ...]) -> Non
     targets[i, list(label) if isinstance(label, tuple) else [label]] = 1
 
 
+def mixed_targets(targets: "Tensor", index: "Tensor", weights: "Tensor", num_classes: int) -> "Tensor":
+    """float [n, K]: each class' share in the mixed samples; targets uint8 [n, K]."""
+    from augment.mixing.base import mix_targets
+
+    return mix_targets(targets.to(weights.dtype), index, weights)
+
+
 def loss_sum(logits: "Tensor", targets: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
     """Binary cross-entropy, the mean over classes, summed over samples.
 
-    logits float [n, K], targets uint8 [n, K], weights float [n]. With label smoothing eps a target t is
+    logits float [n, K], targets uint8 or mixed float [n, K], weights float [n]. With label smoothing eps a target t is
     t * (1 - eps) + eps / 2: each class is a choice of two.
     """
     from torch.nn import functional
@@ -63,15 +70,16 @@ def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor", training
     """float64 [4 + 2 * BINS * K + 1]: loss, right answers, answers, true labels, counts of scores, samples.
 
     The counts are of true ones and of all, [K, BINS] each: average precision needs an order of all samples, and in
-    bins that order adds up over ranks. In `training` they are left out.
+    bins that order adds up over ranks. In `training` they are left out. Of mixed samples, those classes count as true
+    that a model with the target's own scores would say: it has an F1 of 1, as it would without mixing.
     """
     import torch
 
     n, num_classes = probabilities.shape
-    hot, weight = targets.double(), weights.double()[:, None]
+    soft, weight = targets.double(), weights.double()[:, None]
     likely = probabilities.double().clamp(1e-12, 1 - 1e-12)
-    loss = -(hot * likely.log() + (1 - hot) * (1 - likely).log()).mean(1, keepdim=True)
-    said = (probabilities >= SAID).double()
+    loss = -(soft * likely.log() + (1 - soft) * (1 - likely).log()).mean(1, keepdim=True)
+    said, hot = (probabilities >= SAID).double(), (soft >= SAID).double()
     counts = torch.stack([(column * weight).sum() for column in (loss, said * hot, said, hot)])
     if training:
         return torch.cat([counts, weight.sum()[None]])

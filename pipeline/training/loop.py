@@ -23,6 +23,7 @@ from pipeline.tasks import TASKS, Task
 from pipeline.training import checkpoint, schedule
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.model import build_model
+from pipeline.training.objective import Objective
 from pipeline.training.optimizer import OPTIMIZERS, set_lr
 from pipeline.training.scaling import scaled_lr
 from pipeline.training.step import Normalize, check_finite, predict, train_step
@@ -90,6 +91,7 @@ def train(
     compiled: Any = torch.compile(model) if recipe.train.compile else model
     parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
+    objective = Objective.of(recipe, len(dataset.classes))
     meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
@@ -98,11 +100,15 @@ def train(
     steps = range(start, plan.total)
     with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for step, batch in zip(steps, feed, strict=True):
-            epoch, k = source.place(step)
-            torch.manual_seed(seed64(recipe.seed, "step", epoch, k, process.rank))
+            place = source.place(step)
+            torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
             set_lr(optimizer, plan.lr(step))
             model.train()
-            meter.add(train_step(parallel, optimizer, scaler, batch.arrays, batch.samples, normalize, recipe, process))
+            meter.add(
+                train_step(
+                    parallel, optimizer, scaler, batch.arrays, batch.samples, place, normalize, objective, process
+                )
+            )
 
             done = step + 1
             at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total

@@ -11,8 +11,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
+from pipeline.shards.order import rank_slice
 from pipeline.tasks import TASKS
 from pipeline.training.distributed import Process
+from pipeline.training.objective import Objective
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -62,16 +64,19 @@ def train_step(
     scaler: torch.amp.GradScaler,
     batch: dict[str, np.ndarray],
     samples: int,
+    place: tuple[int, int],
     normalize: Normalize,
-    recipe: Recipe,
+    objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`.
+    """Forward, backward and update for this rank's part of a batch of `samples`, whose `place` is (epoch, k).
 
     The summed loss is scaled by world / samples, so that the gradient averaged over ranks is the global batch's mean.
     Returns the task's `sums` of this rank on the device, float64, with the training's own loss.
     """
-    device, task = process.device, TASKS[recipe.task.kind]
+    device, recipe = process.device, objective.recipe
+    task, group = TASKS[recipe.task.kind], recipe.mix_group
+    first = rank_slice(samples, group, process.rank, process.world).start
     labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
     total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
@@ -80,12 +85,13 @@ def train_step(
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             x = normalize(batch["pixels"][cut, 0])
+            x, targets = objective.mix(x, labels[cut], *place, first_group=(first + cut.start) // group)
             with autocast(recipe, device):
                 logits = model(x)
-            loss = task.loss_sum(logits, labels[cut], weights[cut], recipe.loss.label_smoothing)
+            loss = objective.loss_sum(logits, targets, weights[cut])
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
-            part = task.sums(task.scores(logits), labels[cut], weights[cut], training=True)
+            part = task.sums(task.scores(logits), targets, weights[cut], training=True)
             part[0] = loss.detach()
             total = total + part
     if recipe.train.grad_clip is not None:

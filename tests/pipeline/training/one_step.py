@@ -16,6 +16,7 @@ from pipeline.recipe import check
 from pipeline.shards.dataset import open_dataset
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.model import build_model
+from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize, train_step
 
 
@@ -44,8 +45,9 @@ def main(rank: int, world: int, folder: Path) -> None:
             torch.amp.GradScaler("cpu", enabled=False),
             {name: array[:count] for name, array in arrays.items()},
             samples,
+            (0, job["k"]),
             Normalize.of(recipe, process.device),
-            recipe,
+            Objective.of(recipe, 3),
             process,
         )
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}
