@@ -9,7 +9,7 @@ import yaml
 
 from pipeline.base.errors import nearest
 from pipeline.recipe.schema import Recipe
-from pipeline.recipe.validate import RecipeError, check
+from pipeline.recipe.validate import RecipeError, check, with_policies
 
 MAX_FILE_BYTES = 1 << 20
 _PATH_KEYS = (
@@ -18,7 +18,10 @@ _PATH_KEYS = (
     ("data", "source", "root"),
     ("data", "source", "annotations"),
     ("model", "weights"),
+    ("loss", "distill", "teacher"),
 )
+_NAMES = _PATH_KEYS[-1:]
+"""Where a word without a `/` is a name and no path."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -104,7 +107,10 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values, such as `name: my-run`")
     _resolve_paths(values, resolved.parent)
-    layer: dict[str, Any] = values
+    try:
+        layer = with_policies(values, resolved.parent)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
     base = layer.pop("extends", None)
     if base is None:
         return layer
@@ -151,6 +157,7 @@ def _override(values: dict[str, Any], text: str) -> None:
     for key in reversed(keys[:-1]):
         layer = {key: layer}
     _resolve_paths(layer, Path.cwd())
+    layer = with_policies(layer, Path.cwd())
     at: Any = values
     for depth, key in enumerate(keys[:-1], 1):
         layer = layer[key]
@@ -165,9 +172,11 @@ def _override(values: dict[str, Any], text: str) -> None:
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of one layer absolute, in place; URLs stay as they are."""
-    for *parents, last in _PATH_KEYS:
+    for path_key in _PATH_KEYS:
+        *parents, last = path_key
         at: Any = values
         for key in parents:
             at = at.get(key) if isinstance(at, dict) else None
-        if isinstance(at, dict) and isinstance(at.get(last), str) and "://" not in at[last]:
-            at[last] = os.path.normpath(folder.resolve() / Path(at[last]).expanduser())
+        text = at.get(last) if isinstance(at, dict) else None
+        if isinstance(text, str) and "://" not in text and ("/" in text or path_key not in _NAMES):
+            at[last] = os.path.normpath(folder.resolve() / Path(text).expanduser())

@@ -95,7 +95,7 @@ def _name(annotation: Any, metadata: Any = ()) -> str:
         )
         return f"list of {many[0]}: {_name(inside[0])}" if many else f"list of {_name(inside[0])}"
     if origin is dict:
-        return "transforms"
+        return "transforms" if get_origin(inside[1]) is dict else f"mapping of {_name(inside[0])} to {_name(inside[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         (kind,) = get_args(annotation.model_fields["kind"].annotation)
         return f"`{kind}`"

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from models.options import OPTIONS
 from pipeline.recipe.duration import Duration, Share, parse
+from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import Mixing, NoMixing
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.sources import Source
@@ -124,14 +125,6 @@ class Augment(Section):
     @classmethod
     def _bare_names(cls, value: Any) -> Any:
         return bare_names(value)
-
-
-class Loss(Section):
-    """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks."""
-
-    label_smoothing: Fraction = 0.0
-    """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
-    (1 - eps) * multi-hot + eps / 2."""
 
 
 class Sgd(Section):

@@ -25,6 +25,10 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
     """
     found = list(problems)
     try:
+        values = with_policies(values, folder)
+    except RecipeError as error:
+        found.append(str(error))
+    try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         found += _sentences(error, values)
@@ -36,6 +40,26 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
     if found:
         raise recipe_error(where, found + transform_problems(values))
     return recipe
+
+
+def with_policies(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with what policy files hold in place of their paths, which are relative to `folder`.
+
+    So the recipe that is fingerprinted, stored and sent to other machines holds the policy itself. RecipeError for a
+    file that is no policy.
+    """
+    from augment.policy import inline
+
+    section = values.get("augment")
+    if not isinstance(section, Mapping):
+        return dict(values)
+    held = {}
+    for name, spec in section.items():
+        try:
+            held[name] = inline(spec, folder) if isinstance(spec, list) else spec
+        except ZoetropeError as error:
+            raise RecipeError(f"augment.{name}: {error}") from error
+    return {**values, "augment": held}
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
@@ -176,14 +200,15 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
 def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseModel] | None]:
     """(dotted path as the user would write it, last key, section that the last key stands in) of a pydantic location.
 
-    Pydantic adds tags to it: of the kind of a choice, and of the type where a value may have several.
+    Pydantic adds tags to it: of the kind of a choice, and of the type, as in `dict[str,float]`, where a value may have
+    several.
     """
     path, last = "", ""
     holder: type[BaseModel] | None = None
     annotation: Any = Recipe
     for part in loc:
         if isinstance(values, Mapping):
-            if part == values.get("kind") and part not in values:
+            if part not in values and (part == values.get("kind") or "[" in str(part)):
                 continue
             holder = _section(annotation, values)
             known = holder.model_fields if holder else {}
@@ -206,7 +231,8 @@ def _section(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | No
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for member in get_args(annotation):
-        is_section = isinstance(member, type) and issubclass(member, BaseModel)
-        if is_section and values.get("kind") in get_args(member.model_fields["kind"].annotation):
-            return member
+        if isinstance(member, type) and issubclass(member, BaseModel):
+            field = member.model_fields.get("kind")
+            if field is None or values.get("kind") in get_args(field.annotation):
+                return member
     return None

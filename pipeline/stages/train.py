@@ -12,12 +12,20 @@ from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.stages import tracker
+from pipeline.teacher import digest, find_teacher
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
 
 
 def outside(values: Mapping[str, Any]) -> str:
+    """What stands for the file of weights to start from, and the digest of the teacher, where there are such."""
+    distill = values["loss"]["distill"]
+    teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
+    return " ".join(filter(None, (_weights(values), teacher)))
+
+
+def _weights(values: Mapping[str, Any]) -> str:
     """Size and time of change of the file of weights to start from; a URL stands for itself."""
     weights = values["model"]["weights"]
     if weights is None or "://" in weights:
@@ -43,10 +51,12 @@ WEIGHTS = "model.safetensors"
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
     from pipeline.shards.dataset import open_dataset
+    from pipeline.training.class_weights import class_weights
 
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
     _check_samples(recipe, dataset)
+    class_weights(recipe, dataset)  # refuses wrong names before workers start
     writer = tracker.begin(context, _spool(context), system_every_s=tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)

@@ -1,6 +1,6 @@
 """Classification: one label a sample."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,16 +35,37 @@ def mixed_targets(labels: "Tensor", index: "Tensor", weights: "Tensor", num_clas
     return soft_targets(labels, index, weights, num_classes)
 
 
-def loss_sum(logits: "Tensor", targets: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
+def loss_sum(
+    logits: "Tensor",
+    targets: "Tensor",
+    weights: "Tensor",
+    label_smoothing: float,
+    class_weights: "Tensor | None" = None,
+) -> "Tensor":
     """Cross-entropy with label smoothing in the eps/K form (Szegedy et al. 2016, section 7), summed over samples.
 
     logits float [n, K], targets int64 [n] or soft ones, float [n, K], which are smoothed as they are: mixing comes
-    first. weights float [n] (0 for a sample that only fills up a rank).
+    first. weights float [n] (0 for a sample that only fills up a rank). With class weights w float [K], class k's term
+    of the sum over classes counts w_k times; it is not divided by their sum in a batch, which would tell ranks apart.
     """
     from torch.nn import functional
 
-    each = functional.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing, reduction="none")
+    each = functional.cross_entropy(
+        logits.float(), targets, class_weights, reduction="none", label_smoothing=label_smoothing
+    )
     return (each * weights).sum()
+
+
+def balanced(counts: Sequence[int], samples: int) -> list[float]:
+    """N / (K * n_k) for n_k of N samples, K classes that have any: a sample counts 1 on average.
+
+    A class without samples gets 1.
+
+    >>> balanced([6, 2, 0], 8)
+    [0.6666666666666666, 2.0, 1.0]
+    """
+    present = sum(count > 0 for count in counts)
+    return [samples / (present * count) if count else 1.0 for count in counts]
 
 
 def scores(logits: "Tensor") -> "Tensor":

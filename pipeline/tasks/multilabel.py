@@ -4,6 +4,7 @@ A target is multi-hot. The loss is binary cross-entropy (a sigmoid a class), the
 and micro-averaged F1 of what scores `SAID` or more.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,17 +44,35 @@ def mixed_targets(targets: "Tensor", index: "Tensor", weights: "Tensor", num_cla
     return mix_targets(targets.to(weights.dtype), index, weights)
 
 
-def loss_sum(logits: "Tensor", targets: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
+def loss_sum(
+    logits: "Tensor",
+    targets: "Tensor",
+    weights: "Tensor",
+    label_smoothing: float,
+    class_weights: "Tensor | None" = None,
+) -> "Tensor":
     """Binary cross-entropy, the mean over classes, summed over samples.
 
     logits float [n, K], targets uint8 or mixed float [n, K], weights float [n]. With label smoothing eps a target t is
-    t * (1 - eps) + eps / 2: each class is a choice of two.
+    t * (1 - eps) + eps / 2: each class is a choice of two. Class weights float [K] count a class' true labels, the
+    others count 1.
     """
     from torch.nn import functional
 
     soft = targets.float() * (1 - label_smoothing) + label_smoothing / 2
-    each = functional.binary_cross_entropy_with_logits(logits.float(), soft, reduction="none").mean(1)
-    return (each * weights).sum()
+    each = functional.binary_cross_entropy_with_logits(logits.float(), soft, reduction="none", pos_weight=class_weights)
+    return (each.mean(1) * weights).sum()
+
+
+def balanced(counts: Sequence[int], samples: int) -> list[float]:
+    """(N - n_k) / n_k, the weight by which a class' true labels count as much as the others; N is `samples`.
+
+    A class that none or every sample has gets 1.
+
+    >>> balanced([1, 3, 4, 0], 4)
+    [3.0, 0.3333333333333333, 1.0, 1.0]
+    """
+    return [(samples - count) / count if 0 < count < samples else 1.0 for count in counts]
 
 
 def scores(logits: "Tensor") -> "Tensor":

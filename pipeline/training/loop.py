@@ -91,7 +91,7 @@ def train(
     compiled: Any = torch.compile(model) if recipe.train.compile else model
     parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
-    objective = Objective.of(recipe, len(dataset.classes))
+    objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:

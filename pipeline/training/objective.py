@@ -1,8 +1,10 @@
 """What a training step minimises: everything between its normalised batch and the summed loss, but for the model."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from augment.mixing.base import Mixing
@@ -12,7 +14,10 @@ from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
 from augment.mixing.ricap import Ricap
 from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS
+from pipeline.training.class_weights import class_weights
+from pipeline.training.distill import Teacher, binary_divergence, divergence, load_teacher
 
 WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sample_pairing": SamplePairing}
 
@@ -34,16 +39,28 @@ def _way(options: Any) -> Mixing:
 
 @dataclass(frozen=True)
 class Objective:
-    """Mixing and loss of a recipe for `num_classes` classes."""
+    """Mixing and loss of a recipe for `num_classes` classes; class_weights float [K]."""
 
     recipe: Recipe
     num_classes: int
-    mixing: Mixing | None
+    class_weights: Tensor | None = None
+    teacher: Teacher | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, num_classes: int) -> "Objective":
-        """As the recipe says."""
-        return cls(recipe, num_classes, mixing_of(recipe.mixing))
+    def of(cls, recipe: Recipe, dataset: Dataset, device: torch.device) -> "Objective":
+        """As the recipe says, for a data set. ZoetropeError where it names what is not there."""
+        weights = class_weights(recipe, dataset)
+        return cls(
+            recipe,
+            len(dataset.classes),
+            None if weights is None else torch.tensor(weights, device=device),
+            load_teacher(recipe, dataset, device),
+        )
+
+    @cached_property
+    def mixing(self) -> Mixing | None:
+        """The way of mixing."""
+        return mixing_of(self.recipe.mixing)
 
     def mix(self, x: Tensor, targets: Tensor, epoch: int, k: int, first_group: int) -> tuple[Tensor, Tensor]:
         """Mix a part of batch `k` that begins with the batch's group `first_group`.
@@ -57,6 +74,12 @@ class Objective:
         task = TASKS[recipe.task.kind]
         return mixed.pixels, task.mixed_targets(targets, mixed.index, mixed.weights, self.num_classes)
 
-    def loss_sum(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """The loss, summed over samples; logits float [n, K], weights float [n]."""
-        return TASKS[self.recipe.task.kind].loss_sum(logits, targets, weights, self.recipe.loss.label_smoothing)
+    def loss_sum(self, logits: Tensor, x: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """The loss, summed over samples; logits float [n, K] of input x, weights float [n]."""
+        loss, task = self.recipe.loss, self.recipe.task
+        labelled = TASKS[task.kind].loss_sum(logits, targets, weights, loss.label_smoothing, self.class_weights)
+        if self.teacher is None or loss.distill is None:
+            return labelled
+        differ = binary_divergence if task.multilabel else divergence
+        taught = (differ(logits, self.teacher(x), loss.distill.temperature) * weights).sum()
+        return (1 - loss.distill.weight) * labelled + loss.distill.weight * taught

@@ -88,7 +88,7 @@ def train_step(
             x, targets = objective.mix(x, labels[cut], *place, first_group=(first + cut.start) // group)
             with autocast(recipe, device):
                 logits = model(x)
-            loss = objective.loss_sum(logits, targets, weights[cut])
+                loss = objective.loss_sum(logits, x, targets, weights[cut])
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
             part = task.sums(task.scores(logits), targets, weights[cut], training=True)

@@ -107,6 +107,29 @@ def test_a_wrong_value_says_what_is_allowed(small: dict[str, Any], key: str, val
     assert lines[1].startswith(says)
 
 
+def test_losses_check_to_themselves(small: dict[str, Any]) -> None:
+    for weights in ("balanced", {"rose": 2.0}, None):
+        loss = {"class_weights": weights, "distill": {"teacher": "./model", "temperature": 2}}
+        recipe = check(small | {"loss": loss}, "r")
+        assert check(plain(recipe), "stored") == recipe
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        ({"class_weights": {"rose": -1}}, "loss.class_weights.rose: input should be greater than 0, not -1"),
+        ({"class_weights": "even"}, "loss.class_weights: 'even' is not allowed; allowed are 'balanced', or: input sho"),
+        (
+            {"distill": {"teacher": "a", "temperatur": 3}},
+            "loss.distill.temperatur: unknown key 'temperatur'; did you mean 'temperature'",
+        ),
+        ({"distill": {"weight": 0.5}}, "loss.distill.teacher: is missing"),
+    ],
+)
+def test_a_wrong_loss_is_told(small: dict[str, Any], loss: dict[str, Any], says: str) -> None:
+    assert any(line.startswith(says) for line in problems(small | {"loss": loss})), problems(small | {"loss": loss})
+
+
 def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
     count, line = problems(put(small, "cluster.gpus_per_worker", "two"))
     assert count == "r: 1 problem"

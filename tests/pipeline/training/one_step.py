@@ -47,7 +47,7 @@ def main(rank: int, world: int, folder: Path) -> None:
             samples,
             (0, job["k"]),
             Normalize.of(recipe, process.device),
-            Objective.of(recipe, 3),
+            Objective(recipe, 3),
             process,
         )
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -37,7 +37,7 @@ def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: i
     count, _ = BatchMaker(source).make(1, k, arrays)
     mine = source.order.rank_slice(k, rank, world)
     assert arrays["weight"][:count].sum() == mine.stop - mine.start
-    normalize, objective = Normalize.of(recipe, CPU), Objective.of(recipe, 3)
+    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
     parts = [
         objective.mix(
             normalize(arrays["pixels"][a : min(b, count), 0]),
@@ -72,7 +72,7 @@ def test_the_mixed_batch_depends_on_neither_ranks_nor_micro_batches(
 def test_a_known_mixup(make_recipe: Any) -> None:
     recipe = make_recipe("image", seed=7, mixing={"kind": "mixup", "alpha": 0.5}, **{"train.mix_group": 3})
     x, labels = torch.rand(5, 3, 4, 4), torch.tensor([0, 1, 2, 2, 1])
-    found, targets = Objective.of(recipe, 3).mix(x, labels, 4, 9, 10)
+    found, targets = Objective(recipe, 3).mix(x, labels, 4, 9, 10)
     for group, part in ((10, slice(0, 3)), (11, slice(3, 5))):
         rng = generator(7, "mix", 4, 9, group)
         size = part.stop - part.start
@@ -87,7 +87,7 @@ def test_a_known_mixup(make_recipe: Any) -> None:
 
 def test_nothing_is_touched_without_mixing(make_recipe: Any) -> None:
     x, labels = torch.rand(5, 3, 4, 4), torch.tensor([0, 1, 2, 2, 1])
-    found, targets = Objective.of(make_recipe("image"), 3).mix(x, labels, 0, 0, 0)
+    found, targets = Objective(make_recipe("image"), 3).mix(x, labels, 0, 0, 0)
     assert found is x
     assert targets is labels
 
@@ -96,7 +96,7 @@ def test_a_probability_leaves_groups_as_they_are(make_recipe: Any) -> None:
     mixing = {"kind": "mixup", "alpha": 1.0, "probability": 0.25}
     recipe = make_recipe("image", mixing=mixing, **{"train.mix_group": 2})
     x = torch.arange(800.0).reshape(800, 1, 1, 1)
-    found, _ = Objective.of(recipe, 3).mix(x, torch.zeros(800, dtype=torch.int64), 0, 0, 0)
+    found, _ = Objective(recipe, 3).mix(x, torch.zeros(800, dtype=torch.int64), 0, 0, 0)
     mixed = (found != x).reshape(400, 2).all(1).float().mean()
     assert mixed.item() == pytest.approx(0.25, abs=0.06)
 

@@ -88,7 +88,7 @@ def parameters_after(recipe: Any, precision_scaler: bool = False, lr: float = 1.
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     scaler = torch.amp.GradScaler("cpu", enabled=precision_scaler)
-    normalize, objective = Normalize.of(recipe, CPU), Objective.of(recipe, 3)
+    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
     sums = train_step(model, optimizer, scaler, one_batch(), 6, (0, 0), normalize, objective, Process())
     assert all(parameter.grad is None for parameter in model.parameters())
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]), sums
