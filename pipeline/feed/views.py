@@ -34,6 +34,13 @@ class ViewMaker:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         return np.stack(views)
 
+    def explain(
+        self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """A training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and the names of what was done."""
+        (view,) = self._decode(data, num_frames, epoch, sample)
+        return view, *self.transform.explain(view, self.recipe.seed, "augment", epoch, sample)
+
     def _decode(self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int) -> np.ndarray:
         """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
         if self.recipe.task.modality == "image":

@@ -105,22 +105,16 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     """Draw what a person wants to see of a training, and write down what it is; returns artifact path -> file."""
     import yaml
 
-    from pipeline.feed.batch import BatchMaker, BatchSource
-    from pipeline.feed.ring import new_arrays
-    from pipeline.tasks import TASKS
-    from pipeline.tracking.figures import contact_sheet, learning_rate_curve
+    from pipeline.feed.batch import BatchSource
+    from pipeline.tracking.figures import learning_rate_curve
     from pipeline.training.loop import Plan
+    from pipeline.training.preview import draw_preview
 
     recipe: Recipe = context.recipe
     folder = context.out / "figures"
     folder.mkdir(exist_ok=True)
+    draw_preview(recipe, dataset, folder / "first_batch.png")
     source = BatchSource(recipe, dataset, "train", training=True)
-    arrays = new_arrays(source.layout())
-    count, _ = BatchMaker(source).make(0, 0, arrays)
-    shown = min(count, 16)
-    task = TASKS[recipe.task.kind]
-    titles = [task.truth_text(target, dataset.classes) for target in arrays["label"][:shown]]
-    contact_sheet(arrays["pixels"][:shown, 0], titles, folder / "first_batch.png")
     plan = Plan.of(recipe, source.steps)
     steps = range(0, plan.total, max(1, plan.total // 2000))
     learning_rate_curve(steps, [plan.lr(step) for step in steps], folder / "learning_rate.png")

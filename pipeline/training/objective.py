@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from augment.mixing.base import Mixing
-from augment.mixing.batch import mix
+from augment.mixing.batch import Mixed, mix
 from augment.mixing.choose import Choose
 from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
@@ -62,17 +62,16 @@ class Objective:
         """The way of mixing."""
         return mixing_of(self.recipe.mixing)
 
-    def mix(self, x: Tensor, targets: Tensor, epoch: int, k: int, first_group: int) -> tuple[Tensor, Tensor]:
-        """Mix a part of batch `k` that begins with the batch's group `first_group`.
-
-        x float [n, 3, (T,) H, W] and the task's targets [n, ...]; mixed targets are float [n, K].
-        """
+    def mix(self, x: Tensor, epoch: int, k: int, first_group: int) -> Mixed | None:
+        """A part of batch `k` after mixing; None without. x float [n, 3, (T,) H, W] begins with group `first_group`."""
         if self.mixing is None:
-            return x, targets
+            return None
         recipe = self.recipe
-        mixed = mix(x, self.mixing, recipe.mix_group, recipe.seed, "mix", epoch, k, first_group=first_group)
-        task = TASKS[recipe.task.kind]
-        return mixed.pixels, task.mixed_targets(targets, mixed.index, mixed.weights, self.num_classes)
+        return mix(x, self.mixing, recipe.mix_group, recipe.seed, "mix", epoch, k, first_group=first_group)
+
+    def mixed_targets(self, targets: Tensor, mixed: Mixed) -> Tensor:
+        """float [n, K]: the task's targets [n, ...] mixed as the pixels were."""
+        return TASKS[self.recipe.task.kind].mixed_targets(targets, mixed.index, mixed.weights, self.num_classes)
 
     def loss_sum(self, logits: Tensor, x: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """The loss, summed over samples; logits float [n, K] of input x, weights float [n]."""

@@ -85,7 +85,9 @@ def train_step(
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             x = normalize(batch["pixels"][cut, 0])
-            x, targets = objective.mix(x, labels[cut], *place, first_group=(first + cut.start) // group)
+            targets = labels[cut]
+            if mixed := objective.mix(x, *place, first_group=(first + cut.start) // group):
+                x, targets = mixed.pixels, objective.mixed_targets(targets, mixed)
             with autocast(recipe, device):
                 logits = model(x)
                 loss = objective.loss_sum(logits, x, targets, weights[cut])

@@ -30,6 +30,13 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
+def mixed(objective: Objective, x: torch.Tensor, labels: torch.Tensor, *place: int) -> tuple[Any, Any]:
+    """Pixels and targets after mixing."""
+    found = objective.mix(x, *place)
+    assert found is not None
+    return found.pixels, objective.mixed_targets(labels, found)
+
+
 def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: int) -> tuple[Any, Any]:
     """A rank's pixels and targets after mixing, in micro-batches of `size`."""
     source = BatchSource(recipe, dataset, "train", rank, world, training=True)
@@ -39,7 +46,8 @@ def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: i
     assert arrays["weight"][:count].sum() == mine.stop - mine.start
     normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
     parts = [
-        objective.mix(
+        mixed(
+            objective,
             normalize(arrays["pixels"][a : min(b, count), 0]),
             torch.from_numpy(arrays["label"][a : min(b, count)]),
             1,
@@ -72,7 +80,7 @@ def test_the_mixed_batch_depends_on_neither_ranks_nor_micro_batches(
 def test_a_known_mixup(make_recipe: Any) -> None:
     recipe = make_recipe("image", seed=7, mixing={"kind": "mixup", "alpha": 0.5}, **{"train.mix_group": 3})
     x, labels = torch.rand(5, 3, 4, 4), torch.tensor([0, 1, 2, 2, 1])
-    found, targets = Objective(recipe, 3).mix(x, labels, 4, 9, 10)
+    found, targets = mixed(Objective(recipe, 3), x, labels, 4, 9, 10)
     for group, part in ((10, slice(0, 3)), (11, slice(3, 5))):
         rng = generator(7, "mix", 4, 9, group)
         size = part.stop - part.start
@@ -85,20 +93,17 @@ def test_a_known_mixup(make_recipe: Any) -> None:
             assert targets[part][i].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-def test_nothing_is_touched_without_mixing(make_recipe: Any) -> None:
-    x, labels = torch.rand(5, 3, 4, 4), torch.tensor([0, 1, 2, 2, 1])
-    found, targets = Objective(make_recipe("image"), 3).mix(x, labels, 0, 0, 0)
-    assert found is x
-    assert targets is labels
+def test_nothing_is_mixed_unless_it_is_asked_for(make_recipe: Any) -> None:
+    assert Objective(make_recipe("image"), 3).mix(torch.rand(5, 3, 4, 4), 0, 0, 0) is None
 
 
 def test_a_probability_leaves_groups_as_they_are(make_recipe: Any) -> None:
     mixing = {"kind": "mixup", "alpha": 1.0, "probability": 0.25}
     recipe = make_recipe("image", mixing=mixing, **{"train.mix_group": 2})
     x = torch.arange(800.0).reshape(800, 1, 1, 1)
-    found, _ = Objective(recipe, 3).mix(x, torch.zeros(800, dtype=torch.int64), 0, 0, 0)
-    mixed = (found != x).reshape(400, 2).all(1).float().mean()
-    assert mixed.item() == pytest.approx(0.25, abs=0.06)
+    found, _ = mixed(Objective(recipe, 3), x, torch.zeros(800, dtype=torch.int64), 0, 0, 0)
+    share = (found != x).reshape(400, 2).all(1).float().mean()
+    assert share.item() == pytest.approx(0.25, abs=0.06)
 
 
 @pytest.mark.parametrize("modality", ["image", "video"])
