@@ -58,21 +58,22 @@ Rerun = Annotated[
 @app.command()
 def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
     """Show which stages would run, and why. Nothing is started."""
-    from pipeline.planning import make_plan
+    from pipeline.planning import make_plan, warnings
 
-    planned, _ = make_plan(load(recipe, overrides or ()), rerun or ())
-    report.show_plan(console, planned)
+    checked = load(recipe, overrides or ())
+    planned, _ = make_plan(checked, rerun or ())
+    report.show_plan(console, planned, warnings(checked, planned))
 
 
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
-    from pipeline.planning import make_plan
+    from pipeline.planning import make_plan, warnings
 
     began = time.monotonic()
     checked = load(recipe, overrides or ())
     planned, store = make_plan(checked, rerun or ())
-    report.show_plan(console, planned)
+    report.show_plan(console, planned, warnings(checked, planned))
     if not planned.to_run:
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
     else:

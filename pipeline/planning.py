@@ -1,12 +1,15 @@
 """From a checked recipe to a plan: what would run, and why, and what can be refused without starting anything."""
 
+import json
 from collections.abc import Iterable
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
+from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
 from pipeline.recipe.validate import recipe_error, transform_problems
+from pipeline.shards.quality import sorted_warning
 from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.store import Store, open_store
 from pipeline.tracking.address import resolve
@@ -44,9 +47,10 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
 
 
 def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
-    """A training split too small for a batch, as far as shards or a folder's listing tell."""
+    """A training split too small for a batch, or a class that is not there, as far as artifacts or a listing tell."""
     artifacts = {step.stage.name: step.artifact for step in planned.steps}
-    source, batch = recipe.data.source, recipe.train.batch_size
+    source, batch, sampling = recipe.data.source, recipe.train.batch_size, recipe.train.sampling
+    problems: list[str] = []
     if shards := artifacts["shard"]:
         count = shards.facts["train"]
     elif isinstance(source, MovingDigitsSource | DigitsSource):
@@ -54,9 +58,35 @@ def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
     else:
         listing = ingest.look(recipe)
         count = sum(candidate.split == "train" for candidate in listing.candidates)
-    if count >= batch or recipe.train.keep_last:
+        problems = _class_problems(recipe, listing.classes())
+    if (ingested := artifacts["ingest"]) and isinstance(sampling, Weighted):
+        problems = _class_problems(recipe, json.loads(ingested.file("classes.json").read_text()))
+    if epoch_samples(sampling, count) < batch and not recipe.train.keep_last:
+        problems.append(
+            f"train.batch_size: a batch of {batch} samples cannot be made of {count} training samples; "
+            f"set it to at most {count}, or train.keep_last to true"
+        )
+    return problems
+
+
+def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
+    """A name in the recipe that is no class."""
+    try:
+        if isinstance(recipe.train.sampling, Weighted):
+            class_weights(recipe.train.sampling, classes)
+    except ZoetropeError as error:
+        return [str(error)]
+    return []
+
+
+def warnings(recipe: Recipe, planned: Plan) -> list[str]:
+    """What does not stop a run and should be known before it: adopted shards that are sorted by class.
+
+    `class_excess` among the facts of the shard stage is that of `pipeline.shards.quality`, its windows as text.
+    """
+    shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
+    excess = shards.facts.get("class_excess") if shards else None
+    if not excess:
         return []
-    return [
-        f"train.batch_size: a batch of {batch} samples cannot be made of {count} training samples; "
-        f"set it to at most {count}, or train.keep_last to true"
-    ]
+    said = sorted_warning({int(window): value for window, value in excess.items()}, recipe.train.shuffle_window)
+    return [said] if said else []

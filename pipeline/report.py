@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pipeline.execute import StageResult
 
 
-def show_plan(console: Console, plan: Plan) -> None:
-    """Each stage with reuse or run, and why, a reason a line; the last line says how many have something to do."""
+def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> None:
+    """Each stage with reuse or run, and why, a reason a line; how many have something to do; and what to beware of."""
     name_width = max(len(step.stage.name) for step in plan.steps)
     indent = name_width + 9
     for step in plan.steps:
@@ -34,6 +34,8 @@ def show_plan(console: Console, plan: Plan) -> None:
             console.print(f"[dim]{escape(_hanging(head, step.note, console.width))}[/]")
     count = len(plan.to_run)
     console.print(f"{count} stage{'' if count == 1 else 's'} to run")
+    for warning in warnings:
+        console.print(escape(_hanging("Warning: ", warning, console.width)))
 
 
 def _hanging(head: str, text: str, width: int) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 from augment.transforms import output_shape
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.ring import Layout
+from pipeline.feed.sequence import TrainingOrder, training_order
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.shards.order import Order, Positions, evaluation_batch, evaluation_steps, rank_slice
+from pipeline.shards.order import Positions, evaluation_batch, evaluation_steps, rank_slice
 from pipeline.shards.reader import RawSample, ShardReader
 from pipeline.tasks import TASKS
 
@@ -36,10 +37,9 @@ class BatchSource:
     num_crops: int = 1
 
     @cached_property
-    def order(self) -> Order:
-        """The training order of the split."""
-        train, counts = self.recipe.train, self.dataset.split(self.split).counts
-        return Order(counts, train.batch_size, train.shuffle_window, self.recipe.seed, self.group, train.keep_last)
+    def order(self) -> TrainingOrder:
+        """The training order of the split. Where it has to be read, it travels to other processes once it was."""
+        return training_order(self.recipe, self.dataset, self.split)
 
     @property
     def group(self) -> int:
@@ -114,16 +114,16 @@ class BatchMaker:
         for i in range(len(mine)):
             sample = int(mine.sample[i])
             raw = self.reader.read(int(mine.shard[i]), int(mine.index[i]))
-            arrays["pixels"][i] = self.views(raw, epoch, sample)
+            arrays["pixels"][i] = self.views(raw, epoch, sample, int(mine.occurrence[i]))
             self.task.put_target(arrays["label"], i, raw.label)
             arrays["weight"][i] = weight
             arrays["sample"][i] = sample
         return len(mine), len(batch)
 
-    def views(self, raw: RawSample, epoch: int, sample: int) -> np.ndarray:
+    def views(self, raw: RawSample, epoch: int, sample: int, occurrence: int = 0) -> np.ndarray:
         """uint8 [V, (T,) H, W, 3] of one sample. ZoetropeError, naming it, when it cannot be decoded."""
         try:
-            return self.view_maker(raw.data, raw.frames, epoch, sample)
+            return self.view_maker(raw.data, raw.frames, epoch, sample, occurrence)
         except (ZoetropeError, IndexError) as error:
             raise ZoetropeError(
                 f"sample {raw.key} of the split {self.source.split!r} in {self.source.dataset.files} "

@@ -20,28 +20,30 @@ class ViewMaker:
         self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
         self.transform = compose(transforms)
 
-    def __call__(self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0) -> np.ndarray:
+    def __call__(
+        self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0, occurrence: int = 0
+    ) -> np.ndarray:
         """uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
 
-        Every draw is keyed by (seed, epoch, sample). Raises ZoetropeError or IndexError when data cannot be decoded.
+        Every draw is keyed by (seed, epoch, sample, occurrence). Raises ZoetropeError or IndexError when data cannot be
+        decoded.
         """
         seed = self.recipe.seed
-        views = [
-            self.transform(view, seed, "augment", epoch, sample)
-            for view in self._decode(data, num_frames, epoch, sample)
-        ]
+        key = _key(epoch, sample, occurrence)
+        views = [self.transform(view, seed, "augment", *key) for view in self._decode(data, num_frames, *key)]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         return np.stack(views)
 
     def explain(
-        self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int
+        self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int, occurrence: int = 0
     ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """A training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and the names of what was done."""
-        (view,) = self._decode(data, num_frames, epoch, sample)
-        return view, *self.transform.explain(view, self.recipe.seed, "augment", epoch, sample)
+        key = _key(epoch, sample, occurrence)
+        (view,) = self._decode(data, num_frames, *key)
+        return view, *self.transform.explain(view, self.recipe.seed, "augment", *key)
 
-    def _decode(self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int) -> np.ndarray:
+    def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
         if self.recipe.task.modality == "image":
             return decode_image(data)[None]
@@ -49,10 +51,15 @@ class ViewMaker:
         if not self.training:
             frames = clips.views(num_frames, clip.frames, self.num_clips, clip.sampling, clip.stride)
         else:
-            rng = generator(self.recipe.seed, "clip", epoch, sample)
+            rng = generator(self.recipe.seed, "clip", *key)
             if clip.sampling == "segments":
                 frames = clips.segments(num_frames, clip.frames, rng)[None]
             else:
                 frames = clips.dense(num_frames, clip.frames, clip.stride, rng)[None]
         decoded = decode_frames(data, frames.ravel())
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
+
+
+def _key(epoch: int, sample: int, occurrence: int) -> tuple[int, ...]:
+    """What tells draws apart; the first occurrence has the key that samples had when each came once an epoch."""
+    return (epoch, sample, occurrence) if occurrence else (epoch, sample)

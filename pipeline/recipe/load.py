@@ -17,6 +17,9 @@ _PATH_KEYS = (
     ("data", "source", "path"),
     ("data", "source", "root"),
     ("data", "source", "annotations"),
+    ("data", "source", "of", "*", "path"),
+    ("data", "source", "of", "*", "root"),
+    ("data", "source", "of", "*", "annotations"),
     ("model", "weights"),
     ("loss", "distill", "teacher"),
 )
@@ -174,9 +177,17 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of one layer absolute, in place; URLs stay as they are."""
     for path_key in _PATH_KEYS:
         *parents, last = path_key
-        at: Any = values
-        for key in parents:
-            at = at.get(key) if isinstance(at, dict) else None
-        text = at.get(last) if isinstance(at, dict) else None
-        if isinstance(text, str) and "://" not in text and ("/" in text or path_key not in _NAMES):
-            at[last] = os.path.normpath(folder.resolve() / Path(text).expanduser())
+        for at in _sections(values, parents):
+            text = at.get(last)
+            if isinstance(text, str) and "://" not in text and ("/" in text or path_key not in _NAMES):
+                at[last] = os.path.normpath(folder.resolve() / Path(text).expanduser())
+
+
+def _sections(values: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The mappings at a chain of keys, of which `*` stands for all."""
+    found = [values]
+    for key in keys:
+        found = [
+            value for at in found if isinstance(at, dict) for value in (at.values() if key == "*" else [at.get(key)])
+        ]
+    return [at for at in found if isinstance(at, dict)]

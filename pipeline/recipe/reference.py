@@ -23,7 +23,7 @@ A choice is written as `{kind: name, its keys}`. A duration is written as epochs
 samples (`1.2Msa`), a share of the whole training as `5%`. `extends: other.yaml`, a file beside this one, gives all that
 a recipe does not say itself. [Sources](sources.md) has an example of each kind of `data.source`.
 """
-WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
+WORDS = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything", Length: "duration"}
 
 
 def reference() -> str:

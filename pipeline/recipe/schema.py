@@ -11,6 +11,7 @@ from models.options import OPTIONS
 from pipeline.recipe.duration import Duration, Share, parse
 from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import Mixing, NoMixing
+from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.sources import Source
 
@@ -185,7 +186,9 @@ class Train(Section):
     micro_batch: PositiveInt | None = None
     """Most samples in one forward; more are accumulated."""
     shuffle_window: PositiveInt = 2048
-    """Samples of a lane that are shuffled together."""
+    """Samples of a lane that are shuffled together; a batch takes the same number of samples from each of up to 64
+    lanes. More costs 8 bytes a sample and lane, and is for shards that are sorted by class, which our own are not."""
+    sampling: Annotated[Sampling, Field(discriminator="kind")] = AllSamples()
     mix_group: Annotated[int, Field(ge=2)] = 8
     """Of `mixing`: neighbours in the batch that are mixed with each other, by one draw; they stay on one worker."""
     keep_last: bool = False

@@ -139,10 +139,21 @@ class DigitsSource(Section):
 
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
-Source = Annotated[
-    FolderSource | TableSource | FramesSource | Annotations | MovingDigitsSource | DigitsSource,
-    Field(discriminator="kind"),
-]
+FileSource = FolderSource | TableSource | FramesSource | Annotations
+SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+class MixtureSource(Section):
+    """Several sources as one. Classes of the same name are one class. `train.sampling` says how much of each is trained
+    on; by default every sample once an epoch.
+    """
+
+    kind: Literal["mixture"]
+    of: Annotated[dict[SourceName, Annotated[FileSource, Field(discriminator="kind")]], Field(min_length=2)]
+    """Name of each source, of letters, digits, '-' and '_' -> the source, of a kind that is files."""
+
+
+Source = Annotated[FileSource | MixtureSource | MovingDigitsSource | DigitsSource, Field(discriminator="kind")]
 SOURCE_MODALITY: dict[str, Modality] = {
     "frames": "video",
     "kinetics": "video",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Task, Train, bare_names
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
@@ -88,13 +89,17 @@ def transform_problems(values: Mapping[str, Any]) -> list[str]:
 def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """What no section can see alone, in values that may be wrong in other ways."""
     problems = []
-    task, source, model = (_word(values, key) for key in ("task.kind", "data.source.kind", "model.kind"))
+    task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
     if task in get_args(Task.model_fields["kind"].annotation):
         modality = Task(kind=task).modality  # type: ignore[arg-type]  # just looked up
-        if SOURCE_MODALITY.get(source, modality) != modality:
-            problems.append(f"data.source.kind: {source} makes {SOURCE_MODALITY[source]}s, but task.kind is {task}")
-        if source == "table":
-            problems += _table_problems(values, Task(kind=task).multilabel)  # type: ignore[arg-type]
+        multilabel = Task(kind=task).multilabel  # type: ignore[arg-type]
+        for where in _source_keys(values):
+            kind = _word(values, f"{where}.kind")
+            if SOURCE_MODALITY.get(kind, modality) != modality:
+                problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
+            if kind == "table":
+                problems += _table_problems(values, where, multilabel)
+        problems += _sampling_problems(values, multilabel)
         if model in OPTIONS and OPTIONS[model].eats != modality:
             names = ", ".join(name for name, options in OPTIONS.items() if options.eats == modality)
             problems.append(
@@ -129,16 +134,57 @@ def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _table_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]:
-    """Labels that a table cannot give as the task wants them."""
-    separator, path = _at(values, "data.source.separator"), _word(values, "data.source.path")
+def _source_keys(values: Mapping[str, Any]) -> list[str]:
+    """The dotted keys of all sources: `data.source`, or those of a mixture."""
+    of = _at(values, "data.source.of")
+    mixed = _word(values, "data.source.kind") == "mixture" and isinstance(of, Mapping)
+    return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
+
+
+def _sampling_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]:
+    """Ways to sample that the task or the source does not allow."""
+    kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
+    batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
+    epoch = _samples(_at(values, "train.sampling.epoch"))
+    if epoch and isinstance(batch, int) and epoch < batch and not keep_last:
+        return [
+            f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
+        ]
+    if kind in ("balanced", "weighted") and multilabel:
+        return [f"train.sampling.kind: {kind} goes by the class of a sample, and in a multi-label task it has several"]
+    if kind != "shares":
+        return []
+    if source != "mixture":
+        return [f"train.sampling.kind: shares are of the sources of a mixture, and data.source.kind is {source}"]
+    problems = []
+    if keep_last:
+        problems.append("train.keep_last: with train.sampling.kind shares no epoch has a rest; leave it out")
+    names, shares = _at(values, "data.source.of"), _at(values, "train.sampling.of")
+    if isinstance(names, Mapping) and isinstance(shares, Mapping):
+        problems += [f"train.sampling.of: {unknown('source', name, names)}" for name in shares if name not in names]
+        problems += [f"train.sampling.of: says no share of {name!r}" for name in names if name not in shares]
+    return problems
+
+
+def _table_problems(values: Mapping[str, Any], where: str, multilabel: bool) -> list[str]:
+    """Labels that a table cannot give as the task wants them; `where` is the source's key."""
+    separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
     if separator is not None and not multilabel:
-        return ["data.source.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
+        return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
     if separator is None and multilabel and path.partition("?")[0].lower().endswith(".csv"):
-        return ['data.source.separator: is missing; say what stands between the labels of a sample, such as "|"']
+        return [f'{where}.separator: is missing; say what stands between the labels of a sample, such as "|"']
     if separator == "":
-        return ["data.source.separator: is empty; say what stands between the labels of a sample"]
+        return [f"{where}.separator: is empty; say what stands between the labels of a sample"]
     return []
+
+
+def _samples(length: Any) -> int:
+    """A length in samples; 0 where it is none, or no right one."""
+    try:
+        parsed = parse(length)
+    except ValueError:
+        return 0
+    return int(parsed.amount) if parsed.unit == "sa" else 0
 
 
 def _at(values: Any, dotted: str) -> Any:
@@ -211,8 +257,11 @@ def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseMod
             if part not in values and (part == values.get("kind") or "[" in str(part)):
                 continue
             holder = _section(annotation, values)
-            known = holder.model_fields if holder else {}
-            annotation = known[str(part)].annotation if part in known else None
+            if get_origin(annotation) is dict:
+                annotation = get_args(annotation)[1]
+            else:
+                known = holder.model_fields if holder else {}
+                annotation = known[str(part)].annotation if part in known else None
             values = values.get(part)
         elif isinstance(values, list | tuple) and isinstance(part, int):
             holder, annotation = None, next(iter(get_args(annotation)), None)

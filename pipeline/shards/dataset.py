@@ -30,13 +30,17 @@ _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 @dataclass(frozen=True)
 class Shard:
-    """One line of the list: a tar, by its path in the dataset folder, and what it must be."""
+    """One line of the list: a tar, by its path in the dataset folder, and what it must be.
+
+    source: name of the source of its samples in a mixture
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+\.tar$")]
     samples: Annotated[int, Field(ge=1)]
     bytes: _Count
     sha256: _Sha256
     index_sha256: _Sha256
+    source: str | None = None
 
     def check(self, folder: Path) -> None:
         """Reads the tar and its index wholly. ZoetropeError, naming the file, when one is not what was written."""

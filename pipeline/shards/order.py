@@ -27,13 +27,20 @@ k*b ... (k+1)*b of every lane, so a batch is a column here, read lane after lane
 The rest (fewer than B samples, others each epoch) is dropped, or is a last, smaller batch when `keep_last` is set.
 So a batch mixes samples from `lanes` far-away places of the dataset, while a node reads few shards at a time.
 
+Where g = `mix_group` neighbours are mixed with each other, lane after lane would put samples of one window in a group.
+Then the lanes are taken in blocks of g or a few more, and a block is laid out column after column: a group has g
+different lanes, and a rank still reads few of them. With blocks of 2 lanes and b = 2, two columns of the table above:
+
+    lane after lane    15 16  5 10 |  1  0 18  9        in blocks    15  5 16 10 |  1 18  0  9
+
 The number of lanes depends on B alone, and nothing here knows of ranks, workers or processes: a rank takes its slice
 of the batch with `rank_slice`. Memory is O(shards + lanes x window), whatever N is. What an epoch shares between its
 batches is kept in small caches, which change the time and never the answer.
 """
 
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,18 +59,20 @@ class Positions:
     shard:  int64 [n], the shard's number in dataset order
     index:  int64 [n], the sample's number in its shard
     sample: int64 [n], the sample's number in the dataset: samples of all shards before its own, plus `index`
+    occurrence: int64 [n], tells apart the times that a sample comes in one epoch; 0 where it comes once
     """
 
     shard: Int64
     index: Int64
     sample: Int64
+    occurrence: Int64
 
     def __len__(self) -> int:
         return len(self.sample)
 
     def __getitem__(self, part: slice) -> "Positions":
         """A part of the batch, for instance `positions[rank_slice(...)]`."""
-        return Positions(self.shard[part], self.index[part], self.sample[part])
+        return Positions(self.shard[part], self.index[part], self.sample[part], self.occurrence[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,20 +129,36 @@ class Order:
         return rank_slice(self.size(k), self.mix_group, rank, world)
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` (0 <= k < steps_per_epoch) of an epoch, lane after lane. IndexError outside."""
+        """The samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
         if epoch < 0:
             raise IndexError(f"epoch {epoch} is negative")
         _check_step(k, self.steps_per_epoch)
-        line = _line(self, epoch)
+        line = self._lines(epoch)
         block = np.arange(self.batch_size // self.lanes) + k * (self.batch_size // self.lanes)
-        # Row-major, so lane after lane; a lane that ends early has a shorter row in a kept last batch.
+        # A lane that ends early has a shorter row in a kept last batch.
         row, column = np.nonzero(block < line.lane_lengths[line.lane_order][:, None])
+        blocks = max(1, self.lanes // self.mix_group)
+        laid = np.lexsort((row, column, row * blocks // self.lanes))
+        row, column = row[laid], column[laid]
         lane = line.lane_order[row]
         position = self._shuffled(epoch, line, lane, block[column]) + line.lane_starts[lane]
         at = np.searchsorted(line.shard_ends, position, side="right")
         shard = line.shard_order[at]
         index = position - line.shard_ends[at] + self.counts[shard]
-        return Positions(shard, index, self._shard_starts[shard] + index)
+        return Positions(shard, index, self._shard_starts[shard] + index, np.zeros_like(index))
+
+    def __getstate__(self) -> dict[str, object]:
+        """What travels to other processes: the caches do not."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _lines(self) -> "Callable[[int], _Line]":
+        return lru_cache(maxsize=2)(partial(_line, self))
+
+    @cached_property
+    def _windows(self) -> Callable[[int, int], Int64]:
+        # Neighbouring batches lie in one window, or across the border of two.
+        return lru_cache(maxsize=2)(partial(_window, self))
 
     def _shuffled(self, epoch: int, line: "_Line", lane: Int64, position: Int64) -> Int64:
         """Where in its lane the shuffle takes the sample for each `position` from. All int64 [n]."""
@@ -143,7 +168,7 @@ class Order:
         source = np.empty_like(position)
         for window in range(int(number.min()), int(number.max()) + 1):
             here = number == window
-            source[here] = _window(self, epoch, window)[lane[here], within[here]]
+            source[here] = self._windows(epoch, window)[lane[here], within[here]]
         return source
 
 
@@ -159,7 +184,6 @@ class _Line:
     windows: int  # of every lane
 
 
-@lru_cache(maxsize=4)
 def _line(order: Order, epoch: int) -> _Line:
     shard_order = generator(order.seed, "shards", epoch).permutation(len(order.counts))
     cuts = np.arange(order.lanes + 1) * order.samples // order.lanes
@@ -176,10 +200,9 @@ def _line(order: Order, epoch: int) -> _Line:
     )
 
 
-@lru_cache(maxsize=2)  # neighbouring batches lie in one window, or across the border of two
 def _window(order: Order, epoch: int, window: int) -> Int64:
     """Window number `window` of every lane, shuffled: positions in the lane, int64 [lanes, most samples in it]."""
-    line = _line(order, epoch)
+    line = order._lines(epoch)
     starts = window * line.lane_lengths // line.windows
     lengths = (window + 1) * line.lane_lengths // line.windows - starts
     shuffled = np.zeros((order.lanes, int(lengths.max())), np.int64)
@@ -215,7 +238,7 @@ def evaluation_batch(counts: Int64, batch_size: int, k: int) -> Positions:
     ends = np.cumsum(counts)
     sample = np.arange(k * batch_size, min((k + 1) * batch_size, int(ends[-1])))
     shard = np.searchsorted(ends, sample, side="right")
-    return Positions(shard, sample - ends[shard] + counts[shard], sample)
+    return Positions(shard, sample - ends[shard] + counts[shard], sample, np.zeros_like(sample))
 
 
 def _checked(counts: Int64, batch_size: int) -> Int64:

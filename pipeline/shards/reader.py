@@ -14,7 +14,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, as_files
 from pipeline.shards.dataset import Shard, changed, open_dataset
 from pipeline.shards.files import read_capped
-from pipeline.shards.index import MAX_INDEX_BYTES, ShardIndex, index_path, parse_index
+from pipeline.shards.index import MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
 
 # A mapped shard holds a file descriptor, and a process has 1,024 by default. Mapping one again costs 20 microseconds.
 OPEN_SHARDS = 128
@@ -82,6 +82,10 @@ class ShardReader:
             int(columns.widths[index]),
             int(columns.heights[index]),
         )
+
+    def labels(self, shard: int) -> Labels:
+        """The labels of a shard's samples, of its index alone. Errors as of `read`."""
+        return self._indexed(shard).index.labels
 
 
 def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed:

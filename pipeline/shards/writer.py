@@ -53,7 +53,7 @@ class StoredSample:
 class ShardInfo(Shard):
     """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files."""
 
-    class_counts: tuple[int, ...]
+    class_counts: tuple[int, ...] = ()
 
 
 def shard_name(split: str, number: int) -> str:
@@ -174,11 +174,13 @@ def write_dataset(
                 )
             counts[: len(info.class_counts)] += np.array(info.class_counts, np.int64)
         listed = tuple(
-            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256) for info in infos if info.samples
+            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256, source=info.source)
+            for info in infos
+            if info.samples
         )
         splits[name] = Split(sum(shard.samples for shard in listed), tuple(counts.tolist()), listed)
         for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
             left.unlink()
     contents = Contents(2 if multilabel else 1, modality, tuple(classes), splits)
-    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1) + b"\n")
+    write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import Source
-from pipeline.sources import folder, frames, hmdb51, kinetics, something, table, ucf101
+from pipeline.sources import folder, frames, hmdb51, kinetics, mixture, something, table, ucf101
 from pipeline.sources.listing import Listing
 
 
@@ -29,6 +29,7 @@ SOURCES: dict[str, Files] = {
     "something-something": something,
     "ucf101": ucf101,
     "hmdb51": hmdb51,
+    "mixture": mixture,
 }
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 

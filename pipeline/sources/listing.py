@@ -25,6 +25,7 @@ class Candidate:
             machine
     path:   a local path or a URL; with `frames` a folder
     labels: names of its classes; exactly one but for multi-label tasks
+    source: name of its source in a mixture
     start_s, end_s: the part of a video that is the sample; None is the video's own start or end
     """
 
@@ -35,6 +36,7 @@ class Candidate:
     start_s: float | None = None
     end_s: float | None = None
     frames: FrameFolder | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)

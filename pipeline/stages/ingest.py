@@ -178,6 +178,8 @@ def probe_chunk(modality: "Kind", part: Sequence[Candidate]) -> tuple[list[Row],
             row = {"path": one.path, "key": one.key, "classes": one.labels, "split": one.split, **header}
             if one.start_s is not None or one.end_s is not None:
                 row |= {"start_s": one.start_s, "end_s": one.end_s}
+            if one.source is not None:
+                row |= {"source": one.source}
             good.append(row | ({"frame_folder": asdict(one.frames)} if one.frames else {}))
     return good, bad
 

@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,11 @@ def run(context: Context) -> dict[str, Any]:
     jobs = []
     for split in SPLITS:
         mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
-        for number, part in enumerate(chunks(mine, recipe.shard.samples)):
+        sources = sorted({row.get("source", "") for row in mine})  # of a mixture; a shard holds samples of one
+        of_each = [
+            chunks([row for row in mine if row.get("source", "") == name], recipe.shard.samples) for name in sources
+        ]
+        for number, part in enumerate(chain.from_iterable(of_each)):
             jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
 
     quarantine = read_rows(ingested.file(QUARANTINE))
@@ -102,7 +107,9 @@ def make_shard(
             except ZoetropeError as error:
                 bad.append({"source": row["key"], "stage": "shard", "reason": str(error)})
 
-    shard = write_shard(parts.out, split, number, number * recipe.shard.samples, stored())
+    shard = replace(
+        write_shard(parts.out, split, number, number * recipe.shard.samples, stored()), source=rows[0].get("source")
+    )
     index = index_path(Path(shard.name)).as_posix()
     written = {index: shard.index_sha256, shard.name: shard.sha256} if shard.samples else {}
     parts.finish(part, written, {"shard": asdict(shard), "quarantine": bad})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
+from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.redact import redact_values
 from pipeline.stages import tracker
 from pipeline.teacher import digest, find_teacher
@@ -76,7 +77,10 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
-    samples = dataset.split("train").samples
+    sampling = recipe.train.sampling
+    if isinstance(sampling, Weighted):
+        class_weights(sampling, dataset.classes)
+    samples = epoch_samples(sampling, dataset.split("train").samples)
     if samples < recipe.train.batch_size and not recipe.train.keep_last:
         raise ZoetropeError(
             f"train.batch_size: a batch of {recipe.train.batch_size} samples cannot be made of {samples} training "

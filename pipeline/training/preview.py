@@ -35,7 +35,9 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
     for i in range(len(batch)):
         raw = maker.reader.read(int(batch.shard[i]), int(batch.index[i]))
         maker.task.put_target(targets, i, raw.label)
-        before, after, names = maker.view_maker.explain(raw.data, raw.frames, 0, int(batch.sample[i]))
+        before, after, names = maker.view_maker.explain(
+            raw.data, raw.frames, 0, int(batch.sample[i]), int(batch.occurrence[i])
+        )
         height, width = before.shape[-3:-1]
         truth.append(maker.task.truth_text(targets[i], dataset.classes))
         stored.append((before, f"stored, {width} x {height} px: {truth[i]}"))

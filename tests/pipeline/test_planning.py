@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.codedigest import ROOT, code_digests
-from pipeline.planning import GRAPH, make_plan
+from pipeline.planning import GRAPH, make_plan, warnings
 from pipeline.recipe import Recipe, plain
 from tests.pipeline.stores import publish_until, quickstart
 
@@ -159,3 +159,36 @@ def test_what_can_be_known_is_refused(tmp_path: Path, overrides: list[str], says
 def test_no_such_stage_to_rerun(tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match="unknown stage 'trian'; did you mean 'train'"):
         make_plan(quickstart(tmp_path), ["trian"])
+
+
+def test_a_class_that_is_not_there_is_refused_before_there_are_shards_and_after(tmp_path: Path) -> None:
+    source = a_folder(tmp_path / "photos", "jpg")
+    weights = ("train.batch_size=2", "train.sampling={kind: weighted, classes: {dgo: 2}}")
+    overrides = (f"data.source={{kind: folder, path: {source}}}", *weights)
+    says = "train.sampling.classes: unknown class 'dgo'; did you mean 'dog'?"
+    assert says in refusal(quickstart(tmp_path / "store", *overrides, name="quickstart-images"))
+    store = publish_until(quickstart(tmp_path / "other", *weights), "shard")
+    (ingested,) = (tmp_path / "other" / "artifacts" / "ingest").iterdir()
+    (ingested / "classes.json").write_text('["cat", "dog"]')
+    assert says in refusal(quickstart(tmp_path / "other", *weights))
+    assert store.artifacts("shard")
+
+
+def test_a_stated_epoch_is_what_batches_are_made_of(tmp_path: Path) -> None:
+    recipe = quickstart(tmp_path, "train.batch_size=1000", "train.sampling={kind: balanced, epoch: 1000sa}")
+    publish_until(recipe, "shard")
+    make_plan(recipe)
+    assert "cannot be made of 969" in refusal(
+        quickstart(tmp_path, "train.batch_size=1000", "train.sampling={kind: balanced}")
+    )
+
+
+def test_shards_that_are_sorted_by_class_are_warned_of(tmp_path: Path) -> None:
+    recipe = quickstart(tmp_path)
+    assert warnings(recipe, make_plan(recipe)[0]) == []
+    publish_until(recipe, "shard", {"shard": {"class_excess": {"256": 0.9, "1024": 0.4, "4096": 0.05}}})
+    (said,) = warnings(recipe, make_plan(recipe)[0])
+    assert said.startswith("train.shuffle_window: these shards are sorted by class")
+    assert said.endswith("raise it to 4096")
+    wider = quickstart(tmp_path, "train.shuffle_window=4096")
+    assert warnings(wider, make_plan(wider)[0]) == []

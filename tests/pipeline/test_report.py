@@ -38,6 +38,15 @@ def test_first_plan(tmp_path: Path) -> None:
     )
 
 
+def test_warnings_follow_the_plan(tmp_path: Path) -> None:
+    text = printed(report.show_plan, the_plan(quickstart(tmp_path)), ["train.shuffle_window: [too small] " + "x" * 60])
+    assert text.splitlines()[5:] == [
+        "5 stages to run",
+        "Warning: train.shuffle_window: [too small]",
+        "         " + "x" * 60,
+    ]
+
+
 def test_plan_with_nothing_to_do(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
     assert printed(report.show_plan, the_plan(quickstart(tmp_path))) == (

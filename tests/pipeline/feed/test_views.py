@@ -27,6 +27,14 @@ def test_training_draws_by_seed_epoch_and_sample_alone(make_recipe: Any, images:
     assert {reseeded(raw.data, 1, 0, sample).tobytes() for sample in range(6)} - seen
 
 
+def test_each_occurrence_in_an_epoch_is_drawn_anew(make_recipe: Any, images: Dataset, videos: Dataset) -> None:
+    for modality, dataset, frames in (("image", images, 1), ("video", videos, 6)):
+        maker, raw = ViewMaker(make_recipe(modality), training=True), first(dataset)
+        seen = {maker(raw.data, frames, 1, 2, occurrence).tobytes() for occurrence in range(12)}
+        assert len(seen) > 6
+        assert np.array_equal(maker(raw.data, frames, 1, 2, 0), maker(raw.data, frames, 1, 2))
+
+
 def test_evaluation_is_the_centre_whatever_the_key(make_recipe: Any, images: Dataset) -> None:
     raw = first(images)
     view = ViewMaker(make_recipe("image"), training=False)(raw.data, 1, 5, 6)

@@ -122,6 +122,29 @@ def test_samples_are_shuffled_by_the_seed(tmp_path: Path) -> None:
     assert sorted(zero) == sorted(one)
 
 
+def test_a_shard_of_a_mixture_holds_samples_of_one_source(tmp_path: Path) -> None:
+    """Sources follow each other by name; within one the order is that of the hash, as ever."""
+    source = ingested(tmp_path, [image(i) for i in range(COUNT)])
+    rows = read_rows(source.files.path / "samples.jsonl")
+    names = ["web", "own", "own", "web", "own", "web", "own", "own", "own", "own"]
+    write_rows(
+        source.files.path / "samples.jsonl",
+        [row | {"source": name, "key": f"{name}/{row['key']}"} for row, name in zip(rows, names, strict=True)],
+    )
+    context = a_context(a_recipe(), source, tmp_path)
+    shard.run(context)
+    train = open_dataset(context.out).split("train")
+    assert [(one.source, one.samples) for one in train.shards] == [("own", 3), ("own", 1), ("web", 3)]
+    for one in train.shards:
+        told = [json.loads(data) for name, data in members(context.out / one.name).items() if "json" in name]
+        assert {each["source"].split("/")[0] for each in told} == {one.source}
+    keys = [name for one in train.shards for name in members(context.out / one.name)]
+    assert len(set(keys)) == len(keys)
+    again = replace(context, out=context.out)  # what is finished is taken as it was noted, with its source
+    shard.run(again)
+    assert open_dataset(again.out).split("train").shards == train.shards
+
+
 def test_large_images_are_made_smaller(tmp_path: Path) -> None:
     source = ingested(tmp_path, [image(i, (60, 90)) for i in range(COUNT)])
     context = a_context(a_recipe(image={"short_side": 30}), source, tmp_path)

@@ -12,6 +12,7 @@ from augment.mixing.mixup import mixup
 from pipeline.base.keyed import generator
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
+from pipeline.shards.order import rank_slice
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from pipeline.training.objective import Objective
@@ -41,8 +42,8 @@ def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: i
     """A rank's pixels and targets after mixing, in micro-batches of `size`."""
     source = BatchSource(recipe, dataset, "train", rank, world, training=True)
     arrays = new_arrays(source.layout())
-    count, _ = BatchMaker(source).make(1, k, arrays)
-    mine = source.order.rank_slice(k, rank, world)
+    count, samples = BatchMaker(source).make(1, k, arrays)
+    mine = rank_slice(samples, recipe.mix_group, rank, world)
     assert arrays["weight"][:count].sum() == mine.stop - mine.start
     normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
     parts = [

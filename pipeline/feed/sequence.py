@@ -1,0 +1,49 @@
+"""Which training order a recipe asks for: `train.sampling`, the dataset's labels and its sources."""
+
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe import Recipe
+from pipeline.recipe.sampling import AllSamples, Shares, Weighted, class_weights, epoch_samples
+from pipeline.shards.dataset import Dataset
+from pipeline.shards.mixture import Mixture, parts
+from pipeline.shards.order import Order, Positions
+from pipeline.shards.reader import ShardReader
+from pipeline.shards.sampling import Sampled, samples_per_class
+
+
+class TrainingOrder(Protocol):
+    """What `Order`, `Sampled` and `Mixture` have in common: any batch of any epoch, without state."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+
+    def batch(self, epoch: int, k: int) -> Positions:
+        """The samples of step `k` of an epoch. IndexError outside."""
+
+
+def training_order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
+    """The order of a split; sampling by class reads every shard's index. ZoetropeError for a name that is not there."""
+    train, listed = recipe.train, dataset.split(split)
+    order = Order(listed.counts, train.batch_size, train.shuffle_window, recipe.seed, recipe.mix_group, train.keep_last)
+    sampling = train.sampling
+    if isinstance(sampling, AllSamples):
+        return order
+    samples = epoch_samples(sampling, listed.samples)
+    if isinstance(sampling, Shares):
+        names = sorted(sampling.of)
+        sources = [shard.source for shard in listed.shards]
+        if empty := [name for name in names if name not in sources]:
+            raise ZoetropeError(f"train.sampling.of: no training sample of {empty[0]} is left; leave that source out")
+        counts = parts([Fraction(str(sampling.of[name])) for name in names])
+        return Mixture(order, np.array([names.index(str(source)) for source in sources]), tuple(counts), samples)
+    weights = class_weights(sampling, dataset.classes) if isinstance(sampling, Weighted) else None
+    if weights and not any(w * n for w, n in zip(weights, listed.class_counts, strict=True)):
+        raise ZoetropeError("train.sampling.classes: every class that has training samples weighs 0")
+    reader = ShardReader(dataset.files, split)
+    labels = [np.array(reader.labels(shard), np.int32) for shard in range(len(listed.shards))]
+    return Sampled(order, np.concatenate(labels), samples_per_class(samples, listed.class_counts, weights))

@@ -1,0 +1,74 @@
+"""Several sources as one: their listings one after the other, each key behind its source's name."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import MixtureSource
+from pipeline.sources.listing import Candidate, Listing
+
+if TYPE_CHECKING:
+    from pipeline.sources import Files
+
+
+def look(source: MixtureSource, task: Task, val_share: float) -> Listing:
+    """The candidates of all sources, by name of the source. ZoetropeError, naming the source, when one cannot be used.
+
+    Classes are numbered as the first source numbers its own, then those that the second adds, and so on.
+    """
+    candidates: list[Candidate] = []
+    others: Counter[str] = Counter()
+    refused: dict[str, str] = {}
+    missing: list[str] = []
+    classes: dict[str, None] = {}
+    by_ratio = False
+    for name, one in sorted(source.of.items()):
+        try:
+            listing = _kind(one).look(one, task, val_share)
+        except ZoetropeError as error:
+            raise _named(name, error) from error
+        if not any(candidate.split == "train" for candidate in listing.candidates):
+            raise ZoetropeError(
+                f"data.source.of.{name}: has no training sample. Add samples, change data.split.val, or leave it out."
+            )
+        candidates += [replace(c, key=f"{name}/{c.key}", source=name) for c in listing.candidates]
+        others += listing.others
+        refused |= {f"{name}/{key}": why for key, why in listing.refused.items()}
+        missing += [f"{name}/{file}" for file in listing.missing]
+        classes |= dict.fromkeys(listing.classes())
+        by_ratio |= listing.held_out_by_ratio
+    return Listing(
+        candidates,
+        others,
+        by_ratio,
+        where="data.source.of",
+        layout="sources that are files",
+        own_split="let a source say itself what is held out",
+        refused=refused,
+        missing=tuple(missing),
+        class_order=tuple(classes),
+    )
+
+
+def digest(source: MixtureSource) -> str:
+    """Of the digests of all sources."""
+    found = hashlib.sha256()
+    for name, one in sorted(source.of.items()):
+        try:
+            found.update(f"{name}\0{_kind(one).digest(one)}\n".encode())
+        except ZoetropeError as error:
+            raise _named(name, error) from error
+    return found.hexdigest()
+
+
+def _kind(source: Any) -> "Files":
+    from pipeline.sources import SOURCES  # this module is one of them
+
+    return SOURCES[source.kind]
+
+
+def _named(name: str, error: ZoetropeError) -> ZoetropeError:
+    return ZoetropeError(f"data.source.of.{name}: {error}")

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.schema import Task
+from pipeline.recipe.sources import FolderSource, MixtureSource, TableSource
+from pipeline.sources import digest
+from pipeline.sources.listing import Listing
+from pipeline.sources.mixture import look
+
+IMAGES = Task(kind="image-classification")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> MixtureSource:
+    """A folder and a table that share the class "cat", and a file's name."""
+    for name in ("train/dog/1.jpg", "train/cat/2.jpg", "val/cat/3.jpg", "train/cat/notes.txt"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "train" / "cat").mkdir(parents=True)
+    for name in ("train/cat/2.jpg", "5.jpg"):
+        (tmp_path / name).touch()
+    rows = ["path,label,split", "train/cat/2.jpg,ant,train", "5.jpg,cat,val", "6.jpg,,train"]
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    return MixtureSource(
+        kind="mixture",
+        of={
+            "web": TableSource(kind="table", path=str(tmp_path / "table.csv")),
+            "photos": FolderSource(kind="folder", path=str(tmp_path / "photos")),
+        },
+    )
+
+
+def seen(listing: Listing) -> list[tuple[str, str | None, tuple[str, ...], str]]:
+    return [(c.key, c.source, c.labels, c.split) for c in listing.candidates]
+
+
+def test_sources_follow_each_other_by_name(source: MixtureSource) -> None:
+    listing = look(source, IMAGES, 0.2)
+    assert seen(listing) == [
+        ("photos/train/cat/2.jpg", "photos", ("cat",), "train"),
+        ("photos/train/dog/1.jpg", "photos", ("dog",), "train"),
+        ("photos/val/cat/3.jpg", "photos", ("cat",), "val"),
+        ("web/5.jpg", "web", ("cat",), "val"),
+        ("web/train/cat/2.jpg", "web", ("ant",), "train"),
+    ]
+    assert listing.classes() == ["cat", "dog", "ant"]  # as the first source numbers its own, then what is new
+    assert listing.others == {".txt": 1}
+    assert list(listing.refused) == ["web/row 3"]
+    assert not listing.held_out_by_ratio
+
+
+def test_the_order_in_which_sources_are_written_does_not_matter(source: MixtureSource) -> None:
+    turned = MixtureSource(kind="mixture", of=dict(reversed(source.of.items())))
+    assert seen(look(turned, IMAGES, 0.2)) == seen(look(source, IMAGES, 0.2))
+    assert digest(turned.model_dump()) == digest(source.model_dump())
+
+
+def test_the_digest_knows_every_source(source: MixtureSource, tmp_path: Path) -> None:
+    before = digest(source.model_dump())
+    (tmp_path / "photos" / "train" / "dog" / "9.jpg").touch()
+    after = digest(source.model_dump())
+    assert after != before
+    (tmp_path / "table.csv").write_text("path,label\n5.jpg,cat\n")
+    assert digest(source.model_dump()) not in (before, after)
+
+
+def test_a_wrong_source_is_named(source: MixtureSource, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").unlink()
+    for call in (lambda: look(source, IMAGES, 0.2), lambda: digest(source.model_dump())):
+        with pytest.raises(ZoetropeError, match=r"^data.source.of.web: data.source.path: "):
+            call()
+
+
+def test_a_source_without_training_samples_is_named(source: MixtureSource, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("path,label\n5.jpg,cat\n")
+    with pytest.raises(ZoetropeError, match=r"^data.source.of.web: has no training sample. Add samples, "):
+        look(source, IMAGES, 0.999)
