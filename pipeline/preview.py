@@ -8,6 +8,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import key_bits
 from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
+from pipeline.recipe.sampling import AllSamples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
 from pipeline.stages.ingest import draw, look, probe_chunk
 from pipeline.stages.shard import store_sample
@@ -34,8 +35,8 @@ def preview(recipe: Recipe, path: Path) -> str:
         return "the first samples of the training"
     with tempfile.TemporaryDirectory() as folder:
         dataset = some_samples(recipe, Path(folder))
-        count = min(recipe.train.batch_size, dataset.splits["train"].samples)
-        train = recipe.train.model_copy(update={"batch_size": count})
+        count = min(recipe.train.distinct, dataset.splits["train"].samples) * recipe.train.repeats
+        train = recipe.train.model_copy(update={"batch_size": count, "sampling": AllSamples()})
         draw_preview(recipe.model_copy(update={"train": train}), dataset, path)
     return "some samples of the source; the training's first ones once the data is sharded"
 

@@ -191,6 +191,9 @@ class Train(Section):
     sampling: Annotated[Sampling, Field(discriminator="kind")] = AllSamples()
     mix_group: Annotated[int, Field(ge=2)] = 8
     """Of `mixing`: neighbours in the batch that are mixed with each other, by one draw; they stay on one worker."""
+    repeats: PositiveInt = 1
+    """Repeated augmentation (Hoffer et al. 2020): so many copies of each sample in a batch, each augmented by its own
+    draw. `batch_size` counts them all, and an epoch has every sample so often."""
     keep_last: bool = False
     """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -205,6 +208,11 @@ class Train(Section):
     """How often a checkpoint is written."""
     evaluate: Duration = parse("1ep")
     """How often the validation split is measured on the way."""
+
+    @property
+    def distinct(self) -> int:
+        """Different samples in a batch."""
+        return self.batch_size // self.repeats
 
 
 class Evaluate(Section):

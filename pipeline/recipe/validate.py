@@ -119,6 +119,9 @@ def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
     if not isinstance(batch, int) or not isinstance(group, int) or min(batch, group) < 1:
         return []
     problems = []
+    repeats = _at(values, "train.repeats")
+    if isinstance(repeats, int) and repeats > 0 and batch % repeats:
+        problems.append(f"train.repeats: a batch of {batch} cannot hold each sample {repeats} times; let one divide it")
     in_groups = f" in groups of {group} that are mixed" if mixed else ""
     most = batch // group if mixed else batch
     if isinstance(workers, int) and workers > max(most, 1):

@@ -52,12 +52,12 @@ WEIGHTS = "model.safetensors"
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
     from pipeline.shards.dataset import open_dataset
-    from pipeline.training.class_weights import class_weights
+    from pipeline.training.class_weights import loss_weights
 
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
     _check_samples(recipe, dataset)
-    class_weights(recipe, dataset)  # refuses wrong names before workers start
+    loss_weights(recipe, dataset)  # refuses wrong names before workers start
     writer = tracker.begin(context, _spool(context), system_every_s=tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
@@ -81,10 +81,10 @@ def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
     if isinstance(sampling, Weighted):
         class_weights(sampling, dataset.classes)
     samples = epoch_samples(sampling, dataset.split("train").samples)
-    if samples < recipe.train.batch_size and not recipe.train.keep_last:
+    if samples < recipe.train.distinct and not recipe.train.keep_last:
         raise ZoetropeError(
-            f"train.batch_size: a batch of {recipe.train.batch_size} samples cannot be made of {samples} training "
-            f"samples. Set train.batch_size to at most {samples}, or train.keep_last to true."
+            f"train.batch_size: a batch of {recipe.train.distinct} samples cannot be made of {samples} training "
+            f"samples. Set train.batch_size to at most {samples * recipe.train.repeats}, or train.keep_last to true."
         )
 
 

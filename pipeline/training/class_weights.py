@@ -6,7 +6,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS
 
 
-def class_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
+def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
     """A weight for each class of the data, as the recipe asks; ZoetropeError for one of a name that is no class."""
     asked = recipe.loss.class_weights
     if asked is None:

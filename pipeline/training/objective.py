@@ -16,7 +16,7 @@ from augment.mixing.ricap import Ricap
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS
-from pipeline.training.class_weights import class_weights
+from pipeline.training.class_weights import loss_weights
 from pipeline.training.distill import Teacher, binary_divergence, divergence, load_teacher
 
 WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sample_pairing": SamplePairing}
@@ -49,7 +49,7 @@ class Objective:
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, device: torch.device) -> "Objective":
         """As the recipe says, for a data set. ZoetropeError where it names what is not there."""
-        weights = class_weights(recipe, dataset)
+        weights = loss_weights(recipe, dataset)
         return cls(
             recipe,
             len(dataset.classes),

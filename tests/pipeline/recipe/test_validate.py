@@ -290,3 +290,10 @@ def test_whole_groups_may_be_parted(small: dict[str, Any], changes: dict[str, An
     for key, value in changes.items():
         put(small, key, value)
     check(small, "mixed")
+
+
+def test_repeats_share_a_batch_evenly(small: dict[str, Any]) -> None:
+    assert check(put(small, "train.repeats", 4), "r").train.distinct == 2
+    assert problems(put(small, "train.repeats", 3))[1:] == [
+        "train.repeats: a batch of 8 cannot hold each sample 3 times; let one divide it"
+    ]

@@ -8,7 +8,7 @@ from torch.nn import functional
 from pipeline.base.errors import ZoetropeError
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import classification, multilabel
-from pipeline.training.class_weights import class_weights
+from pipeline.training.class_weights import loss_weights
 from pipeline.training.objective import Objective
 
 LOGITS = torch.tensor([[2.0, 0.5, -1.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]])
@@ -57,14 +57,14 @@ def test_of_many_labels_the_true_ones_are_weighted() -> None:
 def test_from_a_recipe(make_recipe: Any, images: Dataset) -> None:
     train = replace(images.split("train"), class_counts=(13, 11, 2))
     dataset = replace(images, splits={**images.splits, "train": train})
-    assert class_weights(make_recipe("image"), dataset) is None
+    assert loss_weights(make_recipe("image"), dataset) is None
     balanced = make_recipe("image", **{"loss.class_weights": "balanced"})
-    assert class_weights(balanced, dataset) == pytest.approx([26 / 39, 26 / 33, 26 / 6])
+    assert loss_weights(balanced, dataset) == pytest.approx([26 / 39, 26 / 33, 26 / 6])
     named = make_recipe("image", **{"loss.class_weights": {"red": 3}})
-    assert class_weights(named, dataset) == [1, 1, 3]
+    assert loss_weights(named, dataset) == [1, 1, 3]
     weights = Objective.of(named, dataset, torch.device("cpu")).class_weights
     assert weights is not None
     assert weights.tolist() == [1, 1, 3]
     wrong = make_recipe("image", **{"loss.class_weights": {"rde": 3}})
     with pytest.raises(ZoetropeError, match=r"loss.class_weights: unknown class 'rde'; did you mean 'red'"):
-        class_weights(wrong, dataset)
+        loss_weights(wrong, dataset)
