@@ -1,5 +1,6 @@
 """Mixing in a training: the same for any number of ranks and any micro-batch, from a recipe to a trained model."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from pipeline.base.keyed import generator
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.order import rank_slice
+from pipeline.shards.writer import StoredSample, write_dataset, write_shard
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize
+from tests.conftest import COLOURS, image_sample
 
 CPU = torch.device("cpu")
 WAYS: dict[str, dict[str, Any]] = {
@@ -129,3 +132,33 @@ def test_a_whole_training(
     assert all(np.isfinite(list(point.values())).all() for point in points.values())
     assert 0 <= points[3 * epochs]["train/top1"] <= 1
     assert metrics["val/top1"] > (0.5 if modality == "image" else 0)
+
+
+def test_a_whole_multi_label_training_with_all_of_it(make_recipe: Any, tmp_path: Path) -> None:
+    def sample(label: int, seed: int) -> StoredSample:
+        labels = tuple(sorted({label, seed % 3}))
+        names = tuple(list(COLOURS)[i] for i in labels)
+        return replace(image_sample(label, seed), label=labels, class_name=names)
+
+    shards = {
+        split: [write_shard(tmp_path / "data", split, 0, 0, [sample(i % 3, first + i) for i in range(count)])]
+        for split, count, first in (("train", 24, 100), ("val", 6, 201))
+    }
+    dataset = write_dataset(tmp_path / "data", "image", list(COLOURS), shards, multilabel=True)
+    changes: dict[str, Any] = {
+        "task.kind": "image-multilabel",
+        "mixing": WAYS["choose"],
+        "loss": {"label_smoothing": 0.1, "class_weights": "balanced"},
+        "train.repeats": 2,
+        "train.duration": "6ep",
+        "train.evaluate": "6ep",
+    }
+    losses: list[float] = []
+    train(
+        make_recipe("image", **changes),
+        dataset,
+        Process(),
+        lambda step, total, found: losses.extend([found["train/loss"]] if "train/loss" in found else []),
+        lambda step, save, metrics: None,
+    )
+    assert losses[-1] < losses[0]
