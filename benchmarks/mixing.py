@@ -1,4 +1,4 @@
-"""What mixing a batch on the device costs, as a share of a ResNet-50 training step on it.
+"""What mixing a batch on the device costs, as a training does it, as a share of a ResNet-50 training step on it.
 
     python -m benchmarks.mixing [batch size]
 
@@ -14,20 +14,29 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from augment.mixing.base import Mixing, soft_targets
-from augment.mixing.batch import mix
-from augment.mixing.choose import Choose
-from augment.mixing.cutmix import CutMix
-from augment.mixing.mixup import Mixup
-from augment.mixing.ricap import Ricap
 from models import build
+from pipeline.recipe import Recipe, check
+from pipeline.training.objective import Objective
 
-WAYS: dict[str, Mixing] = {
-    "mixup": Mixup(),
-    "CutMix": CutMix(),
-    "RICAP": Ricap(),
-    "one of them": Choose(((Mixup(), 0.34), (CutMix(), 0.33), (Ricap(), 0.33))),
-}
+KINDS = ("mixup", "cutmix", "ricap", "sample_pairing")
+WAYS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in KINDS}
+WAYS["choose"] = {"kind": "choose", "of": [{"kind": kind, "probability": 0.25} for kind in KINDS]}
+
+
+def recipe(mixing: dict[str, Any]) -> Recipe:
+    """A recipe that mixes so."""
+    crop = [{"RandomCrop": {"height": 224, "width": 224}}]
+    values = {
+        "name": "mixing",
+        "task": {"kind": "image-classification"},
+        "data": {"source": {"kind": "digits"}},
+        "model": {"kind": "resnet50"},
+        "augment": {"train": crop, "eval": crop},
+        "optimizer": {"kind": "sgd"},
+        "train": {"duration": "1ep", "batch_size": 256},
+        "mixing": mixing,
+    }
+    return check(values, "benchmark")
 
 
 def milliseconds(call: Callable[[int], Any], rounds: int, cuda: bool) -> float:
@@ -61,14 +70,14 @@ def main(batch_size: int) -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    def mixed(way: Mixing, k: int) -> None:
-        batch = mix(x, way, 8, 0, "mix", 0, k)
-        soft_targets(labels, batch.index, batch.weights, 1000)
+    def mixed(objective: Objective, k: int) -> None:
+        if found := objective.mix(x, 0, k, first_group=0):
+            objective.mixed_targets(labels, found)
 
     whole = milliseconds(step, 50 if cuda else 2, cuda)
     print(f"{device.type}, batch of {batch_size}: a ResNet-50 step takes {whole:.1f} ms")
     for name, way in WAYS.items():
-        cost = milliseconds(partial(mixed, way), 200 if cuda else 10, cuda)
+        cost = milliseconds(partial(mixed, Objective(recipe(way), 1000)), 200 if cuda else 10, cuda)
         print(f"{name:14}{cost:8.2f} ms {cost / whole:8.2%}")
 
 

@@ -92,6 +92,19 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
 
 
 @app.command()
+def preview(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("preview.png"),
+) -> None:
+    """Draw what training makes of its samples: before and after augmentation, and mixed. Nothing is trained."""
+    from pipeline.preview import preview as draw
+
+    shown = draw(load(recipe, overrides or ()), out)
+    console.print(f"{out} shows {shown}.", markup=False)
+
+
+@app.command()
 def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
 ) -> None:

@@ -51,7 +51,7 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
 def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
     """A training split too small for a batch, or a class that is not there, as far as artifacts or a listing tell."""
     artifacts = {step.stage.name: step.artifact for step in planned.steps}
-    source, batch, sampling = recipe.data.source, recipe.train.batch_size, recipe.train.sampling
+    source, batch, sampling = recipe.data.source, recipe.train.distinct, recipe.train.sampling
     problems: list[str] = []
     if shards := artifacts["shard"]:
         count = shards.facts["train"]
@@ -68,7 +68,7 @@ def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
     if epoch_samples(sampling, count) < batch and not recipe.train.keep_last:
         problems.append(
             f"train.batch_size: a batch of {batch} samples cannot be made of {count} training samples; "
-            f"set it to at most {count}, or train.keep_last to true"
+            f"set it to at most {count * recipe.train.repeats}, or train.keep_last to true"
         )
     return problems
 

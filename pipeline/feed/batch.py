@@ -42,6 +42,11 @@ class BatchSource:
         return training_order(self.recipe, self.dataset, self.split)
 
     @property
+    def group(self) -> int:
+        """Neighbours in a batch that stay on one rank."""
+        return self.recipe.mix_group if self.training else 1
+
+    @property
     def transforms(self) -> list[dict[str, dict[str, Any]]]:
         """The recipe's transforms for this use."""
         return self.recipe.augment.train if self.training else self.recipe.augment.eval
@@ -63,6 +68,10 @@ class BatchSource:
             return self.order.batch(epoch, k)
         return evaluation_batch(self.dataset.split(self.split).counts, self.recipe.train.batch_size, k)
 
+    def part(self, batch: Positions) -> Positions:
+        """This rank's part of a batch; empty when there are fewer groups than ranks."""
+        return batch[rank_slice(len(batch), self.group, self.rank, self.world)]
+
     def layout(self) -> Layout:
         """dtype and shape of the arrays of this rank's largest batch.
 
@@ -72,8 +81,8 @@ class BatchSource:
         """
         size = fixed_size(json.dumps(self.transforms), self.recipe.stored_short_side)
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
-        largest = rank_slice(self.recipe.train.batch_size, 1, self.world - 1, self.world)
-        n = max(1, largest.stop - largest.start)
+        parts = [rank_slice(self.recipe.train.batch_size, self.group, rank, self.world) for rank in range(self.world)]
+        n = max(part.stop - part.start for part in parts)
         target, shape = TASKS[self.recipe.task.kind].target_layout(len(self.dataset.classes))
         return {
             "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
@@ -104,7 +113,7 @@ class BatchMaker:
         A rank without a sample of its own gets one of weight 0, so that it can take part in the step.
         """
         batch = self.source.positions(epoch, k)
-        part = batch[rank_slice(len(batch), 1, self.source.rank, self.source.world)]
+        part = self.source.part(batch)
         mine, weight = (part, 1.0) if len(part) else (batch[:1], 0.0)
         for i in range(len(mine)):
             sample = int(mine.sample[i])

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.repeated import Repeated
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, Shares, Weighted, class_weights, epoch_samples
 from pipeline.shards.dataset import Dataset
@@ -28,8 +29,15 @@ class TrainingOrder(Protocol):
 
 def training_order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
     """The order of a split; sampling by class reads every shard's index. ZoetropeError for a name that is not there."""
+    order, repeats = _order(recipe, dataset, split), recipe.train.repeats
+    return order if repeats == 1 else Repeated(order, repeats)
+
+
+def _order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
+    """That of a batch's different samples."""
     train, listed = recipe.train, dataset.split(split)
-    order = Order(listed.counts, train.batch_size, train.shuffle_window, recipe.seed, keep_last=train.keep_last)
+    window, group = train.shuffle_window, recipe.mix_group
+    order = Order(listed.counts, train.distinct, window, recipe.seed, group, train.keep_last)
     sampling = train.sampling
     if isinstance(sampling, AllSamples):
         return order

@@ -29,12 +29,19 @@ class ViewMaker:
         decoded.
         """
         seed = self.recipe.seed
-        # The first occurrence has the key that samples had when each came once an epoch.
-        key = (epoch, sample, occurrence) if occurrence else (epoch, sample)
+        key = _key(epoch, sample, occurrence)
         views = [self.transform(view, seed, "augment", *key) for view in self._decode(data, num_frames, *key)]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         return np.stack(views)
+
+    def explain(
+        self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int, occurrence: int = 0
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """A training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and the names of what was done."""
+        key = _key(epoch, sample, occurrence)
+        (view,) = self._decode(data, num_frames, *key)
+        return view, *self.transform.explain(view, self.recipe.seed, "augment", *key)
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
@@ -51,3 +58,8 @@ class ViewMaker:
                 frames = clips.dense(num_frames, clip.frames, clip.stride, rng)[None]
         decoded = decode_frames(data, frames.ravel())
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
+
+
+def _key(epoch: int, sample: int, occurrence: int) -> tuple[int, ...]:
+    """What tells draws apart; the first occurrence has the key that samples had when each came once an epoch."""
+    return (epoch, sample, occurrence) if occurrence else (epoch, sample)

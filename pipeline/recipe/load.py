@@ -10,7 +10,7 @@ import yaml
 from pipeline.base.errors import nearest
 from pipeline.job import in_job
 from pipeline.recipe.schema import Recipe
-from pipeline.recipe.validate import RecipeError, check
+from pipeline.recipe.validate import RecipeError, check, with_policies
 
 MAX_FILE_BYTES = 1 << 20
 _PATH_KEYS = (
@@ -24,7 +24,10 @@ _PATH_KEYS = (
     ("data", "source", "of", "*", "root"),
     ("data", "source", "of", "*", "annotations"),
     ("model", "weights"),
+    ("loss", "distill", "teacher"),
 )
+_NAMES = _PATH_KEYS[-1:]
+"""Where a word without a `/` is a name and no path."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -42,7 +45,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             _override(values, override)
         except RecipeError as error:
             problems.append(str(error))
-    return check(values, str(path), problems)
+    return check(values, str(path), path.parent, problems)
 
 
 class _Loader(yaml.SafeLoader):
@@ -111,7 +114,10 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values, such as `name: my-run`")
     _resolve_paths(values, resolved.parent)
-    layer: dict[str, Any] = values
+    try:
+        layer = with_policies(values, resolved.parent)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
     base = layer.pop("extends", None)
     if base is None:
         return layer
@@ -158,6 +164,7 @@ def _override(values: dict[str, Any], text: str) -> None:
     for key in reversed(keys[:-1]):
         layer = {key: layer}
     _resolve_paths(layer, Path.cwd())
+    layer = with_policies(layer, Path.cwd())
     at: Any = values
     for depth, key in enumerate(keys[:-1], 1):
         layer = layer[key]
@@ -172,10 +179,11 @@ def _override(values: dict[str, Any], text: str) -> None:
 
 def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     """Make the paths of one layer absolute, in place; URLs stay as they are."""
-    for *parents, last in _PATH_KEYS:
+    for path_key in _PATH_KEYS:
+        *parents, last = path_key
         for at in _sections(values, parents):
-            value = at.get(last)
-            if isinstance(value, str):
+            value, may_be_name = at.get(last), path_key in _NAMES
+            if isinstance(value, str) and ("/" in value or not may_be_name):
                 at[last] = _absolute(value, folder)
             elif isinstance(value, list):
                 at[last] = [_absolute(one, folder) if isinstance(one, str) else one for one in value]

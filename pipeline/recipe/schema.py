@@ -10,6 +10,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_s
 from models.options import OPTIONS
 from pipeline.job import default_store
 from pipeline.recipe.duration import Duration, parse
+from pipeline.recipe.loss import Loss
+from pipeline.recipe.mixing import Mixing, NoMixing
 from pipeline.recipe.optimizers import Optimizer
 from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
@@ -129,20 +131,6 @@ class Augment(Section):
         return bare_names(value)
 
 
-class NoMixing(Section):
-    """Batches are not mixed."""
-
-    kind: Literal["none"] = "none"
-
-
-class Loss(Section):
-    """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks."""
-
-    label_smoothing: Fraction = 0.0
-    """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
-    (1 - eps) * multi-hot + eps / 2."""
-
-
 class EarlyStopping(Section):
     """Stop when the validation's headline metric (`val/top1`, `val/mAP`) no longer grows, and keep the best weights."""
 
@@ -165,6 +153,11 @@ class Train(Section):
     """Samples of a lane that are shuffled together; a batch takes the same number of samples from each of up to 64
     lanes. More costs 8 bytes a sample and lane, and is for shards that are sorted by class, which our own are not."""
     sampling: Annotated[Sampling, Field(discriminator="kind")] = AllSamples()
+    mix_group: Annotated[int, Field(ge=2)] = 8
+    """Of `mixing`: neighbours in the batch that are mixed with each other, by one draw; they stay on one worker."""
+    repeats: PositiveInt = 1
+    """Repeated augmentation (Hoffer et al. 2020): so many copies of each sample in a batch, each augmented by its own
+    draw. `batch_size` counts them all, and an epoch has every sample so often."""
     keep_last: bool = False
     """Keep an epoch's rest as a last, smaller batch; by default it is dropped, another one each epoch."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -185,6 +178,11 @@ class Train(Section):
     """How often a checkpoint is written."""
     evaluate: Duration = parse("1ep")
     """How often the validation split is measured on the way."""
+
+    @property
+    def distinct(self) -> int:
+        """Different samples in a batch."""
+        return self.batch_size // self.repeats
 
 
 class Evaluate(Section):
@@ -279,7 +277,7 @@ class Recipe(Section):
     clip: Clip = Clip()
     model: ModelOptions
     augment: Augment
-    mixing: NoMixing = NoMixing()
+    mixing: Annotated[Mixing, Field(discriminator="kind")] = NoMixing()
     loss: Loss = Loss()
     optimizer: Optimizer
     schedule: Schedule = Cosine(kind="cosine")
@@ -296,3 +294,8 @@ class Recipe(Section):
     def stored_short_side(self) -> int:
         """Length in pixels of the shorter side of what the shards hold, at most."""
         return self.shard.video.short_side if self.task.modality == "video" else self.shard.image.short_side
+
+    @property
+    def mix_group(self) -> int:
+        """Samples that may not be parted: neighbours in a batch that are mixed with each other, or each alone."""
+        return 1 if self.mixing.kind == "none" else self.train.mix_group

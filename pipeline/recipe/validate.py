@@ -1,6 +1,7 @@
 """Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -9,7 +10,7 @@ from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.imports import without
 from pipeline.recipe.duration import parse
-from pipeline.recipe.schema import Recipe, Task, bare_names
+from pipeline.recipe.schema import Recipe, Task, Train, bare_names
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
 
@@ -18,13 +19,19 @@ class RecipeError(ZoetropeError):
     """A recipe that cannot be run; the message lists everything that is wrong, a line each."""
 
 
-def check(values: Mapping[str, Any], where: str, problems: Sequence[str] = ()) -> Recipe:
+def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems: Sequence[str] = ()) -> Recipe:
     """A recipe from plain values, as `load` makes it from a file; `where` names it in errors.
+
+    Paths of policy files are relative to `folder`.
 
     `problems` are those known already. Transforms are looked at only when something else is wrong, to report all
     together: that loads albumentations, which a run that has nothing to do should not wait for.
     """
     found = list(problems)
+    try:
+        values = with_policies(values, folder)
+    except RecipeError as error:
+        found.append(str(error))
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -35,6 +42,26 @@ def check(values: Mapping[str, Any], where: str, problems: Sequence[str] = ()) -
     if found:
         raise recipe_error(where, found + transform_problems(values))
     return recipe
+
+
+def with_policies(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with what policy files hold in place of their paths, which are relative to `folder`.
+
+    So the recipe that is fingerprinted, stored and sent to other machines holds the policy itself. RecipeError for a
+    file that is no policy.
+    """
+    from augment.policy import inline
+
+    section = values.get("augment")
+    if not isinstance(section, Mapping):
+        return dict(values)
+    held = {}
+    for name, spec in section.items():
+        try:
+            held[name] = inline(spec, folder) if isinstance(spec, list) else spec
+        except ZoetropeError as error:
+            raise RecipeError(f"augment.{name}: {error}") from error
+    return {**values, "augment": held}
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
@@ -83,12 +110,32 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             )
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
-    workers, batch = _at(values, "cluster.workers"), _at(values, "train.batch_size")
+    return problems + _sharing_problems(values)
+
+
+def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
+    """A batch that workers and micro-batches cannot share, since samples that are mixed stay together."""
+    workers, batch, micro = (_at(values, key) for key in ("cluster.workers", "train.batch_size", "train.micro_batch"))
     workers = workers.get("max") if isinstance(workers, Mapping) else workers
-    if isinstance(workers, int) and isinstance(batch, int) and 0 < batch < workers:
+    group = _at(values, "train.mix_group") or Train.model_fields["mix_group"].default
+    mixed = _word(values, "mixing.kind") not in ("", "none")
+    if not isinstance(batch, int) or not isinstance(group, int) or min(batch, group) < 1:
+        return []
+    problems = []
+    repeats = _at(values, "train.repeats")
+    if isinstance(repeats, int) and repeats > 0 and batch % repeats:
+        problems.append(f"train.repeats: a batch of {batch} cannot hold each sample {repeats} times; let one divide it")
+    in_groups = f" in groups of {group} that are mixed" if mixed else ""
+    most = batch // group if mixed else batch
+    if isinstance(workers, int) and workers > max(most, 1):
         problems.append(
-            f"cluster.workers: {workers} workers cannot share a batch of {batch}; "
-            f"set it to at most {batch}, or raise train.batch_size"
+            f"cluster.workers: {workers} workers cannot share a batch of {batch}{in_groups}; set it to at most "
+            f"{max(most, 1)}, or raise train.batch_size" + (", or lower train.mix_group" if mixed else "")
+        )
+    if mixed and isinstance(micro, int) and micro < batch and micro % group:
+        problems.append(
+            f"train.micro_batch: {micro} samples are not whole groups of {group} that are mixed; "
+            f"set it to a multiple of {group}, or train.mix_group to what divides it"
         )
     return problems
 

@@ -14,7 +14,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards.ahead import Ahead, Run, most_bytes, shard_runs
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.index import index_path
-from pipeline.shards.order import rank_slice
+from pipeline.shards.order import lanes_of
 from pipeline.store.cache import cache_root
 from pipeline.store.room import LIMIT, limit_bytes
 from pipeline.training.distributed import Process
@@ -63,7 +63,7 @@ def shards_ahead(
         whole = shard_runs(read, first, gap=len(read))
         if most_bytes(whole, shards) <= budget:
             return whole
-        window = 2 * recipe.train.shuffle_window * source.order.lanes // recipe.train.batch_size
+        window = 2 * recipe.train.shuffle_window * lanes_of(recipe.train.distinct) // recipe.train.distinct
         found = shard_runs(read, first, gap=window + 1)
         if epoch == start // source.steps and (most := most_bytes(found, shards)) > budget:
             say(
@@ -88,7 +88,7 @@ def shards_ahead(
 def _shards_of(source: BatchSource, step: int) -> NDArray[np.int64]:
     """The shards that this rank reads at a step."""
     batch = source.positions(*source.place(step))
-    part = batch[rank_slice(len(batch), 1, source.rank, source.world)]
+    part = source.part(batch)
     return (part if len(part) else batch[:1]).shard
 
 

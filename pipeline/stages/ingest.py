@@ -146,17 +146,22 @@ def _tell(context: Context, listing: Listing) -> None:
         context.progress.say(f"ingest: {unlabelled:,} samples have no label at all")
 
 
-def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
-    """Let a drawing source write its files into the artifact, in parallel; returns their folder."""
+def draw(source: MovingDigitsSource | DigitsSource, folder: Path, numbers: range) -> None:
+    """Let a drawing source write its files `numbers` into a folder."""
     from pipeline.sources import digits
 
-    root = context.out / DRAWN
     if isinstance(source, MovingDigitsSource):
-        draw = partial(digits.draw_clips, root, size_px=source.size_px, frames=source.frames)
+        digits.draw_clips(folder, numbers, source.size_px, source.frames)
     else:
-        draw = partial(digits.draw_images, root, size_px=source.size_px)
+        digits.draw_images(folder, numbers, source.size_px)
+
+
+def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
+    """Let a drawing source write its files into the artifact, in parallel; returns their folder."""
+    root = context.out / DRAWN
     parts = [(part,) for part in chunks(range(source.samples), CHUNK)]
-    for done, _ in enumerate(run_parallel(draw, parts, here=not context.parts.shared), 1):
+    draw_part = partial(draw, source, root)
+    for done, _ in enumerate(run_parallel(draw_part, parts, here=not context.parts.shared), 1):
         context.progress(min(done * CHUNK, source.samples), source.samples, "files drawn")
     return root
 

@@ -21,10 +21,10 @@ def why_no_gpus(recipe: Recipe, gpus: float, joined: bool) -> str:
     add, Ray tells nothing by a public interface, so `auto` cannot wait for them.
     """
     cluster = recipe.cluster
-    if cluster.gpus_per_worker != "auto" or gpus >= cluster.workers or not (joined or gpus):
+    if cluster.gpus_per_worker != "auto" or gpus >= cluster.workers.min or not (joined or gpus):
         return ""
     if gpus:
         way_out = f"cluster.workers={gpus:g} gives each one"
     else:
         way_out = "where GPU machines start when they are asked for, cluster.gpus_per_worker=1 asks"
-    return f"train: on CPUs, since Ray has {gpus:g} GPUs now for {cluster.workers} workers; {way_out}\n"
+    return f"train: on CPUs, since Ray has {gpus:g} GPUs now for {cluster.workers.min} workers; {way_out}\n"

@@ -14,12 +14,20 @@ from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.redact import redact_values
 from pipeline.shards.quality import facts_warning
 from pipeline.stages import tracker
+from pipeline.teacher import digest, find_teacher
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
 
 
 def outside(values: Mapping[str, Any]) -> str:
+    """What stands for the file of weights to start from, and the digest of the teacher, where there are such."""
+    distill = values["loss"]["distill"]
+    teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
+    return " ".join(filter(None, (_weights(values), teacher)))
+
+
+def _weights(values: Mapping[str, Any]) -> str:
     """Size and time of change of the file of weights to start from; a URL stands for itself."""
     weights = values["model"]["weights"]
     if weights is None or "://" in weights:
@@ -45,12 +53,14 @@ WEIGHTS = "model.safetensors"
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
     from pipeline.shards.dataset import open_dataset
+    from pipeline.training.class_weights import loss_weights
 
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
     _check_samples(recipe, dataset)
     if said := facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window):
         context.progress.say(said)
+    loss_weights(recipe, dataset)  # refuses wrong names before workers start
     key = _mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
@@ -75,10 +85,10 @@ def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
     if isinstance(sampling, Weighted):
         class_weights(sampling, dataset.classes)
     samples = epoch_samples(sampling, dataset.split("train").samples)
-    if samples < recipe.train.batch_size and not recipe.train.keep_last:
+    if samples < recipe.train.distinct and not recipe.train.keep_last:
         raise ZoetropeError(
-            f"train.batch_size: a batch of {recipe.train.batch_size} samples cannot be made of {samples} training "
-            f"samples. Set train.batch_size to at most {samples}, or train.keep_last to true."
+            f"train.batch_size: a batch of {recipe.train.distinct} samples cannot be made of {samples} training "
+            f"samples. Set train.batch_size to at most {samples * recipe.train.repeats}, or train.keep_last to true."
         )
 
 
@@ -103,22 +113,16 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     """Draw what a person wants to see of a training, and write down what it is; returns artifact path -> file."""
     import yaml
 
-    from pipeline.feed.batch import BatchMaker, BatchSource
-    from pipeline.feed.ring import new_arrays
-    from pipeline.tasks import TASKS
-    from pipeline.tracking.figures import contact_sheet, learning_rate_curve
+    from pipeline.feed.batch import BatchSource
+    from pipeline.tracking.figures import learning_rate_curve
     from pipeline.training.loop import Plan
+    from pipeline.training.preview import draw_preview
 
     recipe: Recipe = context.recipe
     folder = context.out / "figures"
     folder.mkdir(exist_ok=True)
+    draw_preview(recipe, dataset, folder / "first_batch.png")
     source = BatchSource(recipe, dataset, "train", training=True)
-    arrays = new_arrays(source.layout())
-    count, _ = BatchMaker(source).make(0, 0, arrays)
-    shown = min(count, 16)
-    task = TASKS[recipe.task.kind]
-    titles = [task.truth_text(target, dataset.classes) for target in arrays["label"][:shown]]
-    contact_sheet(arrays["pixels"][:shown, 0], titles, folder / "first_batch.png")
     plan = Plan.of(recipe, source.steps)
     steps = range(0, plan.total, max(1, plan.total // 2000))
     learning_rate_curve(steps, [plan.lr(step) for step in steps], folder / "learning_rate.png")

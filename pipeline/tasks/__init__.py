@@ -4,6 +4,7 @@ Every module has the functions of `Task`. They load torch and matplotlib only wh
 parts of a measurement together, need not wait for these.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -46,8 +47,24 @@ class Task(Protocol):
     def put_target(self, targets: np.ndarray, i: int, label: Label) -> None:
         """Write a sample's label as target `i`."""
 
-    def loss_sum(self, logits: "Tensor", targets: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
-        """The training's loss, summed over samples; logits float [n, K], weights float [n]."""
+    def mixed_targets(self, targets: "Tensor", index: "Tensor", weights: "Tensor", num_classes: int) -> "Tensor":
+        """float [n, K]: targets mixed as the pixels were; `index`, `weights` as in `augment.mixing.batch.Mixed`."""
+
+    def loss_sum(
+        self,
+        logits: "Tensor",
+        targets: "Tensor",
+        weights: "Tensor",
+        label_smoothing: float,
+        class_weights: "Tensor | None" = None,
+    ) -> "Tensor":
+        """The training's loss, summed over samples; logits float [n, K], weights float [n], class_weights float [K].
+
+        `targets` as they come, or mixed: float [n, K].
+        """
+
+    def balanced(self, counts: Sequence[int], samples: int) -> list[float]:
+        """Class weights by which frequent and rare classes count alike; `counts` of each class among `samples`."""
 
     def scores(self, logits: "Tensor") -> "Tensor":
         """Logits [..., K] as scores 0..1, which are averaged over a sample's views."""
@@ -58,7 +75,7 @@ class Task(Protocol):
     def sums(self, scores: "Tensor", targets: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
         """float64 [num_sums]: the summed loss first, the number of samples last; weight 0 does not count.
 
-        In `training`, which sums up every step, only what `IN_TRAINING` needs.
+        `targets` may be mixed ones. In `training`, which sums up every step, only what `IN_TRAINING` needs.
         """
 
     def metrics(self, sums: np.ndarray) -> dict[str, float]:

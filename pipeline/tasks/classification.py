@@ -1,6 +1,6 @@
 """Classification: one label a sample."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 METRICS = ("loss", "top1", "top5")
+TOP = (1, 5)
 HEADLINE, TITLE = "top1", "top-1"
 IN_TRAINING = ("loss", "top1")
 ANSWER = {"label": "string", "score": "double"}
@@ -27,15 +28,44 @@ def put_target(targets: np.ndarray, i: int, label: int | tuple[int, ...]) -> Non
     targets[i] = label
 
 
-def loss_sum(logits: "Tensor", labels: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
+def mixed_targets(labels: "Tensor", index: "Tensor", weights: "Tensor", num_classes: int) -> "Tensor":
+    """float [n, K]: each class' share in the mixed samples; labels int64 [n]."""
+    from augment.mixing.base import soft_targets
+
+    return soft_targets(labels, index, weights, num_classes)
+
+
+def loss_sum(
+    logits: "Tensor",
+    targets: "Tensor",
+    weights: "Tensor",
+    label_smoothing: float,
+    class_weights: "Tensor | None" = None,
+) -> "Tensor":
     """Cross-entropy with label smoothing in the eps/K form (Szegedy et al. 2016, section 7), summed over samples.
 
-    logits float [n, K], labels int64 [n], weights float [n] (0 for a sample that only fills up a rank).
+    logits float [n, K], targets int64 [n] or soft ones, float [n, K], which are smoothed as they are: mixing comes
+    first. weights float [n] (0 for a sample that only fills up a rank). With class weights w float [K], class k's term
+    of the sum over classes counts w_k times; it is not divided by their sum in a batch, which would tell ranks apart.
     """
     from torch.nn import functional
 
-    each = functional.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing, reduction="none")
+    each = functional.cross_entropy(
+        logits.float(), targets, class_weights, reduction="none", label_smoothing=label_smoothing
+    )
     return (each * weights).sum()
+
+
+def balanced(counts: Sequence[int], samples: int) -> list[float]:
+    """N / (K * n_k) for n_k of N samples, K classes that have any: a sample counts 1 on average.
+
+    A class without samples gets 1.
+
+    >>> balanced([6, 2, 0], 8)
+    [0.6666666666666666, 2.0, 1.0]
+    """
+    present = sum(count > 0 for count in counts)
+    return [samples / (present * count) if count else 1.0 for count in counts]
 
 
 def scores(logits: "Tensor") -> "Tensor":
@@ -43,33 +73,37 @@ def scores(logits: "Tensor") -> "Tensor":
     return logits.float().softmax(-1)
 
 
-def correct(scores: "Tensor", labels: "Tensor", k: int) -> "Tensor":
-    """bool [n]: whether the label is among the `k` best of scores [n, K]; for K < k every sample is right."""
-    best = scores.topk(min(k, scores.shape[1]), dim=1).indices
-    return (best == labels[:, None]).any(dim=1)
-
-
 def num_sums(num_classes: int) -> int:
     """Length of `sums`."""
-    return len(METRICS) + 1
+    return 2 * len(TOP) + 2
 
 
-def sums(probabilities: "Tensor", labels: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
-    """float64 [4]: summed loss, top-1 and top-5 hits, and samples; what ranks add up before they divide.
+def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
+    """float64 [6]: summed loss, top-1 and top-5 hits, the most that each can be, and samples.
 
-    probabilities float [n, K], averaged over a sample's views; a sample of weight 0 does not count.
+    probabilities float [n, K], averaged over a sample's views; targets int64 [n] or soft ones, float [n, K]; a sample
+    of weight 0 does not count. Ranks add these up before they divide.
     """
     import torch
+    from torch.nn import functional
 
-    loss = -probabilities.gather(1, labels[:, None]).squeeze(1).clamp_min(1e-12).log()
-    columns = [loss, correct(probabilities, labels, 1), correct(probabilities, labels, 5), torch.ones_like(loss)]
-    return torch.stack([(column * weights).double().sum() for column in columns])
+    from augment.mixing.accuracy import attainable, hits
+
+    soft = targets if targets.is_floating_point() else functional.one_hot(targets, probabilities.shape[1]).float()
+    loss = -(soft * probabilities.clamp_min(1e-12).log()).sum(1)
+    met = [hits(probabilities, soft, k) for k in TOP]
+    most = [attainable(soft, k) for k in TOP]
+    return torch.stack([(column * weights).double().sum() for column in (loss, *met, *most, torch.ones_like(loss))])
 
 
 def metrics(sums: Iterable[float]) -> dict[str, float]:
-    """`sums` of all samples as means: `loss` in nats, `top1` and `top5` as shares."""
-    *totals, samples = (float(value) for value in sums)
-    return {name: total / max(samples, 1.0) for name, total in zip(METRICS, totals, strict=True)}
+    """`sums` of all samples: `loss` in nats, the mean; `top1` and `top5` as shares of what can be met.
+
+    Of samples with one label that is every sample; so accuracies with and without mixing can be compared.
+    """
+    loss, top1, top5, most1, most5, samples = (float(value) for value in sums)
+    shares = [met / most if most else 0.0 for met, most in ((top1, most1), (top5, most5))]
+    return dict(zip(METRICS, (loss / max(samples, 1.0), *shares), strict=True))
 
 
 def certainty(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ A target is multi-hot. The loss is binary cross-entropy (a sigmoid a class), the
 and micro-averaged F1 of what scores `SAID` or more.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,17 +37,42 @@ def put_target(targets: np.ndarray, i: int, label: int | tuple[int, ...]) -> Non
     targets[i, list(label) if isinstance(label, tuple) else [label]] = 1
 
 
-def loss_sum(logits: "Tensor", targets: "Tensor", weights: "Tensor", label_smoothing: float) -> "Tensor":
+def mixed_targets(targets: "Tensor", index: "Tensor", weights: "Tensor", num_classes: int) -> "Tensor":
+    """float [n, K]: each class' share in the mixed samples; targets uint8 [n, K]."""
+    from augment.mixing.base import mix_targets
+
+    return mix_targets(targets.to(weights.dtype), index, weights)
+
+
+def loss_sum(
+    logits: "Tensor",
+    targets: "Tensor",
+    weights: "Tensor",
+    label_smoothing: float,
+    class_weights: "Tensor | None" = None,
+) -> "Tensor":
     """Binary cross-entropy, the mean over classes, summed over samples.
 
-    logits float [n, K], targets uint8 [n, K], weights float [n]. With label smoothing eps a target t is
-    t * (1 - eps) + eps / 2: each class is a choice of two.
+    logits float [n, K], targets uint8 or mixed float [n, K], weights float [n]. With label smoothing eps a target t is
+    t * (1 - eps) + eps / 2: each class is a choice of two. Class weights float [K] count a class' true labels, the
+    others count 1.
     """
     from torch.nn import functional
 
     soft = targets.float() * (1 - label_smoothing) + label_smoothing / 2
-    each = functional.binary_cross_entropy_with_logits(logits.float(), soft, reduction="none").mean(1)
-    return (each * weights).sum()
+    each = functional.binary_cross_entropy_with_logits(logits.float(), soft, reduction="none", pos_weight=class_weights)
+    return (each.mean(1) * weights).sum()
+
+
+def balanced(counts: Sequence[int], samples: int) -> list[float]:
+    """(N - n_k) / n_k, the weight by which a class' true labels count as much as the others; N is `samples`.
+
+    A class that none or every sample has gets 1.
+
+    >>> balanced([1, 3, 4, 0], 4)
+    [3.0, 0.3333333333333333, 1.0, 1.0]
+    """
+    return [(samples - count) / count if 0 < count < samples else 1.0 for count in counts]
 
 
 def scores(logits: "Tensor") -> "Tensor":
@@ -63,15 +89,16 @@ def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor", training
     """float64 [4 + 2 * BINS * K + 1]: loss, right answers, answers, true labels, counts of scores, samples.
 
     The counts are of true ones and of all, [K, BINS] each: average precision needs an order of all samples, and in
-    bins that order adds up over ranks. In `training` they are left out.
+    bins that order adds up over ranks. In `training` they are left out. Of mixed samples, those classes count as true
+    that a model with the target's own scores would say: it has an F1 of 1, as it would without mixing.
     """
     import torch
 
     n, num_classes = probabilities.shape
-    hot, weight = targets.double(), weights.double()[:, None]
+    soft, weight = targets.double(), weights.double()[:, None]
     likely = probabilities.double().clamp(1e-12, 1 - 1e-12)
-    loss = -(hot * likely.log() + (1 - hot) * (1 - likely).log()).mean(1, keepdim=True)
-    said = (probabilities >= SAID).double()
+    loss = -(soft * likely.log() + (1 - soft) * (1 - likely).log()).mean(1, keepdim=True)
+    said, hot = (probabilities >= SAID).double(), (soft >= SAID).double()
     counts = torch.stack([(column * weight).sum() for column in (loss, said * hot, said, hot)])
     if training:
         return torch.cat([counts, weight.sum()[None]])

@@ -4,6 +4,7 @@ Drawn with matplotlib's object API (Figure and FigureCanvasAgg): pyplot keeps gl
 """
 
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,12 +21,42 @@ MAX_NAMED_CLASSES = 40  # beyond, names on the axes of a confusion matrix run in
 MAX_COUNTED_CLASSES = 15  # beyond, counts do not fit into its cells
 MAX_NAME = 24
 LETTERS_PER_IN = 13  # of 8 point type
+SHEET_IN, GAP_IN = 15, 0.1
+MAX_LINES = 4  # of what happened to a sample
 RIGHT, WRONG = "#1a7f37", "#cf222e"
 
 
-def contact_sheet(pixels: np.ndarray, titles: Sequence[str], path: Path) -> None:
-    """Samples side by side: `pixels` uint8 [N, H, W, 3], or clips [N, T, H, W, 3] as film strips of <= 8 frames."""
-    _sheet([_strip(sample) for sample in pixels], titles, ["black"] * len(pixels), path)
+def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path: Path) -> None:
+    """What becomes of samples: a column each, its states below each other, each with what it is.
+
+    A state is uint8 [H, W, 3], or a clip [T, H, W, 3] as a film strip of <= 8 frames; all samples have as many states.
+    """
+    shown = [[(_strip(pixels), text) for pixels, text in states] for states in samples]
+    columns = min(len(samples), 2 if samples[0][0][0].ndim == 4 else 8)
+    width_in = SHEET_IN / columns
+    letters = int(width_in * LETTERS_PER_IN)
+    rows = [
+        [states[number] for states in shown[first : first + columns]]
+        for first in range(0, len(shown), columns)
+        for number in range(len(shown[0]))
+    ]
+    texts = [[textwrap.wrap(text, letters)[:MAX_LINES] for _, text in row] for row in rows]
+    heights = [max(image.shape[0] / image.shape[1] for image, _ in row) * (width_in - GAP_IN) for row in rows]
+    # More room between samples than between the states of one.
+    gaps = [(3 if place and place % len(shown[0]) == 0 else 1) * GAP_IN for place in range(len(rows))]
+    titles = [0.15 * max(map(len, row)) + gap for row, gap in zip(texts, gaps, strict=True)]
+    figure = Figure(figsize=(SHEET_IN, top := sum(heights) + sum(titles) + GAP_IN), dpi=DPI)
+    whole = top
+    for row, lines, height, title in zip(rows, texts, heights, titles, strict=True):
+        top -= title + height
+        for column, ((image, _), text) in enumerate(zip(row, lines, strict=True)):
+            left = column * width_in + GAP_IN / 2
+            box = (left / SHEET_IN, top / whole, (width_in - GAP_IN) / SHEET_IN, height / whole)
+            axes = figure.add_axes(box, anchor="N")
+            axes.imshow(image, interpolation="nearest" if image.shape[0] < 100 else "antialiased")
+            axes.set_axis_off()
+            axes.set_title("\n".join(text), fontsize=8, pad=3)
+    _save(figure, path)
 
 
 def predictions(
@@ -33,7 +64,7 @@ def predictions(
 ) -> None:
     """Samples with what the model said (green when right, red when wrong), its score 0..1, and the truth.
 
-    `pixels` as for `contact_sheet`, in the order to show: the best ones or the worst ones.
+    `pixels` uint8 [N, H, W, 3], or clips [N, T, H, W, 3], in the order to show: the best ones or the worst ones.
     """
     titles, colours = [], []
     for true, said, score in zip(truth, predicted, scores, strict=True):

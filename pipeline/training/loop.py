@@ -21,6 +21,7 @@ from pipeline.tasks import TASKS, Task
 from pipeline.training import checkpoint, schedule
 from pipeline.training.distributed import Process, add_up, share_buffers
 from pipeline.training.learner import Learner
+from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
 from pipeline.training.scaling import scaled_lr
 from pipeline.training.step import Normalize, check_finite, predict, train_step
@@ -83,6 +84,7 @@ def train(
     start, metrics = checkpoint.restore(resume, learner.parts) if resume else (0, {})
     model = learner.parallel(recipe, process)
     normalize = Normalize.of(recipe, process.device)
+    objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
@@ -91,11 +93,12 @@ def train(
     steps = range(start, start if learner.has_ended else plan.total)
     with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for step, batch in zip(steps, feed, strict=True):
-            epoch, k = source.place(step)
-            torch.manual_seed(seed64(recipe.seed, "step", epoch, k, process.rank))
+            place = source.place(step)
+            torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
             set_lr(learner.optimizer, plan.lr(step))
             model.train()
-            meter.add(train_step(model, learner, batch.arrays, batch.samples, normalize, recipe, process))
+            part = batch.arrays, batch.samples, place
+            meter.add(train_step(model, learner, *part, normalize, objective, process))
 
             done = step + 1
             at_log = done % LOG_EVERY_STEPS == 0

@@ -11,9 +11,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
+from pipeline.shards.order import rank_slice
 from pipeline.tasks import TASKS
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
+from pipeline.training.objective import Objective
 from pipeline.training.optimizer import add_l1
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -63,17 +65,22 @@ def train_step(
     learner: Learner,
     batch: dict[str, np.ndarray],
     samples: int,
+    place: tuple[int, int],
     normalize: Normalize,
-    recipe: Recipe,
+    objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
+    """Forward, backward and update for this rank's part of a batch of `samples`, whose `place` is (epoch, k).
+
+    `model` is the learner's, wrapped.
 
     The summed loss is scaled by world / samples, so that the gradient averaged over ranks is the global batch's mean.
     Returns the task's `sums` of this rank on the device, float64, with the training's own loss.
     """
-    device, task = process.device, TASKS[recipe.task.kind]
+    device, recipe = process.device, objective.recipe
     optimizer, scaler = learner.optimizer, learner.scaler
+    task, group = TASKS[recipe.task.kind], recipe.mix_group
+    first = rank_slice(samples, group, process.rank, process.world).start
     labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
     total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
@@ -82,12 +89,15 @@ def train_step(
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             x = normalize(batch["pixels"][cut, 0])
+            targets = labels[cut]
+            if mixed := objective.mix(x, *place, first_group=(first + cut.start) // group):
+                x, targets = mixed.pixels, objective.mixed_targets(targets, mixed)
             with autocast(recipe, device):
                 logits = model(x)
-            loss = task.loss_sum(logits, labels[cut], weights[cut], recipe.loss.label_smoothing)
+                loss = objective.loss_sum(logits, x, targets, weights[cut])
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
-            part = task.sums(task.scores(logits), labels[cut], weights[cut], training=True)
+            part = task.sums(task.scores(logits), targets, weights[cut], training=True)
             part[0] = loss.detach()
             total = total + part
     if recipe.optimizer.l1 or recipe.train.grad_clip is not None:

@@ -35,11 +35,14 @@ def test_every_key_counts_for_a_stage_but_those_that_change_no_result(tmp_path: 
 
 @pytest.mark.parametrize("name", ["ingest", "shard", "train"])
 def test_a_stage_reads_no_section_that_it_does_not_declare(name: str) -> None:
-    """Looks for `recipe.<section>` in all modules of the stage; `stored_short_side` comes with the shards."""
+    """Looks for `recipe.<section>` in all modules of the stage; `stored_short_side` comes with the shards.
+
+    `mix_group` is 1 unless `mixing` says otherwise, and evaluation does not ask for it.
+    """
     stage = GRAPH.stages[name]
     modules = [path for path in code_digests(stage.module) if not path.startswith("pipeline/recipe/")]
     text = "\n".join((ROOT / path).read_text() for path in modules)
-    read = set(re.findall(r"(?<!pipeline\.)\brecipe\.([a-z_]+)", text)) - {"stored_short_side", "yaml"}
+    read = set(re.findall(r"(?<!pipeline\.)\brecipe\.([a-z_]+)", text)) - {"stored_short_side", "mix_group", "yaml"}
     declared = {key.split(".")[0] for key in stage.keys}
     assert read & declared
     assert read - NEUTRAL <= declared
@@ -69,6 +72,7 @@ def test_what_changes_no_result_makes_nothing_anew(tmp_path: Path, override: str
     [
         ("evaluate.clips=2", ["evaluate", "export"]),
         ("optimizer.lr=0.2", ["train", "evaluate", "export"]),
+        ("mixing.kind=mixup", ["train", "evaluate", "export"]),
         ("shard.video.gop=8", ["shard", "train", "evaluate", "export"]),
         ("data.max_bad=0.5", ["shard", "train", "evaluate", "export"]),
         ("data.split.val=0.3", ["ingest", "shard", "train", "evaluate", "export"]),

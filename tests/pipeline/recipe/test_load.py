@@ -181,3 +181,41 @@ def test_files_that_are_none(tmp_path: Path, write: Write, monkeypatch: pytest.M
     (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0")
     assert "is no text in UTF-8" in problems(tmp_path / "photo.yaml")
     assert "larger than 1 MiB" in problems(Path("/dev/zero"))
+
+
+def test_a_teacher_with_a_slash_is_a_path_and_another_one_a_run(
+    small: dict[str, Any], write: Write, tmp_path: Path
+) -> None:
+    for given, expected in (("./model", str(tmp_path / "model")), ("first-20261120T101500Z", "first-20261120T101500Z")):
+        assert load(write(small | {"loss": {"distill": {"teacher": given}}})).loss.distill.teacher == expected
+
+
+def test_a_policy_file_is_part_of_the_recipe(
+    small: dict[str, Any], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "policy.yaml").write_text("[[[Invert, 1, null]]]")
+    crop = small["augment"]["train"]
+    base = {"augment": {"train": [{"AutoAugment": {"policy": "policy.yaml"}}, *crop], "eval": ["NoOp"]}}
+    write(small | base, "mine/base.yaml")
+    path = write({"extends": "mine/base.yaml"})
+    held = {"AutoAugment": {"policy": [[["Invert", 1, None]]]}}
+    assert load(path).augment.train == [held, *crop]
+
+    (tmp_path / "mine" / "policy.yaml").write_text("[[[Equalize, 0.5, null]]]")
+    assert load(path).augment.train[0] == {"AutoAugment": {"policy": [[["Equalize", 0.5, None]]]}}
+    assert recipes.check(small | base, "r", tmp_path / "mine").augment.train == load(path).augment.train
+
+    (tmp_path / "here.json").write_text('[[["Rotate", 1, 5]]]')
+    monkeypatch.chdir(tmp_path)
+    overridden = load(path, ["augment.train=[{AutoAugment: {policy: here.json}}]"])
+    assert overridden.augment.train == [{"AutoAugment": {"policy": [[["Rotate", 1, 5]]]}}]
+
+
+def test_a_wrong_policy_file_is_told(small: dict[str, Any], write: Write, tmp_path: Path) -> None:
+    def with_policy(name: str) -> Path:
+        return write(small | {"augment": {**small["augment"], "train": [{"AutoAugment": {"policy": name}}]}})
+
+    assert "augment.train: cannot read the policy" in problems(with_policy("absent.yaml"))
+    (tmp_path / "wrong.yaml").write_text("[[[Inwert, 1, null]]]")
+    assert "unknown operation 'Inwert'; did you mean 'Invert'" in problems(with_policy("wrong.yaml"))

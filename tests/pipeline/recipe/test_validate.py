@@ -117,6 +117,29 @@ def test_a_wrong_value_says_what_is_allowed(small: dict[str, Any], key: str, val
     assert lines[1].startswith(says)
 
 
+def test_losses_check_to_themselves(small: dict[str, Any]) -> None:
+    for weights in ("balanced", {"rose": 2.0}, None):
+        loss = {"class_weights": weights, "distill": {"teacher": "./model", "temperature": 2}}
+        recipe = check(small | {"loss": loss}, "r")
+        assert check(plain(recipe), "stored") == recipe
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        ({"class_weights": {"rose": -1}}, "loss.class_weights.rose: input should be greater than 0, not -1"),
+        ({"class_weights": "even"}, "loss.class_weights: 'even' is not allowed; allowed are 'balanced', or: input sho"),
+        (
+            {"distill": {"teacher": "a", "temperatur": 3}},
+            "loss.distill.temperatur: unknown key 'temperatur'; did you mean 'temperature'",
+        ),
+        ({"distill": {"weight": 0.5}}, "loss.distill.teacher: is missing"),
+    ],
+)
+def test_a_wrong_loss_is_told(small: dict[str, Any], loss: dict[str, Any], says: str) -> None:
+    assert any(line.startswith(says) for line in problems(small | {"loss": loss})), problems(small | {"loss": loss})
+
+
 def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
     count, line = problems(put(small, "cluster.gpus_per_worker", "two"))
     assert count == "r: 1 problem"
@@ -239,3 +262,81 @@ def test_a_recipe_cannot_be_changed(small: dict[str, Any]) -> None:
     recipe = check(small, "r")
     with pytest.raises(ValueError, match="frozen"):
         recipe.train.batch_size = 1
+
+
+BOTH = {"kind": "choose", "of": [{"kind": "mixup", "probability": 0.5}, {"kind": "cutmix", "probability": 0.5}]}
+
+
+@pytest.mark.parametrize(
+    "mixing",
+    [{"kind": "mixup"}, {"kind": "cutmix", "alpha": 0.5}, {"kind": "ricap", "probability": 0.5}, BOTH],
+)
+def test_mixing_checks_to_itself(small: dict[str, Any], mixing: dict[str, Any]) -> None:
+    recipe = check(small | {"mixing": mixing}, "r")
+    assert check(plain(recipe), "stored") == recipe
+    assert recipe.mix_group == 8
+    assert check(small, "r").mix_group == 1
+
+
+@pytest.mark.parametrize(
+    ("mixing", "says"),
+    [
+        ({"kind": "mixupp"}, "mixing.kind: unknown kind 'mixupp'; did you mean 'mixup'?"),
+        ({"kind": "mixup", "alhpa": 1}, "mixing.alhpa: unknown key 'alhpa'; did you mean 'alpha'?"),
+        ({"kind": "mixup", "alpha": 0}, "mixing.alpha: input should be greater than 0, not 0"),
+        ({"kind": "choose", "of": []}, "mixing.of: no way to choose from"),
+        ({"kind": "choose", "of": [{"kind": "mixup"}, {"kind": "ricap"}]}, "mixing.of: the probabilities sum to 2;"),
+        (
+            {"kind": "choose", "of": [{"kind": "mixup"}, {"kind": "cutmox"}]},
+            "mixing.of[1].kind: unknown kind 'cutmox'; did you mean 'cutmix'?",
+        ),
+        (
+            {"kind": "choose", "of": [{"kind": "mixup", "alhpa": 1}]},
+            "mixing.of[0].alhpa: unknown key 'alhpa'; did you mean 'alpha'?",
+        ),
+    ],
+)
+def test_wrong_mixing_is_told(small: dict[str, Any], mixing: dict[str, Any], says: str) -> None:
+    count, line = problems(small | {"mixing": mixing})
+    assert count == "r: 1 problem"
+    assert line.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"cluster.workers": 3},
+            "cluster.workers: 3 workers cannot share a batch of 16 in groups of 8 that are mixed; ",
+        ),
+        (
+            {"train.mix_group": 9, "cluster.workers": 2},
+            "cluster.workers: 2 workers cannot share a batch of 16 in group",
+        ),
+        ({"train.micro_batch": 4}, "train.micro_batch: 4 samples are not whole groups of 8 that are mixed; set it to"),
+        ({"train.micro_batch": 12}, "train.micro_batch: 12 samples are not whole groups of 8 that are mixed; set it"),
+    ],
+)
+def test_what_is_mixed_is_not_parted(small: dict[str, Any], changes: dict[str, Any], says: str) -> None:
+    put(small, "train.batch_size", 16)
+    for key, value in changes.items():
+        put(small, key, value)
+    check(small, "unmixed")
+    count, line = problems(small | {"mixing": BOTH})
+    assert count == "r: 1 problem"
+    assert line.startswith(says)
+
+
+@pytest.mark.parametrize("changes", [{"train.micro_batch": 8}, {"train.micro_batch": 20}, {"cluster.workers": 2}])
+def test_whole_groups_may_be_parted(small: dict[str, Any], changes: dict[str, Any]) -> None:
+    put(put(small, "train.batch_size", 16), "mixing", BOTH)
+    for key, value in changes.items():
+        put(small, key, value)
+    check(small, "mixed")
+
+
+def test_repeats_share_a_batch_evenly(small: dict[str, Any]) -> None:
+    assert check(put(small, "train.repeats", 4), "r").train.distinct == 2
+    assert problems(put(small, "train.repeats", 3))[1:] == [
+        "train.repeats: a batch of 8 cannot hold each sample 3 times; let one divide it"
+    ]

@@ -23,6 +23,10 @@ def context(recipe: Any, folder: Path) -> Context:
     return Context(recipe, {}, folder / "out", folder / "scratch", "f" * 32, None, Reporter("train"), folder, {})
 
 
+def starting_from(weights: str | None) -> dict[str, Any]:
+    return {"model": {"weights": weights}, "loss": {"distill": None}}
+
+
 def test_fewer_samples_than_a_batch_are_refused(make_recipe: Any, images: Dataset) -> None:
     _check_samples(make_recipe("image", **{"train.batch_size": 26}), images)
     with pytest.raises(ZoetropeError, match=r"train.batch_size: a batch of 27 samples .* of 26 training samples"):
@@ -66,16 +70,16 @@ def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
 def test_weights_to_start_from_count_by_size_and_time(tmp_path: Path) -> None:
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"abc")
-    before = outside({"model": {"weights": str(weights)}})
+    before = outside(starting_from(str(weights)))
     assert before.startswith("3-")
     weights.write_bytes(b"abcd")
-    assert outside({"model": {"weights": str(weights)}}) != before
+    assert outside(starting_from(str(weights))) != before
 
 
 def test_urls_and_none_stand_for_themselves() -> None:
-    assert outside({"model": {"weights": None}}) == outside({"model": {"weights": "hf://org/name/file"}}) == ""
+    assert outside(starting_from(None)) == outside(starting_from("hf://org/name/file")) == ""
 
 
 def test_missing_weights_are_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match=r"model\.weights: .*absent\.pth cannot be read: No such file"):
-        outside({"model": {"weights": str(tmp_path / "absent.pth")}})
+        outside(starting_from(str(tmp_path / "absent.pth")))

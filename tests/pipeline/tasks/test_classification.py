@@ -44,21 +44,46 @@ def test_half_precision_logits_are_lossed_in_single() -> None:
     assert classification.loss_sum(LOGITS.half(), LABELS, ONES, 0.0).item() == pytest.approx(exact.item(), rel=1e-3)
 
 
-def test_correct_among_the_best() -> None:
-    scores = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
-    labels = torch.tensor([2, 2])
-    assert classification.correct(scores, labels, 1).tolist() == [False, False]
-    assert classification.correct(scores, labels, 2).tolist() == [True, False]
-    assert classification.correct(scores, labels, 3).tolist() == [True, True]
-    assert classification.correct(scores, labels, 9).tolist() == [True, True]
+def test_soft_targets_are_losses_weighted_and_then_smoothed() -> None:
+    index, shares = torch.tensor([[0, 1], [1, 2], [2, 0]]), torch.tensor([[0.75, 0.25], [1.0, 0.0], [0.4, 0.6]])
+    mixed = classification.mixed_targets(LABELS, index, shares, 3)
+    assert mixed.tolist() == [pytest.approx(row) for row in ([0.75, 0, 0.25], [0, 0, 1], [1, 0, 0])]
+    smooth = 0.9 * mixed + 0.1 / 3
+    expected = -(smooth * LOGITS.log_softmax(1)).sum()
+    assert classification.loss_sum(LOGITS, mixed, ONES, 0.1).item() == pytest.approx(expected.item())
+    each = [
+        sum(
+            float(share) * classification.loss_sum(LOGITS[i : i + 1], LABELS[j : j + 1], ONES[:1], 0.1).item()
+            for j, share in zip(index[i].tolist(), shares[i], strict=True)
+        )
+        for i in range(3)
+    ]
+    assert classification.loss_sum(LOGITS, mixed, ONES, 0.1).item() == pytest.approx(sum(each))
+
+
+def test_one_hot_targets_are_labels() -> None:
+    hot = functional.one_hot(LABELS, 3).float()
+    assert classification.loss_sum(LOGITS, hot, ONES, 0.1).item() == pytest.approx(
+        classification.loss_sum(LOGITS, LABELS, ONES, 0.1).item()
+    )
+    scores = LOGITS.softmax(1)
+    assert torch.equal(classification.sums(scores, hot, ONES), classification.sums(scores, LABELS, ONES))
 
 
 def test_sums_and_means() -> None:
     probabilities = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]])
     sums = classification.sums(probabilities, torch.tensor([0, 2, 2]), ONES)
     assert sums.dtype == torch.float64
-    assert sums.tolist() == pytest.approx([-math.log(0.5) - math.log(0.1) - math.log(0.6), 2, 3, 3])
+    assert sums.tolist() == pytest.approx([-math.log(0.5) - math.log(0.1) - math.log(0.6), 2, 3, 3, 3, 3])
     assert metrics(sums.tolist()) == pytest.approx({"loss": sums[0].item() / 3, "top1": 2 / 3, "top5": 1.0})
+
+
+def test_accuracy_of_mixed_targets_is_a_share_of_what_can_be_met() -> None:
+    mixed = torch.tensor([[0.7, 0.3, 0.0], [0.25, 0.25, 0.5]])
+    scores = torch.tensor([[0.1, 0.8, 0.1], [0.1, 0.2, 0.7]])
+    # met are 0.3 and 0.5, at best 0.7 and 0.5
+    assert metrics(classification.sums(scores, mixed, ONES[:2]).tolist())["top1"] == pytest.approx(0.8 / 1.2)
+    assert metrics(classification.sums(mixed, mixed, ONES[:2]).tolist())["top1"] == 1.0
 
 
 def test_a_probability_of_zero_has_a_finite_loss() -> None:
@@ -67,4 +92,4 @@ def test_a_probability_of_zero_has_a_finite_loss() -> None:
 
 
 def test_metrics_of_no_sample_are_zero() -> None:
-    assert metrics([0.0, 0.0, 0.0, 0.0]) == {"loss": 0.0, "top1": 0.0, "top5": 0.0}
+    assert metrics([0.0] * 6) == {"loss": 0.0, "top1": 0.0, "top5": 0.0}

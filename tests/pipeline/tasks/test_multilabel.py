@@ -62,6 +62,17 @@ def test_sums_add_up_and_have_their_length() -> None:
     assert short == {name: measured[name] for name in ("loss", "f1")}
 
 
+def test_mixed_targets() -> None:
+    index, shares = torch.tensor([[0, 1], [1, 2], [2, 0]]), torch.tensor([[0.75, 0.25], [1.0, 0.0], [0.4, 0.6]])
+    mixed = multilabel.mixed_targets(TARGETS, index, shares, 3)
+    assert mixed.tolist() == [pytest.approx(row) for row in ([1, 0.25, 0], [1, 1, 0], [0.6, 0, 0.4])]
+    smooth = 0.9 * mixed + 0.05
+    expected = 3 * functional.binary_cross_entropy_with_logits(LOGITS, smooth)
+    assert multilabel.loss_sum(LOGITS, mixed, ONES, 0.1).item() == pytest.approx(expected.item())
+    perfect = multilabel.metrics(multilabel.sums(mixed, mixed, ONES, training=True).numpy())
+    assert perfect["f1"] == 1.0
+
+
 def test_known_average_precision() -> None:
     # from the highest score: true, false, true: 1/2 * 1/1 + 1/2 * 2/3
     assert multilabel.average_precision(np.array([1, 0, 1]), np.array([1, 1, 1])) == pytest.approx(5 / 6)

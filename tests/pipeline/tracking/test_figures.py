@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.tracking.figures import confusion_matrix, contact_sheet, curves, learning_rate_curve, predictions
+from pipeline.tracking.figures import augmentation_sheet, confusion_matrix, curves, learning_rate_curve, predictions
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -19,24 +19,28 @@ def share_of(image: np.ndarray, colour: tuple[int, int, int]) -> float:
 
 
 @pytest.mark.parametrize("shape", [(1,), (7,), (16,), (3, 8), (12, 20), (2, 1)])
-def test_a_contact_sheet_shows_every_sample(shape: tuple[int, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize("states", [1, 3])
+def test_an_augmentation_sheet_shows_every_state_of_every_sample(
+    shape: tuple[int, ...], states: int, tmp_path: Path
+) -> None:
     samples = np.full((*shape, 40, 40, 3), 0, dtype=np.uint8)
     samples[:] = (200, 30, 60)
-    contact_sheet(samples, ["x"] * shape[0], tmp_path / "deep" / "sheet.png")
+    augmentation_sheet([[(sample, "x y z " * 9)] * states for sample in samples], tmp_path / "deep" / "sheet.png")
     image = pixels(tmp_path / "deep" / "sheet.png")
     assert 0.4 < share_of(image, (200, 30, 60)) < 1
-    assert max(image.shape) <= 2400
+    assert image.shape[1] == 1800
 
 
-def test_frames_of_a_clip_stand_in_order(tmp_path: Path) -> None:
-    clip = np.zeros((1, 2, 40, 40, 3), dtype=np.uint8)
-    clip[0, 0] = (255, 0, 0)
-    clip[0, 1] = (0, 0, 255)
-    contact_sheet(clip, [""], tmp_path / "clip.png")
-    middle = pixels(tmp_path / "clip.png")
-    row = middle[middle.shape[0] // 2]
-    assert tuple(row[len(row) // 4]) == (255, 0, 0)
-    assert tuple(row[3 * len(row) // 4]) == (0, 0, 255)
+def test_states_and_the_frames_of_a_clip_stand_in_order(tmp_path: Path) -> None:
+    first, second = np.zeros((2, 2, 40, 40, 3), dtype=np.uint8)
+    first[0], first[1] = (255, 0, 0), (0, 0, 255)
+    second[:] = (0, 255, 0)
+    augmentation_sheet([[(first, "stored"), (second, "augmented")]], tmp_path / "clip.png")
+    image = pixels(tmp_path / "clip.png")
+    upper, lower = image[len(image) // 4], image[3 * len(image) // 4]
+    assert tuple(upper[len(upper) // 4]) == (255, 0, 0)
+    assert tuple(upper[3 * len(upper) // 4]) == (0, 0, 255)
+    assert tuple(lower[len(lower) // 4]) == (0, 255, 0)
 
 
 def test_right_is_green_and_wrong_is_red(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pipeline.shards.dataset import open_dataset
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.learner import Learner
 from pipeline.training.model import build_model
+from pipeline.training.objective import Objective
 from pipeline.training.optimizer import make_optimizer
 from pipeline.training.step import Normalize, train_step
 
@@ -48,8 +49,9 @@ def main(rank: int, world: int, folder: Path) -> None:
             learner,
             {name: array[:count] for name, array in arrays.items()},
             samples,
+            (0, job["k"]),
             Normalize.of(recipe, process.device),
-            recipe,
+            Objective(recipe, 3),
             process,
         )
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -14,6 +14,7 @@ from pipeline.recipe import plain
 from pipeline.shards.dataset import Dataset
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
+from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize, check_finite, micro_batches, predict, train_step
 
 ROOT = Path(__file__).parents[3]
@@ -88,7 +89,8 @@ def parameters_after(recipe: Any, precision_scaler: bool = False, lr: float = 1.
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
     optimizer = torch.optim.SGD([{"params": list(model.parameters()), "decays": True}], lr=lr)
     learner = Learner(model, optimizer, torch.amp.GradScaler("cpu", enabled=precision_scaler), None, None)
-    sums = train_step(model, learner, one_batch(), 6, Normalize.of(recipe, CPU), recipe, Process())
+    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
+    sums = train_step(model, learner, one_batch(), 6, (0, 0), normalize, objective, Process())
     assert all(parameter.grad is None for parameter in model.parameters())
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]), sums
 
@@ -101,7 +103,7 @@ def test_accumulated_gradients_are_the_large_batchs(make_recipe: Any, micro_batc
     )
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(sums, whole_sums)
-    assert sums[3] == 6
+    assert sums[-1] == 6
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -139,6 +141,8 @@ def test_a_diverged_loss_is_said(make_recipe: Any, loss: float) -> None:
         check_finite(loss, 3, make_recipe("image"))
 
 
+ONE_OF_ALL = [{"kind": kind, "probability": 0.3} for kind in ("mixup", "cutmix", "ricap")]
+MIXED = {"mixing": {"kind": "choose", "of": ONE_OF_ALL}, "train.mix_group": 4, "train.batch_size": 20}
 JOBS: list[dict[str, Any]] = [
     {"net": "plain", "k": 0},
     {"net": "plain", "k": 0, "train.batch_size": 7, "loss.label_smoothing": 0.1},  # 3 and 4 samples
@@ -146,6 +150,9 @@ JOBS: list[dict[str, Any]] = [
     {"net": "plain", "k": 1, "train.keep_last": True, "train.batch_size": 25},  # 1 is left: rank 0 has none
     {"net": "plain", "k": 0, "train.micro_batch": 2},
     {"net": "resnet", "k": 0, "train.channels_last": True},
+    {"net": "plain", "k": 0, **MIXED},  # 8 and 12 samples
+    {"net": "plain", "k": 0, **MIXED, "train.micro_batch": 4, "loss.label_smoothing": 0.1},
+    {"net": "plain", "k": 1, **MIXED, "train.batch_size": 22, "train.keep_last": True},  # 4 are left: rank 0 has none
 ]
 
 
@@ -155,7 +162,7 @@ def done(make_recipe: Any, images: Dataset, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("step")
     jobs = [
         {
-            "recipe": plain(make_recipe("image", **{key: job[key] for key in job if "." in key})),
+            "recipe": plain(make_recipe("image", **{key: job[key] for key in job if key not in ("net", "k")})),
             "dataset": str(images.folder),
             "k": job["k"],
             "net": job["net"],
@@ -178,7 +185,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("job", range(5))
+@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8])
 def test_two_processes_step_where_one_does(done: Any, job: int) -> None:
     alone, first, second = done(job, 0, 1), done(job, 0, 2), done(job, 1, 2)
     for name, expected in alone["parameters"].items():
@@ -187,10 +194,19 @@ def test_two_processes_step_where_one_does(done: Any, job: int) -> None:
     torch.testing.assert_close(first["sums"], alone["sums"])
 
 
-def test_a_process_without_a_sample_takes_part_with_weight_zero(done: Any) -> None:
-    assert done(3, 0, 2)["weight"].tolist() == [0]
-    assert done(3, 1, 2)["weight"].tolist() == [1]
-    assert done(3, 0, 2)["sums"][3] == 1
+@pytest.mark.parametrize(("job", "left"), [(3, 1), (8, 4)])
+def test_a_process_without_a_sample_takes_part_with_weight_zero(done: Any, job: int, left: int) -> None:
+    assert done(job, 0, 2)["weight"].tolist() == [0]
+    assert done(job, 1, 2)["weight"].tolist() == [1] * left
+    assert done(job, 0, 2)["sums"][-1] == left
+
+
+def test_mixing_changes_the_step(done: Any) -> None:
+    names = done(0, 0, 1)["parameters"]
+    assert any(not torch.equal(done(6, 0, 1)["parameters"][name], done(7, 0, 1)["parameters"][name]) for name in names)
+    # Of 20 mixed samples less than 20 can be met.
+    assert done(0, 0, 1)["sums"][3] == 8
+    assert 10 < done(6, 0, 1)["sums"][3] < 20
 
 
 def test_buffers_are_rank_0s_once_they_are_shared(done: Any) -> None:

@@ -1,0 +1,70 @@
+"""The verb `preview`: what a recipe's training would make of its samples, without training and without Ray."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.base.keyed import key_bits
+from pipeline.planning import make_plan
+from pipeline.recipe import Recipe
+from pipeline.recipe.sampling import AllSamples
+from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
+from pipeline.stages.ingest import draw, look, probe_chunk
+from pipeline.stages.shard import store_sample
+
+if TYPE_CHECKING:
+    from pipeline.shards.dataset import Dataset
+
+TAKEN = 64
+"""Samples of the source that are looked at where nothing is sharded yet."""
+
+
+def preview(recipe: Recipe, path: Path) -> str:
+    """Draw the recipe's augmentation as a PNG at `path`; returns which samples it shows.
+
+    They are the training's first ones where the data is sharded, else some of the source.
+    """
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.training.preview import draw_preview
+
+    planned, _ = make_plan(recipe)
+    shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
+    if shards:
+        draw_preview(recipe, open_dataset(shards.files), path)
+        return "the first samples of the training"
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = some_samples(recipe, Path(folder))
+        count = min(recipe.train.distinct, dataset.splits["train"].samples) * recipe.train.repeats
+        train = recipe.train.model_copy(update={"batch_size": count, "sampling": AllSamples()})
+        draw_preview(recipe.model_copy(update={"train": train}), dataset, path)
+    return "some samples of the source; the training's first ones once the data is sharded"
+
+
+def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
+    """A data set in `folder` of the first training samples of the source, in the order of the shards."""
+    from pipeline.shards.writer import write_dataset, write_shard
+
+    source, drawn = recipe.data.source, None
+    if isinstance(source, MovingDigitsSource | DigitsSource):
+        drawn = folder / "files"
+        draw(source, drawn, range(min(TAKEN, source.samples)))
+    listing = look(recipe, drawn)
+    classes = listing.classes()
+    candidates = [candidate for candidate in listing.candidates if candidate.split == "train"]
+    samples, reason = [], ""
+    for candidate in sorted(candidates, key=lambda one: key_bits(recipe.seed, one.key))[:TAKEN]:
+        rows, bad = probe_chunk(recipe.task.modality, [candidate])
+        try:
+            for row in rows:
+                labels = sorted(classes.index(name) for name in row["classes"])
+                row["label"] = labels if recipe.task.multilabel else labels[0]
+                samples.append(store_sample(row["path"], row, classes, recipe))
+        except ZoetropeError as error:
+            reason = f"{candidate.key}: {error}"
+        if bad:
+            reason = f"{candidate.key}: {bad[0]['reason']}"
+    if not samples:
+        raise ZoetropeError(f"none of the source's first samples can be read; the last one is {reason}")
+    shard = write_shard(folder, "train", 0, 0, samples)
+    return write_dataset(folder, recipe.task.modality, classes, {"train": [shard]}, recipe.task.multilabel)

@@ -1,0 +1,31 @@
+"""`loss`: what a training minimises."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat
+
+from pipeline.recipe.section import Fraction, Section
+
+
+class Distill(Section):
+    """Learn from a trained model, the teacher, too (Hinton et al. 2015): it sees the same input, mixed and all."""
+
+    teacher: str
+    """A run of this store by its name, as `ls` shows it; or a path with a `/` in it: of an exported model's folder."""
+    temperature: PositiveFloat = 4.0
+    """T: both models' logits are divided by it, and this part of the loss is multiplied by T^2."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """w: the loss is (1 - w) * that of the labels + w * T^2 * KL divergence from the teacher's answer."""
+
+
+class Loss(Section):
+    """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks."""
+
+    label_smoothing: Fraction = 0.0
+    """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
+    (1 - eps) * multi-hot + eps / 2."""
+    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
+    """How much a class counts: a mapping of names to weights, in which those left out count 1; or `balanced`:
+    N / (K * samples of the class), so that a sample counts 1 on average. Of a multi-label task it is the weight of a
+    class' true labels; `balanced` is samples without it / samples with it."""
+    distill: Distill | None = None

@@ -1,0 +1,74 @@
+"""`mixing`: how the samples of a training batch are mixed with each other."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, field_validator
+
+from pipeline.recipe.section import Section
+
+
+class NoMixing(Section):
+    """Batches are not mixed."""
+
+    kind: Literal["none"] = "none"
+
+
+class Way(Section):
+    """One way of mixing."""
+
+    probability: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """How often a group is mixed; else it stays as it is."""
+
+
+class Mixup(Way):
+    """A weighted mean of two samples, and of their targets (Zhang et al. 2018)."""
+
+    kind: Literal["mixup"]
+    alpha: PositiveFloat = 0.2
+    """The weight is drawn from Beta(alpha, alpha). The paper has 0.2 for ImageNet, 1 for CIFAR."""
+
+
+class CutMix(Way):
+    """A box of another sample; targets are mixed by what is seen (Yun et al. 2019)."""
+
+    kind: Literal["cutmix"]
+    alpha: PositiveFloat = 1.0
+    """The share of the other sample is drawn from Beta(alpha, alpha)."""
+
+
+class Ricap(Way):
+    """Four samples' random crops make one picture; targets are mixed by area (Takahashi et al. 2018)."""
+
+    kind: Literal["ricap"]
+    beta: PositiveFloat = 0.3
+    """Where the four meet is drawn from Beta(beta, beta) along each side."""
+
+
+class SamplePairing(Way):
+    """A share of another sample is blended in, the target stays (Inoue 2018)."""
+
+    kind: Literal["sample_pairing"]
+    max_weight: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """The share is drawn from 0 to this. 0.4 is AutoAugment's maximum."""
+
+
+class Choose(Section):
+    """Each group is mixed in one of several ways."""
+
+    kind: Literal["choose"]
+    of: list[Annotated[Mixup | CutMix | Ricap | SamplePairing, Field(discriminator="kind")]]
+    """The ways, each with its `probability`: `[{kind: mixup, probability: 0.5}, {kind: cutmix, probability: 0.3}]`.
+    What they leave of 1 is the chance to stay unmixed."""
+
+    @field_validator("of")
+    @classmethod
+    def _a_chance_each(cls, ways: list[Way]) -> list[Way]:
+        if not ways:
+            raise ValueError("no way to choose from; write mixing: {kind: none} to leave batches unmixed")
+        total = sum(way.probability for way in ways)
+        if total > 1 + 1e-9:
+            raise ValueError(f"the probabilities sum to {total:g}; give each way a `probability`, together at most 1")
+        return ways
+
+
+Mixing = NoMixing | Mixup | CutMix | Ricap | SamplePairing | Choose

@@ -1,0 +1,20 @@
+"""How much each class counts in the loss."""
+
+from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
+from pipeline.tasks import TASKS
+
+
+def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
+    """A weight for each class of the data, as the recipe asks; ZoetropeError for one of a name that is no class."""
+    asked = recipe.loss.class_weights
+    if asked is None:
+        return None
+    if asked == "balanced":
+        train = dataset.split("train")
+        return TASKS[recipe.task.kind].balanced(train.class_counts, train.samples)
+    for name in asked:
+        if name not in dataset.classes:
+            raise ZoetropeError(f"loss.class_weights: {unknown('class', name, dataset.classes)}")
+    return [asked.get(name, 1.0) for name in dataset.classes]

@@ -1,0 +1,84 @@
+"""What a training step minimises: everything between its normalised batch and the summed loss, but for the model."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augment.mixing.base import Mixing
+from augment.mixing.batch import Mixed, mix
+from augment.mixing.choose import Choose
+from augment.mixing.cutmix import CutMix
+from augment.mixing.mixup import Mixup, SamplePairing
+from augment.mixing.ricap import Ricap
+from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
+from pipeline.tasks import TASKS
+from pipeline.training.class_weights import loss_weights
+from pipeline.training.distill import Teacher, binary_divergence, divergence, load_teacher
+
+WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sample_pairing": SamplePairing}
+
+
+def mixing_of(options: Any) -> Mixing | None:
+    """The way of mixing that a recipe's section `mixing` asks for."""
+    if options.kind == "none":
+        return None
+    ways = options.of if options.kind == "choose" else [options]
+    if len(ways) == 1 and ways[0].probability == 1:
+        return _way(ways[0])
+    return Choose(tuple((_way(one), one.probability) for one in ways))
+
+
+def _way(options: Any) -> Mixing:
+    way: Mixing = WAYS[options.kind](**options.model_dump(exclude={"kind", "probability"}))
+    return way
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Mixing and loss of a recipe for `num_classes` classes; class_weights float [K]."""
+
+    recipe: Recipe
+    num_classes: int
+    class_weights: Tensor | None = None
+    teacher: Teacher | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, dataset: Dataset, device: torch.device) -> "Objective":
+        """As the recipe says, for a data set. ZoetropeError where it names what is not there."""
+        weights = loss_weights(recipe, dataset)
+        return cls(
+            recipe,
+            len(dataset.classes),
+            None if weights is None else torch.tensor(weights, device=device),
+            load_teacher(recipe, dataset, device),
+        )
+
+    @cached_property
+    def mixing(self) -> Mixing | None:
+        """The way of mixing."""
+        return mixing_of(self.recipe.mixing)
+
+    def mix(self, x: Tensor, epoch: int, k: int, first_group: int) -> Mixed | None:
+        """A part of batch `k` after mixing; None without. x float [n, 3, (T,) H, W] begins with group `first_group`."""
+        if self.mixing is None:
+            return None
+        recipe = self.recipe
+        return mix(x, self.mixing, recipe.mix_group, recipe.seed, "mix", epoch, k, first_group=first_group)
+
+    def mixed_targets(self, targets: Tensor, mixed: Mixed) -> Tensor:
+        """float [n, K]: the task's targets [n, ...] mixed as the pixels were."""
+        return TASKS[self.recipe.task.kind].mixed_targets(targets, mixed.index, mixed.weights, self.num_classes)
+
+    def loss_sum(self, logits: Tensor, x: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """The loss, summed over samples; logits float [n, K] of input x, weights float [n]."""
+        loss, task = self.recipe.loss, self.recipe.task
+        labelled = TASKS[task.kind].loss_sum(logits, targets, weights, loss.label_smoothing, self.class_weights)
+        if self.teacher is None or loss.distill is None:
+            return labelled
+        differ = binary_divergence if task.multilabel else divergence
+        taught = (differ(logits, self.teacher(x), loss.distill.temperature) * weights).sum()
+        return (1 - loss.distill.weight) * labelled + loss.distill.weight * taught

@@ -1,0 +1,67 @@
+"""What training makes of its first samples: as they are stored, augmented, and mixed."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
+from pipeline.tracking.figures import augmentation_sheet
+from pipeline.training.objective import Objective
+
+SHOWN = {"image": 8, "video": 4}
+"""Samples in a preview; at least so many are mixed with each other."""
+LEAST = 0.005
+"""Shares below are not told."""
+State = tuple[np.ndarray, str]
+
+
+def draw_preview(recipe: Recipe, dataset: Dataset, path: Path) -> None:
+    """Draw the first samples of the first batch as a PNG, with the names of what was done to them."""
+    augmentation_sheet(first_states(recipe, dataset), path)
+
+
+def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
+    """For each of the first samples what it becomes: stored, augmented and, where the recipe mixes, mixed."""
+    source = BatchSource(recipe, dataset, "train", training=True)
+    maker = BatchMaker(source)
+    group, shown = recipe.mix_group, SHOWN[dataset.modality]
+    batch = source.positions(0, 0)[: -(-shown // group) * group]  # whole groups, mixed as in training
+    stored, truth, augmented, said = [], [], [], []
+    dtype, shape = maker.task.target_layout(len(dataset.classes))
+    targets = np.zeros((len(batch), *shape), dtype)
+    for i in range(len(batch)):
+        raw = maker.reader.read(int(batch.shard[i]), int(batch.index[i]))
+        maker.task.put_target(targets, i, raw.label)
+        before, after, names = maker.view_maker.explain(
+            raw.data, raw.frames, 0, int(batch.sample[i]), int(batch.occurrence[i])
+        )
+        height, width = before.shape[-3:-1]
+        truth.append(maker.task.truth_text(targets[i], dataset.classes))
+        stored.append((before, f"stored, {width} x {height} px: {truth[i]}"))
+        augmented.append(after)
+        said.append(", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was")
+    states: list[list[State]] = [stored, list(zip(augmented, said, strict=True))]
+    if mixed := _mixed(Objective(recipe, len(dataset.classes)), np.stack(augmented), truth):
+        states.append(mixed)
+    return [list(of_one) for of_one in zip(*states, strict=True)][:shown]
+
+
+def _mixed(objective: Objective, pixels: np.ndarray, truth: list[str]) -> list[State]:
+    """Samples uint8 [n, (T,) H, W, 3] as they are mixed in the first step, each with whose it is; [] without mixing.
+
+    Training mixes what is normalised; since shares sum to 1, these are the same pictures.
+    """
+    mixed = objective.mix(torch.from_numpy(pixels).movedim(-1, 1).float(), 0, 0, first_group=0)
+    if mixed is None:
+        return []
+    seen = mixed.pixels.movedim(1, -1).round().clamp(0, 255).to(torch.uint8).numpy()
+    states = []
+    for picture, index, weights in zip(seen, mixed.index.tolist(), mixed.weights.tolist(), strict=True):
+        parts = sorted(((weight, truth[i]) for i, weight in zip(index, weights, strict=True)), reverse=True)
+        states.append(
+            (picture, "target: " + " + ".join(f"{weight:.2f} '{name}'" for weight, name in parts if weight >= LEAST))
+        )
+    return states

@@ -1,0 +1,60 @@
+"""The verb `preview`: from a folder of files before anything has run, and from the shards afterwards."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.preview import preview, some_samples
+from pipeline.recipe import load
+from pipeline.shards.reader import ShardReader
+from tests.pipeline.stores import quickstart
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_samples_of_a_folder(make_project: Callable[..., Any], tmp_path: Path, modality: str) -> None:
+    project = make_project(modality)
+    bad = next((project.folder / "data" / "train").glob("*/*"))
+    bad.write_bytes(b"nothing")
+    recipe = load(project.recipe, [f"store={tmp_path / 'runs'}"])
+    dataset = some_samples(recipe, tmp_path / "some")
+    assert dataset.classes == ("blue", "green", "red")
+    assert dataset.split("train").samples == 25
+    assert ShardReader(dataset.files, "train").read(0, 0).label in (0, 1, 2)
+    assert preview(recipe, tmp_path / "out.png").startswith("some samples of the source")
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.width == 1800
+    assert not list(tmp_path.glob("runs/artifacts/*"))
+
+
+def test_samples_of_a_drawing_source(tmp_path: Path) -> None:
+    for name in ("quickstart", "quickstart-images"):
+        preview(quickstart(tmp_path / "runs", name=name), tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_a_source_of_unreadable_files_is_told(make_project: Callable[..., Any], tmp_path: Path) -> None:
+    project = make_project("image")
+    for path in (project.folder / "data" / "train").glob("*/*"):
+        path.write_bytes(b"nothing")
+    with pytest.raises(ZoetropeError, match=r"none of the source's first samples can be read; the last one is .*jpg: "):
+        preview(load(project.recipe), tmp_path / "out.png")
+
+
+@pytest.mark.slow
+def test_after_a_run_its_own_samples_are_shown_and_they_are_in_mlflow(make_project: Callable[..., Any]) -> None:
+    changes = {"train.duration": "1ep", "mixing": {"kind": "cutmix"}, "loss.class_weights": "balanced"}
+    project = make_project("image", **changes)
+    project.run()
+    shown = project.folder / "shown.png"
+    assert "shows the first samples of the training" in project.run("--out", str(shown), verb="preview")
+    (run,) = project.mlflow_runs()
+    figures = [file.path for file in project.mlflow.list_artifacts(run.info.run_id, "figures")]
+    assert "figures/first_batch.png" in figures
+    drawn = project.artifact("train") / "figures" / "first_batch.png"
+    assert drawn.read_bytes() == shown.read_bytes()
+    again = ["name=student", f"loss.distill.teacher={next((project.store / 'runs').iterdir()).name}"]
+    assert "made" in project.run(*again)
