@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -50,9 +49,12 @@ class Node:
         return 0
 
     def kill(self) -> None:
-        """Lose the node: all of its processes are in one session."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """Lose the node, all of its processes at once."""
+        with suppress(psutil.NoSuchProcess):
+            whole = psutil.Process(self.process.pid)
+            for process in [whole, *whole.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         self.process.wait()
 
 
