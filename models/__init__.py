@@ -50,7 +50,12 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
         raise ZoetropeError(f"{name} needs at least 1 class, got num_classes={num_classes}")
     from models.zoo import MODELS
 
-    model: nn.Module = MODELS[name](num_classes=num_classes, **checked.model_dump(exclude={"kind", "weights"}))
+    options = checked.model_dump(exclude={"kind", "weights", "init"})
+    model: nn.Module = MODELS[name](num_classes=num_classes, **options)
+    if checked.init != "own":
+        from models.initial import initialise
+
+        initialise(model, checked.init)
     if checked.weights is not None:
         load_weights(model, checked.weights)
     return model

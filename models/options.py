@@ -20,6 +20,9 @@ class ModelOptions(BaseModel):
     weights: str | None = Field(
         default=None, description="official or own weights to start from: a path, an https URL or hf://org/name/file"
     )
+    init: Literal["own", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"] = Field(
+        default="own", description="how weights are drawn; 'own' is as the model was published"
+    )
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -62,6 +62,7 @@ def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -
 
     checked = load(recipe, overrides or ())
     planned, _ = make_plan(checked, rerun or ())
+    console.print(report.training_words(checked), markup=False)
     report.show_plan(console, planned, warnings(checked, planned))
 
 

@@ -15,6 +15,7 @@ from pipeline.recipe import Recipe
 from pipeline.redact import redact
 from pipeline.store import Artifact
 from pipeline.tasks import TASKS
+from pipeline.training.scaling import scaled_lr
 
 if TYPE_CHECKING:
     from pipeline.execute import StageResult
@@ -36,6 +37,23 @@ def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> Non
     console.print(f"{count} stage{'' if count == 1 else 's'} to run")
     for warning in warnings:
         console.print(escape(_hanging("Warning: ", warning, console.width)))
+
+
+def training_words(recipe: Recipe) -> str:
+    """What a recipe's few numbers mean for the training, in a sentence.
+
+    The learning rate's scaling, and which parameters decay, are what users are most often wrong about.
+    """
+    optimizer, batch = recipe.optimizer, recipe.train.batch_size
+    peak = scaled_lr(optimizer.lr, batch, optimizer.base_batch, optimizer.scaling)
+    scale = f" ({optimizer.scaling} from {optimizer.lr:g} at {optimizer.base_batch})"
+    where = "all parameters" if optimizer.decay_all else "weights, not on biases, norms and embeddings of place"
+    said = [
+        f"{recipe.train.duration} in batches of {batch}",
+        f"peak learning rate {peak:g}" + (scale if optimizer.scaling != "none" else ""),
+        f"weight decay {optimizer.weight_decay:g} on {where}" if optimizer.weight_decay else "no weight decay",
+    ]
+    return "training: " + ", ".join(said)
 
 
 def _hanging(head: str, text: str, width: int) -> str:

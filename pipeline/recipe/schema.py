@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from models.options import OPTIONS
-from pipeline.recipe.duration import Duration, Share, parse
+from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import Mixing, NoMixing
+from pipeline.recipe.optimizers import Optimizer
 from pipeline.recipe.sampling import AllSamples, Sampling
+from pipeline.recipe.schedules import Cosine, Schedule
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.sources import Source
 
@@ -128,52 +130,13 @@ class Augment(Section):
         return bare_names(value)
 
 
-class Sgd(Section):
-    """SGD with momentum."""
+class EarlyStopping(Section):
+    """Stop when the validation's headline metric (`val/top1`, `val/mAP`) no longer grows, and keep the best weights."""
 
-    kind: Literal["sgd"]
-    lr: PositiveFloat = 0.1
-    """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
-    base_batch: PositiveInt = 256
-    """The batch that `lr` is meant for."""
-    momentum: Fraction = 0.9
-    """Share of the last step's direction that is kept."""
-    nesterov: bool = False
-    """Nesterov's momentum: the gradient is taken as if the momentum's step had been made."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Not on biases and norms."""
-
-
-class AdamW(Section):
-    """AdamW (Loshchilov & Hutter 2019)."""
-
-    kind: Literal["adamw"]
-    lr: PositiveFloat = 1e-3
-    """Learning rate of a batch of `base_batch` samples; scaled linearly with `train.batch_size`."""
-    base_batch: PositiveInt = 256
-    """The batch that `lr` is meant for."""
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
-    """Decay of the running means of the gradient and of its square."""
-    eps: PositiveFloat = 1e-8
-    """Added to the divisor."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    """Not on biases and norms."""
-
-
-class Cosine(Section):
-    """Warm-up, then half a cosine down to nothing."""
-
-    kind: Literal["cosine"]
-    warmup: Share = parse("0%")
-    """The learning rate grows linearly for so long, a step at a time."""
-
-
-class Constant(Section):
-    """Warm-up, then the same learning rate to the end."""
-
-    kind: Literal["constant"]
-    warmup: Share = parse("0%")
-    """The learning rate grows linearly for so long, a step at a time."""
+    patience: PositiveInt
+    """Validations in a row without a better value."""
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    """By how much a value must be larger than the best to be better."""
 
 
 class Train(Section):
@@ -204,6 +167,12 @@ class Train(Section):
     """Compile the model (`torch.compile`): minutes at the start, quicker afterwards."""
     grad_clip: PositiveFloat | None = None
     """Largest norm of the gradient."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights, such as 0.9999, which is then what is measured and kept.
+    In its step t it is at most (1 + t) / (10 + t), so that the first weights are soon forgotten."""
+    early_stopping: EarlyStopping | None = None
+    sync_bn: bool = False
+    """BatchNorm over the batches of all workers together; on GPUs only."""
     checkpoint: Duration = parse("1ep")
     """How often a checkpoint is written."""
     evaluate: Duration = parse("1ep")
@@ -277,8 +246,8 @@ class Recipe(Section):
     augment: Augment
     mixing: Annotated[Mixing, Field(discriminator="kind")] = NoMixing()
     loss: Loss = Loss()
-    optimizer: Annotated[Sgd | AdamW, Field(discriminator="kind")]
-    schedule: Annotated[Cosine | Constant, Field(discriminator="kind")] = Cosine(kind="cosine")
+    optimizer: Optimizer
+    schedule: Schedule = Cosine(kind="cosine")
     train: Train
     evaluate: Evaluate = Evaluate()
     store: str = "runs"

@@ -100,9 +100,9 @@ def _spool(context: Context) -> str:
 def _save_weights(checkpoint: Path, path: Path) -> None:
     from safetensors.torch import save_file
 
-    from pipeline.training.checkpoint import read
+    from pipeline.training.checkpoint import final_weights, read
 
-    save_file({name: tensor.contiguous() for name, tensor in read(checkpoint)["model"].items()}, str(path))
+    save_file({name: tensor.contiguous() for name, tensor in final_weights(read(checkpoint)).items()}, str(path))
 
 
 def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:

@@ -1,38 +1,37 @@
-"""Everything that a training needs to go on: model, optimizer, scaler, cursor and recipe. Nothing is unpickled."""
+"""All that a training needs to go on: model, average, optimizer, scaler, cursor, recipe. Nothing is unpickled."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from pipeline.base.errors import ZoetropeError
 
 FILE = "checkpoint.pt"
 SCHEMA = 1
+AVERAGED = "module."
+"""Before each name of `torch.optim.swa_utils.AveragedModel`."""
 _ANEW = "`--rerun train` trains anew"
 
 
+class Stateful(Protocol):
+    """What a checkpoint keeps by its `state_dict`: a model, an optimizer, ..."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What there is to keep, of tensors and plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Take it up again."""
+
+
 def save(
-    folder: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    step: int,
-    metrics: dict[str, float],
-    recipe: dict[str, Any],
+    folder: Path, parts: Mapping[str, Stateful], step: int, metrics: dict[str, float], recipe: dict[str, Any]
 ) -> None:
     """Write `checkpoint.pt` into `folder`; `step` is the next one to do, `metrics` the last of the validation split."""
-    state = {
-        "schema": SCHEMA,
-        "step": step,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "scaler": scaler.state_dict(),
-        "metrics": metrics,
-        "recipe": recipe,
-    }
-    torch.save(state, folder / FILE)
+    state = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({"schema": SCHEMA, "step": step, "metrics": metrics, "recipe": recipe, **state}, folder / FILE)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -49,12 +48,18 @@ def read(folder: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def restore(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-) -> tuple[int, dict[str, float]]:
-    """Load a checkpoint into the three; returns the next step to do and the metrics so far."""
+def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str, float]]:
+    """Load a checkpoint into all `parts`; returns the next step to do and the metrics so far."""
     state = read(folder)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    scaler.load_state_dict(state["scaler"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     return int(state["step"]), dict(state["metrics"])
+
+
+def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:
+    """What a training makes: the best weights when it looked for them, else their average, else the last ones."""
+    if "early_stopping" in state:
+        return dict(state["early_stopping"]["weights"])
+    if "ema" in state:
+        return {name[len(AVERAGED) :]: value for name, value in state["ema"].items() if name.startswith(AVERAGED)}
+    return dict(state["model"])

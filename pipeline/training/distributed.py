@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pipeline.base.errors import ZoetropeError
+
 
 @dataclass(frozen=True)
 class Process:
@@ -14,6 +16,22 @@ class Process:
     rank: int = 0
     world: int = 1
     device: torch.device = torch.device("cpu")
+
+
+def synchronise_norms(model: nn.Module, process: Process) -> nn.Module:
+    """The model with every BatchNorm over the batches of all processes; its parameters and their names stay the same.
+
+    ZoetropeError on a CPU: PyTorch has it on GPUs only.
+    """
+    if process.world == 1:
+        return model
+    if process.device.type == "cpu":
+        raise ZoetropeError(
+            "train.sync_bn: PyTorch synchronises BatchNorm on GPUs only, and this training runs on CPUs. "
+            "Leave it out, or set cluster.gpus_per_worker."
+        )
+    synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return synchronised
 
 
 def wrap(model: nn.Module, process: Process) -> nn.Module:

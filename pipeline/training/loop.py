@@ -5,13 +5,11 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 from torch import Tensor, nn
 
-import models
 from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
@@ -21,10 +19,10 @@ from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS, Task
 from pipeline.training import checkpoint, schedule
-from pipeline.training.distributed import Process, add_up, share_buffers, wrap
-from pipeline.training.model import build_model
+from pipeline.training.distributed import Process, add_up, share_buffers
+from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
-from pipeline.training.optimizer import OPTIMIZERS, set_lr
+from pipeline.training.optimizer import set_lr
 from pipeline.training.scaling import scaled_lr
 from pipeline.training.step import Normalize, check_finite, predict, train_step
 
@@ -42,11 +40,10 @@ class Plan:
 
     steps_per_epoch: int
     total: int
-    warmup: int
     checkpoint_every: int
     evaluate_every: int
     peak_lr: float
-    curve: schedule.Curve
+    factor: schedule.Curve
 
     @classmethod
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Plan":
@@ -56,16 +53,15 @@ class Plan:
         return cls(
             steps_per_epoch,
             total,
-            recipe.schedule.warmup.steps(steps_per_epoch, batch, total),
             max(1, train.checkpoint.steps(steps_per_epoch, batch)),
             max(1, train.evaluate.steps(steps_per_epoch, batch)),
-            scaled_lr(recipe.optimizer.lr, batch, recipe.optimizer.base_batch),
-            schedule.CURVES[recipe.schedule.kind],
+            scaled_lr(recipe.optimizer.lr, batch, recipe.optimizer.base_batch, recipe.optimizer.scaling),
+            schedule.make(recipe.schedule, steps_per_epoch, batch, total),
         )
 
     def lr(self, step: int) -> float:
         """The learning rate of a step."""
-        return self.peak_lr * schedule.factor(step, self.total, self.warmup, self.curve)
+        return self.peak_lr * self.factor(step)
 
 
 def train(
@@ -81,34 +77,24 @@ def train(
         start_fork_server()  # what it loads takes as long as making the model and the optimizer
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
-    torch.manual_seed(seed64(recipe.seed, "init"))
-    model = build_model(recipe, len(dataset.classes)).to(process.device)
-    if recipe.model.weights and not resume and process.rank == 0:  # the others get rank 0's when the model is wrapped
-        models.load_weights(model, recipe.model.weights)
-    optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
-    scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
-    start, metrics = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {})
-    compiled: Any = torch.compile(model) if recipe.train.compile else model
-    parallel = wrap(compiled, process)
+    learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None)
+    start, metrics = checkpoint.restore(resume, learner.parts) if resume else (0, {})
+    model = learner.parallel(recipe, process)
     normalize = Normalize.of(recipe, process.device)
     objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
-        checkpoint.save(folder, model, optimizer, scaler, done, metrics, redact_values(plain(recipe)))
+        checkpoint.save(folder, learner.parts, done, metrics, redact_values(plain(recipe)))
 
-    steps = range(start, plan.total)
+    steps = range(start, start if learner.has_ended else plan.total)
     with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
-            set_lr(optimizer, plan.lr(step))
+            set_lr(learner.optimizer, plan.lr(step))
             model.train()
-            meter.add(
-                train_step(
-                    parallel, optimizer, scaler, batch.arrays, batch.samples, place, normalize, objective, process
-                )
-            )
+            meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))
 
             done = step + 1
             at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total
@@ -120,11 +106,14 @@ def train(
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
-                metrics = evaluate(model, recipe, dataset, process, normalize)
+                metrics = evaluate(learner.measured, recipe, dataset, process, normalize)
                 on_points(done, plan.total, metrics)
+                metrics = learner.judge(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
-            if at_checkpoint:
+            if at_checkpoint or learner.has_ended:
                 on_checkpoint(done, save, metrics)
+            if learner.has_ended:
+                break
     return metrics
 
 

@@ -1,36 +1,121 @@
-"""Optimizers by name, and which parameters decay."""
+"""Optimizers by name; which parameters decay, and at which share of the learning rate each of them learns."""
 
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import nn
 
-from pipeline.recipe.schema import AdamW, Sgd
+from models.depth import depths
+from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.recipe.optimizers import AdaBound, AdamW, OptimizerOptions, RmsProp, Sgd
+
+EMBEDDINGS = ("cls_token", "pos_embed", "time_embed")
+"""Parameters of many dimensions that are no weights; TimeSformer and ViT do not let them decay either."""
+
+Groups = list[dict[str, Any]]
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: weights decay; biases and norms, which are vectors, do not (He et al. 2019, section 3.1)."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Whether a parameter is a weight: biases and norms are vectors (He et al. 2019, section 3.1)."""
+    return parameter.ndim > 1 and not name.endswith(EMBEDDINGS)
 
 
-def sgd(model: nn.Module, options: Sgd) -> torch.optim.Optimizer:
-    """SGD with momentum; the learning rate is set before every step."""
-    groups = parameter_groups(model, options.weight_decay)
+def parameter_groups(model: nn.Module, options: OptimizerOptions) -> Groups:
+    """Parameters that learn alike: those that decay or not, with one `lr_factor`, which `set_lr` reads.
+
+    ZoetropeError when a name of `lr_factors` fits no parameter.
+    """
+    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    factors = lr_factors([name for name, _ in model.named_parameters()], options.lr_factors, options.layer_decay)
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in named:
+        groups.setdefault((options.decay_all or decays(name, parameter), factors[name]), []).append(parameter)
+    return [
+        {
+            "params": members,
+            "decays": decay,
+            "weight_decay": options.weight_decay if decay else 0.0,
+            "lr_factor": factor,
+        }
+        for (decay, factor), members in groups.items()
+    ]
+
+
+def lr_factors(names: list[str], patterns: Mapping[str, float], layer_decay: float) -> dict[str, float]:
+    """Parameter name -> factor of the learning rate: that of the first pattern that fits, times the layer's.
+
+    The layer's is layer_decay ** (blocks that follow), 1 for the head (Clark et al. 2020, ELECTRA; Bao et al. 2022).
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ZoetropeError(f"optimizer.lr_factors: {unknown('parameter', pattern, names)}")
+    depth = depths(names)
+    deepest = max(depth.values(), default=0)
+    return {
+        name: next((factor for pattern, factor in patterns.items() if fnmatchcase(name, pattern)), 1.0)
+        * layer_decay ** (deepest - depth[name])
+        for name in names
+    }
+
+
+def sgd(groups: Groups, options: Sgd) -> torch.optim.Optimizer:
+    """SGD with momentum."""
     return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
 
 
-def adamw(model: nn.Module, options: AdamW) -> torch.optim.Optimizer:
-    """AdamW; the learning rate is set before every step."""
-    groups = parameter_groups(model, options.weight_decay)
+def adamw(groups: Groups, options: AdamW) -> torch.optim.Optimizer:
+    """AdamW."""
     return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps)
 
 
-OPTIMIZERS: dict[str, Any] = {"sgd": sgd, "adamw": adamw}
+def rmsprop(groups: Groups, options: RmsProp) -> torch.optim.Optimizer:
+    """RMSprop."""
+    return torch.optim.RMSprop(groups, lr=options.lr, alpha=options.alpha, eps=options.eps, momentum=options.momentum)
+
+
+def adabound(groups: Groups, options: AdaBound) -> torch.optim.Optimizer:
+    """AdaBound and AMSBound, whose bounds are factors of the learning rate now over that at the start."""
+    import pytorch_optimizer
+
+    made: torch.optim.Optimizer = pytorch_optimizer.AdaBound(
+        groups,
+        lr=options.lr,
+        final_lr=options.final_lr,
+        betas=options.betas,
+        gamma=options.gamma,
+        eps=options.eps,
+        ams_bound=options.amsbound,
+        weight_decouple=False,
+    )
+    return made
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": sgd,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+    "adabound": adabound,
+}
+
+
+def make_optimizer(model: nn.Module, options: Any) -> torch.optim.Optimizer:
+    """The recipe's optimizer; the learning rate is set before every step."""
+    return OPTIMIZERS[options.kind](parameter_groups(model, options), options)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group the learning rate of this step."""
+    """Give every group its share of the learning rate of this step."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_factor"]
+
+
+@torch.no_grad()
+def add_l1(optimizer: torch.optim.Optimizer, strength: float) -> None:
+    """Add the gradient of `strength` * |w| for every weight that decays."""
+    for group in optimizer.param_groups:
+        weights = [p for p in group["params"] if p.grad is not None]
+        if weights and group["decays"]:
+            gradients = [p.grad for p in weights if p.grad is not None]
+            torch._foreach_add_(gradients, torch._foreach_sign(weights), alpha=strength)

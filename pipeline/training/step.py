@@ -14,7 +14,9 @@ from pipeline.recipe import Recipe
 from pipeline.shards.order import rank_slice
 from pipeline.tasks import TASKS
 from pipeline.training.distributed import Process
+from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
+from pipeline.training.optimizer import add_l1
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -60,8 +62,7 @@ def micro_batches(n: int, most: int | None) -> Iterator[slice]:
 
 def train_step(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
+    learner: Learner,
     batch: dict[str, np.ndarray],
     samples: int,
     place: tuple[int, int],
@@ -69,14 +70,16 @@ def train_step(
     objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`, whose `place` is (epoch, k).
+    """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
-    The summed loss is scaled by world / samples, so that the gradient averaged over ranks is the global batch's mean.
-    Returns the task's `sums` of this rank on the device, float64, with the training's own loss.
+    `place` is the batch's (epoch, k). The summed loss is scaled by world / samples, so that the gradient averaged over
+    ranks is the global batch's mean. Returns the task's `sums` of this rank on the device, float64, with the training's
+    own loss.
     """
     device, recipe = process.device, objective.recipe
     task, group = TASKS[recipe.task.kind], recipe.mix_group
     first = rank_slice(samples, group, process.rank, process.world).start
+    optimizer, scaler = learner.optimizer, learner.scaler
     labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
     total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
@@ -96,12 +99,17 @@ def train_step(
             part = task.sums(task.scores(logits), targets, weights[cut], training=True)
             part[0] = loss.detach()
             total = total + part
-    if recipe.train.grad_clip is not None:
+    if recipe.optimizer.l1 or recipe.train.grad_clip is not None:
         scaler.unscale_(optimizer)
+    if recipe.optimizer.l1:
+        add_l1(optimizer, recipe.optimizer.l1)
+    if recipe.train.grad_clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), recipe.train.grad_clip)
     scaler.step(optimizer)
     scaler.update()
     optimizer.zero_grad(set_to_none=True)
+    if learner.ema is not None:
+        learner.ema.update_parameters(learner.model)
     return total
 
 

@@ -32,6 +32,7 @@ def test_a_kind_names_one_class() -> None:
 def test_defaults() -> None:
     assert TSMOptions(kind="tsm_resnet50").model_dump() == {
         "weights": None,
+        "init": "own",
         "kind": "tsm_resnet50",
         "width": 64,
         "stem": "imagenet",
@@ -64,7 +65,8 @@ def test_an_unknown_option_answers_with_the_nearest() -> None:
     with pytest.raises(ZoetropeError, match="unknown option of tsm_resnet18 'shfit'; did you mean 'shift'"):
         models.build("tsm_resnet18", 4, shfit=8)
     with pytest.raises(
-        ZoetropeError, match="unknown option of resnet18 'shift'; known are: dropout, in_channels, stem, weights, width"
+        ZoetropeError,
+        match="unknown option of resnet18 'shift'; known are: dropout, in_channels, init, stem, weights, width",
     ):
         models.build("resnet18", 4, shift=8)
     with pytest.raises(ZoetropeError, match="unknown option of resnet18 'kind'"):

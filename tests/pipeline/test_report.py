@@ -47,6 +47,18 @@ def test_warnings_follow_the_plan(tmp_path: Path) -> None:
     ]
 
 
+def test_the_training_in_words(tmp_path: Path) -> None:
+    assert report.training_words(quickstart(tmp_path, "train.duration=4ep", "optimizer.lr=0.1")) == (
+        "training: 4ep in batches of 32, peak learning rate 0.05 (linear from 0.1 at 64), "
+        "weight decay 0.0001 on weights, not on biases, norms and embeddings of place"
+    )
+    changes = ("optimizer.scaling=none", "optimizer.weight_decay=0", "train.duration=4ep")
+    words = report.training_words(quickstart(tmp_path, *changes))
+    assert words.startswith("training: 4ep in batches of 32, peak learning rate ")
+    assert words.endswith("no weight decay")
+    assert "all parameters" in report.training_words(quickstart(tmp_path, "optimizer.decay_all=true"))
+
+
 def test_plan_with_nothing_to_do(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
     assert printed(report.show_plan, the_plan(quickstart(tmp_path))) == (

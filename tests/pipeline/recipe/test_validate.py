@@ -44,7 +44,7 @@ def test_a_resolved_recipe_checks_to_itself(small: dict[str, Any], changes: dict
 def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
     values = plain(check(small, "r"))
     assert set(values) == set(Recipe.model_fields)
-    assert values["schedule"] == {"kind": "cosine", "warmup": "0%"}
+    assert (values["schedule"]["kind"], values["schedule"]["warmup"]) == ("cosine", "0%")
     assert values["train"]["checkpoint"] == "1ep"
     assert values["data"]["max_bad"] == 0.01
 
@@ -61,7 +61,7 @@ def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
         ("feed.worker", "feed.worker: unknown key 'worker'; did you mean 'workers'?"),
         (
             "optimizer.betas",
-            "optimizer.betas: unknown key 'betas'; known are: base_batch, kind, lr, momentum, nesterov",
+            "optimizer.betas: unknown key 'betas'; known are: base_batch, decay_all, kind, l1, layer_decay, lr, ",
         ),
     ],
 )
@@ -92,6 +92,16 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
         ("train.duration", "5%", "train.duration: 5% is a share of this very duration; write it as 90ep"),
         ("train.checkpoint", "0ep", "train.checkpoint: a duration of nothing; write it as 90ep"),
         ("schedule", {"kind": "cosine", "warmup": 5}, "schedule.warmup: '5' is no duration"),
+        ("schedule", {"kind": "step", "at": ["30ep", 60]}, "schedule.at[1]: '60' is no duration"),
+        ("schedule", {"kind": "step"}, "schedule.at: is missing"),
+        (
+            "train.early_stopping",
+            {"patience": 3, "patienc": 3},
+            "train.early_stopping.patienc: unknown key 'patienc'; did you mean 'patience'?",
+        ),
+        ("train.early_stopping", 3, "train.early_stopping: is a section; write early_stopping: {key: value, ...}"),
+        ("train.ema", 1, "train.ema: input should be less than 1, not 1"),
+        ("optimizer.layer_decay", 1.5, "optimizer.layer_decay: input should be less than or equal to 1, not 1.5"),
         (
             "name",
             "my run",

@@ -13,10 +13,13 @@ from torch import distributed, nn
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.recipe import check
+from pipeline.recipe.optimizers import Sgd
 from pipeline.shards.dataset import open_dataset
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
+from pipeline.training.learner import Learner
 from pipeline.training.model import build_model
 from pipeline.training.objective import Objective
+from pipeline.training.optimizer import make_optimizer
 from pipeline.training.step import Normalize, train_step
 
 
@@ -34,15 +37,16 @@ def main(rank: int, world: int, folder: Path) -> None:
         recipe = check(job["recipe"], "job")
         torch.manual_seed(7)
         model = plain_net() if job["net"] == "plain" else build_model(recipe, 3)
-        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        options = Sgd(kind="sgd", lr=1.0, momentum=0, weight_decay=0)
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        learner = Learner(model, make_optimizer(model, options), scaler, ema=None, stopping=None)
         source = BatchSource(recipe, open_dataset(Path(job["dataset"])), "train", rank, world, training=True)
         arrays = new_arrays(source.layout())
         count, samples = BatchMaker(source).make(0, job["k"], arrays)
         model.train()
         sums = train_step(
             wrap(model, process),
-            optimizer,
-            torch.amp.GradScaler("cpu", enabled=False),
+            learner,
             {name: array[:count] for name, array in arrays.items()},
             samples,
             (0, job["k"]),

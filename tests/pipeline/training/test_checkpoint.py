@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from pipeline.training import checkpoint
 RECIPE = {"name": "x", "train": {"duration": "2ep"}}
 
 
-def trained(seed: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.GradScaler]:
+def trained(seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -21,23 +22,33 @@ def trained(seed: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.Grad
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-    return model, optimizer, scaler
+    return {"model": model, "optimizer": optimizer, "scaler": scaler}
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    model, optimizer, scaler = trained(1)
-    checkpoint.save(tmp_path, model, optimizer, scaler, 7, {"val/top1": 0.5}, RECIPE)
-    others = trained(2)
-    assert checkpoint.restore(tmp_path, *others) == (7, {"val/top1": 0.5})
-    assert all(torch.equal(others[0].state_dict()[name], value) for name, value in model.state_dict().items())
-    momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
-    assert all(torch.equal(a, s["momentum_buffer"]) for a, s in zip(momenta, others[1].state.values(), strict=True))
-    assert others[2].get_scale() == scaler.get_scale() == 2.0
+    first, second = trained(1), trained(2)
+    checkpoint.save(tmp_path, first, 7, {"val/top1": 0.5}, RECIPE)
+    assert checkpoint.restore(tmp_path, second) == (7, {"val/top1": 0.5})
+    weights = second["model"].state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in first["model"].state_dict().items())
+    momenta = [[state["momentum_buffer"] for state in parts["optimizer"].state.values()] for parts in (first, second)]
+    assert all(torch.equal(a, b) for a, b in zip(*momenta, strict=True))
+    assert second["scaler"].get_scale() == first["scaler"].get_scale() == 2.0
     assert checkpoint.read(tmp_path)["recipe"] == RECIPE
 
 
+def test_final_weights_are_the_best_else_the_average_else_the_last() -> None:
+    last, averaged, best = (torch.tensor(float(i)) for i in range(3))
+    state: dict[str, Any] = {"model": {"w": last}}
+    assert checkpoint.final_weights(state) == {"w": last}
+    state["ema"] = {"n_averaged": torch.tensor(3), "module.w": averaged}
+    assert checkpoint.final_weights(state) == {"w": averaged}
+    state["early_stopping"] = {"weights": {"w": best}}
+    assert checkpoint.final_weights(state) == {"w": best}
+
+
 def test_a_torn_file_is_said(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, *trained(1), 7, {}, RECIPE)
+    checkpoint.save(tmp_path, trained(1), 7, {}, RECIPE)
     path = tmp_path / checkpoint.FILE
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ZoetropeError, match=r"checkpoint\.pt: cannot be read as a checkpoint .*--rerun train"):

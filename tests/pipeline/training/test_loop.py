@@ -68,7 +68,7 @@ def test_plan_in_steps(make_recipe: Any) -> None:
         **{"train.duration": "90ep", "train.checkpoint": "160sa", "schedule.warmup": "10%", "train.evaluate": "2ep"},
     )
     plan = Plan.of(recipe, 100)
-    assert (plan.total, plan.warmup, plan.checkpoint_every, plan.evaluate_every) == (9000, 900, 20, 200)
+    assert (plan.total, plan.checkpoint_every, plan.evaluate_every) == (9000, 20, 200)
     assert plan.peak_lr == 0.05
     assert plan.lr(899) < plan.lr(900) == 0.05
     short = Plan.of(make_recipe("image", **{"train.duration": "0.1ep", "train.checkpoint": "0.1ep"}), 3)
@@ -92,13 +92,21 @@ def test_a_training_learns_and_reports(make_recipe: Any, images: Dataset, tmp_pa
     assert all(math.isfinite(value) for point in log.points.values() for value in point.values())
 
 
-@pytest.mark.parametrize("modality", ["image", "video"])
+@pytest.mark.parametrize(
+    ("modality", "more"),
+    [
+        ("image", {}),
+        ("video", {}),
+        ("image", {"train.ema": 0.9, "train.early_stopping": {"patience": 9}, "optimizer": {"kind": "adabound"}}),
+        ("image", {"optimizer": {"kind": "rmsprop", "l1": 1e-4}, "schedule": {"kind": "step", "at": ["3st", "60%"]}}),
+    ],
+)
 def test_interrupted_and_resumed_is_as_undisturbed_bit_for_bit(
-    make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str
+    make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str, more: dict[str, Any]
 ) -> None:
     dataset = request.getfixturevalue(modality + "s")
     changes: dict[str, Any] = {"train.checkpoint": "2st", "schedule.warmup": "1st", "model.dropout": 0.5}
-    recipe = make_recipe(modality, **changes)
+    recipe = make_recipe(modality, **{**changes, **more})
     whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
     run(recipe, dataset, whole)
     with pytest.raises(Stop):
@@ -161,3 +169,25 @@ def test_a_training_starts_from_given_weights(images: Dataset, make_recipe: Any,
     run(make_recipe("image", **changes), images, log)
     trained = log.state(1)["model"]
     assert all(torch.allclose(trained[name], value) for name, value in given.items())
+
+
+def test_the_average_is_measured_and_kept(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    plain, averaged = Log(tmp_path / "plain"), Log(tmp_path / "ema")
+    without = run(make_recipe("image"), images, plain)
+    metrics = run(make_recipe("image", **{"train.ema": 0.99}), images, averaged)
+    end = max(averaged.saved)
+    assert_same(averaged.state(end)["model"], plain.state(end)["model"])
+    final = checkpoint.final_weights(averaged.state(end))
+    assert any(not torch.equal(value, averaged.state(end)["model"][name]) for name, value in final.items())
+    assert metrics != without
+
+
+def test_early_stopping_ends_a_training_that_gets_no_better(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    changes = {"train.duration": "20ep", "train.evaluate": "1ep", "train.checkpoint": "20ep", "optimizer.lr": 1e-12}
+    recipe = make_recipe("image", **changes, **{"train.early_stopping": {"patience": 2}})
+    log, again = Log(tmp_path / "a"), Log(tmp_path / "b")
+    metrics = run(recipe, images, log)
+    assert sorted(log.saved) == [9]  # the first epoch's of 3 steps is the best, and two more are no better
+    assert metrics == {name: log.points[3][name] for name in metrics}
+    assert run(recipe, images, again, tmp_path / "a" / "9") == metrics
+    assert (again.points, again.saved) == ({}, {})

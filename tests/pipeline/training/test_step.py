@@ -13,6 +13,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import plain
 from pipeline.shards.dataset import Dataset
 from pipeline.training.distributed import Process
+from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize, check_finite, micro_batches, predict, train_step
 
@@ -86,10 +87,10 @@ def one_batch(n: int = 6) -> dict[str, np.ndarray]:
 def parameters_after(recipe: Any, precision_scaler: bool = False, lr: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(5)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    scaler = torch.amp.GradScaler("cpu", enabled=precision_scaler)
+    optimizer = torch.optim.SGD([{"params": list(model.parameters()), "decays": True}], lr=lr)
+    learner = Learner(model, optimizer, torch.amp.GradScaler("cpu", enabled=precision_scaler), None, None)
     normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
-    sums = train_step(model, optimizer, scaler, one_batch(), 6, (0, 0), normalize, objective, Process())
+    sums = train_step(model, learner, one_batch(), 6, (0, 0), normalize, objective, Process())
     assert all(parameter.grad is None for parameter in model.parameters())
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]), sums
 
@@ -122,6 +123,15 @@ def test_clipping_bounds_the_gradient_whatever_its_scale(make_recipe: Any, preci
     clipped, _ = parameters_after(make_recipe("image", **{"train.precision": precision, "train.grad_clip": 0.01}), fp16)
     assert (free - start).norm() > 0.02
     assert (clipped - start).norm() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_l1_moves_every_weight_by_its_sign_whatever_the_scale(make_recipe: Any, precision: str) -> None:
+    fp16 = precision == "fp16"
+    start, _ = parameters_after(make_recipe("image"), lr=0.0)
+    free, _ = parameters_after(make_recipe("image", **{"train.precision": precision}), fp16)
+    drawn, _ = parameters_after(make_recipe("image", **{"train.precision": precision, "optimizer.l1": 0.5}), fp16)
+    torch.testing.assert_close(drawn, free - 0.5 * start.sign())
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

@@ -1,0 +1,39 @@
+"""Ending a training that no longer gets better, with the best weights that it had."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class EarlyStopping:
+    """Follows a metric that should grow; `state_dict` goes into checkpoints."""
+
+    def __init__(self, metric: str, patience: int, min_delta: float) -> None:
+        self.metric, self.patience, self.min_delta = metric, patience, min_delta
+        self.best: dict[str, float] = {}
+        """All metrics of the best validation."""
+        self.worse = 0
+        """Validations in a row that were not better than it."""
+        self.weights: dict[str, Tensor] = {}
+        """The model of the best validation, on the CPU."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the metric has not grown for `patience` validations in a row."""
+        return self.worse >= self.patience
+
+    def see(self, metrics: dict[str, float], model: nn.Module) -> None:
+        """Count one validation of `model`. Every rank sees the same metrics, so all of them end at the same step."""
+        if not self.best or metrics[self.metric] > self.best[self.metric] + self.min_delta:
+            self.best, self.worse = dict(metrics), 0
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+        else:
+            self.worse += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"best": self.best, "worse": self.worse, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.best, self.worse, self.weights = state["best"], state["worse"], state["weights"]
