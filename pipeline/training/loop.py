@@ -97,8 +97,7 @@ def train(
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
             set_lr(learner.optimizer, plan.lr(step))
             model.train()
-            part = batch.arrays, batch.samples, place
-            meter.add(train_step(model, learner, *part, normalize, objective, process))
+            meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))
 
             done = step + 1
             at_log = done % LOG_EVERY_STEPS == 0

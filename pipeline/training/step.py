@@ -70,12 +70,11 @@ def train_step(
     objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`, whose `place` is (epoch, k).
+    """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
-    `model` is the learner's, wrapped.
-
-    The summed loss is scaled by world / samples, so that the gradient averaged over ranks is the global batch's mean.
-    Returns the task's `sums` of this rank on the device, float64, with the training's own loss.
+    `place` is the batch's (epoch, k). The summed loss is scaled by world / samples, so that the gradient averaged over
+    ranks is the global batch's mean. Returns the task's `sums` of this rank on the device, float64, with the training's
+    own loss.
     """
     device, recipe = process.device, objective.recipe
     optimizer, scaler = learner.optimizer, learner.scaler

@@ -14,6 +14,8 @@ from pipeline.training.distributed import Process
 from pipeline.training.loop import Plan, train
 from pipeline.training.model import build_model
 
+MIXED = {"mixing": {"kind": "ricap"}, "train.mix_group": 4}
+
 
 class Stop(Exception):
     """What interrupts a training in these tests."""
@@ -105,7 +107,7 @@ def test_interrupted_and_resumed_is_as_undisturbed_bit_for_bit(
     make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str, more: dict[str, Any]
 ) -> None:
     dataset = request.getfixturevalue(modality + "s")
-    changes: dict[str, Any] = {"train.checkpoint": "2st", "schedule.warmup": "1st", "model.dropout": 0.5}
+    changes: dict[str, Any] = {"train.checkpoint": "2st", "schedule.warmup": "1st", "model.dropout": 0.5, **MIXED}
     recipe = make_recipe(modality, **{**changes, **more})
     whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
     run(recipe, dataset, whole)
