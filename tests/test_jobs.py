@@ -152,7 +152,7 @@ def test_a_job_needs_the_token(head: Head, tmp_path: Path) -> None:
 
 
 def test_quickstart_as_a_job(head: Head) -> None:
-    code, shown = head.submit(*RUN, "recipes/quickstart.yaml", "data.source.samples=120", "train.duration=1ep")
+    code, shown = head.submit(*RUN, "recipes/quickstart.yaml", "data.source.samples=200", "train.duration=1ep")
     assert code == 0, shown
     log = head.logs(re.findall(r"raysubmit_\w+", shown)[0])
     assert "\x1b" not in log
