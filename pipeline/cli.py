@@ -96,11 +96,13 @@ def preview(
     recipe: RecipePath,
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("preview.png"),
+    lr: Annotated[bool, typer.Option("--lr", help="Draw the learning rate instead.")] = False,
 ) -> None:
     """Draw what training makes of its samples: before and after augmentation, and mixed. Nothing is trained."""
     from pipeline.preview import preview as draw
+    from pipeline.preview import preview_lr
 
-    shown = draw(load(recipe, overrides or ()), out)
+    shown = (preview_lr if lr else draw)(load(recipe, overrides or ()), out)
     console.print(f"{out} shows {shown}.", markup=False)
 
 

@@ -8,7 +8,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import key_bits
 from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
-from pipeline.recipe.sampling import AllSamples
+from pipeline.recipe.sampling import AllSamples, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
 from pipeline.stages.ingest import draw, look, probe_chunk
 from pipeline.stages.shard import store_sample
@@ -39,6 +39,36 @@ def preview(recipe: Recipe, path: Path) -> str:
         train = recipe.train.model_copy(update={"batch_size": count, "sampling": AllSamples()})
         draw_preview(recipe.model_copy(update={"train": train}), dataset, path)
     return "some samples of the source; the training's first ones once the data is sharded"
+
+
+def preview_lr(recipe: Recipe, path: Path) -> str:
+    """Draw the learning rate over the recipe's training as a PNG at `path`; returns what it shows.
+
+    Where nothing is sharded yet, the source's listing says how many samples there are.
+    """
+    from pipeline.tracking.figures import learning_rate_curve
+    from pipeline.training.loop import Plan
+
+    plan = Plan.of(recipe, _steps_per_epoch(recipe))
+    learning_rate_curve(*plan.lr_curve(), path)
+    return f"the learning rate of {plan.total} steps, {plan.steps_per_epoch} an epoch; its peak is {plan.peak_lr:g}"
+
+
+def _steps_per_epoch(recipe: Recipe) -> int:
+    from pipeline.feed.batch import BatchSource
+    from pipeline.shards.dataset import open_dataset
+
+    planned, _ = make_plan(recipe)
+    shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
+    if shards:
+        return BatchSource(recipe, open_dataset(shards.files), "train", training=True).steps
+    source = recipe.data.source
+    if isinstance(source, MovingDigitsSource | DigitsSource):
+        listed = round(source.samples * (1 - recipe.data.split.val))
+    else:
+        listed = sum(candidate.split == "train" for candidate in look(recipe, None).candidates)
+    samples, batch = epoch_samples(recipe.train.sampling, listed), recipe.train.distinct
+    return max(1, -(-samples // batch) if recipe.train.keep_last else samples // batch)
 
 
 def some_samples(recipe: Recipe, folder: Path) -> "Dataset":

@@ -122,10 +122,8 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     folder = context.out / "figures"
     folder.mkdir(exist_ok=True)
     draw_preview(recipe, dataset, folder / "first_batch.png")
-    source = BatchSource(recipe, dataset, "train", training=True)
-    plan = Plan.of(recipe, source.steps)
-    steps = range(0, plan.total, max(1, plan.total // 2000))
-    learning_rate_curve(steps, [plan.lr(step) for step in steps], folder / "learning_rate.png")
+    plan = Plan.of(recipe, BatchSource(recipe, dataset, "train", training=True).steps)
+    learning_rate_curve(*plan.lr_curve(), folder / "learning_rate.png")
     (context.out / "recipe.yaml").write_text(yaml.safe_dump(redact_values(plain(recipe)), sort_keys=False))
     (context.out / "environment.txt").write_text(_environment())
     names = ("recipe.yaml", "environment.txt", "figures/first_batch.png", "figures/learning_rate.png")

@@ -65,6 +65,11 @@ class Plan:
         """The learning rate of a step."""
         return self.peak_lr * self.factor(step)
 
+    def lr_curve(self) -> tuple[range, list[float]]:
+        """Steps and their learning rates, at most some 2,000 of them, to be drawn."""
+        steps = range(0, self.total, max(1, self.total // 2000))
+        return steps, [self.lr(step) for step in steps]
+
 
 def train(
     recipe: Recipe,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.preview import preview, some_samples
+from pipeline.preview import preview, preview_lr, some_samples
 from pipeline.recipe import load
 from pipeline.shards.reader import ShardReader
 from tests.pipeline.stores import quickstart
@@ -34,6 +34,17 @@ def test_samples_of_a_drawing_source(tmp_path: Path) -> None:
     for name in ("quickstart", "quickstart-images"):
         preview(quickstart(tmp_path / "runs", name=name), tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_the_learning_rate_before_and_after_sharding(make_project: Callable[..., Any], tmp_path: Path) -> None:
+    project = make_project("image", **{"train.duration": "10ep"})
+    recipe = load(project.recipe, [f"store={tmp_path / 'runs'}"])
+    said = preview_lr(recipe, tmp_path / "lr.png")
+    assert said.startswith("the learning rate of 30 steps, 3 an epoch; its peak is 0.05")
+    with Image.open(tmp_path / "lr.png") as picture:
+        assert picture.width > 500
+    drawn = quickstart(tmp_path / "runs", "train.duration=2ep")
+    assert preview_lr(drawn, tmp_path / "lr.png").startswith("the learning rate of 60 steps, 30 an epoch; its peak is")
 
 
 def test_a_source_of_unreadable_files_is_told(make_project: Callable[..., Any], tmp_path: Path) -> None:
