@@ -9,7 +9,7 @@ from pipeline.base.keyed import key_bits
 from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
+from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.stages.ingest import draw, look, probe_chunk
 from pipeline.stages.shard import store_sample
 
@@ -33,6 +33,7 @@ def preview(recipe: Recipe, path: Path) -> str:
     if shards:
         draw_preview(recipe, open_dataset(shards.files), path)
         return "the first samples of the training"
+    _check_listed(recipe)
     with tempfile.TemporaryDirectory() as folder:
         dataset = some_samples(recipe, Path(folder))
         count = min(recipe.train.distinct, dataset.splits["train"].samples) * recipe.train.repeats
@@ -62,6 +63,7 @@ def _steps_per_epoch(recipe: Recipe) -> int:
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
     if shards:
         return BatchSource(recipe, open_dataset(shards.files), "train", training=True).steps
+    _check_listed(recipe)
     source = recipe.data.source
     if isinstance(source, MovingDigitsSource | DigitsSource):
         listed = round(source.samples * (1 - recipe.data.split.val))
@@ -69,6 +71,14 @@ def _steps_per_epoch(recipe: Recipe) -> int:
         listed = sum(candidate.split == "train" for candidate in look(recipe, None).candidates)
     samples, batch = epoch_samples(recipe.train.sampling, listed), recipe.train.distinct
     return max(1, -(-samples // batch) if recipe.train.keep_last else samples // batch)
+
+
+def _check_listed(recipe: Recipe) -> None:
+    if isinstance(recipe.data.source, WebDatasetSource):
+        raise ZoetropeError(
+            "what tars hold is known once they are read: start `run` with this recipe, "
+            "and look again when its stages ingest and shard are done"
+        )
 
 
 def some_samples(recipe: Recipe, folder: Path) -> "Dataset":

@@ -47,6 +47,13 @@ def test_the_learning_rate_before_and_after_sharding(make_project: Callable[...,
     assert preview_lr(drawn, tmp_path / "lr.png").startswith("the learning rate of 60 steps, 30 an epoch; its peak is")
 
 
+@pytest.mark.parametrize("draw", [preview, preview_lr])
+def test_of_tars_it_is_said_when(make_project: Callable[..., Any], tmp_path: Path, draw: Any) -> None:
+    source = "data.source={kind: webdataset, urls: /nowhere/a.tar}"
+    with pytest.raises(ZoetropeError, match="what tars hold is known once they are read: start `run`"):
+        draw(load(make_project("image").recipe, [source, f"store={tmp_path}"]), tmp_path / "out.png")
+
+
 def test_a_source_of_unreadable_files_is_told(make_project: Callable[..., Any], tmp_path: Path) -> None:
     project = make_project("image")
     for path in (project.folder / "data" / "train").glob("*/*"):
