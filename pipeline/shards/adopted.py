@@ -34,4 +34,4 @@ def write_adopted(
     path = index_path(folder / name)
     write_index(path, index, bytes)
     class_counts = tuple(np.bincount(index.flat_labels).tolist())
-    return ShardInfo(name, len(rows), bytes, sha256, sha256_of(path), at, class_counts)
+    return ShardInfo(name, len(rows), bytes, sha256, sha256_of(path), at=at, class_counts=class_counts)

@@ -63,8 +63,8 @@ def shards_ahead(
         whole = shard_runs(read, first, gap=len(read))
         if most_bytes(whole, shards) <= budget:
             return whole
-        window = 2 * recipe.train.shuffle_window * source.order.lanes // recipe.train.batch_size
-        found = shard_runs(read, first, gap=window + 1)
+        # A batch takes at least one sample of a lane, so a window of one lasts at most so many steps.
+        found = shard_runs(read, first, gap=2 * recipe.train.shuffle_window)
         if epoch == start // source.steps and (most := most_bytes(found, shards)) > budget:
             say(
                 f"the cache of a node holds {budget:,} bytes of training shards, and {most:,} are read by turns: some "
