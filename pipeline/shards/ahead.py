@@ -97,15 +97,16 @@ class Ahead:
     def at(self, step: int) -> None:
         """Training is at `step`: earlier ones are done. Waits for what it needs next."""
         with self._changed:
+            in_use = [shard for shard, last in self._held.items() if last >= step]
+        # Marked as used before the others are let go, so that the cache removes those first.
+        self._files.fetch([*self._keep, *(name for shard in in_use for name in _names(self._shards[shard]))])
+        with self._changed:
             self._step = step
             self._held = {shard: last for shard, last in self._held.items() if last >= step}
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._error or self._closed or self._there_until > step + self._margin)
             if self._error:
                 raise self._error
-            in_use = list(self._held)
-        # Marked as used, so that the cache removes others first.
-        self._files.fetch([*self._keep, *(name for shard in in_use for name in _names(self._shards[shard]))])
 
     def close(self) -> None:
         """End it; what is being fetched comes to its end."""

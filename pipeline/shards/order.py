@@ -111,7 +111,7 @@ class Order:
     @cached_property
     def lanes(self) -> int:
         """The largest divisor of the batch size that is at most 64: it depends on the recipe alone."""
-        return lanes_of(self.batch_size)
+        return max(lanes for lanes in range(1, MAX_LANES + 1) if self.batch_size % lanes == 0)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -210,11 +210,6 @@ def _window(order: Order, epoch: int, window: int) -> Int64:
         if length > 1:
             shuffled[lane, :length] = generator(order.seed, "window", epoch, lane, window).permutation(length)
     return shuffled + starts[:, None]
-
-
-def lanes_of(batch_size: int) -> int:
-    """The largest divisor of a batch that is at most 64."""
-    return max(lanes for lanes in range(1, MAX_LANES + 1) if batch_size % lanes == 0)
 
 
 def rank_slice(n: int, group: int, rank: int, world: int) -> slice:

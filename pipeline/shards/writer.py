@@ -173,7 +173,7 @@ def write_dataset(
                 )
             counts[: len(info.class_counts)] += np.array(info.class_counts, np.int64)
         listed = tuple(
-            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256, info.at, info.source)
+            Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256, at=info.at, source=info.source)
             for info in infos
             if info.samples
         )

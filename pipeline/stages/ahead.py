@@ -14,7 +14,6 @@ from pipeline.recipe import Recipe
 from pipeline.shards.ahead import Ahead, Run, most_bytes, shard_runs
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.index import index_path
-from pipeline.shards.order import lanes_of
 from pipeline.store.cache import cache_root
 from pipeline.store.room import LIMIT, limit_bytes
 from pipeline.training.distributed import Process
@@ -63,8 +62,8 @@ def shards_ahead(
         whole = shard_runs(read, first, gap=len(read))
         if most_bytes(whole, shards) <= budget:
             return whole
-        window = 2 * recipe.train.shuffle_window * lanes_of(recipe.train.distinct) // recipe.train.distinct
-        found = shard_runs(read, first, gap=window + 1)
+        # A batch takes at least one sample of a lane, so a window of one lasts at most so many steps.
+        found = shard_runs(read, first, gap=2 * recipe.train.shuffle_window)
         if epoch == start // source.steps and (most := most_bytes(found, shards)) > budget:
             say(
                 f"the cache of a node holds {budget:,} bytes of training shards, and {most:,} are read by turns: some "

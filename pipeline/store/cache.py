@@ -97,18 +97,18 @@ def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
         for _ in range(2):
             if touch(blob):  # another process has fetched it meanwhile
                 return blob
-            try:
-                with room(cache_root(), blob, kept.bytes):
+            with room(cache_root(), blob, kept.bytes) as keep:
+                try:
                     objects.download(kept.at, part)
-            except FileNotFoundError:
-                raise StoreError(
-                    f"{objects.url}/{kept.at} is gone from the store, and was there when this run began. Run again."
-                ) from None
-            with open(part, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() == kept.sha256:
-                    os.chmod(part, 0o444)
-                    os.replace(part, blob)
-                    return blob
+                except FileNotFoundError:
+                    raise StoreError(
+                        f"{objects.url}/{kept.at} is gone from the store, and was there when this run began. Run again."
+                    ) from None
+                with open(part, "rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() == kept.sha256:
+                        os.chmod(part, 0o444)
+                        keep(part)
+                        return blob
     raise StoreError(f"{objects.url}/{kept.at} is not what it was when it was stored: its sha256 differs. {otherwise}")
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +34,8 @@ def limit_bytes(root: Path) -> int:
     """How much the cache may hold: ZOETROPE_CACHE_LIMIT, such as 200GB, else nine tenths of what the disk has."""
     text = os.environ.get(LIMIT)
     if text is None:
-        root.mkdir(parents=True, exist_ok=True)
-        return int(SHARE * (shutil.disk_usage(root).free + held_bytes(root)))
+        held = held_bytes(root)
+        return int(SHARE * (shutil.disk_usage(root).free + held))
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
     if not found:
         raise StoreError(f"{LIMIT}={text!r}: write a size, such as 200GB.")
@@ -43,13 +43,16 @@ def limit_bytes(root: Path) -> int:
 
 
 def held_bytes(root: Path) -> int:
-    """How much the cache holds now."""
-    return sum(thing.bytes for thing in _things(root))
+    """How much the cache holds now, with what is reserved."""
+    with _alone(root):
+        return sum(thing.bytes for thing in _things(root))
 
 
 @contextmanager
-def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[None]:
+def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[Callable[[Path], None]]:
     """Room for a blob that is fetched inside: what was not used for longest is removed, until it fits.
+
+    Gives the function that makes the fetched file the blob.
 
     Who has a removed file open keeps it; its room on the disk is free when the last one has let go of it. Raises
     StoreError for a blob that never fits.
@@ -75,10 +78,18 @@ def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[None]:
         # An empty file that claims as much: those who fetch at the same time count it.
         with reserved.open("wb") as file:
             file.truncate(wanted_bytes)
+
+    # Both change at once for those who count: else it were counted twice or not at all.
+    def keep(part: Path) -> None:
+        with _alone(root):
+            os.replace(part, blob)
+            reserved.unlink(missing_ok=True)
+
     try:
-        yield
+        yield keep
     finally:
-        reserved.unlink(missing_ok=True)
+        with _alone(root):
+            reserved.unlink(missing_ok=True)
 
 
 def touch(path: Path) -> bool:
