@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.stages import tracker
+from pipeline.stages.quarantine import QUARANTINE
+from pipeline.stages.rows import write_rows
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -38,6 +41,8 @@ STAGE = Stage(
     outside=outside,
 )
 WEIGHTS = "model.safetensors"
+SHOWN = 16
+"""Samples in the figure of the first batch."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -46,12 +51,14 @@ def run(context: Context) -> dict[str, Any]:
 
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
-    _check_samples(recipe, dataset)
+    check_samples(recipe, dataset)
     writer = tracker.begin(context, _spool(context), system_every_s=tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
 
+    from pipeline.feed.quarantine import rows
     from pipeline.stages.fit import fit
+    from pipeline.training.checkpoint import read
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
         described = beside.submit(_describe, context, dataset)
@@ -60,12 +67,16 @@ def run(context: Context) -> dict[str, Any]:
         described.result()
 
     with checkpoint.as_directory() as folder:
-        _save_weights(Path(folder), context.out / WEIGHTS)
+        state = read(Path(folder))
+    _save_weights(state["model"], context.out / WEIGHTS)
+    left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
+    write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
-    return {"mlflow_run_id": tracker.finish(context), **metrics}
+    return {"mlflow_run_id": tracker.finish(context), **metrics, "quarantined": len(left_out)}
 
 
-def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
+def check_samples(recipe: Recipe, dataset: "Dataset") -> None:
+    """Raise ZoetropeError when there are too few samples for a batch."""
     samples = dataset.split("train").samples
     if samples < recipe.train.batch_size and not recipe.train.keep_last:
         raise ZoetropeError(
@@ -83,20 +94,18 @@ def _spool(context: Context) -> str:
     return str(kept["name"])
 
 
-def _save_weights(checkpoint: Path, path: Path) -> None:
+def _save_weights(state: dict[str, Any], path: Path) -> None:
     from safetensors.torch import save_file
 
-    from pipeline.training.checkpoint import read
-
-    save_file({name: tensor.contiguous() for name, tensor in read(checkpoint)["model"].items()}, str(path))
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, str(path))
 
 
 def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     """Draw what a person wants to see of a training, and write down what it is; returns artifact path -> file."""
     import yaml
 
-    from pipeline.feed.batch import BatchMaker, BatchSource
-    from pipeline.feed.ring import new_arrays
+    from pipeline.feed.batch import BatchSource
+    from pipeline.feed.local import LocalFeed
     from pipeline.tasks import TASKS
     from pipeline.tracking.figures import contact_sheet, learning_rate_curve
     from pipeline.training.loop import Plan
@@ -105,12 +114,11 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     folder = context.out / "figures"
     folder.mkdir(exist_ok=True)
     source = BatchSource(recipe, dataset, "train", training=True)
-    arrays = new_arrays(source.layout())
-    count, _ = BatchMaker(source).make(0, 0, arrays)
-    shown = min(count, 16)
     task = TASKS[recipe.task.kind]
-    titles = [task.truth_text(target, dataset.classes) for target in arrays["label"][:shown]]
-    contact_sheet(arrays["pixels"][:shown, 0], titles, folder / "first_batch.png")
+    with closing(LocalFeed(source, range(1), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+        arrays = {name: array[:SHOWN] for name, array in next(iter(feed)).arrays.items()}
+        titles = [task.truth_text(target, dataset.classes) for target in arrays["label"]]
+        contact_sheet(arrays["pixels"][:, 0], titles, folder / "first_batch.png")
     plan = Plan.of(recipe, source.steps)
     steps = range(0, plan.total, max(1, plan.total // 2000))
     learning_rate_curve(steps, [plan.lr(step) for step in steps], folder / "learning_rate.png")

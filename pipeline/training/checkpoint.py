@@ -1,4 +1,4 @@
-"""Everything that a training needs to go on: model, optimizer, scaler, cursor and recipe. Nothing is unpickled."""
+"""What a training needs to go on: model, optimizer, scaler, cursor, bad samples, recipe. Nothing is unpickled."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.quarantine import Bad
 
 FILE = "checkpoint.pt"
-SCHEMA = 1
+SCHEMA = 2
 _ANEW = "`--rerun train` trains anew"
 
 
@@ -20,9 +21,13 @@ def save(
     scaler: torch.amp.GradScaler,
     step: int,
     metrics: dict[str, float],
+    bad: dict[str, Bad],
     recipe: dict[str, Any],
 ) -> None:
-    """Write `checkpoint.pt` into `folder`; `step` is the next one to do, `metrics` the last of the validation split."""
+    """Write `checkpoint.pt` into `folder`.
+
+    `step` is the next one to do, `metrics` the last of the validation split, `bad` the bad samples of each split.
+    """
     state = {
         "schema": SCHEMA,
         "step": step,
@@ -30,6 +35,7 @@ def save(
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
         "metrics": metrics,
+        "bad": bad,
         "recipe": recipe,
     }
     torch.save(state, folder / FILE)
@@ -51,10 +57,10 @@ def read(folder: Path) -> dict[str, Any]:
 
 def restore(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-) -> tuple[int, dict[str, float]]:
-    """Load a checkpoint into the three; returns the next step to do and the metrics so far."""
+) -> tuple[int, dict[str, float], dict[str, Bad]]:
+    """Load a checkpoint into the three; returns the next step to do, the metrics so far and the bad samples."""
     state = read(folder)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
-    return int(state["step"]), dict(state["metrics"])
+    return int(state["step"]), dict(state["metrics"]), dict(state["bad"])

@@ -16,12 +16,13 @@ from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.processes import start_fork_server
+from pipeline.feed.quarantine import Bad
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS, Task
 from pipeline.training import checkpoint, schedule
-from pipeline.training.distributed import Process, add_up, share_buffers, wrap
+from pipeline.training.distributed import Process, add_up, agree, share_buffers, wrap
 from pipeline.training.model import build_model
 from pipeline.training.optimizer import OPTIMIZERS, set_lr
 from pipeline.training.scaling import scaled_lr
@@ -86,17 +87,18 @@ def train(
         models.load_weights(model, recipe.model.weights)
     optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
     scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16")
-    start, metrics = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {})
+    bad: dict[str, Bad] = {"train": {}, "val": {}}
+    start, metrics, bad = checkpoint.restore(resume, model, optimizer, scaler) if resume else (0, {}, bad)
     compiled: Any = torch.compile(model) if recipe.train.compile else model
     parallel = wrap(compiled, process)
     normalize = Normalize.of(recipe, process.device)
     meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
-        checkpoint.save(folder, model, optimizer, scaler, done, metrics, redact_values(plain(recipe)))
+        checkpoint.save(folder, model, optimizer, scaler, done, metrics, bad, redact_values(plain(recipe)))
 
     steps = range(start, plan.total)
-    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s, bad["train"])) as feed:
         for step, batch in zip(steps, feed, strict=True):
             epoch, k = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", epoch, k, process.rank))
@@ -114,24 +116,29 @@ def train(
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
-                metrics = evaluate(model, recipe, dataset, process, normalize)
+                metrics = evaluate(model, recipe, dataset, process, normalize, bad["val"])
                 on_points(done, plan.total, metrics)
                 meter.leave_out(time.perf_counter() - began_s)
             if at_checkpoint:
+                agree(bad, process)
+                feed.settle()
                 on_checkpoint(done, save, metrics)
     return metrics
 
 
 def evaluate(
-    model: nn.Module, recipe: Recipe, dataset: Dataset, process: Process, normalize: Normalize
+    model: nn.Module, recipe: Recipe, dataset: Dataset, process: Process, normalize: Normalize, bad: Bad
 ) -> dict[str, float]:
-    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes."""
+    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes.
+
+    Samples in `bad`, and those that are found to belong there, are left out.
+    """
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
     task = TASKS[recipe.task.kind]
     total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=process.device)
-    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s, bad)) as feed:
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
             total += task.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)

@@ -8,6 +8,7 @@ from torch import nn
 from pipeline.base.errors import ZoetropeError
 from pipeline.training import checkpoint
 
+BAD = {"train": {3: "the video cannot be opened"}, "val": {}}
 RECIPE = {"name": "x", "train": {"duration": "2ep"}}
 
 
@@ -26,9 +27,9 @@ def trained(seed: int) -> tuple[nn.Module, torch.optim.Optimizer, torch.amp.Grad
 
 def test_round_trip(tmp_path: Path) -> None:
     model, optimizer, scaler = trained(1)
-    checkpoint.save(tmp_path, model, optimizer, scaler, 7, {"val/top1": 0.5}, RECIPE)
+    checkpoint.save(tmp_path, model, optimizer, scaler, 7, {"val/top1": 0.5}, BAD, RECIPE)
     others = trained(2)
-    assert checkpoint.restore(tmp_path, *others) == (7, {"val/top1": 0.5})
+    assert checkpoint.restore(tmp_path, *others) == (7, {"val/top1": 0.5}, BAD)
     assert all(torch.equal(others[0].state_dict()[name], value) for name, value in model.state_dict().items())
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     assert all(torch.equal(a, s["momentum_buffer"]) for a, s in zip(momenta, others[1].state.values(), strict=True))
@@ -37,7 +38,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_torn_file_is_said(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, *trained(1), 7, {}, RECIPE)
+    checkpoint.save(tmp_path, *trained(1), 7, {}, {}, RECIPE)
     path = tmp_path / checkpoint.FILE
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ZoetropeError, match=r"checkpoint\.pt: cannot be read as a checkpoint .*--rerun train"):
@@ -50,7 +51,7 @@ def test_a_torn_file_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [{"schema": 99, "step": 1}, {}, [1, 2]])
 def test_another_schema_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / checkpoint.FILE)
-    with pytest.raises(ZoetropeError, match=r"is a checkpoint of schema (99|None), this version reads 1"):
+    with pytest.raises(ZoetropeError, match=r"is a checkpoint of schema (99|None), this version reads 2"):
         checkpoint.read(tmp_path)
 
 
@@ -63,7 +64,7 @@ class Evil:
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
-    torch.save({"schema": 1, "step": Evil(tmp_path / "evil")}, tmp_path / checkpoint.FILE)
+    torch.save({"schema": 2, "step": Evil(tmp_path / "evil")}, tmp_path / checkpoint.FILE)
     with pytest.raises(ZoetropeError, match="cannot be read as a checkpoint"):
         checkpoint.read(tmp_path)
     assert not (tmp_path / "evil").exists()
