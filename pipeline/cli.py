@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,6 +105,26 @@ def preview(
 
     shown = (preview_lr if lr else draw)(load(recipe, overrides or ()), out)
     console.print(f"{out} shows {shown}.", markup=False)
+
+
+@app.command()
+def feed(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    seconds: Annotated[float, typer.Option(min=0, help="How long to measure.")] = 10,
+) -> None:
+    """Measure how fast training batches are made, and what limits it. Shards that are not there are made first."""
+    from pipeline.planning import make_plan
+
+    checked = load(recipe, overrides or ())
+    planned, store = make_plan(checked)
+    steps = tuple(step for step in planned.steps if step.stage.name in ("ingest", "shard"))
+    shards = steps[-1].artifact
+    if not shards:
+        from pipeline.driver import drive
+
+        shards = drive(checked, replace(planned, steps=steps), store, console)[-1].artifact
+    report.show_feed(console, checked, shards, seconds)
 
 
 @app.command()

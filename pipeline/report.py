@@ -1,5 +1,6 @@
 """What a verb prints: the plan, the table of stages, the result and the next commands."""
 
+import os
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,10 @@ from pipeline.training.scaling import scaled_lr
 
 if TYPE_CHECKING:
     from pipeline.execute import StageResult
+
+
+LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "validation sample"}
+"""The stages with a table of what they left out, and how one such thing is called."""
 
 
 def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> None:
@@ -76,8 +81,9 @@ def show_stages(console: Console, results: "Sequence[StageResult]", total_s: flo
     table.add_row("in all", "", f"{total_s:.1f}", "")
     console.print(table, soft_wrap=False)
     for result in results:
-        if result.stage == "shard" and (count := result.artifact.facts["quarantined"]):
-            files = "file was" if count == 1 else "files were"
+        # The shard stage's table holds that of ingest.
+        if result.stage in LEAVE_OUT and (count := result.artifact.facts.get("quarantined")):
+            files = LEAVE_OUT[result.stage] + (" was" if count == 1 else "s were")
             console.print(f"{count} {files} left out; the reasons are in {result.artifact.file('quarantine.jsonl')}")
 
 
@@ -121,6 +127,42 @@ def show_result(
 def _doubled(recipe: Recipe) -> str:
     duration = recipe.train.duration
     return f"{float(2 * duration.amount):.15g}{duration.unit}"
+
+
+LIMITS = {
+    "read": "Reading the shards limits it: a disk nearer or faster helps, or smaller files ({smaller}).",
+    "decode": "Decoding limits it: more feed.workers help while cores are idle, or smaller files ({smaller}).",
+    "augment": "The transforms of augment.train limit it: more feed.workers help while cores are idle.",
+    "collate": "Copying limits it: smaller crops at the end of augment.train help.",
+    "wait": "The workers mostly wait: fewer feed.workers would do.",
+}
+
+
+def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float) -> None:
+    """Samples a second of one training worker's feed with nothing behind it, each step's share, and what limits it."""
+    from pipeline.feed.batch import BatchSource
+    from pipeline.feed.rate import measure
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.stages.train import check_samples
+
+    dataset = open_dataset(shards.files)
+    check_samples(recipe, dataset)
+    dataset.fetch("train")
+    rate = measure(
+        BatchSource(recipe, dataset, "train", training=True), recipe.feed.workers, recipe.feed.timeout_s, seconds
+    )
+    count = recipe.feed.workers
+    makers = f"{count} worker process{'' if count == 1 else 'es'}" if count else "the process itself"
+    console.print(
+        f"[bold]{rate.samples_per_s:,.0f} samples/s[/] from {makers} "
+        f"({rate.batches} batches of {recipe.train.batch_size}, {os.cpu_count()} cores)"
+    )
+    for step, share in rate.shares.items():
+        console.print(f"{step:<8} {share:6.1%}  {'█' * round(40 * share)}")
+    if rate.bad:
+        console.print(f"{rate.bad} samples cannot be used; a training would replace them and say which.")
+    smaller = "shard.video.short_side" if recipe.task.modality == "video" else "shard.image.short_side"
+    console.print(LIMITS[max(rate.shares, key=lambda step: rate.shares[step])].format(smaller=smaller))
 
 
 def show_models(console: Console, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode, transcode
 from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.shards.index import index_path, read_index
 from pipeline.shards.writer import ShardInfo, StoredSample, write_dataset, write_shard
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores, shared with other processes
@@ -121,6 +123,28 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """A dataset folder of H.264 clips."""
     return write_tiny(tmp_path_factory.mktemp("videos"), "video", video_sample)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Callable[[Dataset, str, dict[int, Callable[[bytes], bytes]]], Dataset]:
+    """`damaged(videos, "train", {3: zeros})`: a copy in which samples were changed where they lie in their tar."""
+
+    def change(dataset: Dataset, split: str, changes: dict[int, Callable[[bytes], bytes]]) -> Dataset:
+        folder = tmp_path / "damaged"
+        copy = open_dataset(folder if folder == dataset.folder else shutil.copytree(dataset.folder, folder))
+        for sample, damage in changes.items():
+            number, i = copy.split(split).place(sample)
+            shard = copy.split(split).shards[number]
+            index = read_index(index_path(copy.folder / shard.name), shard.bytes)
+            column = index.data_column()[i]
+            offset, length = int(index.offsets[column, i]), int(index.lengths[column, i])
+            tar = bytearray((copy.folder / shard.name).read_bytes())
+            tar[offset : offset + length] = changed = damage(bytes(tar[offset : offset + length]))
+            assert len(changed) == length
+            (copy.folder / shard.name).write_bytes(tar)
+        return copy
+
+    return change
 
 
 @pytest.fixture(scope="session")

@@ -111,3 +111,15 @@ def test_images(make_project: Callable[..., Any]) -> None:
     check_artifacts(project, "jpg")
     check_mlflow(project, [10, 12, 20, 24], [12, 24])
     assert project.facts("evaluate")["top1"] == 1.0
+
+
+def test_the_feed_by_itself(make_project: Callable[..., Any]) -> None:
+    project = make_project("image", **{"feed.workers": 1})
+    shown = project.run("--seconds", "0.5", verb="feed")
+    assert re.search(r"^[\d,]+ samples/s from 1 worker process \(\d+ batches of 8, \d+ cores\)$", shown, re.MULTILINE)
+    for step in ("read", "decode", "augment", "collate", "wait"):
+        assert re.search(rf"^{step} +\d+\.\d%", shown, re.MULTILINE)
+    made = project.artifact("shard")
+    assert not (project.store / "artifacts" / "train").exists()
+    assert "starting Ray" not in project.run("--seconds", "0", verb="feed")  # the shards are there
+    assert project.artifact("shard") == made

@@ -1,5 +1,6 @@
 """What kills and signals leave behind, and that the same command goes on from there to the same result."""
 
+import json
 import os
 import shutil
 import signal
@@ -162,6 +163,31 @@ def test_a_training_that_diverges(project: Any) -> None:
     assert not (project.store / "artifacts" / "train").exists()
     (run,) = project.mlflow_runs()
     assert run.info.status == "FAILED"
+
+
+def test_samples_that_went_bad_in_the_shards(make_project: Callable[..., Any]) -> None:
+    """One is replaced in training, one left out of evaluation; both are told at the end, with their files."""
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.index import index_path, read_index
+
+    project = make_project("image", **{"data.max_bad": 0.2, "train.duration": "1ep"})
+    project.run()
+    dataset = open_dataset(project.artifact("shard"))
+    for split in ("train", "val"):
+        shard = dataset.split(split).shards[0]
+        index = read_index(index_path(dataset.folder / shard.name), shard.bytes)
+        offset, length = (int(column[index.data_column()[0], 0]) for column in (index.offsets, index.lengths))
+        path = dataset.folder / shard.name
+        content = path.read_bytes()
+        path.chmod(0o644)
+        path.write_bytes(content[:offset] + bytes(length) + content[offset + length :])
+    shown = project.run("train.duration=2ep")
+    assert "2 samples were left out; the reasons are in" in shown
+    assert "1 validation sample was left out; the reasons are in" in shown
+    (row,) = [json.loads(line) for line in (project.artifact("evaluate") / "quarantine.jsonl").read_text().splitlines()]
+    assert row["stage"] == "evaluate"
+    assert (project.folder / "data" / row["source"]).exists()
+    assert row["reason"] == "the image cannot be decoded"
 
 
 def test_an_mlflow_server_restarted_beside_a_killed_worker_and_hung_at_the_end(

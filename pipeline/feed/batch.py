@@ -1,21 +1,25 @@
 """A batch as a pure function of (recipe, dataset, seed, epoch, k): no state, so any process can make any batch."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
 
 from augment.transforms import output_shape
 from pipeline.base.errors import ZoetropeError
-from pipeline.feed.ring import Layout
+from pipeline.feed.laps import Laps
+from pipeline.feed.quarantine import Bad, substitutes
+from pipeline.feed.ring import Cell, Layout, idle_cell
 from pipeline.feed.sequence import TrainingOrder, training_order
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.order import Positions, evaluation_batch, evaluation_steps, rank_slice
-from pipeline.shards.reader import RawSample, ShardReader
+from pipeline.shards.reader import ShardReader
 from pipeline.tasks import TASKS
 
 
@@ -24,7 +28,7 @@ class BatchSource:
     """Everything that a rank's batches depend on; small, so it travels to the worker processes.
 
     `training` batches follow the shuffled order with the training transforms; the others walk `split` once, in dataset
-    order, each sample in `num_clips` x `num_crops` views.
+    order, each sample in `num_clips` x `num_crops` views. `timed`: what makes them measures its steps.
     """
 
     recipe: Recipe
@@ -35,6 +39,7 @@ class BatchSource:
     training: bool = False
     num_clips: int = 1
     num_crops: int = 1
+    timed: bool = False
 
     @cached_property
     def order(self) -> TrainingOrder:
@@ -68,16 +73,16 @@ class BatchSource:
             return self.order.batch(epoch, k)
         return evaluation_batch(self.dataset.split(self.split).counts, self.recipe.train.batch_size, k)
 
-    def part(self, batch: Positions) -> Positions:
+    def cut(self, batch: Positions) -> slice:
         """This rank's part of a batch; empty when there are fewer groups than ranks."""
-        return batch[rank_slice(len(batch), self.group, self.rank, self.world)]
+        return rank_slice(len(batch), self.group, self.rank, self.world)
 
     def layout(self) -> Layout:
         """dtype and shape of the arrays of this rank's largest batch.
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
-        label, the task's targets [n, ...]; weight float32 [n], 0 for a sample that only fills up a rank without any;
-        sample int64 [n].
+        label, the task's targets [n, ...]; weight float32 [n], 0 for a sample that only fills up a rank without any,
+        and for a bad one in evaluation; sample int64 [n].
         """
         size = fixed_size(json.dumps(self.transforms), self.recipe.stored_short_side)
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
@@ -99,37 +104,65 @@ def fixed_size(transforms: str, short_side: int) -> tuple[int, int]:
 
 
 class BatchMaker:
-    """A `BatchSource` with its shards open and its transforms built. Make one in each process."""
+    """A `BatchSource` with its shards open and its transforms built. Make one in each process.
 
-    def __init__(self, source: BatchSource) -> None:
+    `bad` grows with what is found; `cell` tells the parent process what this one is at.
+    """
+
+    def __init__(self, source: BatchSource, bad: Bad | None = None, cell: Cell | None = None) -> None:
         self.source = source
+        self.bad = {} if bad is None else bad
+        self.cell = cell or idle_cell()
+        self.split = source.dataset.split(source.split)
         self.task = TASKS[source.recipe.task.kind]
         self.reader = ShardReader(source.dataset.files, source.split)
-        self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops)
+        self.laps = Laps(source.timed)
+        self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops, self.laps)
 
-    def make(self, epoch: int, k: int, arrays: dict[str, np.ndarray]) -> tuple[int, int]:
+    def make(self, epoch: int, k: int, arrays: dict[str, np.ndarray], first: int = 0) -> tuple[int, int]:
         """Write this rank's part of batch `k` into `arrays`; returns its samples and those of the whole batch.
 
-        A rank without a sample of its own gets one of weight 0, so that it can take part in the step.
+        A rank without a sample of its own gets one of weight 0, so that it can take part in the step. A bad sample
+        is replaced by a substitute in training, and has weight 0 in evaluation. The sample at place `first` is made
+        first, which changes nothing of the result.
         """
         batch = self.source.positions(epoch, k)
-        part = self.source.part(batch)
+        cut = self.source.cut(batch)
+        part = batch[cut]
         mine, weight = (part, 1.0) if len(part) else (batch[:1], 0.0)
-        for i in range(len(mine)):
-            sample = int(mine.sample[i])
-            raw = self.reader.read(int(mine.shard[i]), int(mine.index[i]))
-            arrays["pixels"][i] = self.views(raw, epoch, sample, int(mine.occurrence[i]))
-            self.task.put_target(arrays["label"], i, raw.label)
-            arrays["weight"][i] = weight
-            arrays["sample"][i] = sample
+        for i in sorted(range(len(mine)), key=lambda i: i != first):
+            arrays["weight"][i], arrays["sample"][i] = weight, mine.sample[i]
+            candidates: Iterable[int] = [int(mine.sample[i])]
+            if self.source.training:
+                candidates = chain(candidates, self._substitutes(epoch, k, cut.start + i))
+            occurrence = int(mine.occurrence[i])
+            if not any(self._put(arrays, i, sample, epoch, occurrence) for sample in candidates):
+                arrays["pixels"][i], arrays["label"][i], arrays["weight"][i] = 0, 0, 0
+        self.cell.rest()
         return len(mine), len(batch)
 
-    def views(self, raw: RawSample, epoch: int, sample: int, occurrence: int = 0) -> np.ndarray:
-        """uint8 [V, (T,) H, W, 3] of one sample. ZoetropeError, naming it, when it cannot be decoded."""
+    def _put(self, arrays: dict[str, np.ndarray], i: int, sample: int, epoch: int, occurrence: int) -> bool:
+        """Write a sample to place `i`; False when it is a bad one."""
+        if sample in self.bad:
+            return False
+        raw = self.reader.read(*self.split.place(sample))
+        self.cell.begin(sample, i)
+        data = bytes(raw.data) if self.laps.on else raw.data  # else a mapped file is read while it is decoded
+        self.laps.lap("read")
         try:
-            return self.view_maker(raw.data, raw.frames, epoch, sample, occurrence)
-        except (ZoetropeError, IndexError) as error:
-            raise ZoetropeError(
-                f"sample {raw.key} of the split {self.source.split!r} in {self.source.dataset.files} "
-                f"cannot be used: {error}"
-            ) from error
+            pixels = self.view_maker(data, raw.frames, epoch, sample, occurrence)
+        except Exception as error:  # decoders and transforms raise whatever broken data makes them
+            what = "" if isinstance(error, ZoetropeError) else f"{type(error).__name__}: "
+            self.bad[sample] = what + str(error)
+            return False
+        self.cell.rest()
+        arrays["pixels"][i], arrays["sample"][i] = pixels, sample
+        self.task.put_target(arrays["label"], i, raw.label)
+        self.laps.lap("collate")
+        return True
+
+    def _substitutes(self, epoch: int, k: int, place: int) -> Iterator[int]:
+        """What may stand at a place of a training batch; ZoetropeError when nothing is left."""
+        seed, samples = self.source.recipe.seed, self.split.samples
+        yield from takewhile(lambda _: len(self.bad) < samples, substitutes(seed, epoch, k, place, samples))
+        raise ZoetropeError(f"no sample of the split {self.source.split!r} in {self.source.dataset.files} can be used")

@@ -1,15 +1,18 @@
 """Batches from local worker processes, through a ring of shared memory that is allocated once.
 
-The parent owns the ring's slots. Each worker has one pipe: the parent sends (step, slot), the worker makes that batch
-in the slot and answers. There is no shared queue and no shared lock, so a worker that is killed costs its batch,
-which is a pure function of the step and is simply made again by its successor.
+The parent owns the ring's slots. Each worker has one pipe: the parent asks for a batch in a slot, the worker makes it
+there and answers. There is no shared queue and no shared lock, so a worker that is killed costs its batch, which is a
+pure function of the step and is simply made again by its successor. What a worker is at stands in a cell of its own:
+a sample that hangs or crashes the decoder is tried once more by a fresh process, then it goes into the quarantine.
 """
 
+import signal
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -18,10 +21,13 @@ import numpy as np
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed import processes
 from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.quarantine import Bad, check_bad
 from pipeline.feed.ring import Ring, new_arrays
-from pipeline.feed.worker import work
+from pipeline.feed.worker import Ask, Failed, Made, work
 
 MOST_TRIES = 2
+MOST_KILLED = 5
+"""Tries of what was interrupted by SIGKILL or SIGTERM: these may come from anywhere, and say little about a sample."""
 OWED = 2
 """Batches that a worker is asked for at a time: one to make, and the next, so that it never waits for us."""
 
@@ -36,47 +42,66 @@ class Batch:
 
 @dataclass
 class _Worker:
+    number: int
     process: Any
     pipe: Connection
     owed: deque[int] = field(default_factory=deque)
     since_s: float = 0.0
     """When it was asked, or gave its last answer."""
+    told: int = 0
+    """Bad samples that it knows of."""
 
 
 class LocalFeed:
     """Iterates over the batches of `steps`, which count on over the epochs; `workers` 0 makes them in this process.
 
-    `waited_s` is the time that the consumer has spent waiting. `close()` ends the workers. They also end by themselves
-    when this process does, however it ends.
+    `bad`, the samples that cannot be used, grows with what is found; ZoetropeError when it grows beyond the recipe's
+    `data.max_bad`. A sample may take `timeout_s` (not in this process, which cannot interrupt itself). `waited_s` is
+    the time that the consumer has spent waiting, `spent` that of the workers by step, of a source that is `timed`.
+    `close()` ends the workers. They also end by themselves when this
+    process does, however it ends.
     """
 
-    def __init__(self, source: BatchSource, steps: range, workers: int, timeout_s: float) -> None:
+    def __init__(
+        self, source: BatchSource, steps: range, workers: int, timeout_s: float, bad: Bad | None = None
+    ) -> None:
         self.source, self.steps, self.timeout_s = source, steps, timeout_s
+        self.bad = {} if bad is None else bad
+        self._check_bad()
+        self.agreed = set(self.bad)
         self.waited_s = 0.0
-        workers = min(workers, len(steps))
-        slots = OWED * workers + 1  # one more, which the consumer reads
-        self.free = deque(range(slots))
-        self.slot_of: dict[int, int] = {}
-        self.tries: dict[int, int] = {}
-        self.done: dict[int, tuple[int, int]] = {}
-        self.to_ask = iter(steps)
+        self.spent: Counter[str] = Counter()
+        self.number = min(workers, len(steps))
+        self.slots = OWED * self.number + 1  # one more, which the consumer reads
         self.workers: list[_Worker] = []
-        if workers:
-            self.ring = Ring.allocate(source.layout(), slots, processes.CONTEXT)
-            self.workers = [self._start() for _ in range(workers)]
-            self._ask()
+        if self.number:
+            self.ring = Ring.allocate(source.layout(), self.slots, self.number, processes.CONTEXT)
+            self._begin(steps, range(self.slots))
 
     def __iter__(self) -> Iterator[Batch]:
         if not self.workers:
             yield from self._made_here()
             return
-        for step in self.steps:
+        for i, step in enumerate(self.steps):
             began_s = time.perf_counter()
-            count, samples = self._wait_for(step)
+            made = self._wait_for(step)
             self.waited_s += time.perf_counter() - began_s
-            slot = self.slot_of.pop(step)
-            yield Batch({name: array[:count] for name, array in self.ring.arrays(slot).items()}, samples)
-            self.free.append(slot)
+            self.rest, self.read = self.steps[i + 1 :], self.slot_of.pop(step)
+            yield Batch(
+                {name: array[: made.count] for name, array in self.ring.arrays(self.read).items()}, made.samples
+            )
+            self.free.append(self.read)
+
+    def settle(self) -> None:
+        """Make all batches behind the last one with `bad` as it is now, those again that were made ahead without.
+
+        So a training goes on from a checkpoint as one would that is resumed from it.
+        """
+        self._check_bad()
+        if set(self.bad) != self.agreed and self.workers and self.rest:
+            self.close()
+            self._begin(self.rest, [slot for slot in range(self.slots) if slot != self.read])
+        self.agreed = set(self.bad)
 
     def close(self) -> None:
         """End the workers; a batch that is being made is given up."""
@@ -87,18 +112,35 @@ class LocalFeed:
             worker.process.join()
         self.workers = []
 
+    def _begin(self, steps: range, slots: "range | list[int]") -> None:
+        """Start the workers and ask for the first batches of `steps` in `slots`."""
+        self.free = deque(slots)
+        self.slot_of: dict[int, int] = {}
+        self.tries: defaultdict[int, Counter[int | None]] = defaultdict(Counter)
+        self.done: dict[int, Made] = {}
+        self.to_ask = iter(steps)
+        self.workers = [self._start(number) for number in range(self.number)]
+        self._ask()
+
     def _made_here(self) -> Iterator[Batch]:
         if not self.steps:
             return
-        maker, arrays = BatchMaker(self.source), new_arrays(self.source.layout())
+        maker, arrays = BatchMaker(self.source, self.bad), new_arrays(self.source.layout())
         for step in self.steps:
             began_s = time.perf_counter()
+            maker.laps.lap("wait")
             count, samples = maker.make(*self.source.place(step), arrays)
+            self.spent.update(maker.laps.take())
+            self._check_bad()
             self.waited_s += time.perf_counter() - began_s
             yield Batch({name: array[:count] for name, array in arrays.items()}, samples)
 
-    def _start(self) -> _Worker:
-        return _Worker(*processes.start(work, self.ring, self.source))
+    def _check_bad(self) -> None:
+        check_bad(self.bad, self.source.recipe.data.max_bad, self.source.dataset, self.source.split)
+
+    def _start(self, number: int) -> _Worker:
+        self.ring.cell(number).rest()
+        return _Worker(number, *processes.start(work, self.ring, number, self.source))
 
     def _ask(self) -> None:
         """Ask for batches while there are free slots, whoever owes least."""
@@ -109,15 +151,17 @@ class LocalFeed:
             self.slot_of[step] = self.free.popleft()
             self._send(worker, step)
 
-    def _send(self, worker: _Worker, step: int) -> None:
+    def _send(self, worker: _Worker, step: int, first: int = 0) -> None:
         if not worker.owed:
             worker.since_s = time.monotonic()
         worker.owed.append(step)
+        news = dict(islice(self.bad.items(), worker.told, None))
+        worker.told = len(self.bad)
         with suppress(OSError):  # a dead worker is noticed by its pipe, in one place
-            worker.pipe.send((step, self.slot_of[step]))
+            worker.pipe.send(Ask(step, self.slot_of[step], news, first))
 
-    def _wait_for(self, step: int) -> tuple[int, int]:
-        """(count, samples) of a batch, once it is there."""
+    def _wait_for(self, step: int) -> Made:
+        """A batch, once it is there."""
         while True:
             self._ask()
             if step in self.done:
@@ -126,38 +170,63 @@ class LocalFeed:
             for pipe in wait(list(pipes), timeout=min(1.0, self.timeout_s)):
                 self._receive(pipes[pipe])  # type: ignore[index]  # wait gives back what it was given
             for worker in self.workers:
-                if worker.owed and time.monotonic() - worker.since_s > self.timeout_s:
-                    self._replace(worker, f"took longer than feed.timeout_s = {self.timeout_s:g} s")
+                if worker.owed and time.monotonic() - self._last_sign_s(worker) > self.timeout_s:
+                    self._replace(worker, f"took longer than feed.timeout_s = {self.timeout_s:g} s", MOST_TRIES)
+
+    def _last_sign_s(self, worker: _Worker) -> float:
+        return max(worker.since_s, self.ring.cell(worker.number).since_s)
 
     def _receive(self, worker: _Worker) -> None:
         try:
-            step, made, failure = worker.pipe.recv()
+            answer = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=5)
-            self._replace(worker, f"died (exit code {worker.process.exitcode})")
+            code = worker.process.exitcode
+            tries = MOST_KILLED if code in (-signal.SIGKILL, -signal.SIGTERM) else MOST_TRIES
+            self._replace(worker, f"died (exit code {code})", tries)
             return
-        if failure:
-            raise ZoetropeError(failure)
-        worker.owed.remove(step)
+        if isinstance(answer, Failed):
+            raise ZoetropeError(answer.reason)
+        worker.owed.remove(answer.step)
         worker.since_s = time.monotonic()
-        self.done[step] = made
+        self.tries.pop(answer.step, None)
+        self.done[answer.step] = answer
+        self.spent.update(answer.seconds)
+        self._add(answer.bad)
 
-    def _replace(self, worker: _Worker, what: str) -> None:
-        """Start another worker for one that is lost, and ask it for what the lost one owed."""
+    def _add(self, bad: Bad) -> None:
+        if bad.keys() - self.bad.keys():
+            for sample, reason in bad.items():
+                self.bad.setdefault(sample, reason)
+            self._check_bad()
+
+    def _replace(self, worker: _Worker, what: str, most_tries: int) -> None:
+        """Start another worker for one that is lost, and ask it for what the lost one owed, the suspect first."""
         worker.process.kill()
         worker.process.join()
         worker.pipe.close()
+        first = 0
         if worker.owed:
-            suspect = worker.owed[0]
-            self.tries[suspect] = self.tries.get(suspect, 0) + 1
-            if self.tries[suspect] == MOST_TRIES:
-                epoch, k = self.source.place(suspect)
-                raise ZoetropeError(
-                    f"a feed worker {what}, {MOST_TRIES} times at batch {k} of epoch {epoch} of the split "
-                    f"{self.source.split!r} of {self.source.dataset.files}. Is there enough memory? "
-                    "feed.workers=0 makes batches in the training process and shows more."
-                )
-        substitute = self._start()
-        self.workers[self.workers.index(worker)] = substitute
+            at = self.ring.cell(worker.number).at
+            suspect = at and at[0]
+            tries = self.tries[worker.owed[0]]
+            tries[suspect] += 1
+            if tries[suspect] < most_tries:
+                first = at[1] if at else 0
+            elif suspect is None:
+                raise ZoetropeError(self._lost(worker.owed[0], what, most_tries))
+            else:
+                self._add({suspect: f"a feed worker {what} at it, {most_tries} times"})
+        substitute = self._start(worker.number)
+        self.workers[worker.number] = substitute
         for step in worker.owed:
-            self._send(substitute, step)
+            self._send(substitute, step, first)
+            first = 0
+
+    def _lost(self, step: int, what: str, times: int) -> str:
+        epoch, k = self.source.place(step)
+        return (
+            f"a feed worker {what}, {times} times at batch {k} of epoch {epoch} of the split "
+            f"{self.source.split!r} of {self.source.dataset.files}, at no sample. Is there enough memory? "
+            "feed.workers=0 makes batches in the training process and shows more."
+        )

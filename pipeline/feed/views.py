@@ -8,14 +8,18 @@ from pipeline.base.keyed import generator
 from pipeline.decode import clips
 from pipeline.decode.image import decode_image
 from pipeline.decode.video import decode_frames
+from pipeline.feed.laps import Laps
 from pipeline.recipe import Recipe
 
 
 class ViewMaker:
     """The recipe's decoding and transforms, built once. In training one view a sample, else all of `evaluate`'s."""
 
-    def __init__(self, recipe: Recipe, training: bool, num_clips: int = 1, num_crops: int = 1) -> None:
+    def __init__(
+        self, recipe: Recipe, training: bool, num_clips: int = 1, num_crops: int = 1, laps: Laps | None = None
+    ) -> None:
         self.recipe, self.training, self.num_clips = recipe, training, num_clips
+        self.laps = laps or Laps(on=False)
         transforms = list(recipe.augment.train if training else recipe.augment.eval)
         self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
         self.transform = compose(transforms)
@@ -30,9 +34,12 @@ class ViewMaker:
         """
         seed = self.recipe.seed
         key = _key(epoch, sample, occurrence)
-        views = [self.transform(view, seed, "augment", *key) for view in self._decode(data, num_frames, *key)]
+        decoded = self._decode(data, num_frames, *key)
+        self.laps.lap("decode")
+        views = [self.transform(view, seed, "augment", *key) for view in decoded]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
+        self.laps.lap("augment")
         return np.stack(views)
 
     def explain(

@@ -5,24 +5,63 @@ import os
 import threading
 import traceback
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from multiprocessing.connection import Connection
 
 import cv2
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.quarantine import Bad
 from pipeline.feed.ring import Ring
 
 
-def work(pipe: Connection, ring: Ring, source: BatchSource) -> None:
-    """Take (step, slot), write that batch there, answer (step, (count, samples), None); (None, None, error) ends."""
+@dataclass(frozen=True)
+class Ask:
+    """Make the batch of `step` in `slot`, the sample at place `first` first. `bad`: found since the last one."""
+
+    step: int
+    slot: int
+    bad: Bad = field(default_factory=dict)
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Made:
+    """A batch is there: this rank's samples, those of the whole batch, and which bad ones were found on the way.
+
+    `seconds`: what the steps took since the last batch, of a source that is `timed`.
+    """
+
+    step: int
+    count: int
+    samples: int
+    bad: Bad
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker's last words."""
+
+    reason: str
+
+
+def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None:
+    """Worker `number`: take an `Ask`, write that batch into its slot, answer `Made`; `Failed` ends it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)
-        maker = BatchMaker(source)
+        maker = BatchMaker(source, {}, ring.cell(number))
         while True:
-            step, slot = pipe.recv()
-            pipe.send((step, maker.make(*source.place(step), ring.arrays(slot)), None))
+            ask: Ask = pipe.recv()
+            maker.laps.lap("wait")
+            maker.bad |= ask.bad
+            known = len(maker.bad)
+            count, samples = maker.make(*source.place(ask.step), ring.arrays(ask.slot), ask.first)
+            found = dict(islice(maker.bad.items(), known, None))
+            pipe.send(Made(ask.step, count, samples, found, maker.laps.take()))
     except (EOFError, OSError, KeyboardInterrupt):
         return  # the feed was closed
     except ZoetropeError as error:
@@ -30,7 +69,7 @@ def work(pipe: Connection, ring: Ring, source: BatchSource) -> None:
     except Exception:
         failure = f"a feed worker failed:\n{traceback.format_exc()}"
     with suppress(OSError):
-        pipe.send((None, None, failure))
+        pipe.send(Failed(failure))
 
 
 def _end_with_parent() -> None:

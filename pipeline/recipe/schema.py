@@ -201,7 +201,7 @@ class LocalFeed(Section):
     workers: Annotated[int, Field(ge=0)] = 1
     """Processes a training worker; 0 makes batches in the training process."""
     timeout_s: PositiveFloat = 120.0
-    """A batch that takes longer costs its process; a second time it stops the run."""
+    """A sample whose decoding takes longer costs its process; a second time it is left out, within `data.max_bad`."""
 
 
 class Workers(Section):

@@ -72,6 +72,15 @@ class Split:
         """Samples of each shard, int64 [num_shards]."""
         return np.array([shard.samples for shard in self.shards], np.int64)
 
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        return np.cumsum(self.counts)
+
+    def place(self, sample: int) -> tuple[int, int]:
+        """(shard, index in it) of a sample by its number in the split."""
+        shard = int(np.searchsorted(self._ends, sample, side="right"))
+        return shard, sample - int(self._ends[shard] - self.counts[shard])
+
 
 @dataclass(frozen=True)
 class Contents:

@@ -1,6 +1,7 @@
 """Reads samples of a dataset folder by offset, in any order, without parsing tar headers."""
 
 import hashlib
+import json
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,6 +87,20 @@ class ShardReader:
     def labels(self, shard: int) -> Labels:
         """The labels of a shard's samples, of its index alone. Errors as of `read`."""
         return self._indexed(shard).index.labels
+
+    def source(self, shard: int, index: int) -> str:
+        """The path in the source that a sample was made of, as its JSON says; its key where there is none."""
+        columns = self._indexed(shard).index
+        key = columns.keys[index]
+        if "json" not in columns.extensions:
+            return key
+        column = columns.extensions.index("json")
+        begin, length = int(columns.offsets[column, index]), int(columns.lengths[column, index])
+        try:
+            described = json.loads(bytes(self._mapped(shard)[max(begin, 0) : max(begin, 0) + length]))
+        except ValueError:
+            return key
+        return str(described.get("source", key)) if isinstance(described, dict) else key
 
 
 def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed:

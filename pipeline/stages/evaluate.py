@@ -12,10 +12,13 @@ from pipeline.base.files import Files
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.stages import tracker
+from pipeline.stages.quarantine import QUARANTINE
+from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
 from pipeline.tasks import TASKS
 
 if TYPE_CHECKING:
+    from pipeline.feed.quarantine import Bad
     from pipeline.shards.dataset import Dataset
 
 STAGE = Stage(
@@ -36,6 +39,7 @@ def run(context: Context) -> dict[str, Any]:
     """Write `metrics.json`, the task's tables and figures, and the best and worst predictions; returns the metrics."""
     import ray
 
+    from pipeline.feed.quarantine import check_bad, rows
     from pipeline.shards.dataset import open_dataset
     from pipeline.tracking import figures
 
@@ -46,9 +50,12 @@ def run(context: Context) -> dict[str, Any]:
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     parts = _gather(context, [predict.remote(recipe, dataset, trained.files, rank, world) for rank in range(world)])
+    bad = {sample: reason for part in parts for sample, reason in part.bad.items()}
+    check_bad(bad, recipe.data.max_bad, dataset, "val")
+    write_rows(context.out / QUARANTINE, rows(dataset, "val", bad, STAGE.name))
     sample, labels, probabilities = (np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS)
     order = np.argsort(sample)
-    labels, probabilities = labels[order], probabilities[order]
+    sample, labels, probabilities = sample[order], labels[order], probabilities[order]
 
     task = TASKS[recipe.task.kind]
     certainty = task.certainty(probabilities, labels)
@@ -57,11 +64,11 @@ def run(context: Context) -> dict[str, Any]:
         "best": np.argsort(-certainty, kind="stable")[:SHOWN],
     }
     # Where predictions were made, decoders and transforms are loaded already.
-    pixels = _remote(recipe, first_views).remote(recipe, dataset, np.concatenate(list(shown.values())))
+    pixels = _remote(recipe, first_views).remote(recipe, dataset, sample[np.concatenate(list(shown.values()))])
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
     measured = task.metrics(np.sum([part.sums for part in parts], axis=0))
-    measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset), labels, probabilities)
+    measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset, sample), labels, probabilities)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"test/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
@@ -79,17 +86,21 @@ def run(context: Context) -> dict[str, Any]:
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
     tracker.settle(*sent)
     tracker.finish(context)
-    return measured
+    return {**measured, "quarantined": len(bad)}
 
 
 @dataclass(frozen=True)
 class Part:
-    """Predictions: sample int64 [n], labels (the task's targets), probabilities float32 [n, K]; and their `sums`."""
+    """Predictions: sample int64 [n], labels (the task's targets), probabilities float32 [n, K]; and their `sums`.
+
+    `bad`: the samples that could not be used, which have no prediction.
+    """
 
     sample: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
     sums: np.ndarray
+    bad: "Bad"
 
 
 def fetch_and_predict(recipe: Recipe, dataset: "Dataset", trained: Files, rank: int, world: int) -> Part:
@@ -117,19 +128,20 @@ def predict_part(recipe: Recipe, dataset: "Dataset", weights: Path, rank: int = 
     normalize = Normalize.of(recipe, device)
     evaluate = recipe.evaluate
     source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
-    rows = []
+    predictions = []
+    bad: Bad = {}
     task = TASKS[recipe.task.kind]
     total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=device)
-    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s, bad)) as feed:
         for batch in feed:
             arrays = batch.arrays
             counts = arrays["weight"] > 0
             probabilities = predict(model, arrays["pixels"], normalize, recipe)
             labels, weight = (torch.from_numpy(arrays[name]).to(device) for name in ("label", "weight"))
             total += task.sums(probabilities, labels, weight)
-            rows.append((arrays["sample"][counts], arrays["label"][counts], probabilities.cpu().numpy()[counts]))
-    sample, label, probability = (np.concatenate(columns) for columns in zip(*rows, strict=True))
-    return Part(sample, label, probability, total.cpu().numpy())
+            predictions.append((arrays["sample"][counts], arrays["label"][counts], probabilities.cpu().numpy()[counts]))
+    sample, label, probability = (np.concatenate(columns) for columns in zip(*predictions, strict=True))
+    return Part(sample, label, probability, total.cpu().numpy(), bad)
 
 
 def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.ndarray:
@@ -137,14 +149,10 @@ def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.n
     from pipeline.feed.batch import BatchMaker, BatchSource
 
     maker = BatchMaker(BatchSource(recipe, dataset, "val"))
-    counts = dataset.split("val").counts
-    ends = np.cumsum(counts)
-    shards = np.searchsorted(ends, samples, side="right")
-    indices = samples - ends[shards] + counts[shards]
-    views = [
-        maker.views(maker.reader.read(int(shard), int(index)), 0, int(sample))[0]
-        for shard, index, sample in zip(shards, indices, samples, strict=True)
-    ]
+    views = []
+    for sample in samples.tolist():
+        raw = maker.reader.read(*maker.split.place(sample))
+        views.append(maker.view_maker(raw.data, raw.frames, 0, sample)[0])
     return np.stack(views)
 
 
@@ -170,10 +178,10 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
     return list(ray.get(calls))
 
 
-def sample_keys(dataset: "Dataset") -> list[str]:
-    """The keys of the validation split, in dataset order."""
+def sample_keys(dataset: "Dataset", samples: np.ndarray) -> list[str]:
+    """The keys of some samples of the validation split."""
     from pipeline.shards.reader import ShardReader
 
     reader = ShardReader(dataset.files, "val")
-    counts = dataset.split("val").counts
-    return [reader.read(shard, index).key for shard in range(len(counts)) for index in range(counts[shard])]
+    split = dataset.split("val")
+    return [reader.read(*split.place(sample)).key for sample in samples.tolist()]

@@ -14,6 +14,8 @@ from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.redact import redact_values
 from pipeline.shards.quality import facts_warning
 from pipeline.stages import tracker
+from pipeline.stages.quarantine import QUARANTINE
+from pipeline.stages.rows import write_rows
 from pipeline.teacher import digest, find_teacher
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ STAGE = Stage(
     outside=outside,
 )
 WEIGHTS = "model.safetensors"
+SHOWN = 16
+"""Samples in the figure of the first batch."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -57,7 +61,7 @@ def run(context: Context) -> dict[str, Any]:
 
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
-    _check_samples(recipe, dataset)
+    check_samples(recipe, dataset)
     if said := facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window):
         context.progress.say(said)
     loss_weights(recipe, dataset)  # refuses wrong names before workers start
@@ -66,7 +70,9 @@ def run(context: Context) -> dict[str, Any]:
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
 
+    from pipeline.feed.quarantine import rows
     from pipeline.stages.fit import fit
+    from pipeline.training.checkpoint import final_weights, read
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
         described = beside.submit(_describe, context, dataset)
@@ -75,12 +81,16 @@ def run(context: Context) -> dict[str, Any]:
         described.result()
 
     with checkpoint.as_directory() as folder:
-        _save_weights(Path(folder), context.out / WEIGHTS)
+        state = read(Path(folder))
+    _save_weights(final_weights(state), context.out / WEIGHTS)
+    left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
+    write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
-    return {"mlflow_key": key, "mlflow_run_id": tracker.finish(context), **metrics}
+    return {"mlflow_key": key, "mlflow_run_id": tracker.finish(context), **metrics, "quarantined": len(left_out)}
 
 
-def _check_samples(recipe: Recipe, dataset: "Dataset") -> None:
+def check_samples(recipe: Recipe, dataset: "Dataset") -> None:
+    """Raise ZoetropeError when there are too few samples for a batch, or a class in the recipe is none."""
     sampling = recipe.train.sampling
     if isinstance(sampling, Weighted):
         class_weights(sampling, dataset.classes)
@@ -101,12 +111,10 @@ def _mlflow_key(context: Context) -> str:
     return str(kept["name"])
 
 
-def _save_weights(checkpoint: Path, path: Path) -> None:
+def _save_weights(state: dict[str, Any], path: Path) -> None:
     from safetensors.torch import save_file
 
-    from pipeline.training.checkpoint import final_weights, read
-
-    save_file({name: tensor.contiguous() for name, tensor in final_weights(read(checkpoint)).items()}, str(path))
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, str(path))
 
 
 def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:

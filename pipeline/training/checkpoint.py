@@ -1,4 +1,4 @@
-"""All that a training needs to go on: model, average, optimizer, scaler, cursor, recipe. Nothing is unpickled."""
+"""What a training needs to go on: model, optimizer, cursor, bad samples, recipe, ... Nothing is unpickled."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.quarantine import Bad
 
 FILE = "checkpoint.pt"
-SCHEMA = 1
+SCHEMA = 2
 AVERAGED = "module."
 """Before each name of `torch.optim.swa_utils.AveragedModel`."""
 _ANEW = "`--rerun train` trains anew"
@@ -27,11 +28,20 @@ class Stateful(Protocol):
 
 
 def save(
-    folder: Path, parts: Mapping[str, Stateful], step: int, metrics: dict[str, float], recipe: dict[str, Any]
+    folder: Path,
+    parts: Mapping[str, Stateful],
+    step: int,
+    metrics: dict[str, float],
+    bad: dict[str, Bad],
+    recipe: dict[str, Any],
 ) -> None:
-    """Write `checkpoint.pt` into `folder`; `step` is the next one to do, `metrics` the last of the validation split."""
+    """Write `checkpoint.pt` into `folder`.
+
+    `step` is the next one to do, `metrics` the last of the validation split, `bad` the bad samples of each split.
+    """
     state = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"schema": SCHEMA, "step": step, "metrics": metrics, "recipe": recipe, **state}, folder / FILE)
+    about = {"schema": SCHEMA, "step": step, "metrics": metrics, "bad": bad, "recipe": recipe}
+    torch.save({**about, **state}, folder / FILE)
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -48,12 +58,12 @@ def read(folder: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str, float]]:
-    """Load a checkpoint into all `parts`; returns the next step to do and the metrics so far."""
+def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str, float], dict[str, Bad]]:
+    """Load a checkpoint into all `parts`; returns the next step to do, the metrics so far and the bad samples."""
     state = read(folder)
     for name, part in parts.items():
         part.load_state_dict(state[name])
-    return int(state["step"]), dict(state["metrics"])
+    return int(state["step"]), dict(state["metrics"]), dict(state["bad"])
 
 
 def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 """What one of several training processes knows of the others; all of it is also true for a single one."""
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -49,6 +51,29 @@ def add_up(values: Tensor, process: Process) -> Tensor:
     if process.world > 1:
         distributed.all_reduce(values)
     return values
+
+
+def gather(value: Any, process: Process) -> list[Any]:
+    """Every process' `value`, which JSON can hold, in the order of ranks."""
+    if process.world == 1:
+        return [value]
+    mine = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(process.device)
+    lengths = [torch.zeros(1, dtype=torch.int64, device=process.device) for _ in range(process.world)]
+    distributed.all_gather(lengths, torch.tensor([len(mine)], device=process.device))
+    padded = torch.zeros(int(max(lengths)), dtype=torch.uint8, device=process.device)
+    padded[: len(mine)] = mine
+    texts = [torch.empty_like(padded) for _ in lengths]
+    distributed.all_gather(texts, padded)
+    return [json.loads(bytes(text[: int(n)].cpu().numpy())) for text, n in zip(texts, lengths, strict=True)]
+
+
+def agree(bad: dict[str, dict[int, str]], process: Process) -> None:
+    """Add to each split's bad samples those that other processes have found; of two reasons the lower rank's stays."""
+    everyone = gather({split: list(found.items()) for split, found in bad.items()}, process)
+    for split, found in bad.items():
+        merged = {sample: reason for theirs in reversed(everyone) for sample, reason in theirs[split]}
+        found.clear()
+        found.update(sorted(merged.items()))
 
 
 def share_buffers(model: nn.Module, process: Process) -> None:

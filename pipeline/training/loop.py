@@ -14,12 +14,13 @@ from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.processes import start_fork_server
+from pipeline.feed.quarantine import Bad
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS, Task
 from pipeline.training import checkpoint, schedule
-from pipeline.training.distributed import Process, add_up, share_buffers
+from pipeline.training.distributed import Process, add_up, agree, share_buffers
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
@@ -86,17 +87,18 @@ def train(
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
     learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None)
-    start, metrics = checkpoint.restore(resume, learner.parts) if resume else (0, {})
+    bad: dict[str, Bad] = {"train": {}, "val": {}}
+    start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
     model = learner.parallel(recipe, process)
     normalize = Normalize.of(recipe, process.device)
     objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, TASKS[recipe.task.kind])
 
     def save(folder: Path) -> None:
-        checkpoint.save(folder, learner.parts, done, metrics, redact_values(plain(recipe)))
+        checkpoint.save(folder, learner.parts, done, metrics, bad, redact_values(plain(recipe)))
 
     steps = range(start, start if learner.has_ended else plan.total)
-    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s, bad["train"])) as feed:
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
@@ -115,11 +117,13 @@ def train(
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
-                metrics = evaluate(learner.measured, recipe, dataset, process, normalize)
+                metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"])
                 on_points(done, plan.total, metrics)
                 metrics = learner.judge(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
             if at_checkpoint or learner.has_ended:
+                agree(bad, process)
+                feed.settle()
                 on_checkpoint(done, save, metrics)
             if learner.has_ended:
                 break
@@ -127,15 +131,18 @@ def train(
 
 
 def evaluate(
-    model: nn.Module, recipe: Recipe, dataset: Dataset, process: Process, normalize: Normalize
+    model: nn.Module, recipe: Recipe, dataset: Dataset, process: Process, normalize: Normalize, bad: Bad
 ) -> dict[str, float]:
-    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes."""
+    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes.
+
+    Samples in `bad`, and those that are found to belong there, are left out.
+    """
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
     task = TASKS[recipe.task.kind]
     total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=process.device)
-    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s)) as feed:
+    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s, bad)) as feed:
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
             total += task.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)

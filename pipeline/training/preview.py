@@ -1,11 +1,13 @@
 """What training makes of its first samples: as they are stored, augmented, and mixed."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.local import LocalFeed
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.tracking.figures import augmentation_sheet
@@ -25,19 +27,21 @@ def draw_preview(recipe: Recipe, dataset: Dataset, path: Path) -> None:
 
 def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
     """For each of the first samples what it becomes: stored, augmented and, where the recipe mixes, mixed."""
-    source = BatchSource(recipe, dataset, "train", training=True)
-    maker = BatchMaker(source)
     group, shown = recipe.mix_group, SHOWN[dataset.modality]
-    batch = source.positions(0, 0)[: -(-shown // group) * group]  # whole groups, mixed as in training
+    # The first rank's part: as few whole groups as show enough
+    world = max(1, recipe.train.batch_size // group // -(-shown // group))
+    source = BatchSource(recipe, dataset, "train", 0, world, training=True)
+    # The feed knows what a bad sample makes a decoder do, and which one stands in for it
+    with closing(LocalFeed(source, range(1), recipe.feed.workers, recipe.feed.timeout_s, {})) as feed:
+        samples = next(iter(feed)).arrays["sample"].tolist()
+    maker, split, occurrences = BatchMaker(source), dataset.split("train"), source.positions(0, 0).occurrence.tolist()
     stored, truth, augmented, said = [], [], [], []
     dtype, shape = maker.task.target_layout(len(dataset.classes))
-    targets = np.zeros((len(batch), *shape), dtype)
-    for i in range(len(batch)):
-        raw = maker.reader.read(int(batch.shard[i]), int(batch.index[i]))
+    targets = np.zeros((len(samples), *shape), dtype)
+    for i, sample in enumerate(samples):
+        raw = maker.reader.read(*split.place(sample))
         maker.task.put_target(targets, i, raw.label)
-        before, after, names = maker.view_maker.explain(
-            raw.data, raw.frames, 0, int(batch.sample[i]), int(batch.occurrence[i])
-        )
+        before, after, names = maker.view_maker.explain(raw.data, raw.frames, 0, sample, occurrences[i])
         height, width = before.shape[-3:-1]
         truth.append(maker.task.truth_text(targets[i], dataset.classes))
         stored.append((before, f"stored, {width} x {height} px: {truth[i]}"))

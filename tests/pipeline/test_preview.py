@@ -49,7 +49,8 @@ def test_the_learning_rate_before_and_after_sharding(make_project: Callable[...,
 
 @pytest.mark.parametrize("draw", [preview, preview_lr])
 def test_of_tars_it_is_said_when(make_project: Callable[..., Any], tmp_path: Path, draw: Any) -> None:
-    source = "data.source={kind: webdataset, urls: /nowhere/a.tar}"
+    (tmp_path / "a.tar").write_bytes(bytes(1024))
+    source = f"data.source={{kind: webdataset, urls: {tmp_path / 'a.tar'}}}"
     with pytest.raises(ZoetropeError, match="what tars hold is known once they are read: start `run`"):
         draw(load(make_project("image").recipe, [source, f"store={tmp_path}"]), tmp_path / "out.png")
 

@@ -86,7 +86,13 @@ def test_transforms_of_no_fixed_size_are_refused(make_recipe: Any, images: Datas
         BatchSource(recipe, images, "train", training=True).layout()
 
 
-def test_a_sample_that_cannot_be_decoded_is_named(make_recipe: Any, images: Dataset) -> None:
+def test_transforms_that_do_not_fit_a_sample_are_told_of_it(make_recipe: Any, images: Dataset) -> None:
     recipe = make_recipe("image", **{"augment.eval": [{"CenterCrop": {"height": 22, "width": 22}}]})
-    with pytest.raises(ZoetropeError, match=r"sample 000000000 of the split 'val' in .* cannot be used: .*24 x 20 px"):
-        BatchMaker(BatchSource(recipe, images, "val")).make(0, 0, {})
+    maker = BatchMaker(BatchSource(recipe, images, "val"))
+    arrays = {
+        name: np.ones(shape, dtype) for name, (dtype, shape) in BatchSource(recipe, images, "train").layout().items()
+    }
+    assert maker.make(0, 0, arrays) == (7, 7)
+    assert sorted(maker.bad) == list(range(7))
+    assert "an augmentation does not fit frames of 24 x 20 px" in maker.bad[0]
+    assert not arrays["weight"][:7].any()

@@ -1,5 +1,4 @@
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +16,8 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch, LocalFeed
-from pipeline.shards.dataset import Dataset, open_dataset
-from pipeline.shards.index import index_path, read_index
+from pipeline.shards.dataset import Dataset
+from pipeline.shards.index import index_path
 
 ROOT = Path(__file__).parents[3]
 STEPS = range(2, 9)
@@ -102,15 +101,16 @@ def test_killed_again_and_again_between_batches_nothing_is_lost(source: BatchSou
         for batch in feed:
             found += copied(iter([batch]))
             os.kill(feed.workers[0].process.pid, signal.SIGKILL)
-            feed.tries.clear()  # each of these deaths is another story
     assert_same(found, expected)
 
 
-def test_a_batch_that_kills_twice_is_said(source: BatchSource, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_are_killed_before_they_begin_are_said(
+    source: BatchSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start = LocalFeed._start
 
-    def start_and_kill(feed: LocalFeed) -> Any:
-        worker = start(feed)
+    def start_and_kill(feed: LocalFeed, number: int) -> Any:
+        worker = start(feed, number)
         os.kill(worker.process.pid, signal.SIGKILL)
         return worker
 
@@ -119,7 +119,7 @@ def test_a_batch_that_kills_twice_is_said(source: BatchSource, monkeypatch: pyte
         closing(LocalFeed(source, STEPS, 1, TIMEOUT_S)) as feed,
         pytest.raises(
             ZoetropeError,
-            match=r"a feed worker died \(exit code -9\), 2 times at batch 2 of epoch 0 of the split 'train' of .*im",
+            match=r"a feed worker died \(exit code -9\), 5 times at batch 2 of epoch 0 of the split 'train' of .*im",
         ),
     ):
         next(iter(feed))
@@ -131,6 +131,7 @@ def test_a_worker_that_takes_too_long_is_replaced(source: BatchSource) -> None:
         stuck = feed.workers[0]
         os.kill(stuck.process.pid, signal.SIGSTOP)
         stuck.since_s -= TIMEOUT_S + 1
+        feed.ring.cell(0)._values[0] -= int((TIMEOUT_S + 1) * 1e9)
         assert_same(copied(iter(feed)), expected)
         assert gone([stuck.process.pid])
 
@@ -138,8 +139,8 @@ def test_a_worker_that_takes_too_long_is_replaced(source: BatchSource) -> None:
 def test_a_second_timeout_is_said(source: BatchSource, monkeypatch: pytest.MonkeyPatch) -> None:
     start = LocalFeed._start
 
-    def start_and_stop(feed: LocalFeed) -> Any:
-        worker = start(feed)
+    def start_and_stop(feed: LocalFeed, number: int) -> Any:
+        worker = start(feed, number)
         os.kill(worker.process.pid, signal.SIGSTOP)
         return worker
 
@@ -149,31 +150,6 @@ def test_a_second_timeout_is_said(source: BatchSource, monkeypatch: pytest.Monke
         pytest.raises(ZoetropeError, match=r"took longer than feed.timeout_s = 0.1 s, 2 times at batch 2 of epoch 0"),
     ):
         next(iter(feed))
-
-
-@pytest.fixture
-def broken(images: Dataset, tmp_path: Path) -> Dataset:
-    """A copy of `images` whose first training sample is no image any more."""
-    shutil.copytree(images.folder, tmp_path / "broken")
-    dataset = open_dataset(tmp_path / "broken")
-    shard = dataset.split("train").shards[0]
-    index = read_index(index_path(dataset.folder / shard.name), shard.bytes)
-    column = index.data_column()[0]
-    with (dataset.folder / shard.name).open("r+b") as tar:
-        tar.seek(int(index.offsets[column, 0]))
-        tar.write(bytes(int(index.lengths[column, 0])))
-    return dataset
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_sample_that_cannot_be_decoded_is_named(make_recipe: Any, broken: Dataset, workers: int) -> None:
-    source = BatchSource(make_recipe("image"), broken, "train", training=True)
-    steps = range(source.steps * 2)
-    with (
-        closing(LocalFeed(source, steps, workers, TIMEOUT_S)) as feed,
-        pytest.raises(ZoetropeError, match=r"sample 000000000 of the split 'train' in .*broken cannot be used"),
-    ):
-        copied(iter(feed))
 
 
 def test_nothing_is_left_after_close(source: BatchSource) -> None:
@@ -245,7 +221,10 @@ def test_nothing_is_left_when_the_parent_is_killed(source: BatchSource, parent: 
     assert gone(pids)
 
 
-def test_a_worker_that_hangs_does_not_outlive_its_parent(make_recipe: Any, broken: Dataset, parent: Any) -> None:
+def test_a_worker_that_hangs_does_not_outlive_its_parent(
+    make_recipe: Any, images: Dataset, damaged: Any, parent: Any
+) -> None:
+    broken = damaged(images, "train", {})
     for shard in broken.split("train").shards:  # opening a pipe that nobody writes to takes for ever
         index = index_path(broken.folder / shard.name)
         index.unlink()

@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 
 from pipeline.feed import worker
+from pipeline.feed.laps import Laps
+from pipeline.feed.quarantine import Bad
 from pipeline.feed.ring import Ring
+from pipeline.feed.worker import Ask, Made
 
 
 class Source:
@@ -14,16 +17,21 @@ class Source:
 
 
 class Maker:
-    def __init__(self, source: Any) -> None:
-        pass
+    def __init__(self, source: Any, bad: Bad, cell: Any) -> None:
+        self.bad, self.laps = bad, Laps(on=False)
 
-    def make(self, epoch: int, k: int, arrays: Any) -> tuple[int, int]:
+    def make(self, epoch: int, k: int, arrays: Any, first: int) -> tuple[int, int]:
         if (epoch, k) == (1, 2):
             raise TypeError("a bug")
+        assert self.bad == {2: "told"}
+        self.bad[9] = f"found, {first} first"
         return 10 * epoch + k, 99
 
 
 class NoRing:
+    def cell(self, worker: int) -> None:
+        pass
+
     def arrays(self, slot: int) -> dict[str, Any]:
         return {}
 
@@ -32,20 +40,19 @@ def test_answers_until_the_pipe_closes_and_tells_a_bug(monkeypatch: pytest.Monke
     monkeypatch.setattr(worker, "BatchMaker", Maker)
     ring: Ring = NoRing()  # type: ignore[assignment]
     ours, theirs = Pipe()
-    life = threading.Thread(target=worker.work, args=(theirs, ring, Source()))
+    life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source()))
     life.start()
-    ours.send((4, 0))
-    assert ours.recv() == (4, (11, 99), None)
-    ours.send((5, 0))
-    step, made, failure = ours.recv()
-    assert (step, made) == (None, None)
+    ours.send(Ask(4, 0, {2: "told"}, first=6))
+    assert ours.recv() == Made(4, 11, 99, {9: "found, 6 first"}, {})
+    ours.send(Ask(5, 0))
+    failure = ours.recv().reason
     assert failure.startswith("a feed worker failed:\nTraceback")
     assert "TypeError: a bug" in failure
     life.join(timeout=60)
     assert not life.is_alive()
 
     ours, theirs = Pipe()
-    life = threading.Thread(target=worker.work, args=(theirs, ring, Source()))
+    life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source()))
     life.start()
     ours.close()
     life.join(timeout=60)

@@ -35,7 +35,7 @@ def test_tables(images: Dataset, tmp_path: Path) -> None:
     probabilities = np.full((7, 3), 0.1)
     probabilities[np.arange(7), predicted] = 0.8
     (tmp_path / "figures").mkdir()
-    classification.write_report(tmp_path, images.classes, sample_keys(images), labels, probabilities)
+    classification.write_report(tmp_path, images.classes, sample_keys(images, np.arange(7)), labels, probabilities)
     assert rows(tmp_path / "per_class.csv") == [
         ["class", "samples", "recall", "precision"],
         ["blue", "3", str(2 / 3), str(2 / 3)],

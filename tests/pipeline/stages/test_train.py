@@ -13,7 +13,7 @@ from pipeline.graph import Context
 from pipeline.progress import Reporter
 from pipeline.recipe import check, plain
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.train import WEIGHTS, _check_samples, _describe, _mlflow_key, _save_weights, outside
+from pipeline.stages.train import WEIGHTS, _describe, _mlflow_key, _save_weights, check_samples, outside
 from pipeline.training import checkpoint
 
 
@@ -28,10 +28,10 @@ def starting_from(weights: str | None) -> dict[str, Any]:
 
 
 def test_fewer_samples_than_a_batch_are_refused(make_recipe: Any, images: Dataset) -> None:
-    _check_samples(make_recipe("image", **{"train.batch_size": 26}), images)
+    check_samples(make_recipe("image", **{"train.batch_size": 26}), images)
     with pytest.raises(ZoetropeError, match=r"train.batch_size: a batch of 27 samples .* of 26 training samples"):
-        _check_samples(make_recipe("image", **{"train.batch_size": 27}), images)
-    _check_samples(make_recipe("image", **{"train.batch_size": 27, "train.keep_last": True}), images)
+        check_samples(make_recipe("image", **{"train.batch_size": 27}), images)
+    check_samples(make_recipe("image", **{"train.batch_size": 27, "train.keep_last": True}), images)
 
 
 def test_a_training_keeps_its_mlflow_run_and_one_that_starts_over_gets_another(
@@ -61,8 +61,8 @@ def test_what_a_training_is_described_with(
 
 def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
     model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    checkpoint.save(tmp_path, {"model": model}, 1, {}, {})
-    _save_weights(tmp_path, tmp_path / WEIGHTS)
+    checkpoint.save(tmp_path, {"model": model}, 1, {}, {}, {})
+    _save_weights(checkpoint.read(tmp_path)["model"], tmp_path / WEIGHTS)
     weights = load_file(tmp_path / WEIGHTS)
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
 

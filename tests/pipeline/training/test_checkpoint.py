@@ -9,6 +9,7 @@ from torch import nn
 from pipeline.base.errors import ZoetropeError
 from pipeline.training import checkpoint
 
+BAD = {"train": {3: "the video cannot be opened"}, "val": {}}
 RECIPE = {"name": "x", "train": {"duration": "2ep"}}
 
 
@@ -27,8 +28,8 @@ def trained(seed: int) -> dict[str, Any]:
 
 def test_round_trip(tmp_path: Path) -> None:
     first, second = trained(1), trained(2)
-    checkpoint.save(tmp_path, first, 7, {"val/top1": 0.5}, RECIPE)
-    assert checkpoint.restore(tmp_path, second) == (7, {"val/top1": 0.5})
+    checkpoint.save(tmp_path, first, 7, {"val/top1": 0.5}, BAD, RECIPE)
+    assert checkpoint.restore(tmp_path, second) == (7, {"val/top1": 0.5}, BAD)
     weights = second["model"].state_dict()
     assert all(torch.equal(weights[name], value) for name, value in first["model"].state_dict().items())
     momenta = [[state["momentum_buffer"] for state in parts["optimizer"].state.values()] for parts in (first, second)]
@@ -48,7 +49,7 @@ def test_final_weights_are_the_best_else_the_average_else_the_last() -> None:
 
 
 def test_a_torn_file_is_said(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, trained(1), 7, {}, RECIPE)
+    checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
     path = tmp_path / checkpoint.FILE
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ZoetropeError, match=r"checkpoint\.pt: cannot be read as a checkpoint .*--rerun train"):
@@ -61,7 +62,7 @@ def test_a_torn_file_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [{"schema": 99, "step": 1}, {}, [1, 2]])
 def test_another_schema_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / checkpoint.FILE)
-    with pytest.raises(ZoetropeError, match=r"is a checkpoint of schema (99|None), this version reads 1"):
+    with pytest.raises(ZoetropeError, match=r"is a checkpoint of schema (99|None), this version reads 2"):
         checkpoint.read(tmp_path)
 
 
@@ -74,7 +75,7 @@ class Evil:
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
-    torch.save({"schema": 1, "step": Evil(tmp_path / "evil")}, tmp_path / checkpoint.FILE)
+    torch.save({"schema": 2, "step": Evil(tmp_path / "evil")}, tmp_path / checkpoint.FILE)
     with pytest.raises(ZoetropeError, match="cannot be read as a checkpoint"):
         checkpoint.read(tmp_path)
     assert not (tmp_path / "evil").exists()

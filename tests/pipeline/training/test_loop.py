@@ -134,6 +134,29 @@ def test_a_checkpoint_that_is_asked_for_changes_nothing_else(make_recipe: Any, i
     assert_same(resumed.state(30), calm.state(30))
 
 
+def test_bad_samples_are_in_the_checkpoint_and_it_goes_on_with_them(
+    make_recipe: Any, images: Dataset, damaged: Any, tmp_path: Path
+) -> None:
+    def zeros(data: bytes) -> bytes:
+        return bytes(len(data))
+
+    recipe = make_recipe("image", **{"train.checkpoint": "2st", "data.max_bad": 0.2})
+    broken = damaged(damaged(images, "val", {2: zeros}), "train", {4: zeros, 20: zeros})
+    whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
+    run(recipe, broken, whole)
+    assert {split: sorted(bad) for split, bad in whole.state(6)["bad"].items()} == {"train": [4, 20], "val": [2]}
+    with pytest.raises(Stop):
+        run(recipe, broken, first)
+    # A sample that was bad by misfortune stays so.
+    unlucky = first.state(2)
+    unlucky["bad"]["train"] |= {7: "it took too long"}
+    torch.save(unlucky, tmp_path / "b" / "2" / checkpoint.FILE)
+    run(recipe, broken, second, tmp_path / "b" / "2")
+    assert sorted(second.state(6)["bad"]["train"]) == [4, 7, 20]
+    run(recipe, broken, third := Log(tmp_path / "d"), tmp_path / "a" / "2")
+    assert_same(third.state(6), whole.state(6))
+
+
 def test_resumed_at_its_end_nothing_is_done_again(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
     recipe = make_recipe("image", **{"train.duration": "1ep"})
     log, again = Log(tmp_path / "a"), Log(tmp_path / "b")
