@@ -97,6 +97,7 @@ def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
         for _ in range(2):
             if touch(blob):  # another process has fetched it meanwhile
                 return blob
+            os.truncate(part, 0)  # what a killed process left counts beside what is reserved for it
             with room(cache_root(), blob, kept.bytes) as keep:
                 try:
                     objects.download(kept.at, part)
@@ -137,7 +138,6 @@ def _fetching(blob: Path) -> Iterator[Path]:
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.ftruncate(descriptor, 0)  # or it counts beside what is reserved for it
             yield part
         finally:
             if blob.exists():  # else it stays: who waits for it has it open, and another file would have another lock
