@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pipeline.store.artifact import StoreError
 from pipeline.store.objects import Objects, parallel
-from pipeline.store.room import PART, room, touch
+from pipeline.store.room import PART, limit_bytes, room, touch
 
 VARIABLE = "ZOETROPE_CACHE"
 MAKE_ANEW = "Remove the object and run again; its stage is then made again."
@@ -97,6 +97,7 @@ def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
         for _ in range(2):
             if touch(blob):  # another process has fetched it meanwhile
                 return blob
+            os.truncate(part, 0)  # what a killed process left counts beside what is reserved for it
             with room(cache_root(), blob, kept.bytes) as keep:
                 try:
                     objects.download(kept.at, part)
@@ -113,11 +114,13 @@ def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
 
 
 def adopt(path: Path, sha256: str) -> None:
-    """Take a local file into the cache, under the sha256 that it has; it keeps its name, too."""
-    blob = _blob(sha256)
+    """Take a local file into the cache, under the sha256 that it has, if there is room; it keeps its name, too."""
+    blob, size = _blob(sha256), path.stat().st_size
+    if touch(blob) or size > limit_bytes(cache_root()):
+        return
     with in_words(blob):
         blob.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
+        with room(cache_root(), blob, size), suppress(FileExistsError):
             os.link(path, blob)
             os.chmod(blob, 0o444)
 

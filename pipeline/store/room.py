@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.store.artifact import StoreError
+from pipeline.store.lock import is_locked
 
 LIMIT = "ZOETROPE_CACHE_LIMIT"
 SHARE = 0.9
 """Of the disk's room that the cache may take when no limit is set."""
 PART, RESERVED = ".part", ".reserved"
-STALE_S = 86_400.0
-"""What is being fetched for longer was left by a killed process."""
+PAUSE_S = 0.1
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -64,20 +64,8 @@ def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[Callable[[Path],
             f"Raise {LIMIT} on every node, or make the cache's disk larger."
         )
     reserved = blob.with_name(blob.name + RESERVED)
-    with _alone(root):
-        things = _things(root)
-        over = sum(thing.bytes for thing in things) + wanted_bytes - limit
-        for thing in sorted(things, key=lambda thing: thing.used_s):
-            if over <= 0:
-                break
-            if thing.paths[0].suffix in (PART, RESERVED) and time.time() - thing.used_s < STALE_S:
-                continue  # somebody is fetching it
-            for path in thing.paths:
-                path.unlink(missing_ok=True)
-            over -= thing.bytes
-        # An empty file that claims as much: those who fetch at the same time count it.
-        with reserved.open("wb") as file:
-            file.truncate(wanted_bytes)
+    while not _reserve(root, reserved, wanted_bytes, limit):
+        time.sleep(PAUSE_S)  # all of it is being fetched; what is there in a moment may go
 
     # Both change at once for those who count: else it were counted twice or not at all.
     def keep(part: Path) -> None:
@@ -90,6 +78,26 @@ def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[Callable[[Path],
     finally:
         with _alone(root):
             reserved.unlink(missing_ok=True)
+
+
+def _reserve(root: Path, reserved: Path, wanted_bytes: int, limit: int) -> bool:
+    """Make room, and an empty file that claims it, for those who fetch at the same time; False when there is none."""
+    with _alone(root):
+        things = _things(root)
+        over = sum(thing.bytes for thing in things) + wanted_bytes - limit
+        for thing in sorted(things, key=lambda thing: thing.used_s):
+            if over <= 0:
+                break
+            path = thing.paths[0]
+            if path.suffix in (PART, RESERVED) and is_locked(path.with_suffix(PART)):
+                continue  # somebody is fetching it; without a lock, a killed process has left it
+            for path in thing.paths:
+                path.unlink(missing_ok=True)
+            over -= thing.bytes
+        if over <= 0:
+            with reserved.open("wb") as file:
+                file.truncate(wanted_bytes)
+        return over <= 0
 
 
 def touch(path: Path) -> bool:

@@ -184,6 +184,12 @@ def test_folders_in_names_and_keys_that_repeat_in_other_tars(tmp_path: Path) -> 
     assert dataset.classes == ("x", "y")
 
 
+def test_an_empty_tar(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").touch()
+    with pytest.raises(ZoetropeError, match=r"a\.tar: this tar is empty"):
+        adopted(a_recipe(urls=str(tmp_path / "a.tar")), tmp_path / "made")
+
+
 def test_members_that_do_not_follow_each_other(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", a__jpg=jpeg(0), b__jpg=jpeg(1), a__cls=b"0", b__cls=b"1")
     with pytest.raises(ZoetropeError, match=r"a\.tar: the members of the key 'a' do not follow each other; 'a\.cls'"):

@@ -1,14 +1,16 @@
 """The cache's limit: what was not used for longest goes first, under all of its names."""
 
+import fcntl
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.store.artifact import StoreError
-from pipeline.store.cache import CachedFiles, Kept
-from pipeline.store.room import LIMIT, STALE_S, held_bytes, limit_bytes, room, touch
+from pipeline.store.cache import CachedFiles, Kept, adopt
+from pipeline.store.room import LIMIT, held_bytes, limit_bytes, room, touch
 
 
 def blob(root: Path, name: str, size: int, used_s: float) -> Path:
@@ -80,19 +82,27 @@ def test_a_file_goes_under_all_of_its_names(tmp_path: Path, monkeypatch: pytest.
 def test_what_is_being_fetched_stays_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT, "1000")
     blob(tmp_path, "aa1", 300, used_s=2.0)
-    with room(tmp_path, tmp_path / "blobs/aa/aa0", 600):
-        assert there(tmp_path) == {"aa1", "aa0.reserved"}
-        blob(tmp_path, "aa0.part", 100, used_s=time.time())  # so far
-        assert held_bytes(tmp_path) == 900
-        make_room(tmp_path, 400)
-        assert there(tmp_path) == {"aa0.reserved", "aa0.part"}
-    assert there(tmp_path) == {"aa0.part"}
+    with (tmp_path / "blobs/aa/aa0.part").open("wb") as part:
+        fcntl.flock(part, fcntl.LOCK_EX)
+        with room(tmp_path, tmp_path / "blobs/aa/aa0", 600):
+            part.write(bytes(100))  # so far
+            part.flush()
+            assert there(tmp_path) == {"aa1", "aa0.reserved", "aa0.part"}
+            assert held_bytes(tmp_path) == 900
+            make_room(tmp_path, 400)
+            assert there(tmp_path) == {"aa0.reserved", "aa0.part"}
+            waits = threading.Thread(target=make_room, args=(tmp_path, 500))
+            waits.start()
+            waits.join(timeout=0.5)
+            assert waits.is_alive(), "it took room that is not there"
+    waits.join(timeout=60)
+    assert not waits.is_alive()
 
 
 def test_what_a_killed_process_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMIT, "1000")
-    blob(tmp_path, "aa0.part", 500, used_s=time.time() - STALE_S - 1)
-    blob(tmp_path, "aa1.reserved", 500, used_s=time.time() - STALE_S - 1)
+    blob(tmp_path, "aa0.part", 500, used_s=time.time())
+    blob(tmp_path, "aa1.reserved", 500, used_s=time.time())
     make_room(tmp_path, 900)
     assert there(tmp_path) == set()
 
@@ -127,3 +137,17 @@ def test_files_come_again_when_they_are_asked_for(tmp_path: Path, monkeypatch: p
         assert held_bytes(tmp_path / "cache") <= 2500
     finally:
         filesystem.rm("/room", recursive=True)
+
+
+def test_what_is_taken_in_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(LIMIT, "2500")
+    for number in range(4):
+        made = tmp_path / f"{number}"
+        made.write_bytes(bytes(1000))
+        adopt(made, f"{number}" * 64)
+        assert held_bytes(tmp_path / "cache") <= 2500
+    assert there(tmp_path / "cache") == {"2" * 64, "3" * 64}
+    (tmp_path / "large").write_bytes(bytes(3000))
+    adopt(tmp_path / "large", "f" * 64)
+    assert there(tmp_path / "cache") == {"2" * 64, "3" * 64}

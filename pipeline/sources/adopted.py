@@ -1,0 +1,186 @@
+"""The samples of one WebDataset tar from elsewhere: labels, sizes and places, told without decoding a picture."""
+
+import json
+import mmap
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, BadSample
+from pipeline.recipe.schema import Task
+from pipeline.recipe.section import Modality
+from pipeline.recipe.sources import WebDatasetSource
+from pipeline.sources import files
+
+if TYPE_CHECKING:
+    from pipeline.shards.tars import Member
+
+Row = dict[str, Any]
+Group = dict[str, "Member"]
+"""The members of a sample, by extension."""
+
+MAX_TAR_BYTES = 256 << 30
+MAX_LABEL_BYTES = 1 << 20
+MAX_DEPTH = 32
+"""Keys in a label's name; Python's JSON reader has a limit of its own for what is nested."""
+
+
+@dataclass
+class Tar:
+    """What one tar holds: rows of its samples with the names of their classes, rows of the bad ones."""
+
+    at: str
+    bytes: int
+    sha256: str
+    samples: list[Row] = field(default_factory=list)
+    bad: list[Row] = field(default_factory=list)
+    passed_over: int = 0
+
+
+def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
+    """One tar, wholly read once: its sha256, and of every sample label, size and place.
+
+    ZoetropeError, naming the tar, when it is no plain tar or a sample's members do not follow each other.
+    """
+    from pipeline.shards.files import sha256
+    from pipeline.store.cache import adopt
+
+    try:
+        with files.local_copy(url, MAX_TAR_BYTES) as path:
+            tar = Tar(url, path.stat().st_size, sha256(path))
+            if not tar.bytes:
+                raise ZoetropeError(f"{url}: this tar is empty.")
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                for key, group in _groups(tar, path):
+                    _add(tar, key, group, content, source, task)
+            if files.is_url(url):
+                with suppress(OSError, ZoetropeError):  # another disk, or a full one: then it is fetched again
+                    adopt(path, tar.sha256)
+    except BadSample as error:
+        raise ZoetropeError(f"data.source.urls: {url}: {error.reason}.") from error
+    except OSError as error:
+        raise ZoetropeError(f"data.source.urls: {url} cannot be read: {error.strerror}.") from error
+    return tar
+
+
+def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
+    """The samples of a tar, by key."""
+    from pipeline.shards.tars import key_and_extension, members
+
+    before, group, seen = "", Group(), set[str]()
+    with path.open("rb") as file:
+        for member in members(file, tar.at):
+            parts = key_and_extension(member.name)
+            if parts is None:
+                tar.passed_over += 1
+                continue
+            key, extension = parts
+            if key != before:
+                if group:
+                    yield before, group
+                if key in seen:
+                    raise ZoetropeError(
+                        f"{tar.at}: the members of the key {key!r} do not follow each other; {member.name!r} comes "
+                        "after those of other keys, and WebDataset reads it as a sample of its own. Sort the tar's "
+                        "members by name and pack it again."
+                    )
+                before, group = key, Group()
+                seen.add(key)
+            if extension in group:
+                raise ZoetropeError(
+                    f"{tar.at}: the key {key!r} has two members .{extension}, which differ in upper and lower case."
+                )
+            group[extension] = member
+    if group:
+        yield before, group
+
+
+def _add(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> None:
+    from pipeline.decode.foreign import probe_foreign
+
+    name = f"{tar.at.rpartition('/')[2]}/{key}"
+    try:
+        extension = _data_extension(group, source, task.modality)
+        labels = _labels(group, content, source)
+        if len(labels) != 1 and not task.multilabel:
+            raise BadSample(f"it has {len(labels)} labels, and task.kind asks for one")
+        member = group[extension]
+        found = probe_foreign(content[member.offset : member.offset + member.length], task.modality)
+    except BadSample as error:
+        tar.bad.append({"source": name, "stage": "ingest", "reason": error.reason})
+        return
+    tar.samples.append(
+        {
+            "key": name,
+            "name": key,
+            "extension": extension,
+            "offset": member.offset,
+            "length": member.length,
+            "classes": labels,
+            "width": found.width,
+            "height": found.height,
+            "frames": found.frames,
+        }
+    )
+
+
+def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) -> str:
+    """The extension of the image or video. BadSample when there is none, or several."""
+    known = IMAGE_EXTENSIONS if modality == "image" else VIDEO_EXTENSIONS
+    wanted = source.extensions or [name.removeprefix(".") for name in sorted(known)]
+    there = [name for name in wanted if name in group]
+    if len(there) == 1:
+        return there[0]
+    if there:
+        raise BadSample(f"it has several {modality}s, .{' .'.join(there)}; say which: data.source.extensions")
+    has = f"it has .{' .'.join(sorted(group)[:5])}"
+    if any(name.endswith(tuple(f".{one}" for one in wanted)) for name in group):
+        raise BadSample(
+            f"no member is the {modality}: {has}, since WebDataset ends a key at the first dot of a file's name; "
+            "rename the files, or name such an extension in data.source.extensions"
+        )
+    raise BadSample(f"no member is the {modality}: {has}; data.source.extensions says which it is")
+
+
+def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource) -> tuple[str, ...]:
+    """The names of its classes. BadSample when it has no label, or one that is none."""
+    name, *keys = [source.label] if not source.label.startswith("json.") else source.label.split(".", MAX_DEPTH)
+    if name not in group:
+        raise BadSample(
+            f"it has no label: no member .{name}, but .{' .'.join(sorted(group)[:5])}; see data.source.label"
+        )
+    offset, length = group[name].offset, group[name].length
+    if length > MAX_LABEL_BYTES:
+        raise BadSample(f"its label .{name} has {length:,} bytes, and may have {MAX_LABEL_BYTES:,}")
+    try:
+        text = content[offset : offset + length].decode()
+    except UnicodeDecodeError:
+        raise BadSample(f"its label .{name} is no text; nothing is unpickled here") from None
+    if not keys:
+        return (_name(text.strip()),)
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadSample("its .json is no JSON") from None
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            has = (
+                f"but {', '.join(sorted(map(str, value))[:5])}" if isinstance(value, dict) else "and is no object there"
+            )
+            raise BadSample(f"its .json has no key {key!r}, {has}; see data.source.label")
+        value = value[key]
+    if isinstance(value, list):
+        return tuple(sorted({_name(one) for one in value}))
+    return (_name(value),)
+
+
+def _name(value: Any) -> str:
+    """A class by its number or its name."""
+    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+        name = str(value).strip()
+        if len(name) <= 200 and name.isprintable():
+            return name
+    raise BadSample(f"its label is no class: {str(value)[:40]!r}")
