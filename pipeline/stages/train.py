@@ -50,8 +50,6 @@ STAGE = Stage(
     outside=outside,
 )
 WEIGHTS = "model.safetensors"
-SHOWN = 16
-"""Samples in the figure of the first batch."""
 
 
 def run(context: Context) -> dict[str, Any]:
