@@ -1,6 +1,7 @@
 """The driver of a run: starts or joins Ray, executes the plan, and owns the status of the MLflow run."""
 
 import logging
+import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
-from pipeline.stages.resources import why_no_gpus
+from pipeline.stages.resources import cpus, why_no_gpus
 from pipeline.stages.tracker import Services, start_tracker
 from pipeline.store import Store
 from pipeline.tracking.address import resolve
@@ -66,12 +67,12 @@ def ray_cluster(recipe: Recipe, console: Console) -> Iterator[None]:
         ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
         # Training workers wait for ever on a machine with fewer CPUs than they ask for; better to share them.
-        needed = int(recipe.cluster.workers.min * recipe.cluster.cpus_per_worker + 0.999)
-        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        needed = math.ceil(cpus(recipe))
+        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
-        ray.init(num_cpus=max(cpus, needed), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(num_cpus=max(there, needed), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         with suppress(OSError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
     before = signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs its own

@@ -67,9 +67,9 @@ class Cluster:
         options = ("--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--temp-dir={folder / 'ray'}")
         self.nodes = [Node(folder, "head", *options)]
 
-    def add(self) -> Node:
+    def add(self, *options: str) -> Node:
         """One more node."""
-        self.nodes.append(Node(self.folder, f"node-{len(self.nodes)}", f"--address={self.address}"))
+        self.nodes.append(Node(self.folder, f"node-{len(self.nodes)}", f"--address={self.address}", *options))
         return self.nodes[-1]
 
     def tasks(self, name: str) -> Counter[str]:

@@ -70,3 +70,5 @@ def test_ray_finds_out_cpus_and_gpus(aws: Any) -> None:
     node_types = AWSNodeProvider.fillout_available_node_types_resources(merged)["available_node_types"]
     found = {name: (t["resources"]["CPU"], t["resources"].get("GPU", 0)) for name, t in node_types.items()}
     assert found == {"head": (8, 0), "gpu": (48, 4), "cpu": (16, 0)}
+    decode = {name: t["resources"].get("decode", 0) for name, t in node_types.items()}
+    assert decode == {"head": 0, "gpu": 0, "cpu": 16}  # for feed.resource

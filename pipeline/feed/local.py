@@ -9,12 +9,12 @@ a sample that hangs or crashes the decoder is tried once more by a fresh process
 import signal
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,6 +38,20 @@ class Batch:
 
     arrays: dict[str, np.ndarray]
     samples: int
+
+
+class Feed(Protocol):
+    """Iterates over batches; see `LocalFeed`."""
+
+    waited_s: float
+
+    def __iter__(self) -> Iterator[Batch]: ...
+    def settle(self) -> None: ...
+    def close(self) -> None: ...
+
+
+MakeFeed = Callable[[BatchSource, range, Bad], Feed]
+"""A feed of the batches of some steps, which count on over the epochs; the bad samples grow with what is found."""
 
 
 @dataclass
@@ -230,3 +244,9 @@ class LocalFeed:
             f"{self.source.split!r} of {self.source.dataset.files}, at no sample. Is there enough memory? "
             "feed.workers=0 makes batches in the training process and shows more."
         )
+
+
+def local_feed(source: BatchSource, steps: range, bad: Bad) -> LocalFeed:
+    """With as many workers as the recipe says."""
+    asked = source.recipe.feed
+    return LocalFeed(source, steps, asked.workers, asked.timeout_s, bad)

@@ -204,6 +204,30 @@ class LocalFeed(Section):
     """A sample whose decoding takes longer costs its process; a second time it is left out, within `data.max_bad`."""
 
 
+class RemoteFeed(Section):
+    """The same batches come from Ray actors on other nodes, for training that waits for its node's CPUs."""
+
+    kind: Literal["remote"]
+    actors: PositiveInt = 2
+    """Actors a training worker."""
+    workers: PositiveInt = 4
+    """Processes an actor, and the CPUs that Ray sets aside for it."""
+    in_flight: PositiveInt = 4
+    """Batches that a training worker has asked for and not taken, at most; they wait in its node's object store."""
+    resource: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    """A resource of Ray's that only the nodes for actors have, such as `decode` in `cluster.yaml`; an actor takes
+    `workers` of it. By default actors go to any node with free CPUs."""
+    timeout_s: PositiveFloat = 120.0
+    """As of a local feed."""
+
+    @field_validator("resource")
+    @classmethod
+    def _own(cls, value: str | None) -> str | None:
+        if value in ("CPU", "GPU", "memory", "object_store_memory"):
+            raise ValueError(f"{value} is one that every node may have; name one that you gave to the nodes for actors")
+        return value
+
+
 class Workers(Section):
     """As many training processes as the cluster has room for, within limits: nodes may leave and join meanwhile."""
 
@@ -286,7 +310,7 @@ class Recipe(Section):
     store: str = Field(default_factory=default_store)
     """Where artifacts and runs live, a folder or a URL; a relative path is relative to the recipe. By default `runs` in
     the folder that the command is typed in; in a job of `ray job submit`, `~/zoetrope-runs` on the head."""
-    feed: LocalFeed = LocalFeed()
+    feed: Annotated[LocalFeed | RemoteFeed, Field(discriminator="kind")] = LocalFeed()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
 

@@ -28,6 +28,8 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
     together: that loads albumentations, which a run that has nothing to do should not wait for.
     """
     found = list(problems)
+    if isinstance(feed := values.get("feed"), Mapping):
+        values = {**values, "feed": {"kind": "local", **feed}}
     try:
         values = with_policies(values, folder)
     except RecipeError as error:

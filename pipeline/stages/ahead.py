@@ -25,11 +25,18 @@ SHARE = 0.9
 
 @contextmanager
 def shards_ahead(
-    recipe: Recipe, dataset: Dataset, process: Process, local_world: int, start: int, say: Callable[[str], None]
+    recipe: Recipe,
+    dataset: Dataset,
+    process: Process,
+    local_world: int,
+    start: int,
+    say: Callable[[str], None],
+    actors: int = 1,
 ) -> Iterator[Callable[[int], None]]:
     """Gives a function to call with the steps done, every `LOG_EVERY_STEPS`; it waits for the shards that come next.
 
-    local_world: training processes on this node, which share its cache
+    local_world: training processes (or actors of their feeds) on this node, which share its cache
+    actors:      that share the batches of a training process, by turns
     ZoetropeError when the validation split leaves no room for training.
     """
     needed = {name: _fetched_bytes(dataset, name) for name in ("train", "val")}
@@ -72,7 +79,7 @@ def shards_ahead(
         return found
 
     epochs = range(start // source.steps, -(-total // source.steps))
-    margin = LOG_EVERY_STEPS + OWED * recipe.feed.workers + 1
+    margin = LOG_EVERY_STEPS + actors * (OWED * recipe.feed.workers + 1)
     keep = [
         name for shard in dataset.split("val").shards for name in (shard.name, index_path(Path(shard.name)).as_posix())
     ]

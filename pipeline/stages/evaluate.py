@@ -49,7 +49,10 @@ def run(context: Context) -> dict[str, Any]:
     writer = tracker.go_on(context, trained)
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
-    parts = _gather(context, [predict.remote(recipe, dataset, trained.files, rank, world) for rank in range(world)])
+    say = context.progress.say
+    parts = _gather(
+        context, [predict.remote(recipe, dataset, trained.files, rank, world, say) for rank in range(world)]
+    )
     bad = {sample: reason for part in parts for sample, reason in part.bad.items()}
     check_bad(bad, recipe.data.max_bad, dataset, "val")
     write_rows(context.out / QUARANTINE, rows(dataset, "val", bad, STAGE.name))
@@ -103,26 +106,33 @@ class Part:
     bad: "Bad"
 
 
-def fetch_and_predict(recipe: Recipe, dataset: "Dataset", trained: Files, rank: int, world: int) -> Part:
+def fetch_and_predict(
+    recipe: Recipe, dataset: "Dataset", trained: Files, rank: int, world: int, say: Callable[[str], None]
+) -> Part:
     """`predict_part` on a node that may have neither the shards nor the weights yet."""
-    dataset.fetch("val")  # not shard by shard, while batches wait with their time limit
-    return predict_part(recipe, dataset, trained.file(WEIGHTS), rank, world)
+    if recipe.feed.kind == "local":
+        dataset.fetch("val")  # not shard by shard, while batches wait with their time limit
+    return predict_part(recipe, dataset, trained.file(WEIGHTS), rank, world, say)
 
 
-def predict_part(recipe: Recipe, dataset: "Dataset", weights: Path, rank: int = 0, world: int = 1) -> Part:
+def predict_part(
+    recipe: Recipe,
+    dataset: "Dataset",
+    weights: Path,
+    rank: int = 0,
+    world: int = 1,
+    say: Callable[[str], None] = lambda text: None,
+) -> Part:
     """This rank's part of the validation split, all views of a sample averaged."""
     from contextlib import closing
 
     import torch
 
     from pipeline.feed.batch import BatchSource
-    from pipeline.feed.local import LocalFeed
-    from pipeline.feed.processes import start_fork_server
+    from pipeline.stages.feeds import feeds
     from pipeline.training.model import load_model
     from pipeline.training.step import Normalize, predict
 
-    if recipe.feed.workers:
-        start_fork_server()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(recipe, len(dataset.classes), weights, device)
     normalize = Normalize.of(recipe, device)
@@ -132,7 +142,7 @@ def predict_part(recipe: Recipe, dataset: "Dataset", weights: Path, rank: int = 
     bad: Bad = {}
     task = TASKS[recipe.task.kind]
     total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=device)
-    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s, bad)) as feed:
+    with feeds(recipe, say) as make_feed, closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             arrays = batch.arrays
             counts = arrays["weight"] > 0

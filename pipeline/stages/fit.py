@@ -126,6 +126,7 @@ def _work(config: dict[str, Any]) -> None:
     import torch
 
     from pipeline.stages.ahead import shards_ahead
+    from pipeline.stages.feeds import feeds
     from pipeline.stages.notice import Notice
     from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
@@ -166,12 +167,18 @@ def _work(config: dict[str, Any]) -> None:
     done = int(Path(checkpoint.path).name.split("-")[1]) if checkpoint else 0
     if checkpoint and not process.rank:
         progress.say(f"train: goes on after {done} steps; workers: {process.world}")
+    beside = place.get_local_world_size()
+    is_read_here = recipe.feed.kind == "local"
     try:
         with (
-            shards_ahead(recipe, dataset, process, place.get_local_world_size(), done, progress.say) as at,
+            feeds(recipe, progress.say, beside) as make_feed,
+            shards_ahead(recipe, dataset, process, beside, done, progress.say)
+            if is_read_here
+            else nullcontext(lambda step: None) as at,
             checkpoint.as_directory() if checkpoint else nullcontext() as folder,
         ):
-            train(recipe, dataset, process, on_points, on_checkpoint, Path(folder) if folder else None, asked)
+            resume = Path(folder) if folder else None
+            train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, make_feed)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(
             f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "

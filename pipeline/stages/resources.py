@@ -14,6 +14,13 @@ def resources(recipe: Recipe) -> dict[str, float]:
     return {"CPU": cluster.cpus_per_worker, **({"GPU": gpus} if gpus else {})}
 
 
+def cpus(recipe: Recipe) -> float:
+    """What all training workers take, as many as there must be, and the actors of their feeds."""
+    feed = recipe.feed
+    actors = feed.actors * feed.workers if feed.kind == "remote" else 0
+    return recipe.cluster.workers.min * (recipe.cluster.cpus_per_worker + actors)
+
+
 def why_no_gpus(recipe: Recipe, gpus: float, joined: bool) -> str:
     """A line for the user when `auto` leaves training to the CPUs of a Ray with so many GPUs; else nothing.
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.base.keyed import seed64
 from pipeline.feed.batch import BatchSource
-from pipeline.feed.local import LocalFeed
-from pipeline.feed.processes import start_fork_server
+from pipeline.feed.local import MakeFeed, local_feed
 from pipeline.feed.quarantine import Bad
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
@@ -80,10 +79,9 @@ def train(
     on_checkpoint: OnCheckpoint,
     resume: Path | None = None,
     asked: Asked = lambda: False,
+    make_feed: MakeFeed = local_feed,
 ) -> dict[str, float]:
     """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
-    if recipe.feed.workers:
-        start_fork_server()  # what it loads takes as long as making the model and the optimizer
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
     learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None)
@@ -98,7 +96,7 @@ def train(
         checkpoint.save(folder, learner.parts, done, metrics, bad, redact_values(plain(recipe)))
 
     steps = range(start, start if learner.has_ended else plan.total)
-    with closing(LocalFeed(source, steps, recipe.feed.workers, recipe.feed.timeout_s, bad["train"])) as feed:
+    with closing(make_feed(source, steps, bad["train"])) as feed:
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
@@ -117,7 +115,7 @@ def train(
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
-                metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"])
+                metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"], make_feed)
                 on_points(done, plan.total, metrics)
                 metrics = learner.judge(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
@@ -131,7 +129,13 @@ def train(
 
 
 def evaluate(
-    model: nn.Module, recipe: Recipe, dataset: Dataset, process: Process, normalize: Normalize, bad: Bad
+    model: nn.Module,
+    recipe: Recipe,
+    dataset: Dataset,
+    process: Process,
+    normalize: Normalize,
+    bad: Bad,
+    make_feed: MakeFeed = local_feed,
 ) -> dict[str, float]:
     """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes.
 
@@ -142,7 +146,7 @@ def evaluate(
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
     task = TASKS[recipe.task.kind]
     total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=process.device)
-    with closing(LocalFeed(source, range(source.steps), recipe.feed.workers, recipe.feed.timeout_s, bad)) as feed:
+    with closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
             total += task.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)

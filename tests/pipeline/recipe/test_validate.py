@@ -340,3 +340,31 @@ def test_repeats_share_a_batch_evenly(small: dict[str, Any]) -> None:
     assert problems(put(small, "train.repeats", 3))[1:] == [
         "train.repeats: a batch of 8 cannot hold each sample 3 times; let one divide it"
     ]
+
+
+def test_a_feed_is_local_unless_it_says_otherwise(small: dict[str, Any]) -> None:
+    assert (
+        check(small | {"feed": {"workers": 3}}, "r").feed
+        == check(small | {"feed": {"kind": "local", "workers": 3}}, "r").feed
+    )
+    remote = check(small | {"feed": {"kind": "remote", "resource": "decode"}}, "r")
+    assert (remote.feed.kind, remote.feed.workers, plain(remote)["feed"]["resource"]) == ("remote", 4, "decode")
+
+
+@pytest.mark.parametrize(
+    ("feed", "says"),
+    [
+        ({"worker": 1}, "feed.worker: unknown key 'worker'; did you mean 'workers'?"),
+        ({"actors": 1}, "feed.actors: unknown key 'actors'; known are: kind, timeout_s, workers"),
+        ({"kind": "remote", "workers": 0}, "feed.workers: input should be greater than 0, not 0"),
+        ({"kind": "remot"}, "feed.kind: unknown kind 'remot'; did you mean 'remote'?"),
+        (
+            {"kind": "remote", "resource": "GPU"},
+            "feed.resource: GPU is one that every node may have; name one that you",
+        ),
+        ("remote", "feed: is a section; write feed: {kind: remote}, not 'remote'"),
+    ],
+)
+def test_a_wrong_feed_is_told(small: dict[str, Any], feed: Any, says: str) -> None:
+    (_, told) = problems(small | {"feed": feed})
+    assert told.startswith(says)

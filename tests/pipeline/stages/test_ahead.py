@@ -17,6 +17,7 @@ from pipeline.shards.order import rank_slice
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.writer import write_dataset, write_shard
 from pipeline.stages.ahead import shards_ahead
+from pipeline.stages.feed_actor import Maker
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
 from pipeline.store.room import LIMIT, held_bytes
@@ -168,3 +169,38 @@ def test_no_room_beside_the_validation_split(
     monkeypatch.setenv(LIMIT, str(dataset.split("val").shards[0].bytes))
     with pytest.raises(ZoetropeError, match="the validation split alone takes"):
         train(make_recipe, dataset, tmp_path / "cache")
+
+
+def test_actors_of_a_remote_feed_have_their_shards_ahead(
+    dataset: Dataset,
+    downloads: list[tuple[str, str]],
+    make_recipe: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit = train_bytes(dataset) * 9 // 10
+    monkeypatch.setenv(LIMIT, str(limit))
+    recipe = make_recipe("image", **{"train.batch_size": 4, "train.duration": f"{EPOCHS}ep", "train.shuffle_window": 6})
+    source = BatchSource(recipe, dataset, "train", training=True)
+    said: list[str] = []
+    steps, makers, most = range(7, EPOCHS * source.steps), [Maker(said.append), Maker(said.append)], 0
+    for step in steps:
+        i = (step - 7) % 2
+        begin = (source, steps[i::2]) if step < 9 else ()
+        made = makers[i].take(0, {}, *begin)
+        assert made.arrays["sample"].tolist() == source.positions(*source.place(step)).sample.tolist()
+        most = max(most, held_bytes(tmp_path / "cache"))
+    for maker in makers:
+        maker.end(0)
+    assert most <= limit
+    assert not [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
+
+
+def test_an_actor_for_an_evaluation_fetches_its_split_first(
+    dataset: Dataset, downloads: list[tuple[str, str]], make_recipe: Callable[..., Any]
+) -> None:
+    maker = Maker(pytest.fail)
+    made = maker.take(0, {}, BatchSource(make_recipe("image"), dataset, "val"), range(1))
+    assert made.samples == 8
+    assert all(name.startswith(("val/", "dataset")) or "/" not in name for name, _ in downloads)
+    maker.end(0)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from pipeline.recipe import Recipe
-from pipeline.stages.resources import why_no_gpus
+from pipeline.stages.resources import cpus, why_no_gpus
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ def test_why_no_gpus(
 ) -> None:
     said = why_no_gpus(make_recipe("image", **{"cluster.workers": 2, **changes}), gpus, joined)
     assert said.startswith(expected) if expected else said == ""
+
+
+def test_cpus_of_workers_and_of_their_actors(make_recipe: Callable[..., Recipe]) -> None:
+    changes = {"cluster.workers": {"min": 2, "max": 4}, "cluster.cpus_per_worker": 1.5}
+    assert cpus(make_recipe("image", **changes, feed={"workers": 7})) == 3
+    assert cpus(make_recipe("image", **changes, feed={"kind": "remote", "actors": 3, "workers": 4})) == 27

@@ -1,0 +1,98 @@
+"""Batches from Ray actors: in a whole run, against a training that makes its own, and from other nodes."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.feed.batch import BatchSource
+from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.stages.evaluate import predict_part
+from pipeline.tasks import TASKS
+from pipeline.training import checkpoint
+from pipeline.training.distributed import Process
+from pipeline.training.loop import train
+from tests.nodes import ROOT, running_cluster
+
+
+@pytest.mark.slow
+def test_the_weights_are_those_of_a_local_feed(
+    make_project: Callable[..., Any], make_recipe: Any, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"mixing": {"kind": "ricap"}, "train.mix_group": 4}
+    feed = {"kind": "remote", "actors": 2, "workers": 1, "in_flight": 3}
+    project = make_project("image", feed=feed, **changes)
+    project.run()
+    trained = project.artifact("train") / "model.safetensors"
+
+    recipe, dataset = make_recipe("image", **changes), open_dataset(project.artifact("shard"))
+    train(recipe, dataset, Process(), lambda *_: None, lambda step, save, metrics: save(tmp_path))
+    weights = checkpoint.final_weights(checkpoint.read(tmp_path))
+    found = load_file(trained)
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], weights[name]) for name in weights)
+    measured = TASKS[recipe.task.kind].metrics(predict_part(recipe, dataset, trained).sums)
+    assert json.loads((project.artifact("evaluate") / "metrics.json").read_text()) == pytest.approx(measured)
+
+
+AFAR = """
+import pickle, sys, time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import ray
+
+from pipeline.feed.local import LocalFeed
+from pipeline.stages.remote_feed import Actors
+
+source = pickle.loads(Path(sys.argv[1]).read_bytes())
+ray.init(sys.argv[2], log_to_driver=False)
+here = ray.get_runtime_context().get_node_id()
+where = lambda actor: ray.get(actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
+steps = range(2, 14)
+with closing(Actors(source.recipe.feed, str, 1)) as actors, closing(actors.feed(source, steps, {})) as feed:
+    expected = LocalFeed(source, steps, 0, 200.0)
+    for step, batch, other in zip(steps, feed, expected, strict=True):
+        assert all(np.array_equal(batch.arrays[name], other.arrays[name]) for name in other.arrays)
+        if step == 5:
+            first = {where(actor) for actor in actors.started}
+            print(len(first), here in first, batch.arrays["pixels"].nbytes, flush=True)
+            sys.stdin.readline()
+    print(len(first & {where(actor) for actor in actors.started}), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_actors_on_other_nodes_and_one_of_these_is_lost(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    feed = {"kind": "remote", "actors": 2, "workers": 1, "in_flight": 3, "resource": "decode"}
+    large = [{"Resize": {"height": 200, "width": 200}}]  # too large to be sent beside the object store
+    recipe = make_recipe("image", feed=feed, **{"augment.train": large})
+    (tmp_path / "source").write_bytes(pickle.dumps(BatchSource(recipe, images, "train", training=True)))
+    with running_cluster() as cluster:
+        nodes = [cluster.add('--resources={"decode": 1}') for _ in range(2)]
+        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", AFAR, str(tmp_path / "source"), cluster.address]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
+        )
+        assert process.stdin
+        assert process.stdout
+        try:
+            assert process.stdout.readline() == f"2 False {8 * 200 * 200 * 3}\n"
+            nodes[0].kill()
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "1\n"  # the lost one's successor waits for a node
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+            process.wait()
