@@ -1,6 +1,6 @@
 """The remote feed against the local one, on this machine: what it costs that batches come from Ray actors.
 
-    python -m benchmarks.feed_remote [--seconds 5] [--rounds 3] [--workers 2]
+    python -m benchmarks.feed_remote [--batches 60] [--rounds 3] [--workers 2]
 
 Both have as many worker processes, on the same cores and the same clips as in `benchmarks.feed_clips`, with nothing
 behind them; they take turns. On one machine the remote feed can only lose: it shows what a batch's way through Ray's
@@ -9,6 +9,7 @@ way alone takes, and by that how many batches a second an actor can hand over.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
@@ -32,15 +33,14 @@ from pipeline.stages.remote_feed import Actors
 Row = tuple[float, float]
 
 
-def taken(feed: Feed, workers: int, seconds: float) -> Row:
+def taken(feed: Feed, workers: int, most: int) -> Row:
     """Clips a second by the clock, and the processor seconds of all processes for one of them."""
     with closing(feed):
         batches = iter(feed)
         for _ in range(4 * workers + 8):  # what is made ahead while processes start does not count
             next(batches)
-        began_s, used_s, done = time.perf_counter(), processor_s(), 0
-        while time.perf_counter() - began_s < seconds:
-            done += len(next(batches).arrays["sample"])
+        began_s, used_s = time.perf_counter(), processor_s()
+        done = sum(len(next(batches).arrays["sample"]) for _ in range(most))
         return done / (time.perf_counter() - began_s), (processor_s() - used_s) / done
 
 
@@ -55,14 +55,13 @@ class Ready:
         return self.arrays
 
 
-def handed_over(arrays: dict[str, np.ndarray], seconds: float) -> Row:
+def handed_over(arrays: dict[str, np.ndarray], most: int) -> Row:
     """The same of batches that lie ready in an actor: into the object store, and mapped out of it."""
     remote: Any = ray.remote(num_cpus=0)(Ready)
-    actor, done = remote.remote(arrays), 0
+    actor = remote.remote(arrays)
     ray.get(actor.take.remote())
     began_s, used_s = time.perf_counter(), processor_s()
-    while time.perf_counter() - began_s < seconds:
-        done += len(ray.get(actor.take.remote())["sample"])
+    done = sum(len(ray.get(actor.take.remote())["sample"]) for _ in range(most))
     took = done / (time.perf_counter() - began_s), (processor_s() - used_s) / done
     ray.kill(actor)
     return took
@@ -71,11 +70,13 @@ def handed_over(arrays: dict[str, np.ndarray], seconds: float) -> Row:
 def main() -> None:
     """Measure in turns and print medians."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--batches", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
-    workers, seconds = asked.workers, asked.seconds
+    workers, most = asked.workers, asked.batches
+    # Ray's workers are polite (nice 15): they would get what the machine's other work leaves.
+    os.environ.update(RAY_AUTH_MODE="disabled", PYTHONPATH=str(Path(__file__).parents[1]), RAY_worker_niceness="0")
     ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory(prefix="zoetrope-") as folder:
         write(Path(folder), [transcode(film(number), 256, 12, 20).data for number in range(2)])
@@ -87,19 +88,19 @@ def main() -> None:
         found: dict[str, list[Row]] = {}
         for _ in range(asked.rounds):
             local = LocalFeed(made, steps, workers, 120.0)
-            found.setdefault("local", []).append(taken(local, workers, seconds))
+            found.setdefault("local", []).append(taken(local, workers, most))
             with closing(Actors(remote, Reporter("feed").say, 1)) as actors:
-                found.setdefault("remote, one actor", []).append(taken(actors.feed(there, steps, {}), workers, seconds))
-            found.setdefault("ready, by an actor", []).append(handed_over(ready, seconds))
+                found.setdefault("remote, one actor", []).append(taken(actors.feed(there, steps, {}), workers, most))
+            found.setdefault("ready, by an actor", []).append(handed_over(ready, 10 * most))
         ray.shutdown()
     size = slot_bytes(made.layout())
     print(f"a batch: {made.recipe.train.batch_size} clips of {made.recipe.clip.frames} frames, {size / 1e6:.1f} MB")
     medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in found.items()}
-    print(f"{'':20}{'clips/s':>9}{'of local':>10}{'spread':>16}  |{'CPU ms a clip':>14}")
+    print(f"{'':20}{'clips/s':>9}{'of local':>10}{'spread':>20}  |{'CPU ms a clip':>14}")
     for name, (clips, used_s) in medians.items():
         spread = sorted(run[0] for run in found[name])
         print(
-            f"{name:20}{clips:9.1f}{clips / medians['local'][0]:10.3f}{f'{spread[0]:.1f} to {spread[-1]:.1f}':>16}  |"
+            f"{name:20}{clips:9.1f}{clips / medians['local'][0]:10.3f}{f'{spread[0]:.1f} to {spread[-1]:.1f}':>20}  |"
             f"{used_s * 1000:14.2f}"
         )
     clips, used_s = medians["ready, by an actor"]

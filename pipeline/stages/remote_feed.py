@@ -23,7 +23,7 @@ from pipeline.feed.ring import slot_bytes
 from pipeline.recipe.schema import RemoteFeed as Options
 from pipeline.stages.feed_actor import Made, Maker
 
-START_S = 30.0
+START_S = 10.0
 """So long the first batch waits for all actors to start; those that start later join."""
 SAY_S = 30.0
 MOST_LOST = 5

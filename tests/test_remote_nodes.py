@@ -1,47 +1,17 @@
-"""Batches from Ray actors: in a whole run, against a training that makes its own, and from other nodes."""
+"""Batches from Ray actors on other nodes."""
 
-import json
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from pipeline.feed.batch import BatchSource
-from pipeline.shards.dataset import Dataset, open_dataset
-from pipeline.stages.evaluate import predict_part
-from pipeline.tasks import TASKS
-from pipeline.training import checkpoint
-from pipeline.training.distributed import Process
-from pipeline.training.loop import train
+from pipeline.shards.dataset import Dataset
 from tests.nodes import ROOT, running_cluster
-
-
-@pytest.mark.slow
-def test_the_weights_are_those_of_a_local_feed(
-    make_project: Callable[..., Any], make_recipe: Any, tmp_path: Path
-) -> None:
-    changes: dict[str, Any] = {"mixing": {"kind": "ricap"}, "train.mix_group": 4}
-    feed = {"kind": "remote", "actors": 2, "workers": 1, "in_flight": 3}
-    project = make_project("image", feed=feed, **changes)
-    project.run()
-    trained = project.artifact("train") / "model.safetensors"
-
-    recipe, dataset = make_recipe("image", **changes), open_dataset(project.artifact("shard"))
-    train(recipe, dataset, Process(), lambda *_: None, lambda step, save, metrics: save(tmp_path))
-    weights = checkpoint.final_weights(checkpoint.read(tmp_path))
-    found = load_file(trained)
-    assert found.keys() == weights.keys()
-    assert all(torch.equal(found[name], weights[name]) for name in weights)
-    measured = TASKS[recipe.task.kind].metrics(predict_part(recipe, dataset, trained).sums)
-    assert json.loads((project.artifact("evaluate") / "metrics.json").read_text()) == pytest.approx(measured)
-
 
 AFAR = """
 import pickle, sys, time
@@ -65,9 +35,9 @@ with closing(Actors(source.recipe.feed, str, 1)) as actors, closing(actors.feed(
         assert all(np.array_equal(batch.arrays[name], other.arrays[name]) for name in other.arrays)
         if step == 5:
             first = {where(actor) for actor in actors.started}
-            print(len(first), here in first, batch.arrays["pixels"].nbytes, flush=True)
+            print("found", len(first), here in first, batch.arrays["pixels"].nbytes, flush=True)
             sys.stdin.readline()
-    print(len(first & {where(actor) for actor in actors.started}), flush=True)
+    print("found", len(first & {where(actor) for actor in actors.started}), flush=True)
 """
 
 
@@ -87,11 +57,12 @@ def test_actors_on_other_nodes_and_one_of_these_is_lost(make_recipe: Any, images
         assert process.stdin
         assert process.stdout
         try:
-            assert process.stdout.readline() == f"2 False {8 * 200 * 200 * 3}\n"
+            found = (line for line in process.stdout if line.startswith("found"))  # Ray has something to say, too
+            assert next(found) == f"found 2 False {8 * 200 * 200 * 3}\n"
             nodes[0].kill()
             process.stdin.write("go on\n")
             process.stdin.flush()
-            assert process.stdout.readline() == "1\n"  # the lost one's successor waits for a node
+            assert next(found) == "found 1\n"  # the lost one's successor waits for a node
             assert process.wait(timeout=60) == 0
         finally:
             process.kill()
