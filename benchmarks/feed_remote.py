@@ -95,16 +95,19 @@ def main() -> None:
         ray.shutdown()
     size = slot_bytes(made.layout())
     print(f"a batch: {made.recipe.train.batch_size} clips of {made.recipe.clip.frames} frames, {size / 1e6:.1f} MB")
-    medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in found.items()}
-    print(f"{'':20}{'clips/s':>9}{'of local':>10}{'spread':>20}  |{'CPU ms a clip':>14}")
-    for name, (clips, used_s) in medians.items():
-        spread = sorted(run[0] for run in found[name])
-        print(
-            f"{name:20}{clips:9.1f}{clips / medians['local'][0]:10.3f}{f'{spread[0]:.1f} to {spread[-1]:.1f}':>20}  |"
-            f"{used_s * 1000:14.2f}"
-        )
-    clips, used_s = medians["ready, by an actor"]
+    show("clips/s", {name: [run[0] for run in runs] for name, runs in found.items()})
+    show("CPU ms a clip", {name: [run[1] * 1000 for run in runs] for name, runs in found.items()})
+    clips = statistics.median(run[0] for run in found["ready, by an actor"])
     print(f"the way alone: {size * clips / made.recipe.train.batch_size / 1e9:.2f} GB/s by the clock")
+
+
+def show(what: str, found: dict[str, list[float]]) -> None:
+    """Medians of the rounds, lowest and highest."""
+    print(f"{what:20}{'median':>10}{'of local':>10}")
+    for name, values in found.items():
+        median = statistics.median(values)
+        share = median / statistics.median(found["local"])
+        print(f"{name:20}{median:10.2f}{share:10.3f}   ({min(values):.2f} to {max(values):.2f})")
 
 
 if __name__ == "__main__":
