@@ -16,16 +16,16 @@ def decode_image(data: bytes | memoryview) -> UInt8Array:
     """Decode JPEG, PNG, WebP or BMP bytes to uint8 `[H, W, 3]` RGB.
 
     Grey becomes three equal channels, 16 bits become 8, alpha is dropped, and an EXIF orientation is applied. Lenient
-    and fast: a truncated file gives a partly grey picture; `check_and_store_image` is where that is refused.
+    and fast: OpenCV 4 makes a partly grey picture of a truncated file; `check_and_store_image` refuses that.
     Raises `BadSample` for bytes that are no image at all.
     """
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise BadSample("the image cannot be decoded") from error
     if pixels is None:
         raise BadSample("the image cannot be decoded")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)  # type: ignore[return-value]
+    return pixels  # type: ignore[return-value]
 
 
 def encode_jpeg(pixels: UInt8Array, quality: int) -> bytes:

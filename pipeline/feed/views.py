@@ -36,7 +36,7 @@ class ViewMaker:
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         self.laps.lap("augment")
-        return np.stack(views)
+        return views[0][None] if len(views) == 1 else np.stack(views)  # one is not copied
 
     def _decode(self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int) -> np.ndarray:
         """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""

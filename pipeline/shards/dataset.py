@@ -6,6 +6,7 @@
 """
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,13 +73,13 @@ class Split:
         return np.array([shard.samples for shard in self.shards], np.int64)
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum(self.counts)
+    def _ends(self) -> list[int]:
+        return np.cumsum(self.counts).tolist()
 
     def place(self, sample: int) -> tuple[int, int]:
         """(shard, index in it) of a sample by its number in the split."""
-        shard = int(np.searchsorted(self._ends, sample, side="right"))
-        return shard, sample - int(self._ends[shard] - self.counts[shard])
+        shard = bisect_right(self._ends, sample)
+        return shard, sample - self._ends[shard] + self.shards[shard].samples
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,16 @@ def test_samples_that_were_left_out_are_said(tmp_path: Path) -> None:
     assert text.endswith(f"2 files were left out; the reasons are in {made[1].artifact.path}/quarantine.jsonl\n")
 
 
+def test_samples_that_went_bad_later_are_said(tmp_path: Path) -> None:
+    publish_until(quickstart(tmp_path), "export", {"train": {"quarantined": 2}, "evaluate": {"quarantined": 1}})
+    made = results(quickstart(tmp_path))
+    text = printed(report.show_stages, made, 1.0)
+    assert f"2 samples were left out; the reasons are in {made[2].artifact.path}/quarantine.jsonl\n" in text
+    assert text.endswith(
+        f"1 validation sample was left out; the reasons are in {made[3].artifact.path}/quarantine.jsonl\n"
+    )
+
+
 def show_result(recipe: Recipe, *overrides: str) -> str:
     artifacts: dict[str, Artifact] = {
         step.stage.name: step.artifact for step in the_plan(recipe).steps if step.artifact is not None
