@@ -171,7 +171,8 @@ def _work(config: dict[str, Any]) -> None:
             shards_ahead(recipe, dataset, process, place.get_local_world_size(), done, progress.say) as at,
             checkpoint.as_directory() if checkpoint else nullcontext() as folder,
         ):
-            train(recipe, dataset, process, on_points, on_checkpoint, Path(folder) if folder else None, asked)
+            resume = Path(folder) if folder else None
+            train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(
             f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "
