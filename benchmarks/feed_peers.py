@@ -147,26 +147,16 @@ def litdata(folder: Path, workers: int) -> Batches:
 
 
 def spdl(folder: Path, workers: int) -> Batches:
-    """SPDL: its own decoder (FFmpeg) in threads, from files in memory, cropped by numpy."""
-    import spdl.io
+    """SPDL's pipeline of threads with the floor's decoding; its own decoder asks for FFmpeg's shared libraries."""
     from spdl.pipeline import PipelineBuilder
 
+    cv2.setNumThreads(0)
     files = [path.read_bytes() for path in sorted((folder / "files").iterdir())]
+    endless = (files[i % len(files)] for i in count())
     rng = np.random.default_rng(0)
-
-    def decode(data: bytes) -> np.ndarray:
-        frames = spdl.io.decode_packets(spdl.io.demux_image(data), filter_desc="format=pix_fmts=rgb24")
-        pixels = spdl.io.to_numpy(spdl.io.convert_frames(frames))
-        y, x = rng.integers(pixels.shape[0] - CROP + 1), rng.integers(pixels.shape[1] - CROP + 1)
-        crop = pixels[y : y + CROP, x : x + CROP]
-        return crop[:, ::-1] if rng.random() < 0.5 else crop
-
-    def endless() -> Iterator[bytes]:
-        for i in count():
-            yield files[i % len(files)]
-
-    builder = PipelineBuilder().add_source(endless()).pipe(decode, concurrency=workers)
-    pipeline = builder.aggregate(BATCH).pipe(np.stack).add_sink(4).build(num_threads=workers + 1)
+    builder = PipelineBuilder().add_source(endless)
+    builder.pipe(lambda data: decode_crop_flip(data, rng), concurrency=workers).aggregate(BATCH).pipe(np.stack)
+    pipeline = builder.add_sink(4).build(num_threads=workers + 1)
     with pipeline.auto_stop():
         yield from pipeline.get_iterator(timeout=60)
 

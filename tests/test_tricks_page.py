@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from augment.policy import load_policy
-from pipeline.recipe import check
+from pipeline.recipe import check, plain
+from pipeline.recipe.validate import transform_problems
 from tests.conftest import tiny_values
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tricks.md").read_text()
@@ -24,7 +25,9 @@ def merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_is_right(line: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(PAGE.partition("```yaml\n")[2].partition("```")[0])
-    recipe = check(merged(tiny_values("image"), yaml.safe_load(line)), "the page", tmp_path)
+    values = merged(tiny_values("image"), yaml.safe_load(line))
+    recipe = check(values, "the page", tmp_path)
+    assert transform_problems(plain(recipe)) == []
     assert recipe != check(tiny_values("image"), "without it", tmp_path)
 
 

@@ -178,7 +178,7 @@ def _work(config: dict[str, Any]) -> None:
             checkpoint.as_directory() if checkpoint else nullcontext() as folder,
         ):
             resume = Path(folder) if folder else None
-            train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, make_feed)
+            train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(
             f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "

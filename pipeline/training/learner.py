@@ -1,5 +1,6 @@
 """What learns: the model and all that a training changes with it, which is what a checkpoint keeps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +31,19 @@ class Learner:
     stopping: EarlyStopping | None
 
     @classmethod
-    def of(cls, recipe: Recipe, num_classes: int, process: Process, resumes: bool) -> "Learner":
-        """A fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads."""
+    def of(
+        cls,
+        recipe: Recipe,
+        num_classes: int,
+        process: Process,
+        resumes: bool = False,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> "Learner":
+        """A fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, num_classes).to(process.device)
         if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
-            models.load_weights(model, recipe.model.weights)
+            say(f"train: model.weights: {models.load_weights(model, recipe.model.weights)}")
         if recipe.train.sync_bn:
             model = synchronise_norms(model, process)
         stop = recipe.train.early_stopping

@@ -79,12 +79,13 @@ def train(
     on_checkpoint: OnCheckpoint,
     resume: Path | None = None,
     asked: Asked = lambda: False,
+    say: Callable[[str], None] = lambda text: None,
     make_feed: MakeFeed = local_feed,
 ) -> dict[str, float]:
     """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
-    learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None)
+    learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None, say=say)
     bad: dict[str, Bad] = {"train": {}, "val": {}}
     start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
     model = learner.parallel(recipe, process)

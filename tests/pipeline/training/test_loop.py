@@ -203,8 +203,9 @@ def test_a_training_starts_from_given_weights(images: Dataset, make_recipe: Any,
     model.load_state_dict(given, strict=False)
     torch.save({"state_dict": model.state_dict()}, tmp_path / "given.pth")
     changes = {"optimizer.lr": 1e-12, "train.duration": "1st", "model.weights": str(tmp_path / "given.pth")}
-    log = Log(tmp_path)
-    run(make_recipe("image", **changes), images, log)
+    log, said = Log(tmp_path), list[str]()
+    train(make_recipe("image", **changes), images, Process(), log.on_points, log.on_checkpoint, say=said.append)
+    assert said == [f"train: model.weights: {len(model.state_dict())} loaded"]
     trained = log.state(1)["model"]
     assert all(torch.allclose(trained[name], value) for name, value in given.items())
 
