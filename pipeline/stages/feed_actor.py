@@ -70,7 +70,7 @@ class Maker:
 def _shards(source: BatchSource, steps: range, say: Callable[[str], None]) -> Iterator[Callable[[int], None]]:
     """The shards of these steps on this node, as `shards_ahead` has them on that of a training process."""
     dataset = source.dataset
-    if not (source.training and dataset.files.is_fetched(dataset.split(source.split).shards[0].name)):
+    if not (source.training and any(dataset.files.is_fetched(s.name) for s in dataset.split(source.split).shards)):
         dataset.fetch(source.split)
         yield lambda step: None
         return
