@@ -167,6 +167,7 @@ def test_no_more_is_made_than_was_asked_for(make_recipe: Any, images: Dataset, a
             assert sum(ray.get([actor.__ray_call__.remote(given) for actor in actors.started])) == count + IN_FLIGHT - 1
 
 
+@pytest.mark.slow
 def test_an_actor_that_is_killed_is_replaced_and_its_batches_are_made_again(
     make_recipe: Any, images: Dataset, actors: Actors
 ) -> None:
