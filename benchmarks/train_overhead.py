@@ -47,7 +47,7 @@ from pipeline.sources.digits import DIRECTIONS, FPS, moving_clip
 from pipeline.training.distributed import Process, wrap
 from pipeline.training.loop import Plan
 from pipeline.training.model import build_model
-from pipeline.training.optimizer import OPTIMIZERS, set_lr
+from pipeline.training.optimizer import make_optimizer, set_lr
 from pipeline.training.step import Normalize
 
 SKIPPED = 10
@@ -90,7 +90,7 @@ def bare(recipe: Recipe, dataset: Dataset, process: Process, batches: Batches) -
     plan = Plan.of(recipe, source.steps)
     torch.manual_seed(seed64(recipe.seed, "init"))
     model = build_model(recipe, len(dataset.classes)).to(process.device)
-    optimizer = OPTIMIZERS[recipe.optimizer.kind](model, recipe.optimizer)
+    optimizer = make_optimizer(model, recipe.optimizer)
     parallel = wrap(model, process).train()
     normalize = Normalize.of(recipe, process.device)
     marks = Marks(lambda *_: None)

@@ -38,7 +38,7 @@ def test_segments_with_sets_of_labels(make_project: Callable[..., Any]) -> None:
     assert any(line.startswith("mAP ") for line in output.splitlines())
     assert project.facts("ingest") == {"samples": 66, "quarantined": 0, "classes": 4}
     measured = project.facts("evaluate")
-    assert measured.keys() == {"loss", "mAP", "f1"}
+    assert measured.keys() == {"loss", "mAP", "f1", "quarantined"}
     per_class = {row["class"]: row for row in csv.DictReader((project.artifact("evaluate") / "per_class.csv").open())}
     assert {name: int(row["samples"]) for name, row in per_class.items()} == {
         "down": 4,

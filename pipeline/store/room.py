@@ -104,7 +104,7 @@ def touch(path: Path) -> bool:
     """Note that a file is used; False when it is not there."""
     try:
         os.utime(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except PermissionError:  # a cache that others share: then it is only older than it could be
         return path.exists()

@@ -86,7 +86,7 @@ def test_changed_bytes_in_the_store_are_found(
     artifact = publish(store)
     store.objects.write(artifact.manifest["files"][0]["at"], b"abd")
     on_another_machine(monkeypatch, tmp_path)
-    with pytest.raises(StoreError, match=r"a/x.txt is damaged in the store: it does not have the sha256"):
+    with pytest.raises(StoreError, match=r"a/x.txt is not what it was when it was stored: its sha256 differs"):
         artifact.file("a/x.txt")
     assert not artifact.files.path.exists()
 
