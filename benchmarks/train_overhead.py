@@ -77,6 +77,9 @@ class Marks:
         self.at.setdefault(done, (time.perf_counter(), time.process_time()))
         self.told(done, total, note)
 
+    def say(self, text: str) -> None:
+        """Sentences for the user: not here."""
+
     def rate(self, batch_size: int) -> Rate:
         """From the step SKIPPED to the last one."""
         last = max(self.at)
