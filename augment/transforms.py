@@ -27,9 +27,16 @@ UInt8Array = npt.NDArray[np.uint8]
 Spec = Sequence[Mapping[str, Mapping[str, Any] | None]]
 Transform: TypeAlias = A.BasicTransform | BaseCompose
 
+# albumentations makes these of a whole clip at once, as one image of 3 T channels or with NumPy's strides, which takes
+# 2 to 25 times as long as frame by frame
+BY_FRAME = (
+    *(A.Affine, A.ShiftScaleRotate, A.SafeRotate, A.Perspective, A.GridDistortion, A.OpticalDistortion),
+    *(A.HorizontalFlip, A.TimeReverse, A.D4, A.SquareSymmetry, A.RandomGridShuffle, A.ChannelShuffle),
+    *(A.SmallestMaxSize, A.LongestMaxSize),
+)
 NESTING: dict[str, type[BaseCompose]] = {cls.__name__: cls for cls in (A.OneOf, A.SomeOf, A.RandomOrder, A.Sequential)}
 TRANSFORMS: dict[str, type[A.BasicTransform]] = {
-    name: cls
+    name: type(name, (cls,), {"apply_to_images": A.BasicTransform.apply_to_images}) if cls in BY_FRAME else cls
     for name, cls in vars(A).items()
     if inspect.isclass(cls)
     and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)

@@ -1,5 +1,6 @@
 """A feed worker's life: make the batches that are asked for, until the pipe closes."""
 
+import ctypes
 import multiprocessing
 import os
 import threading
@@ -15,6 +16,8 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.quarantine import Bad
 from pipeline.feed.ring import Ring
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)
+        _keep_freed_memory()
         maker = BatchMaker(source, {}, ring.cell(number))
         while True:
             ask: Ask = pipe.recv()
@@ -70,6 +74,13 @@ def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None
         failure = f"a feed worker failed:\n{traceback.format_exc()}"
     with suppress(OSError):
         pipe.send(Failed(failure))
+
+
+def _keep_freed_memory() -> None:
+    """Clips are made in arrays of megabytes, which glibc gives back and asks for again, page by page, at each clip."""
+    if allocator := getattr(ctypes.CDLL(None), "mallopt", None):
+        allocator(M_MMAP_THRESHOLD, 32 * 2**20)
+        allocator(M_TRIM_THRESHOLD, 256 * 2**20)
 
 
 def _end_with_parent() -> None:

@@ -16,7 +16,7 @@ from albumentations import BasicTransform, CoarseDropout, Compose, HorizontalFli
 
 from augment.own import OWN
 from augment.refused import REFUSED
-from augment.transforms import TRANSFORMS, check, compose, output_shape
+from augment.transforms import BY_FRAME, TRANSFORMS, check, compose, output_shape
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator, key_bits
 
@@ -97,6 +97,14 @@ def test_every_transform_is_keyed_and_gives_a_clip_one_draw(name: str) -> None:
         augment(clip, "something else", draw)
         assert np.array_equal(augment(clip, "key", draw), result), "depends on the calls before"
     assert (clip == frame).all(), "the input was changed"
+
+
+@pytest.mark.parametrize("name", sorted(cls.__name__ for cls in BY_FRAME))
+def test_a_clip_made_frame_by_frame_is_its_pictures(name: str) -> None:
+    augment = compose([{name: {"p": 1.0} | ARGUMENTS.get(name, {})}])
+    clip = np.stack([picture(number) for number in range(4)])
+    for draw in range(3):
+        assert np.array_equal(augment(clip, draw), np.stack([augment(frame, draw) for frame in clip]))
 
 
 def test_identical_frames_stay_identical_and_draws_vary() -> None:
