@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +235,20 @@ class Project:
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
     """`make_project("video", **{"train.duration": "1ep"})`: a `Project` in a folder of its own."""
     return lambda modality, **changes: Project(tmp_path_factory.mktemp(f"{modality}-project"), modality, **changes)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the stages ingest and shard give to Ray as tasks is called in turn, without Ray."""
+    from pipeline.stages import adopt, ingest, shard
+
+    def run_here(
+        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
+    ) -> Iterator[Any]:
+        return (function(*a) for a in arguments)
+
+    for stage in (adopt, ingest, shard):
+        monkeypatch.setattr(stage, "run_parallel", run_here)
 
 
 @pytest.fixture(scope="module")

@@ -1,32 +1,20 @@
 """Both sides of the benchmark do the same work; the stage's Ray tasks are run in this process."""
 
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks import shard_throughput as bench
-from pipeline.stages import shard
+from tests.tars import members
 
-
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        return (function(*a) for a in arguments)
-
-    monkeypatch.setattr(shard, "run_parallel", run_here)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def contents(folder: Path, extension: str) -> list[bytes]:
     """What the tars below a folder hold, sorted."""
-    found = []
-    for path in folder.rglob("*.tar"):
-        with tarfile.open(path) as tar:
-            members = [member for member in tar if member.name.endswith(extension)]
-            found += [tar.extractfile(member).read() for member in members]  # type: ignore[union-attr]
-    return sorted(found)
+    files = [file for path in folder.rglob("*.tar") for file in members(path).items()]
+    return sorted(content for name, content in files if name.endswith(extension))
 
 
 def fresh(folder: Path) -> Path:

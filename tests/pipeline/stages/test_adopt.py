@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +15,18 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import decode_image, encode_jpeg
 from pipeline.decode.transcode import encode
 from pipeline.graph import Context
-from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, check, load
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.reader import ShardReader
 from pipeline.sources import digest, webdataset
-from pipeline.stages import adopt, ingest, shard
+from pipeline.stages import ingest, shard
 from pipeline.stages.rows import read_rows
 from pipeline.store import Artifact
+from tests.pipeline.stages.alone import Told
 
-
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(
-        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
-    ) -> Iterator[Any]:
-        return (function(*a) for a in arguments)
-
-    monkeypatch.setattr(adopt, "run_parallel", run_here)
-
-
-class Told(Reporter):
-    """Keeps what a stage tells the user."""
-
-    def __init__(self) -> None:
-        super().__init__("stage")
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def a_recipe(task: str = "image-classification", max_bad: float = 0.0, **source: Any) -> Recipe:

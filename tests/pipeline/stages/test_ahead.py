@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,80 +69,86 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return seen
 
 
-def train(
-    make_recipe: Callable[..., Any], dataset: Dataset, cache: Path, start: int = 0, rank: int = 0, world: int = 1
-) -> tuple[int, list[str]]:
-    """Read what a training reads, from step `start` on; the most that the cache held, and what was said."""
-    recipe = make_recipe("image", **{"train.batch_size": 4, "train.duration": f"{EPOCHS}ep", "train.shuffle_window": 6})
-    source = BatchSource(recipe, dataset, "train", rank, world, training=True)
-    reader = ShardReader(dataset.files, "train")
-    said: list[str] = []
-    most = 0
-    process = Process(rank, world, torch.device("cpu"))
-    with shards_ahead(recipe, dataset, process, world, start, said.append) as at:
-        for step in range(start, EPOCHS * source.steps):
-            batch = source.positions(*source.place(step))
-            part = batch[rank_slice(len(batch), 1, rank, world)]
-            for shard, index in zip(part.shard.tolist(), part.index.tolist(), strict=True):
-                assert reader.read(shard, index).label == index % 3
-            if (step + 1) % LOG_EVERY_STEPS == 0:
-                at(step + 1)
-                most = max(most, held_bytes(cache))
-    return most, said
+RECIPE = {"train.batch_size": 4, "train.duration": f"{EPOCHS}ep", "train.shuffle_window": 6}
 
 
-def train_bytes(dataset: Dataset) -> int:
-    return sum(shard.bytes for shard in dataset.split("train").shards)
+@dataclass
+class Node:
+    """Reads what a training on the dataset reads, into a cache of so many bytes."""
+
+    dataset: Dataset
+    recipe: Any
+    cache: Path
+    limit: Callable[[int], None]
+
+    def train(self, start: int = 0, rank: int = 0, world: int = 1) -> tuple[int, list[str]]:
+        """From step `start` on; the most that the cache held, and what was said."""
+        source = BatchSource(self.recipe, self.dataset, "train", rank, world, training=True)
+        reader = ShardReader(self.dataset.files, "train")
+        said: list[str] = []
+        most = 0
+        process = Process(rank, world, torch.device("cpu"))
+        with shards_ahead(self.recipe, self.dataset, process, world, start, said.append) as at:
+            for step in range(start, EPOCHS * source.steps):
+                batch = source.positions(*source.place(step))
+                part = batch[rank_slice(len(batch), 1, rank, world)]
+                for shard, index in zip(part.shard.tolist(), part.index.tolist(), strict=True):
+                    assert reader.read(shard, index).label == index % 3
+                if (step + 1) % LOG_EVERY_STEPS == 0:
+                    at(step + 1)
+                    most = max(most, held_bytes(self.cache))
+        return most, said
+
+
+@pytest.fixture
+def node(dataset: Dataset, make_recipe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Node:
+    def limit(most_bytes: int) -> None:
+        monkeypatch.setenv(LIMIT, str(most_bytes))
+
+    return Node(dataset, make_recipe("image", **RECIPE), tmp_path / "cache", limit)
+
+
+def train_bytes(node: Node) -> int:
+    return sum(shard.bytes for shard in node.dataset.split("train").shards)
+
+
+Downloads = list[tuple[str, str]]
+
+
+def fetched_when_asked_for(downloads: Downloads) -> list[str]:
+    """Tars for which a reader had to wait: they were not there ahead of it."""
+    return [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
 
 
 @pytest.mark.parametrize("start", [0, 157])
-def test_a_cache_smaller_than_the_dataset(
-    dataset: Dataset,
-    downloads: list[tuple[str, str]],
-    make_recipe: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    start: int,
-) -> None:
-    limit = train_bytes(dataset) * 6 // 10
-    monkeypatch.setenv(LIMIT, str(limit))
-    most, said = train(make_recipe, dataset, tmp_path / "cache", start)
+def test_a_cache_smaller_than_the_dataset(node: Node, downloads: Downloads, start: int) -> None:
+    limit = train_bytes(node) * 6 // 10
+    node.limit(limit)
+    most, said = node.train(start)
     assert most <= limit
     assert said == []
-    assert not [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
+    assert fetched_when_asked_for(downloads) == []
     count = Counter(name for name, _ in downloads if name.startswith("train/") and name.endswith(".tar"))
     assert len(count) == SHARDS
     assert max(count.values()) <= EPOCHS - start // 120
     assert sum(count.values()) > SHARDS, "nothing had to be fetched again, so the test shows nothing"
 
 
-def test_a_cache_that_holds_all_fetches_all_once(
-    dataset: Dataset,
-    downloads: list[tuple[str, str]],
-    make_recipe: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv(LIMIT, str(2 * train_bytes(dataset)))
-    train(make_recipe, dataset, tmp_path / "cache")
+def test_a_cache_that_holds_all_fetches_all_once(node: Node, downloads: Downloads) -> None:
+    node.limit(2 * train_bytes(node))
+    node.train()
     count = Counter(name for name, _ in downloads)
     assert set(count.values()) == {1}
     assert len(count) == 2 * (SHARDS + 1)
 
 
-def test_two_ranks_of_a_node_share_a_cache(
-    dataset: Dataset,
-    downloads: list[tuple[str, str]],
-    make_recipe: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv(LIMIT, str(train_bytes(dataset) * 8 // 10))
+def test_two_ranks_of_a_node_share_a_cache(node: Node, downloads: Downloads) -> None:
+    node.limit(train_bytes(node) * 8 // 10)
     failed: list[BaseException] = []
 
     def one(rank: int) -> None:
         try:
-            train(make_recipe, dataset, tmp_path / "cache", rank=rank, world=2)
+            node.train(rank=rank, world=2)
         except BaseException as error:
             failed.append(error)
 
@@ -151,37 +158,26 @@ def test_two_ranks_of_a_node_share_a_cache(
     for thread in ranks:
         thread.join()
     assert failed == []
-    assert not [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
+    assert fetched_when_asked_for(downloads) == []
 
 
-def test_a_cache_that_is_far_too_small_is_slow_and_says_so(
-    dataset: Dataset, make_recipe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(LIMIT, str(train_bytes(dataset) // 10))
-    _, said = train(make_recipe, dataset, tmp_path / "cache", start=340)
+def test_a_cache_that_is_far_too_small_is_slow_and_says_so(node: Node) -> None:
+    node.limit(train_bytes(node) // 10)
+    _, said = node.train(start=340)
     assert len(said) == 1
     assert "some are fetched several times an epoch. Raise ZOETROPE_CACHE_LIMIT" in said[0]
 
 
-def test_no_room_beside_the_validation_split(
-    dataset: Dataset, make_recipe: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(LIMIT, str(dataset.split("val").shards[0].bytes))
+def test_no_room_beside_the_validation_split(node: Node) -> None:
+    node.limit(node.dataset.split("val").shards[0].bytes)
     with pytest.raises(ZoetropeError, match="the validation split alone takes"):
-        train(make_recipe, dataset, tmp_path / "cache")
+        node.train()
 
 
-def test_actors_of_a_remote_feed_have_their_shards_ahead(
-    dataset: Dataset,
-    downloads: list[tuple[str, str]],
-    make_recipe: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    limit = train_bytes(dataset) * 9 // 10
-    monkeypatch.setenv(LIMIT, str(limit))
-    recipe = make_recipe("image", **{"train.batch_size": 4, "train.duration": f"{EPOCHS}ep", "train.shuffle_window": 6})
-    source = BatchSource(recipe, dataset, "train", training=True)
+def test_actors_of_a_remote_feed_have_their_shards_ahead(node: Node, downloads: Downloads) -> None:
+    limit = train_bytes(node) * 9 // 10
+    node.limit(limit)
+    source = BatchSource(node.recipe, node.dataset, "train", training=True)
     said: list[str] = []
     steps, makers, most = range(7, EPOCHS * source.steps), [Maker(said.append), Maker(said.append)], 0
     for step in steps:
@@ -189,11 +185,11 @@ def test_actors_of_a_remote_feed_have_their_shards_ahead(
         begin = (source, steps[i::2]) if step < 9 else ()
         made = makers[i].take(0, {}, *begin)
         assert made.arrays["sample"].tolist() == source.positions(*source.place(step)).sample.tolist()
-        most = max(most, held_bytes(tmp_path / "cache"))
+        most = max(most, held_bytes(node.cache))
     for maker in makers:
         maker.end(0)
     assert most <= limit
-    assert not [name for name, thread in downloads if thread == "MainThread" and name.endswith(".tar")]
+    assert fetched_when_asked_for(downloads) == []
 
 
 def test_an_actor_for_an_evaluation_fetches_its_split_first(

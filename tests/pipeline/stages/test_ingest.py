@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,17 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
 from pipeline.graph import Context
-from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, check
 from pipeline.sources.listing import Candidate
 from pipeline.stages import ingest
 from pipeline.stages.rows import read_rows
+from tests.pipeline.stages.alone import a_context, said
 
 JPEG = encode_jpeg(np.zeros((24, 32, 3), np.uint8), 90)
 MP4 = encode(np.zeros((4, 32, 48, 3), np.uint8), fps=8)
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(
-        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
-    ) -> Iterator[Any]:
-        return (function(*a) for a in arguments)
-
-    monkeypatch.setattr(ingest, "run_parallel", run_here)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def a_recipe(source: dict[str, Any], modality: str = "image", **data: Any) -> Recipe:
@@ -46,24 +39,6 @@ def a_recipe(source: dict[str, Any], modality: str = "image", **data: Any) -> Re
         "train": {"duration": "1ep", "batch_size": 2},
     }
     return check(values, "r")
-
-
-class Told(Reporter):
-    """Keeps what the stage tells the user."""
-
-    def __init__(self) -> None:
-        super().__init__("ingest")
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
-def a_context(recipe: Recipe, folder: Path) -> Context:
-    out, scratch = folder / "out", folder / "scratch"
-    for made in (out, scratch):
-        made.mkdir(parents=True, exist_ok=True)
-    return Context(recipe, {}, out, scratch, "0" * 32, None, Told(), folder, {})
 
 
 def write(root: Path, files: dict[str, bytes]) -> Path:
@@ -198,7 +173,7 @@ def test_a_val_folder_without_a_file_of_the_kind_is_not_taken_for_none(tmp_path:
 
 def test_what_was_passed_over_or_is_not_measured_is_said(tmp_path: Path) -> None:
     context, _ = run(GOOD | {"train/eel/1.jpg": JPEG, "train/cat/notes.txt": b"x", "test/cat/1.jpg": JPEG}, tmp_path)
-    assert context.progress.said == [  # type: ignore[attr-defined]
+    assert said(context) == [
         "ingest: files passed over: 1 x .txt, 1 x in test",
         "ingest: not in val, so not measured: 'eel'",
     ]

@@ -1,8 +1,7 @@
 """The shard stage on what the ingest stage left; its Ray tasks are run in this process."""
 
 import json
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,25 +12,18 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
-from pipeline.graph import Context
-from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.stages import shard
 from pipeline.stages.rows import read_rows, write_rows
 from pipeline.store import Artifact
+from tests.pipeline.stages.alone import a_context
+from tests.tars import members
 
 COUNT = 10
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(
-        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
-    ) -> Iterator[Any]:
-        return (function(*a) for a in arguments)
-
-    monkeypatch.setattr(shard, "run_parallel", run_here)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def a_recipe(modality: str = "image", max_bad: float = 0.01, **shards: Any) -> Recipe:
@@ -71,25 +63,13 @@ def ingested(folder: Path, contents: Sequence[bytes], extension: str = "jpg") ->
     return Artifact(folder / "ingest", {"facts": {"samples": len(rows), "quarantined": 0}})
 
 
-def a_context(recipe: Recipe, source: Artifact, folder: Path) -> Context:
-    out, scratch = folder / "out", folder / "scratch"
-    for made in (out, scratch):
-        made.mkdir(parents=True, exist_ok=True)
-    return Context(recipe, {"ingest": source}, out, scratch, "0" * 32, None, Reporter("shard"), folder, {})
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def members(tar: Path) -> dict[str, bytes]:
-    with tarfile.open(tar) as file:
-        return {m.name: file.extractfile(m).read() for m in file}  # type: ignore[union-attr]
-
-
 def test_images_become_a_dataset(tmp_path: Path) -> None:
     source = ingested(tmp_path, [image(i) for i in range(COUNT)])
-    context = a_context(a_recipe(), source, tmp_path)
+    context = a_context(a_recipe(), tmp_path, ingest=source)
     facts = shard.run(context)
     assert facts == {"train": 7, "val": 3, "shards": 4, "bytes": facts["bytes"], "quarantined": 0}
     dataset = open_dataset(context.out)
@@ -111,7 +91,7 @@ def test_samples_are_shuffled_by_the_seed(tmp_path: Path) -> None:
     source = ingested(tmp_path, [image(i) for i in range(COUNT)])
 
     def order(seed: int) -> list[str]:
-        context = a_context(a_recipe().model_copy(update={"seed": seed}), source, tmp_path / str(seed))
+        context = a_context(a_recipe().model_copy(update={"seed": seed}), tmp_path / str(seed), ingest=source)
         shard.run(context)
         tars = sorted((context.out / "train").glob("*.tar"))
         return [json.loads(data)["source"] for tar in tars for name, data in members(tar).items() if "json" in name]
@@ -131,7 +111,7 @@ def test_a_shard_of_a_mixture_holds_samples_of_one_source(tmp_path: Path) -> Non
         source.files.path / "samples.jsonl",
         [row | {"source": name, "key": f"{name}/{row['key']}"} for row, name in zip(rows, names, strict=True)],
     )
-    context = a_context(a_recipe(), source, tmp_path)
+    context = a_context(a_recipe(), tmp_path, ingest=source)
     shard.run(context)
     train = open_dataset(context.out).split("train")
     assert [(one.source, one.samples) for one in train.shards] == [("own", 3), ("own", 1), ("web", 3)]
@@ -147,7 +127,7 @@ def test_a_shard_of_a_mixture_holds_samples_of_one_source(tmp_path: Path) -> Non
 
 def test_large_images_are_made_smaller(tmp_path: Path) -> None:
     source = ingested(tmp_path, [image(i, (60, 90)) for i in range(COUNT)])
-    context = a_context(a_recipe(image={"short_side": 30}), source, tmp_path)
+    context = a_context(a_recipe(image={"short_side": 30}), tmp_path, ingest=source)
     shard.run(context)
     told = json.loads(members(context.out / "val" / "shard-000000.tar")["000000000.json"])
     assert (told["width"], told["height"]) == (45, 30)
@@ -157,7 +137,7 @@ def test_large_images_are_made_smaller(tmp_path: Path) -> None:
 def test_videos(tmp_path: Path, transcode: bool) -> None:
     source = ingested(tmp_path, [video(i) for i in range(COUNT)], "mp4")
     recipe = a_recipe("video", video={"short_side": 16, "transcode": transcode})
-    context = a_context(recipe, source, tmp_path)
+    context = a_context(recipe, tmp_path, ingest=source)
     assert shard.run(context)["train"] == 7
     told = json.loads(members(context.out / "val" / "shard-000000.tar")["000000000.json"])
     size = (24, 16) if transcode else (48, 32)
@@ -168,7 +148,7 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     source = ingested(tmp_path, [video(i) for i in range(COUNT)], "mp4")
     made = []
     for attempt in ("a", "b"):
-        context = a_context(a_recipe("video"), source, tmp_path / attempt)
+        context = a_context(a_recipe("video"), tmp_path / attempt, ingest=source)
         shard.run(context)
         made.append(contents(context.out))
     assert made[0] == made[1]
@@ -179,7 +159,7 @@ def test_what_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
     files[0] = files[0][:-10]  # its header is whole
     files[9] = b""
     source = ingested(tmp_path, files)
-    context = a_context(a_recipe(max_bad=0.5), source, tmp_path)
+    context = a_context(a_recipe(max_bad=0.5), tmp_path, ingest=source)
     facts = shard.run(context)
     assert (facts["train"], facts["val"], facts["quarantined"]) == (6, 2, 2)
     rows = read_rows(context.out / "quarantine.jsonl")
@@ -193,8 +173,8 @@ def test_what_ingest_left_out_counts_too(tmp_path: Path) -> None:
     source = replace(source, manifest={"facts": {"samples": COUNT, "quarantined": 1}})
     write_rows(source.path / "quarantine.jsonl", [{"source": "x/bad.jpg", "stage": "ingest", "reason": "no image"}])
     with pytest.raises(ZoetropeError, match=r"^1 of 11 files cannot be used; data\.max_bad = 0\.05 allows 0:\n  x/bad"):
-        shard.run(a_context(a_recipe(max_bad=0.05), source, tmp_path / "strict"))
-    context = a_context(a_recipe(max_bad=0.1), source, tmp_path / "lenient")
+        shard.run(a_context(a_recipe(max_bad=0.05), tmp_path / "strict", ingest=source))
+    context = a_context(a_recipe(max_bad=0.1), tmp_path / "lenient", ingest=source)
     assert shard.run(context)["quarantined"] == 1
     assert [row["stage"] for row in read_rows(context.out / "quarantine.jsonl")] == ["ingest"]
 
@@ -202,7 +182,7 @@ def test_what_ingest_left_out_counts_too(tmp_path: Path) -> None:
 def test_too_many_that_cannot_be_decoded(tmp_path: Path) -> None:
     files = [video(i)[:-200] for i in range(COUNT)]
     source = ingested(tmp_path, files, "mp4")
-    context = a_context(a_recipe("video"), source, tmp_path)
+    context = a_context(a_recipe("video"), tmp_path, ingest=source)
     with pytest.raises(ZoetropeError, match=r"^10 of 10 files cannot be used; .*:\n  x/\d\.mp4: ") as caught:
         shard.run(context)
     assert "  and 5 more, see " + str(context.out / "quarantine.jsonl") in str(caught.value)
@@ -213,7 +193,7 @@ def test_finished_shards_are_kept_with_their_bad_ones(tmp_path: Path, monkeypatc
     files = [image(i) for i in range(COUNT)]
     files[0] = b"broken"
     source = ingested(tmp_path, files)
-    context = a_context(a_recipe(max_bad=0.5), source, tmp_path)
+    context = a_context(a_recipe(max_bad=0.5), tmp_path, ingest=source)
     real, made = shard.store_sample, []
 
     def dies_at_the_fifth(path: Path, *rest: Any) -> Any:
@@ -233,6 +213,6 @@ def test_finished_shards_are_kept_with_their_bad_ones(tmp_path: Path, monkeypatc
     assert not set(first) & set(made[10:])
     monkeypatch.undo()
     monkeypatch.setattr(shard, "run_parallel", lambda function, arguments: (function(*a) for a in arguments))
-    whole = a_context(a_recipe(max_bad=0.5), source, tmp_path / "whole")
+    whole = a_context(a_recipe(max_bad=0.5), tmp_path / "whole", ingest=source)
     shard.run(whole)
     assert contents(context.out) == contents(whole.out)

@@ -1,7 +1,6 @@
 """Tables, segments, folders of frames and sets of labels through ingest and shard; Ray tasks run in this process."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +12,18 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.transcode import encode
 from pipeline.decode.video import decode_frames
 from pipeline.graph import Context
-from pipeline.progress import Reporter
 from pipeline.recipe import Recipe, RecipeError, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.reader import RawSample, ShardReader
 from pipeline.stages import ingest, shard
 from pipeline.stages.rows import read_rows
 from pipeline.store import Artifact
+from tests.pipeline.stages.alone import a_context, said
 
 FPS = 10
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_here(
-        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
-    ) -> Iterator[Any]:
-        return (function(*a) for a in arguments)
-
-    monkeypatch.setattr(ingest, "run_parallel", run_here)
-    monkeypatch.setattr(shard, "run_parallel", run_here)
-
-
-class Told(Reporter):
-    """Keeps what a stage tells the user."""
-
-    def __init__(self) -> None:
-        super().__init__("stage")
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def a_recipe(source: dict[str, Any], task: str = "video-classification", **sections: Any) -> Recipe:
@@ -58,12 +38,6 @@ def a_recipe(source: dict[str, Any], task: str = "video-classification", **secti
         **sections,
     }
     return check(values, "r")
-
-
-def a_context(recipe: Recipe, folder: Path, **inputs: Artifact) -> Context:
-    for name in ("out", "scratch"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    return Context(recipe, inputs, folder / "out", folder / "scratch", "0" * 32, None, Told(), folder, {})
 
 
 def sharded(recipe: Recipe, folder: Path) -> tuple[Context, Context]:
@@ -210,7 +184,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
         "5.jpg": (),
     }
     assert open_dataset(second.out).split("train").class_counts == (1, 2, 0)
-    assert first.progress.said == [  # type: ignore[attr-defined]
+    assert said(first) == [
         "ingest: 2 samples have no label at all",
         "ingest: not in train, so not learned: 'eel'",
         "ingest: not in val, so not measured: 'dog'",
@@ -229,7 +203,7 @@ def test_missing_videos_are_said_and_listed(tmp_path: Path) -> None:
     context = a_context(a_recipe(source), tmp_path / "ingest")
     assert ingest.run(context) == {"samples": 3, "quarantined": 0, "classes": 2, "missing": 1}
     assert (context.out / "missing.txt").read_text() == "d_000000_000001\n"
-    assert context.progress.said[0] == (  # type: ignore[attr-defined]
+    assert said(context)[0] == (
         "ingest: missing are 1 of the videos that the annotations name, such as d_000000_000001; "
         "all are listed in missing.txt"
     )
