@@ -45,7 +45,7 @@ def at_pixel_centres(matrix: Matrix) -> Matrix:
 def warp(frame: UInt8Array, matrix: Matrix, fill: tuple[float, ...]) -> UInt8Array:
     """Apply `matrix` to uint8 `[H, W, 3]` with the nearest pixel, `fill` where there is none."""
     height, width = frame.shape[:2]
-    return cv2.warpAffine(  # type: ignore[return-value]
+    return cv2.warpAffine(  # type: ignore[return-value]  # cv2's hints leave the dtype open
         frame,
         at_pixel_centres(matrix)[:2],
         (width, height),

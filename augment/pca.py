@@ -23,7 +23,8 @@ def pca_shift(alpha: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def add_colour(pixels: UInt8Array, shift: npt.NDArray[np.float64]) -> UInt8Array:
     """Add float `[3]` to uint8 `[H, W, 3]`, rounded and clipped."""
-    return cv2.transform(pixels, np.column_stack([np.eye(3), shift]).astype(np.float32))  # type: ignore[return-value]
+    matrix = np.column_stack([np.eye(3), shift]).astype(np.float32)
+    return cv2.transform(pixels, matrix)  # type: ignore[return-value]  # cv2's hints leave the dtype open
 
 
 class PCAColor(A.ImageOnlyTransform):

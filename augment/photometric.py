@@ -45,7 +45,7 @@ def color(frame: UInt8Array, factor: float) -> UInt8Array:
     """Blend with the pixel's own grey g, which is saturation: g + factor * (x - g)."""
     # OpenCV rounds and Pillow cuts off: an eighth less keeps the result within one level of both
     matrix = np.column_stack([factor * np.eye(3) + (1 - factor) * _LUMA, np.full(3, -0.125)])
-    return cv2.transform(frame, matrix.astype(np.float32))  # type: ignore[return-value]
+    return cv2.transform(frame, matrix.astype(np.float32))  # type: ignore[return-value]  # cv2's hints leave the dtype open
 
 
 def sharpness(frame: UInt8Array, factor: float) -> UInt8Array:
@@ -60,7 +60,7 @@ def sharpness(frame: UInt8Array, factor: float) -> UInt8Array:
     result = cv2.filter2D(frame, -1, kernel)
     for edge in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         result[edge] = frame[edge]
-    return result  # type: ignore[return-value]
+    return result  # type: ignore[return-value]  # cv2's hints leave the dtype open
 
 
 def autocontrast(frame: UInt8Array) -> UInt8Array:
@@ -95,4 +95,4 @@ def _look_up(frame: UInt8Array, table: npt.NDArray[np.generic]) -> UInt8Array:
     """
     # Two calls cost a third of np.clip on so few values
     levels = np.minimum(np.maximum(table, 0), 255).astype(np.uint8)
-    return cv2.LUT(frame, np.ascontiguousarray(levels)[None])  # type: ignore[return-value]
+    return cv2.LUT(frame, np.ascontiguousarray(levels)[None])  # type: ignore[return-value]  # cv2's hints leave the dtype open

@@ -16,7 +16,7 @@ from models.hornet import Block, HorNet
 
 def make_direct(model: HorNet) -> HorNet:
     """Make `model` run the direct transcription; returned for convenience."""
-    model.stage_maps = DirectStages(model)  # type: ignore[method-assign]
+    model.stage_maps = DirectStages(model)  # type: ignore[method-assign]  # the other way to do it
     return model
 
 

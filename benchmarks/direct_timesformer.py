@@ -17,7 +17,7 @@ def make_direct(model: TimeSformer) -> TimeSformer:
     """Make `model`, of divided attention, run the direct transcription; returned for convenience."""
     for block in model.blocks:
         assert isinstance(block, Block)
-        block.forward = DirectBlock(block)  # type: ignore[method-assign]
+        block.forward = DirectBlock(block)  # type: ignore[method-assign]  # the other way to do it
     return model
 
 

@@ -60,7 +60,7 @@ def main(batch_size: int) -> None:
     x = torch.rand(batch_size, 3, 224, 224, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(1000, (batch_size,), device=device)
     model: torch.nn.Module = build("resnet50", 1000).to(device)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
 
     def step(k: int) -> None:

@@ -53,7 +53,8 @@ def main() -> None:
 
 def _model(name: str, device: str) -> nn.Module:
     torch.manual_seed(0)
-    return models.build(name, 400).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = models.build(name, 400).to(device)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
 def _cost(ratio: Ratio) -> str:

@@ -57,7 +57,8 @@ def py1s(wheel: str) -> Callable[..., Any]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-    return module.get_shuffle_py1s  # type: ignore[no-any-return]
+    shuffle: Callable[..., Any] = module.get_shuffle_py1s
+    return shuffle
 
 
 def first_batch(counts: NDArray[np.int64], epoch: int, k: int) -> None:

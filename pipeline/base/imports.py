@@ -14,6 +14,7 @@ def without(name: str) -> Iterator[None]:
     if name in sys.modules:
         yield
         return
+    # By Python's own rule, None makes the import fail; the hint knows modules only.
     sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield

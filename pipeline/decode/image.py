@@ -25,7 +25,7 @@ def decode_image(data: bytes | memoryview) -> UInt8Array:
         raise BadSample("the image cannot be decoded") from error
     if pixels is None:
         raise BadSample("the image cannot be decoded")
-    return pixels  # type: ignore[return-value]
+    return pixels  # type: ignore[return-value]  # cv2's hints leave the dtype open
 
 
 def encode_jpeg(pixels: UInt8Array, quality: int) -> bytes:
@@ -67,7 +67,8 @@ def check_and_store_image(
     if shrink:
         scale = short_side / min(width, height)
         width, height = round(width * scale), round(height * scale)
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        size = (width, height)
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # as above
     return encode_jpeg(pixels, quality), "jpg", width, height
 
 

@@ -95,8 +95,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     problems = []
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
     if task in get_args(Task.model_fields["kind"].annotation):
-        modality = Task(kind=task).modality  # type: ignore[arg-type]  # just looked up
-        multilabel = Task(kind=task).multilabel  # type: ignore[arg-type]
+        checked = Task.model_validate({"kind": task})
+        modality, multilabel = checked.modality, checked.multilabel
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
             if SOURCE_MODALITY.get(kind, modality) != modality:

@@ -69,6 +69,7 @@ def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint,
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = START_S
     each = resources(context.recipe)
     storage_path, storage_filesystem = context.parts.ray_storage()
+    scaling: Any = ScalingConfig  # its hints, and those of `callbacks`, are of Ray Train V1
     trainer = Trainer(
         _work,
         train_loop_config={
@@ -79,8 +80,8 @@ def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint,
             "upload": None if context.parts.shared else Upload(context.parts, context.fingerprint),
         },
         torch_config=ray.train.torch.TorchConfig(timeout_s=RENDEZVOUS_TIMEOUT_S),
-        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its hints are of Ray Train V1
-            num_workers=(workers.min, workers.max) if workers.elastic else workers.min,  # type: ignore[arg-type]
+        scaling_config=scaling(
+            num_workers=(workers.min, workers.max) if workers.elastic else workers.min,
             use_gpu="GPU" in each,
             resources_per_worker=each,
             elastic_resize_monitor_interval_s=RESIZE_S,

@@ -28,8 +28,6 @@ class Worded:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Worded) and (self._objects, self._file) == (other._objects, other._file)
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -31,7 +31,7 @@ def test_against_the_definition(height: int, width: int) -> None:
     """y_i = sum_j softmax_j(theta(x_i) . phi(x_j)) g(x_j); z = W y + x (equations 1, 4 and 6), written out."""
     torch.manual_seed(0)
     block = NonLocal(8).eval()
-    torch.nn.init.normal_(block.W[1].weight)  # type: ignore[arg-type]
+    torch.nn.init.normal_(block.W.get_parameter("1.weight"))
     x = torch.randn(2 * 3, 8, height, width)
     clips = x.unflatten(0, (2, 3)).transpose(1, 2)
     with torch.no_grad():
@@ -47,7 +47,7 @@ def test_positions_of_all_frames_see_each_other_and_clips_do_not() -> None:
     model: Any = models.build("tsn_resnet18", 4, width=8, non_local=True).eval()
     for module in model.modules():
         if isinstance(module, NonLocal):
-            torch.nn.init.ones_(module.W[1].weight)  # type: ignore[arg-type]
+            torch.nn.init.ones_(module.W.get_parameter("1.weight"))
     clips = torch.randn(2, 3, 4, 32, 32)
     other = clips.clone()
     other[0, :, 3] = 0

@@ -98,7 +98,7 @@ def _sleep(folder: Path) -> None:
 def hang(context: Context) -> dict[str, Any]:
     """Starts a task and an actor of its own, writes all process ids to `pids`, then fails or waits for the task."""
     (context.out / "part").touch()
-    actor: Any = _Child.remote()  # type: ignore[attr-defined]
+    actor: Any = _Child.remote()  # type: ignore[attr-defined]  # Ray's decorator adds it
     sleeping = _sleep.remote(context.services)
     wait_for(context.services / "child")
     child = (context.services / "child").read_text()

@@ -65,7 +65,8 @@ def test_bars_on_a_terminal() -> None:
         progress.say("a sentence")
         progress.start("shard")  # its worker died
         progress.update("shard", 4, 12)
-        progress._bars.refresh()  # type: ignore[union-attr]
+        assert progress._bars
+        progress._bars.refresh()
         progress.finish("shard", "made in 1.0 s")
         progress.update("shard", 12, 12)  # too late
     shown = text.getvalue()

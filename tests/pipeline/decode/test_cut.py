@@ -1,6 +1,7 @@
 """A segment's frame i is the source's frame at start + i, whatever the container and its groups of pictures."""
 
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -100,8 +101,8 @@ def test_decoding_starts_near_the_segment(videos: dict[str, Path], name: str, mo
     decoded = []
     real = cut.decoded_frames
 
-    def counting(*arguments: object, **named: object) -> object:
-        for frame in real(*arguments, **named):  # type: ignore[arg-type]
+    def counting(*arguments: Any, **named: Any) -> Iterator[Any]:
+        for frame in real(*arguments, **named):
             decoded.append(frame)
             yield frame
 

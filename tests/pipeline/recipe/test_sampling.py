@@ -11,7 +11,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import RecipeError, check, load, plain
 from pipeline.recipe.sampling import AllSamples, Balanced, Weighted, class_weights, epoch_samples
 
-MIXTURE = {
+MIXTURE: dict[str, Any] = {
     "kind": "mixture",
     "of": {"mine": {"kind": "folder", "path": "mine"}, "web": {"kind": "table", "path": "web.csv", "root": "files"}},
 }
@@ -142,7 +142,7 @@ def test_wrong_sources_of_a_mixture(small: dict[str, Any], of: dict[str, Any], s
 
 
 def test_one_source_is_no_mixture(small: dict[str, Any]) -> None:
-    (said,) = problems(small | {"data": {"source": {"kind": "mixture", "of": {"a": MIXTURE["of"]["mine"]}}}})  # type: ignore[index]
+    (said,) = problems(small | {"data": {"source": {"kind": "mixture", "of": {"a": MIXTURE["of"]["mine"]}}}})
     assert said.startswith("data.source.of: dictionary should have at least 2 items")
 
 

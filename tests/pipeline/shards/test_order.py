@@ -4,6 +4,7 @@ import pickle
 import tracemalloc
 from copy import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -302,10 +303,10 @@ def test_a_billion_samples() -> None:
         {"mix_group": 0},
     ],
 )
-def test_wrong_arguments(wrong: dict[str, object]) -> None:
+def test_wrong_arguments(wrong: dict[str, Any]) -> None:
     arguments = {"counts": np.array([8]), "batch_size": 2, "shuffle_window": 2, "seed": 0, **wrong}
     with pytest.raises(ValueError, match="must be"):
-        Order(**arguments)  # type: ignore[arg-type]
+        Order(**arguments)
 
 
 def test_an_order_travels_without_its_caches() -> None:

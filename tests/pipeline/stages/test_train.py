@@ -60,7 +60,7 @@ def test_what_a_training_is_described_with(
 
 
 def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
-    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     checkpoint.save(tmp_path, {"model": model}, 1, {}, {}, {})
     _save_weights(checkpoint.read(tmp_path)["model"], tmp_path / WEIGHTS)
     weights = load_file(tmp_path / WEIGHTS)

@@ -23,7 +23,7 @@ def test_folders_go_up_and_down_as_ray_train_does_it(s3: Server, tmp_path: Path)
     sent = pickle.dumps(filesystem)
     assert KEY.encode() not in sent
     assert SECRET.encode() not in sent
-    filesystem = pickle.loads(sent)  # noqa: S301
+    filesystem = pickle.loads(sent)  # noqa: S301  made above
     (tmp_path / "up").mkdir()
     (tmp_path / "up/checkpoint.pt").write_bytes(bytes(1 << 20))
     filesystem.create_dir(f"{base}/ray/step-1", recursive=True)

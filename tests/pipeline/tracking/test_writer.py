@@ -75,7 +75,8 @@ def test_points_arrive_with_steps_and_odd_values(tracking: Tracking, run_id: str
     writer = writer_of(tracking, run_id, tmp_path)
     for step in range(50):
         writer.points(step, {"loss": step / 2, "lr": 0.1})
-    writer.points(50, {"loss": math.nan, "lr": math.inf, "top-1 [%]": 3.0, "text": "x"})  # type: ignore[dict-item]
+    odd: dict[str, Any] = {"loss": math.nan, "lr": math.inf, "top-1 [%]": 3.0, "text": "x"}
+    writer.points(50, odd)
     assert writer.flush(WAIT_S) == (0, 0)
     assert history(tracking, run_id, "loss")[:50] == [(step, step / 2) for step in range(50)]
     assert math.isnan(history(tracking, run_id, "loss")[50][1])

@@ -42,7 +42,7 @@ def test_by_choice_all_decay() -> None:
 
 def test_frozen_parameters_are_left_out() -> None:
     net = model()
-    net[0].weight.requires_grad_(False)  # type: ignore[index]
+    net.get_parameter("0.weight").requires_grad_(False)
     assert names_in(parameter_groups(net, Sgd(kind="sgd"))[1], net) == ["3.weight"]
 
 
