@@ -27,9 +27,25 @@ def default_store() -> str:
 
 def check_store(url: str) -> None:
     """Raise ZoetropeError for a store that would be deleted with the job."""
-    if "://" not in url and COPIES in Path(url).resolve().parts:
+    if "://" not in url and _in_copy(url):
         raise ZoetropeError(
             f"store: {url} is in the job's working directory, a temporary copy that Ray deletes after the job, with "
             f"all that the run would put there. Leave `store` out, for {STORE} on the head; or give a folder that "
             "every node sees, or the URL of an object store: store=/mnt/shared/runs, store=s3://BUCKET/runs."
         )
+
+
+def check_tracking(uri: str) -> None:
+    """The same for MLflow's database, by the URI that `pipeline.tracking.address.resolve` gives."""
+    scheme, _, path = uri.partition(":///")
+    if scheme == "sqlite" and _in_copy(path):
+        raise ZoetropeError(
+            f"MLflow's database {path} is in the job's working directory, a temporary copy that Ray deletes after the "
+            "job, with all that MLflow would keep there. Leave `tracking.uri` and MLFLOW_TRACKING_URI out, for a file "
+            "in the store; or give a file elsewhere, or a server: tracking.uri=sqlite:////home/ME/mlflow.db, "
+            "tracking.uri=http://HOST:PORT."
+        )
+
+
+def _in_copy(path: str) -> bool:
+    return COPIES in Path(path).resolve().parts

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
-from pipeline.job import check_store
+from pipeline.job import check_store, check_tracking
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
@@ -25,7 +25,7 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
     """
     store = open_store(recipe.store)
     check_store(store.url)
-    resolve(recipe.tracking.uri, store.url)
+    check_tracking(resolve(recipe.tracking.uri, store.url).uri)
     planned = plan(GRAPH, plain(recipe), store, rerun)
     if planned.to_run:
         problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned)]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.job import check_store
+from pipeline.job import check_store, check_tracking
 from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 
@@ -28,6 +28,39 @@ def test_a_link_into_the_working_copy(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["/mnt/shared/runs", "/home/me/zoetrope-runs", "s3://bucket/working_dir_files/runs"])
 def test_stores_that_stay(url: str) -> None:
     check_store(url)
+
+
+def test_a_database_in_the_working_copy(tmp_path: Path) -> None:
+    (tmp_path / COPY).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / COPY)
+    for folder in (tmp_path / COPY, tmp_path / "link" / "a"):
+        with pytest.raises(ZoetropeError, match=f"^MLflow's database {folder}/mlflow.db .* Ray deletes") as error:
+            check_tracking(f"sqlite:///{folder}/mlflow.db")
+        assert "Leave `tracking.uri` and MLFLOW_TRACKING_URI out, for a file in the store" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["sqlite:////home/me/mlflow.db", "http://host/working_dir_files", "postgresql://host/working_dir_files/db"]
+)
+def test_an_mlflow_that_stays(uri: str) -> None:
+    check_tracking(uri)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "sqlite:///a/mlflow.db"])
+def test_a_database_is_refused_with_the_plan(
+    tmp_path: Path, make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    """A job's entrypoint has the copy as its working directory."""
+    (tmp_path / COPY).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / COPY)
+    recipe = make_recipe("image", store=str(tmp_path / "runs"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ZoetropeError, match=r"MLflow's database .* temporary copy"):
+        make_plan(recipe)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(ZoetropeError, match=r"MLflow's database .* temporary copy"):
+        make_plan(make_recipe("image", **{"store": str(tmp_path / "runs"), "tracking.uri": uri}))
+    assert list((tmp_path / COPY).iterdir()) == []
 
 
 def test_refused_with_the_plan(tmp_path: Path, make_recipe: Callable[..., Recipe]) -> None:
