@@ -6,28 +6,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.store import Artifact, FolderStore, open_store
-
-MANIFEST: dict[str, Any] = {"version": 1, "values": {}, "inputs": {}, "outside": None, "code": {}, "facts": {"n": 3}}
-SHA_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+from pipeline.store import FolderStore, open_store
+from tests.pipeline.store.publishing import MANIFEST, SHA_OF_ABC, publish
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "store")
-
-
-def publish(store: FolderStore, fingerprint: str = "f1", text: str = "abc", **options: Any) -> Artifact:
-    with store.work("shard", fingerprint) as work:
-        (work.out / "a").mkdir(exist_ok=True)
-        (work.out / "a/x.txt").write_text(text)
-        (work.scratch / "part").write_text("p")
-        return store.publish(work, MANIFEST, **options)
 
 
 def test_publish_and_find(store: FolderStore) -> None:

@@ -1,11 +1,17 @@
 """A real S3 API, moto's, behind a layer that can be told to fail."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 KEY, SECRET = "AKIDFORTESTS", "secret-that-nobody-may-see"
 BUCKET = "bucket"
+URL = f"s3://{BUCKET}/runs"
+"""A store in it."""
 Answer = tuple[int, str]
 Rule = Callable[[str, str], Answer | None]
 """(method, path) -> status and S3 error code, or None to let the request through."""
@@ -52,3 +58,42 @@ def first(count: int, answer: Answer, method: str = "", part: str = "") -> Rule:
         return None
 
     return rule
+
+
+@contextmanager
+def empty_bucket(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An empty bucket, credentials in the environment, and an empty cache in `folder`."""
+    import boto3
+    from s3fs import S3FileSystem
+
+    from pipeline.store import objects
+
+    environment = {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(folder / "none"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "none"),
+        "ZOETROPE_CACHE": str(folder / "cache"),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(objects, "FIRST_PATIENCE_S", 1.0)
+    monkeypatch.setattr(objects, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(objects, "FIRST_PAUSE_S", 0.05)
+    S3FileSystem.clear_instance_cache()  # they remember address and credentials
+    objects._heard.clear()
+    objects._given_up.clear()
+    server.rules.clear()
+    server.seen.clear()
+    client = boto3.Session().client("s3", endpoint_url=server.url)
+    client.create_bucket(Bucket=BUCKET)
+    yield server
+    server.rules.clear()
+    while found := client.list_objects_v2(Bucket=BUCKET).get("Contents"):
+        client.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": row["Key"]} for row in found]})
+    S3FileSystem.clear_instance_cache()

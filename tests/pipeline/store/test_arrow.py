@@ -6,9 +6,7 @@ import pytest
 from pipeline.store import StoreError
 from pipeline.store.arrow import arrow_filesystem
 from pipeline.store.objects import Objects
-from tests.pipeline.store.s3_server import BUCKET, KEY, SECRET, Server, first
-
-URL = f"s3://{BUCKET}/runs"
+from tests.pipeline.store.s3_server import KEY, SECRET, URL, Server, first
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,8 @@ import pytest
 from pipeline.store import cache
 from pipeline.store.cache import CachedFiles, Kept, adopt, fetch
 from pipeline.store.objects import Objects
-from tests.pipeline.store.s3_server import BUCKET, Server
+from tests.pipeline.store.s3_server import URL, Server
 
-URL = f"s3://{BUCKET}/runs"
 CONTENT = b"0123456789" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 KEPT = Kept("artifacts/x", len(CONTENT), SHA256)
