@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,9 +19,14 @@ from tests.test_tracking import tracked
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-# A checkpoint takes about half a second, so there is time to disturb a training between two of them.
-CHANGES = {"cluster.workers": 2, "train.duration": "30ep", "train.checkpoint": "6st", "train.evaluate": "15ep"}
-STEPS = 90
+STEPS, EVERY = 120, 6
+# A checkpoint takes about half a second, so there is time to disturb a training between two of them, three times.
+CHANGES = {
+    "cluster.workers": 2,
+    "train.duration": f"{STEPS}st",
+    "train.checkpoint": f"{EVERY}st",
+    "train.evaluate": f"{STEPS // 2}st",
+}
 CHECKPOINTS = "work/train/*/scratch/ray/*/step-*"
 
 
@@ -50,11 +56,22 @@ def wait_until(ready: Callable[[], Any], process: subprocess.Popen[str], project
     return found
 
 
-def disturbed_in_mid_training(project: Any) -> subprocess.Popen[str]:
-    """A run that has written two checkpoints and has many to go."""
+def newest_checkpoint(project: Any) -> int:
+    """The step of the newest checkpoint, 0 when there is none."""
+    return max((int(path.name.split("-")[1]) for path in project.store.glob(CHECKPOINTS)), default=0)
+
+
+def started_and_in_mid_training(project: Any) -> subprocess.Popen[str]:
+    """A run that has written two checkpoints more, of which one is whole, and has many to go."""
+    before = newest_checkpoint(project)
     process: subprocess.Popen[str] = project.start("run")
-    wait_until(lambda: len(list(project.store.glob(CHECKPOINTS))) >= 2, process, project)
+    wait_until(lambda: newest_checkpoint(project) >= before + 2 * EVERY, process, project)
     return process
+
+
+def resumed_after(project: Any) -> list[int]:
+    """The step after which the newest command's training went on, each time that it began anew."""
+    return [int(step) for step in re.findall(r"train: goes on after (\d+) steps", project.log.read_text())]
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -102,17 +119,8 @@ def check_same_result(project: Any, undisturbed: Any) -> str:
     return str(run.info.run_id)
 
 
-def test_a_killed_training_worker(project: Any, undisturbed: Any) -> None:
-    process = disturbed_in_mid_training(project)
-    workers = [child for child in family(process) if "RayTrainWorker" in " ".join(child.cmdline())]
-    assert len(workers) == 2
-    workers[1].kill()
-    assert process.wait(timeout=280) == 0, project.log.read_text()
-    check_same_result(project, undisturbed)
-
-
-def test_a_killed_driver(project: Any, undisturbed: Any) -> None:
-    process = disturbed_in_mid_training(project)
+def test_a_killed_driver_and_then_a_killed_training_worker(project: Any, undisturbed: Any) -> None:
+    process = started_and_in_mid_training(project)
     children = family(process)
     process.kill()
     process.wait()
@@ -120,38 +128,42 @@ def test_a_killed_driver(project: Any, undisturbed: Any) -> None:
     (left,) = project.mlflow_runs()
     assert left.info.status == "RUNNING"  # nobody was there to say otherwise
     assert not (project.store / "artifacts" / "train").exists()
-    project.run()
+
+    process = started_and_in_mid_training(project)
+    workers = [child for child in family(process) if "RayTrainWorker" in " ".join(child.cmdline())]
+    assert len(workers) == 2
+    workers[1].kill()
+    assert process.wait(timeout=280) == 0, project.log.read_text()
+    driver, worker = resumed_after(project)
+    assert 0 < driver < worker
     assert check_same_result(project, undisturbed) == left.info.run_id
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped(project: Any, undisturbed: Any, number: signal.Signals) -> None:
-    process = disturbed_in_mid_training(project)
-    children = family(process)
-    began_s = time.monotonic()
-    os.kill(process.pid, number)
-    assert process.wait(timeout=60) == 130, project.log.read_text()
-    took_s = time.monotonic() - began_s
-    shown = project.log.read_text()
-    assert "Traceback" not in shown
-    assert shown.rstrip().endswith("Stopped. The same command goes on from here.")
-    check_gone(children)
-    (left,) = project.mlflow_runs()
-    assert left.info.status == "KILLED"
-    assert took_s < 30
+def test_stopped_again_and_again(project: Any, undisturbed: Any) -> None:
+    """By a signal to the driver alone, and as by Ctrl-C in a terminal, which reaches every process."""
+    runs, resumed = set(), []
+    for send, number in ((os.kill, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
+        process = started_and_in_mid_training(project)
+        children = family(process)
+        began_s = time.monotonic()
+        send(process.pid, number)
+        assert process.wait(timeout=60) == 130, project.log.read_text()
+        took_s = time.monotonic() - began_s
+        shown = project.log.read_text()
+        assert "Traceback" not in shown
+        assert "Stopped. The same command goes on from here." in shown
+        assert send is os.killpg or shown.rstrip().endswith("goes on from here.")
+        check_gone(children)
+        (left,) = project.mlflow_runs()
+        assert left.info.status == "KILLED"
+        assert took_s < 30
+        runs.add(left.info.run_id)
+        resumed += resumed_after(project)
     project.run()
-    assert check_same_result(project, undisturbed) == left.info.run_id
-
-
-def test_ctrl_c_in_a_terminal_reaches_every_process_and_still_ends_cleanly(project: Any, undisturbed: Any) -> None:
-    process = disturbed_in_mid_training(project)
-    children = family(process)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=60) == 130, project.log.read_text()
-    assert "Traceback" not in project.log.read_text()
-    check_gone(children)
-    (left,) = project.mlflow_runs()
-    assert left.info.status == "KILLED"
+    resumed += resumed_after(project)
+    assert len(resumed) == 3
+    assert 0 < resumed[0] < resumed[1] < resumed[2]
+    assert {check_same_result(project, undisturbed)} == runs
 
 
 def test_a_training_that_diverges(project: Any) -> None:
@@ -196,7 +208,7 @@ def test_an_mlflow_server_restarted_beside_a_killed_worker_and_hung_at_the_end(
     with Server(tmp_path) as server:
         server.start()
         process = project.start("run", f"tracking.uri={server.url}")
-        wait_until(lambda: len(list(project.store.glob(CHECKPOINTS))) >= 2, process, project)
+        wait_until(lambda: newest_checkpoint(project) >= 2 * EVERY, process, project)
         server.kill()
         workers = [child for child in family(process) if "RayTrainWorker" in " ".join(child.cmdline())]
         workers[1].kill()
