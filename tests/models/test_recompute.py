@@ -64,6 +64,6 @@ def test_nothing_is_computed_again_in_evaluation() -> None:
         nonlocal runs
         runs += 1
 
-    model.get_submodule("base_model.layer1.0").conv2.register_forward_hook(count)
+    model.get_submodule("base_model.layer1.0.conv2").register_forward_hook(count)
     model(torch.randn(1, 3, 2, 32, 32)).sum().backward()
     assert runs == 1
