@@ -4,25 +4,25 @@ from typing import Any
 import cv2
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from pipeline.attention import draw_attention
 from pipeline.base.errors import ZoetropeError
-from pipeline.stages.export import write_model
-from pipeline.stages.train import WEIGHTS
+from pipeline.recipe import plain
 from pipeline.training.model import build_model
 
 TINY = {"width": 12, "depth": 2, "heads": 3, "patch_px": 8, "size_px": 32, "frames": 4}
 
 
 def exported(make_recipe: Any, folder: Path, model: dict[str, Any]) -> Path:
-    """The folder of an exported model that nobody trained."""
+    """What the export stage writes, of a model that nobody trained: `folder`."""
     recipe = make_recipe("video", model=model)
     torch.manual_seed(0)
-    save_file(build_model(recipe, 2).state_dict(), str(folder / WEIGHTS))
+    save_file(build_model(recipe, 2).state_dict(), str(folder / "model.safetensors"))
     (folder / "classes.json").write_text('["run", "sit"]')
-    write_model(recipe, folder, folder)
-    return folder / "model"
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(plain(recipe)))
+    return folder
 
 
 def test_a_picture_of_frames_and_of_attention_over_them(
