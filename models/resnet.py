@@ -127,9 +127,14 @@ class Backbone(nn.Module):
         """Float [B, in_channels, H, W] -> [B, num_features]."""
         x = self.stem(x)
         for stage in self.stages:
-            for block in stage:
-                x = recomputed(block, block, x) if self.recomputes else block(x)
+            x = self.run_stage(stage, x)
         return self.pooled(x)
+
+    def run_stage(self, stage: nn.Sequential, x: Tensor) -> Tensor:
+        """What went into one of the stages -> what comes out."""
+        for block in stage:
+            x = recomputed(block, block, x) if self.recomputes else block(x)
+        return x
 
 
 class ResNet(Backbone):
@@ -174,8 +179,8 @@ class ResNet(Backbone):
             return self.fc(self.dropout(self.features(x)))
         x = self.stem(x)
         for stage in self.stages[:3]:
-            x = stage(x)
-        return self.fc(self.dropout(self.pooled(self.layer4(x)))), self.aux_fc(self.pooled(x))
+            x = self.run_stage(stage, x)
+        return self.fc(self.dropout(self.pooled(self.run_stage(self.layer4, x)))), self.aux_fc(self.pooled(x))
 
 
 def _stage(block: Block, in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:

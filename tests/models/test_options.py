@@ -67,7 +67,7 @@ def test_an_unknown_option_answers_with_the_nearest() -> None:
         models.build("tsm_resnet18", 4, shfit=8)
     with pytest.raises(
         ZoetropeError,
-        match="unknown option of resnet18 'shift'; known are: dropout, gradient_checkpointing, in_channels, init, stem",
+        match="unknown option of resnet18 'shift'; known are: auxiliary_head, dropout, gradient_checkpointing",
     ):
         models.build("resnet18", 4, shift=8)
     with pytest.raises(ZoetropeError, match="unknown option of resnet18 'kind'"):

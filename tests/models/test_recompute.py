@@ -23,7 +23,8 @@ def one_step(name: str, on: bool, compiled: bool = False, **options: Any) -> tup
     x = torch.randn(2, 3, 64, 64) if name.startswith("resnet") else torch.randn(2, 3, 3, 64, 64)
     run = torch.compile(model, backend="aot_eager", fullgraph=True) if compiled else model
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        loss = run(x).square().sum()
+        answer = run(x)
+        loss = sum(logits.square().sum() for logits in (answer if isinstance(answer, tuple) else (answer,)))
     loss.backward()
     return model, kept
 
@@ -32,7 +33,7 @@ def one_step(name: str, on: bool, compiled: bool = False, **options: Any) -> tup
     ("name", "options"),
     [
         ("resnet18", {}),
-        ("resnet50", {}),
+        ("resnet50", {"auxiliary_head": True}),
         ("tsn_resnet18", {"dropout": 0.5}),
         ("tsm_resnet50", {"non_local": True, "temporal_pool": True}),
         ("tsm_resnet18", {"place": "block", "partial_bn": True}),
