@@ -1,7 +1,10 @@
-"""What a TimeSformer looks at: its attention's weights, taken out as arrays to be drawn or analysed."""
+"""What a TimeSformer looks at: its attention's weights, taken out as arrays to be analysed, and drawn."""
 
 from functools import partial
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -84,6 +87,22 @@ def attention_rollout(model: TimeSformer, x: Tensor) -> Tensor:
             passed = [_pass_on(*pair) for pair in zip(grouping.split(patches), weights[name], strict=True)]
             patches = patches / 2 + grouping.merge(passed, size) / 2
     return _by_frame(patches, len(x)).squeeze(-1)
+
+
+def overlay(frames: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8]:
+    """Colours over the grey frames uint8 [T, H, W, 3], from blue at the least of `maps` [T, h, w] to red at the most.
+
+    The scale is that of the whole clip, so that frames can be compared; a constant map is blue.
+    """
+    span = (maps.max() - maps.min()).clamp_min(torch.finfo(maps.dtype).tiny)
+    shares = ((maps - maps.min()) / span * 255).round().to(torch.uint8).cpu().numpy()
+    painted = []
+    for frame, share in zip(frames, shares, strict=True):
+        heat = cv2.resize(share, (frame.shape[1], frame.shape[0]), interpolation=cv2.INTER_LINEAR)
+        colours = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+        grey = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        painted.append(cv2.addWeighted(grey, 0.6, colours, 0.4, 0))
+    return np.stack(painted).astype(np.uint8)
 
 
 def _pass_on(shares: Tensor, weight: Tensor) -> Tensor:

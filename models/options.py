@@ -43,6 +43,9 @@ class BackboneOptions(ModelOptions):
     )
     zero_init_residual: bool = Field(default=False, description="start every residual branch at zero")
     in_channels: int = Field(default=3, ge=1, le=1024, description="3 for RGB, 10 for five optical flow fields (x, y)")
+    gradient_checkpointing: bool = Field(
+        default=False, description="keep no activations inside blocks but compute them again: less memory, more time"
+    )
 
 
 class ResNetOptions(BackboneOptions):

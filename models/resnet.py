@@ -5,7 +5,10 @@ Bottlenecks stride in their 3x3 convolution, as torchvision's do (often called v
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+
+from models.recompute import recomputed
 
 
 class BasicBlock(nn.Module):
@@ -75,10 +78,18 @@ class Backbone(nn.Module):
     """A ResNet without its head: float [B, in_channels, H, W] -> pooled features [B, num_features]."""
 
     def __init__(
-        self, depth: int, *, width: int, stem: Literal["imagenet", "small"], zero_init_residual: bool, in_channels: int
+        self,
+        depth: int,
+        *,
+        width: int,
+        stem: Literal["imagenet", "small"],
+        zero_init_residual: bool,
+        in_channels: int,
+        gradient_checkpointing: bool,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
+        self.gradient_checkpointing = gradient_checkpointing
         block, depths = LAYOUTS[depth]
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
@@ -107,12 +118,23 @@ class Backbone(nn.Module):
         """What the last stage gave -> [B, num_features], averaged over height and width."""
         return x.mean((2, 3))
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations inside blocks are computed again in the backward pass that may follow."""
+        return self.gradient_checkpointing and self.training and torch.is_grad_enabled()
+
     def forward(self, x: Tensor) -> Tensor:
         """Float [B, in_channels, H, W] -> [B, num_features]."""
         x = self.stem(x)
         for stage in self.stages:
-            x = stage(x)
+            x = self.run_stage(stage, x)
         return self.pooled(x)
+
+    def run_stage(self, stage: nn.Sequential, x: Tensor) -> Tensor:
+        """What went into one of the stages -> what comes out."""
+        for block in stage:
+            x = recomputed(block, block, x) if self.recomputes else block(x)
+        return x
 
 
 class ResNet(Backbone):
@@ -133,8 +155,16 @@ class ResNet(Backbone):
         stem: Literal["imagenet", "small"],
         zero_init_residual: bool,
         in_channels: int,
+        gradient_checkpointing: bool,
     ) -> None:
-        super().__init__(depth, width=width, stem=stem, zero_init_residual=zero_init_residual, in_channels=in_channels)
+        super().__init__(
+            depth,
+            width=width,
+            stem=stem,
+            zero_init_residual=zero_init_residual,
+            in_channels=in_channels,
+            gradient_checkpointing=gradient_checkpointing,
+        )
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
         self.aux_fc = nn.Linear(self.num_features // 2, num_classes) if auxiliary_head else None
@@ -149,8 +179,8 @@ class ResNet(Backbone):
             return self.fc(self.dropout(self.features(x)))
         x = self.stem(x)
         for stage in self.stages[:3]:
-            x = stage(x)
-        return self.fc(self.dropout(self.pooled(self.layer4(x)))), self.aux_fc(self.pooled(x))
+            x = self.run_stage(stage, x)
+        return self.fc(self.dropout(self.pooled(self.run_stage(self.layer4, x)))), self.aux_fc(self.pooled(x))
 
 
 def _stage(block: Block, in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.mobilenet import InvertedResidual, MobileNetV2Backbone
 from models.non_local import WithNonLocal, add_non_local
+from models.recompute import recomputed
 from models.resnet import Backbone, BasicBlock, Bottleneck
 from models.shift import TemporalShift
 from pipeline.base.errors import ZoetropeError
@@ -67,7 +68,10 @@ class TSN(nn.Module):
             if i == 1 and self.temporal_pool:
                 x, num_frames = _pool_frames(x, num_frames)
             for block in stage:
-                x = run_block(block, x, num_frames)
+                if isinstance(self.base_model, Backbone) and self.base_model.recomputes:
+                    x = recomputed(block, run_block, block, x, num_frames)
+                else:
+                    x = run_block(block, x, num_frames)
         return self.base_model.pooled(x)
 
     def features(self, x: Tensor) -> Tensor:

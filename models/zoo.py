@@ -22,9 +22,17 @@ def _on_resnet(
     stem: Literal["imagenet", "small"],
     zero_init_residual: bool,
     in_channels: int,
+    gradient_checkpointing: bool,
     **options: Any,
 ) -> nn.Module:
-    backbone = Backbone(depth, width=width, stem=stem, zero_init_residual=zero_init_residual, in_channels=in_channels)
+    backbone = Backbone(
+        depth,
+        width=width,
+        stem=stem,
+        zero_init_residual=zero_init_residual,
+        in_channels=in_channels,
+        gradient_checkpointing=gradient_checkpointing,
+    )
     return model(backbone, **options)
 
 

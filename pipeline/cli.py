@@ -137,6 +137,19 @@ def models(
     show_models(console, names or ())
 
 
+@app.command()
+def attention(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of an exported TimeSformer.")],
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", exists=True, dir_okay=False, help="The video to look at.")],
+    out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("attention.png"),
+) -> None:
+    """Draw what a TimeSformer looks at in a video."""
+    from pipeline.attention import draw_attention
+
+    answer = draw_attention(model, video, out)
+    console.print(f"{out} shows what the model looked at; its answer is {answer}.", markup=False)
+
+
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
 
 

@@ -32,14 +32,14 @@ class Predictor:
 
     def __call__(self, contents: Sequence[bytes]) -> np.ndarray:
         """Scores 0..1 float32 [n, K] for the bytes of n image or video files. BadSample for one that is none."""
-        rows = [predict(self.model, self._pixels(content)[None], self.normalize, self.recipe) for content in contents]
+        rows = [predict(self.model, self.pixels(content)[None], self.normalize, self.recipe) for content in contents]
         return torch.cat(rows).cpu().numpy() if rows else np.zeros((0, len(self.classes)), np.float32)
 
     def answers(self, contents: Sequence[bytes]) -> dict[str, list]:
         """What the model says of n files, in the columns of the task's `ANSWER`."""
         return TASKS[self.recipe.task.kind].answers(self(contents), tuple(self.classes))
 
-    def _pixels(self, content: bytes) -> np.ndarray:
+    def pixels(self, content: bytes) -> np.ndarray:
         """Stored as a sample of the run is stored, then seen as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""
         if self.recipe.task.modality == "image":
             image = self.recipe.shard.image

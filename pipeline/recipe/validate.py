@@ -110,6 +110,9 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 f"model.kind: {model} takes {OPTIONS[model].eats}s, but task.kind is {task}; "
                 f"models for {modality}s are: {names}"
             )
+    channels = _at(values, "model.in_channels")
+    if isinstance(channels, int) and channels != 3:
+        problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
     return problems + _sharing_problems(values)

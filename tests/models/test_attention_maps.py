@@ -3,12 +3,13 @@
 from itertools import product
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import models
-from models.attention_maps import attention_rollout, attention_weights, cls_attention
+from models.attention_maps import attention_rollout, attention_weights, cls_attention, overlay
 from models.space_time import Grouping
 from models.timesformer import SCHEMES, AttentionKind
 
@@ -106,3 +107,16 @@ def test_rollout_equals_the_product_of_matrices(attention: str) -> None:
     rollout = attention_rollout(model, x)
     torch.testing.assert_close(rollout, expected)
     assert (rollout.sum((1, 2, 3)) < 1).all()
+
+
+def test_overlay_is_red_where_attention_is_and_blue_elsewhere() -> None:
+    frames = np.full((2, 32, 32, 3), 128, np.uint8)
+    maps = torch.zeros(2, 4, 4)
+    maps[1, 0, 3] = 0.01
+    painted = overlay(frames, maps)
+    assert (painted.shape, painted.dtype) == ((2, 32, 32, 3), np.uint8)
+    # 0.6 of the grey, 0.4 of the colour map's ends, (0, 0, 128) and (128, 0, 0).
+    assert painted[0].reshape(-1, 3).tolist() == [[77, 77, 128]] * 1024
+    assert painted[1, 0, 31].tolist() == [128, 77, 77]
+    assert painted[1, 31, 0].tolist() == [77, 77, 128]
+    assert overlay(frames, torch.full((2, 4, 4), 0.3))[0, 0, 0].tolist() == [77, 77, 128]

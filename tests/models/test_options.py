@@ -38,6 +38,7 @@ def test_defaults() -> None:
         "stem": "imagenet",
         "zero_init_residual": False,
         "in_channels": 3,
+        "gradient_checkpointing": False,
         "dropout": 0.5,
         "partial_bn": False,
         "temporal_pool": False,
@@ -66,7 +67,7 @@ def test_an_unknown_option_answers_with_the_nearest() -> None:
         models.build("tsm_resnet18", 4, shfit=8)
     with pytest.raises(
         ZoetropeError,
-        match="unknown option of resnet18 'shift'; known are: dropout, in_channels, init, stem, weights, width",
+        match="unknown option of resnet18 'shift'; known are: auxiliary_head, dropout, gradient_checkpointing",
     ):
         models.build("resnet18", 4, shift=8)
     with pytest.raises(ZoetropeError, match="unknown option of resnet18 'kind'"):

@@ -1,10 +1,13 @@
 """One contract for every name in the table, on narrow models; a new architecture is held to it by having a name."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 import models
 from models.options import (
@@ -118,6 +121,26 @@ def test_autocast_trains(name: str) -> None:
     assert logits.dtype == torch.bfloat16
     logits.float().sum().backward()
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+@pytest.fixture
+def one_process(tmp_path: Path) -> Iterator[None]:
+    """A group for DDP, whose reducer complains in the second step of parameters that got no gradient in the first."""
+    distributed.init_process_group("gloo", f"file://{tmp_path}/group", rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.usefixtures("one_process")
+def test_trains_under_ddp(name: str, recompute: bool) -> None:
+    if recompute and "gradient_checkpointing" not in OPTIONS[name].model_fields:
+        pytest.skip("has no blocks to compute again")
+    model = DistributedDataParallel(build(name, **({"gradient_checkpointing": True} if recompute else {})))
+    for _ in range(2):
+        model(batch(name)).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize("name", COMPILED)

@@ -162,6 +162,10 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
             "evaluate.crops: three crops take the place of",
         ),
         (
+            {"model": {"kind": "resnet18", "in_channels": 10}},
+            "model.in_channels: 10 channels are for models built in Python",
+        ),
+        (
             {"cluster": {"workers": 9}},
             "cluster.workers: 9 workers cannot share a batch of 8; set it to at most 8, or raise",
         ),
