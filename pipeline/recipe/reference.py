@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.recipe.duration import Length, parse
 from pipeline.recipe.schema import Recipe, Workers
+from pipeline.recipe.space import Domain
 
 HEAD = """# Recipe reference
 
@@ -31,6 +32,7 @@ WORDS = {
     Any: "anything",
     Length: "duration",
     Workers: "integer > 0 or a section",
+    Domain: "domain",
 }
 
 
