@@ -22,7 +22,7 @@ DPI = 120
 COLOURS = "viridis"
 FEWEST = 4
 """Trials with a result, for a figure of importance."""
-TREES = 200
+TREES, SHUFFLES = 100, 10
 
 
 def progress(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
@@ -56,7 +56,7 @@ def _best(trials: Sequence[Trial]) -> Trial | None:
 
 
 def parallel_coordinates(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
-    """A line a trial through its values, coloured by the metric, the best one on top."""
+    """A line a trial through its values, coloured by the metric, the best one on top; broken where it was stopped."""
     shown = [trial for trial in trials if trial.value is not None and trial.status != "failed"]
     if not shown:
         return
@@ -125,7 +125,8 @@ def _share(value: float, low: float, high: float) -> float:
 def importances(trials: Sequence[Trial], tune: "Tune", seed: int) -> dict[str, float]:
     """How much of the metric's variance a key explains: by how much a random forest's R2 falls when it is shuffled.
 
-    Of trials with a result, in shares of all keys' (Breiman 2001, section 10). Empty for fewer than `FEWEST`.
+    In shares of all keys' (Breiman 2001, section 10), at the last epoch that all trials with a result have reached: a
+    trial that was stopped is not worse for that. Empty for fewer trials than `FEWEST`.
     """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
@@ -135,11 +136,13 @@ def importances(trials: Sequence[Trial], tune: "Tune", seed: int) -> dict[str, f
     shown = [trial for trial in trials if trial.value is not None and trial.status != "failed"]
     if len(shown) < FEWEST:
         return {}
+    common = min(trial.epoch for trial in shown)
+    reached = [[r["metrics"][tune.metric] for r in trial.results if r["epoch"] <= common] for trial in shown]
     x = np.array([[place(domain, trial.values[key]) for key, domain in tune.space.items()] for trial in shown])
-    y = np.array([trial.value for trial in shown])
+    y = np.array([values[-1] if values else trial.value for values, trial in zip(reached, shown, strict=True)])
     state = seed64(seed, "importance") % 2**32
     forest = RandomForestRegressor(TREES, random_state=state).fit(x, y)
-    fall = permutation_importance(forest, x, y, n_repeats=20, random_state=state).importances_mean.clip(min=0)
+    fall = permutation_importance(forest, x, y, n_repeats=SHUFFLES, random_state=state).importances_mean.clip(min=0)
     return dict(zip(tune.space, (fall / (fall.sum() or 1)).tolist(), strict=True))
 
 

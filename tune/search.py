@@ -34,6 +34,8 @@ from tune.upstream import make_shards
 from tune.watch import Points, Watcher, config_of, number_of
 
 END_S = 60.0
+HEAD = {"node:__internal_head__": 0.001}
+"""A part of what the head alone has: Ray Tune takes no trial that needs nothing."""
 ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is what is kept
@@ -199,10 +201,10 @@ def _placed(recipe: Recipe, tune: Tune, job: Job) -> tuple[Any, int | None]:
     function = partial(run_trial, job=job)
     if tune.trial.workers == 1:
         return ray_tune.with_resources(function, ray_tune.PlacementGroupFactory([each])), None
-    # Ray Train's workers take their own; a trial that only waits for them takes none.
+    # Ray Train's workers take their own; the process that waits for them takes none, beside the driver.
     there = ray.cluster_resources()
     at_once = min(int(there.get(kind, 0) / (amount * tune.trial.workers)) for kind, amount in each.items())
-    return ray_tune.with_resources(function, {"cpu": 0}), max(1, at_once)
+    return ray_tune.with_resources(function, ray_tune.PlacementGroupFactory([HEAD])), max(1, at_once)
 
 
 def _epochs(recipe: Recipe, files: Files) -> Any:

@@ -131,6 +131,7 @@ def _train_here(recipe: Recipe, dataset: "Dataset", job: Job, number: int, repor
 
             done = read(resume)
             report.of(int(done["step"]), dict(done["metrics"]))
+            report.finished = False  # what a killed search was told may be lost
         train(recipe, dataset, process, on_points, on_checkpoint, resume, make_feed=make_feed)
 
 
@@ -162,6 +163,7 @@ def _train_on_workers(recipe: Recipe, dataset: "Dataset", job: Job, number: int,
     context = Context(recipe, {}, folder, folder / "scratch", name_of(number), None, Reporter("trial"), folder, {})
     checkpoint, metrics = fit(context, dataset, Child(job.tracker, number), [Forward()])
     report.of(int(Path(checkpoint.path).name.split("-")[1]), metrics)
+    report.finished = False  # this process has told nothing: Ray Train's controller has
 
 
 def name_of(number: int) -> str:

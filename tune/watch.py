@@ -1,6 +1,7 @@
 """Between Ray Tune and the journal: the next point for Ray Tune, and what becomes of each trial."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from tune.schedulers import remember
 from tune.tracking import parameters
 from tune.trial import EPOCH, VALUE, name_of
 
+ERROR = re.compile(r"^(\w[\w.]*(?:Error|Exception|Interrupt): .*)$", re.MULTILINE)
+DEATHS = ("ActorDiedError", "ActorUnavailableError", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError")
 MLFLOW_STATUS = {"done": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 
 
@@ -28,7 +31,18 @@ def number_of(trial: Any) -> int:
     return int(trial.config["point"]["number"])
 
 
-class Points(Searcher):
+class Unkept:
+    """Ray Tune pickles what it is given, for a restore of its own; the journal is what is kept of these."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Nothing of it."""
+        return Unkept, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+class Points(Unkept, Searcher):
     """Gives Ray Tune the trials that an earlier attempt did not end, then what `propose` says, `samples` in all."""
 
     def __init__(self, journal: Journal, propose: Proposer, samples: int, scheduler: TrialScheduler) -> None:
@@ -69,13 +83,14 @@ class Points(Searcher):
         """The journal says it."""
 
     def save(self, checkpoint_path: str) -> None:
-        """The journal is what is kept."""
+        """The journal is what is kept; Ray Tune moves the file."""
+        open(checkpoint_path, "wb").close()
 
     def restore(self, checkpoint_path: str) -> None:
         """The journal is what is kept."""
 
 
-class Watcher(Callback):
+class Watcher(Unkept, Callback):
     """Enters what Ray Tune tells into the journal and MLflow, and calls `show` with the trial and a word on it."""
 
     def __init__(self, journal: Journal, tracker: Any, show: Callable[[Trial, str], None]) -> None:
@@ -144,7 +159,8 @@ class Watcher(Callback):
 
 def _reason(trial: Any) -> str:
     """What ended a trial's process, in a line."""
-    error = trial.get_error()
-    cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[-1] if lines else 'no message'}"[:500]
+    text = trial.get_error() or "no message"
+    if any(name in text for name in DEATHS):
+        return "its process died (killed, out of memory, or a crash in native code)"
+    raised = ERROR.findall(text)
+    return str(raised[-1] if raised else text.strip().splitlines()[-1])[:500]
