@@ -51,6 +51,9 @@ class ResNetOptions(BackboneOptions):
     eats = "image"
     kind: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    auxiliary_head: bool = Field(
+        default=False, description="a second classifier on the third stage, in training; see loss.auxiliary"
+    )
 
 
 class MobileNetV2Options(ModelOptions):

@@ -116,7 +116,11 @@ class Backbone(nn.Module):
 
 
 class ResNet(Backbone):
-    """An image classifier: float [B, in_channels, H, W] -> logits [B, num_classes]."""
+    """An image classifier: float [B, in_channels, H, W] -> logits [B, num_classes].
+
+    With `auxiliary_head`, training gives two of these: the head's, and those of a linear classifier on the third stage
+    (Lee et al. 2015, "Deeply-supervised nets"; placed as in Zhao et al. 2017, "PSPNet", section 3.3).
+    """
 
     def __init__(
         self,
@@ -125,6 +129,7 @@ class ResNet(Backbone):
         num_classes: int,
         width: int,
         dropout: float,
+        auxiliary_head: bool,
         stem: Literal["imagenet", "small"],
         zero_init_residual: bool,
         in_channels: int,
@@ -132,14 +137,20 @@ class ResNet(Backbone):
         super().__init__(depth, width=width, stem=stem, zero_init_residual=zero_init_residual, in_channels=in_channels)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
+        self.aux_fc = nn.Linear(self.num_features // 2, num_classes) if auxiliary_head else None
 
     def features(self, x: Tensor) -> Tensor:
         """Float [B, in_channels, H, W] -> [B, num_features], what the head takes."""
         return super().forward(x)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> logits [B, num_classes]."""
-        return self.fc(self.dropout(self.features(x)))
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:  # type: ignore[override]  # a pair in training only
+        """Float [B, in_channels, H, W] -> logits [B, num_classes]; a pair of them in training with `auxiliary_head`."""
+        if self.aux_fc is None or not self.training:
+            return self.fc(self.dropout(self.features(x)))
+        x = self.stem(x)
+        for stage in self.stages[:3]:
+            x = stage(x)
+        return self.fc(self.dropout(self.pooled(self.layer4(x)))), self.aux_fc(self.pooled(x))
 
 
 def _stage(block: Block, in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:

@@ -92,7 +92,7 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> Re
                 resized[name] = (tuple(state[origin].shape), tuple(wanted.shape))
             if given.common[origin] != common:
                 copied[name] = origin
-        elif common.startswith("head.") and wanted.shape[1:] == state[origin].shape[1:]:
+        elif common.startswith(("head.", "aux_fc.")) and wanted.shape[1:] == state[origin].shape[1:]:
             replaced.append(name)
         else:
             wrong.append(f"{origin} is {tuple(state[origin].shape)}, the model has {tuple(wanted.shape)}")
@@ -168,6 +168,8 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
     """Parts that a source may lack as a whole, because they are added to what it was trained as."""
     if common.endswith("num_batches_tracked"):  # Older than torch 0.4.1.
         return True
+    if common.startswith("aux_fc."):
+        return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
     if ".nl." in common:
@@ -180,10 +182,10 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
 
 
 def _may_be_left(common: str, known: set[str]) -> bool:
-    """Parts of a classifier that a model without one has no use for, and ViT's layer for pre-training."""
+    """Parts of a classifier that a model without one has no use for, ViT's for pre-training, an auxiliary head."""
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
-    return common.startswith("pre_logits.")
+    return common.startswith(("pre_logits.", "aux_fc."))
 
 
 def _has_part(part: str, names: Mapping[str, str], start: bool = False) -> bool:

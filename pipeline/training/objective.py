@@ -1,5 +1,6 @@
 """What a training step minimises: everything between its normalised batch and the summed loss, but for the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -73,10 +74,20 @@ class Objective:
         """float [n, K]: the task's targets [n, ...] mixed as the pixels were."""
         return TASKS[self.recipe.task.kind].mixed_targets(targets, mixed.index, mixed.weights, self.num_classes)
 
-    def loss_sum(self, logits: Tensor, x: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """The loss, summed over samples; logits float [n, K] of input x, weights float [n]."""
+    def loss_sum(
+        self, logits: Tensor, x: Tensor, targets: Tensor, weights: Tensor, auxiliary: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """The loss, summed over samples; logits float [n, K] of input x, weights float [n].
+
+        `auxiliary`: logits of heads inside the model, which learn from the labels as its own head does.
+        """
         loss, task = self.recipe.loss, self.recipe.task
-        labelled = TASKS[task.kind].loss_sum(logits, targets, weights, loss.label_smoothing, self.class_weights)
+        labelled, *others = (
+            TASKS[task.kind].loss_sum(head, targets, weights, loss.label_smoothing, self.class_weights)
+            for head in (logits, *auxiliary)
+        )
+        for other in others:
+            labelled = labelled + loss.auxiliary * other
         if self.teacher is None or loss.distill is None:
             return labelled
         differ = binary_divergence if task.multilabel else divergence

@@ -92,8 +92,9 @@ def train_step(
             if mixed := objective.mix(x, *place, first_group=(first + cut.start) // group):
                 x, targets = mixed.pixels, objective.mixed_targets(targets, mixed)
             with autocast(recipe, device):
-                logits = model(x)
-                loss = objective.loss_sum(logits, x, targets, weights[cut])
+                answer = model(x)
+                logits, *auxiliary = answer if isinstance(answer, tuple) else (answer,)
+                loss = objective.loss_sum(logits, x, targets, weights[cut], auxiliary)
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
             part = task.sums(task.scores(logits), targets, weights[cut], training=True)

@@ -80,3 +80,22 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(model(x), model(x))
     model.eval()
     assert torch.equal(model(x), model(x))
+
+
+def test_an_auxiliary_head_answers_in_training_and_learns() -> None:
+    model: Any = models.build("resnet18", 10, width=8, stem="small", auxiliary_head=True)
+    x = torch.randn(4, 3, 32, 32)
+    logits, auxiliary = model(x)
+    assert logits.shape == auxiliary.shape == (4, 10)
+    auxiliary.sum().backward()
+    assert model.layer3[1].conv2.weight.grad is not None
+    assert model.layer4[1].conv2.weight.grad is None
+    plain = models.build("resnet18", 10, width=8, stem="small").eval()
+    assert models.load_weights(plain, model.state_dict()).unexpected == ("aux_fc.weight", "aux_fc.bias")
+    assert torch.equal(model.eval()(x), plain(x))
+    report = models.load_weights(
+        models.build("resnet18", 3, width=8, stem="small", auxiliary_head=True), model.state_dict()
+    )
+    assert report.replaced == ("fc.weight", "fc.bias", "aux_fc.weight", "aux_fc.bias")
+    report = models.load_weights(model, plain.state_dict())
+    assert report.missing == ("aux_fc.weight", "aux_fc.bias")

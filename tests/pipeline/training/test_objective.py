@@ -110,6 +110,30 @@ def test_a_probability_leaves_groups_as_they_are(make_recipe: Any) -> None:
     assert share.item() == pytest.approx(0.25, abs=0.06)
 
 
+def test_an_auxiliary_head_adds_its_share(make_recipe: Any) -> None:
+    """Two classes, logits 0 and 0: ln 2; of the auxiliary head ln(1 + e^-2). The second sample does not count."""
+    objective = Objective(make_recipe("image", loss={"auxiliary": 0.3}), 2)
+    x, labels, weights = torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), torch.tensor([1.0, 0.0])
+    head, other = torch.zeros(2, 2), torch.tensor([[1.0, -1.0], [5.0, 5.0]])
+    assert objective.loss_sum(head, x, labels, weights).item() == pytest.approx(0.693147, abs=1e-6)
+    both = objective.loss_sum(head, x, labels, weights, [other]).item()
+    assert both == pytest.approx(0.693147 + 0.3 * 0.126928, abs=1e-6)
+
+
+def test_a_training_with_an_auxiliary_head(make_recipe: Any, images: Any) -> None:
+    saved: list[dict[str, Any]] = []
+    model = {"kind": "resnet18", "width": 8, "stem": "small", "auxiliary_head": True}
+    metrics = train(
+        make_recipe("image", model=model, **{"train.duration": "2ep"}),
+        images,
+        Process(),
+        lambda step, total, found: None,
+        lambda step, save, metrics: saved.append({"step": step}),
+    )
+    assert np.isfinite(metrics["val/loss"])
+    assert saved
+
+
 @pytest.mark.parametrize("modality", ["image", "video"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_whole_training(
