@@ -33,7 +33,8 @@ from tune.trial import VALUE, Job, name_of, run_trial
 from tune.upstream import make_shards
 from tune.watch import Points, Watcher, config_of, number_of
 
-END_S = 60.0
+END_S = 180.0
+"""For MLflow to take what is left."""
 HEAD = {"node:__internal_head__": 0.001}
 """A part of what the head alone has: Ray Tune takes no trial that needs nothing."""
 ENVIRONMENT = {

@@ -1,6 +1,7 @@
 """The MLflow runs of a search: a parent, and a child a trial; one actor writes them all."""
 
 import logging
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("pipeline.tracking.tune")  # whose warnings reach the user
 PARENT = -1
 """The number of the parent among the trials."""
-PARENT_S = 30.0
+PARENT_S = 120.0
 """For MLflow to open the parent, whose id the children carry."""
-FLUSH_S = 20.0
+FLUSH_S = 60.0
+"""A server that is down costs one try of it, not all of this."""
 
 
 class SearchTracker:
@@ -33,6 +35,8 @@ class SearchTracker:
         self._tracking, self._experiment, self._spool, self._name = tracking, experiment, spool, name
         self._writers: dict[int, Writer] = {}
         self._parent_id: str | None = None
+        self._early: dict[int, list[tuple[Any, ...]]] = {}
+        self._lock = threading.Lock()  # points come in a thread of their own
         self._voice = _Voice()
         logging.getLogger("pipeline.tracking").addHandler(self._voice)
 
@@ -59,7 +63,11 @@ class SearchTracker:
                 status_ms=now_ms,
             )
             outbox.close()
-            self._writers[number] = Writer(self._tracking, self._spool / self._key(number))
+            writer = Writer(self._tracking, self._spool / self._key(number))
+            with self._lock:
+                self._writers[number] = writer
+                for point in self._early.pop(number, []):
+                    writer.points(*point)
         except OSError as error:
             LOG.warning(f"MLflow gets nothing of {name}: {self._spool} cannot be written ({error.strerror}).")
             return
@@ -71,9 +79,12 @@ class SearchTracker:
         return self._name if number == PARENT else f"{self._name}-{number:04d}"
 
     def points(self, number: int, step: int, metrics: dict[str, float], maker: str = "") -> None:
-        """Keep metrics of a step."""
-        if writer := self._writers.get(number):
-            writer.points(step, metrics, maker)
+        """Keep metrics of a step; before `open`, while MLflow still opens the parent, too."""
+        with self._lock:
+            if writer := self._writers.get(number):
+                writer.points(step, metrics, maker)
+            else:
+                self._early.setdefault(number, []).append((step, metrics, maker))
 
     def files(self, number: int, files: dict[str, Path]) -> None:
         """Keep files, `{artifact path: local file}`."""
