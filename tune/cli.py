@@ -25,6 +25,11 @@ def run(
     """Search over recipe keys, as the recipe's section `tune` says."""
     began = time.monotonic()
     checked = load(recipe, overrides or ())
+    if checked.tune is not None and checked.tune.policy is not None:
+        from tune.policy.run import search_policy
+
+        search_policy(checked, checked.tune, console, resume)
+        return
     from tune.space import check_tune
 
     tune = check_tune(checked)

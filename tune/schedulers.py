@@ -26,10 +26,17 @@ from tune.trial import EPOCH, TIME, VALUE
 NEVER = float("inf")
 FACTORS = (0.8, 1.2)
 """Jaderberg et al. 2017, section 4."""
+Explore = Callable[[Values, int, int], Values]
+"""(values of the better trial, number of the trial that it replaces, how often that was replaced) -> its new values."""
 
 
-def make_scheduler(tune: Tune, epochs: Callable[[Length], float], longest: float, seed: int) -> TrialScheduler:
-    """The one that `tune.scheduler` asks for; `epochs` turns a duration into epochs, of which a trial has `longest`."""
+def make_scheduler(
+    tune: Tune, epochs: Callable[[Length], float], longest: float, seed: int, moved: Explore | None = None
+) -> TrialScheduler:
+    """The one that `tune.scheduler` asks for; `epochs` turns a duration into epochs, of which a trial has `longest`.
+
+    `moved` takes the place of pbt's own `explore`.
+    """
     chosen = tune.scheduler
     if chosen.kind == "none":
         return FIFOScheduler()
@@ -58,13 +65,18 @@ def make_scheduler(tune: Tune, epochs: Callable[[Length], float], longest: float
                 min_samples_required=chosen.others,
                 min_time_slice=NEVER,  # type: ignore[arg-type]
             )
-    return Population(tune.space, seed, first, chosen.quantile, chosen.resample)
+    space, resample = tune.space, chosen.resample
+    return Population(
+        moved or (lambda values, number, count: explore(space, values, resample, seed, number, count)),
+        first,
+        chosen.quantile,
+    )
 
 
 class Population(PopulationBasedTraining):
     """Ray Tune's PBT with draws keyed by (seed, trial, how often it was replaced)."""
 
-    def __init__(self, space: dict[str, Domain], seed: int, interval: float, quantile: float, resample: float) -> None:
+    def __init__(self, moved: Explore, interval: float, quantile: float) -> None:
         super().__init__(
             time_attr=TIME,
             perturbation_interval=interval,
@@ -73,13 +85,13 @@ class Population(PopulationBasedTraining):
             log_config=False,
             require_attrs=False,
         )
-        self._space, self._seed, self._resample = space, seed, resample
+        self._moved = moved
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The better trial's point, moved; the trial keeps its own number."""
         own, donor = trial.config["point"], trial_to_clone.config["point"]
         count = own["replaced"] + 1
-        values = explore(self._space, json.loads(donor["values"]), self._resample, self._seed, own["number"], count)
+        values = self._moved(json.loads(donor["values"]), own["number"], count)
         point = {
             "number": own["number"],
             "values": json.dumps(values),

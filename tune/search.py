@@ -26,7 +26,7 @@ from tune.folder import note, search_folder
 from tune.journal import Journal, Trial, ranked, winner
 from tune.live import View
 from tune.proposals import Proposer, proposer, random_values
-from tune.schedulers import make_scheduler
+from tune.schedulers import Explore, make_scheduler
 from tune.space import changed, check_tune, trial_recipe, upstream_points
 from tune.tracking import PARENT, parameters, start_search_tracker
 from tune.trial import VALUE, Job, name_of, run_trial
@@ -65,12 +65,14 @@ def search(
     resume: bool = False,
     propose: Proposer | None = None,
     name: str | None = None,
+    moved: Explore | None = None,
     keep_weights: bool = False,
 ) -> Found:
     """Search as `recipe.tune` says; starts Ray unless this process has one. ZoetropeError when nothing can be found.
 
     propose:      proposes the points in place of `tune.search`; its values need not be in `tune.space`, whose keys
                   they give, but must make right recipes (a trial whose recipe is not right fails)
+    moved:        takes the place of pbt's own way to change the values of a trial that is replaced
     name:         names the search's folder, by default as the recipe
     keep_weights: keep those of every trial that did not fail, `weights/trial-0003.safetensors` in the search's folder
     """
@@ -96,7 +98,8 @@ def search(
         try:
             job = Job(recipe, tune.metric, shards, folder, tracker)
             with View(console, journal.trials, tune.metric, tune.mode, tune.samples) as view:
-                _run(recipe, tune, job, journal, propose or proposer(recipe, tune), Watcher(journal, tracker, view))
+                watcher = Watcher(journal, tracker, view)
+                _run(recipe, tune, job, journal, propose or proposer(recipe, tune), watcher, moved)
             found = _finish(recipe, tune, folder, journal, keep_weights)
             report.publish(tracker, found, tune)
             note(folder, status="done")
@@ -145,7 +148,15 @@ def _check_room(recipe: Recipe) -> None:
             )
 
 
-def _run(recipe: Recipe, tune: Tune, job: Job, journal: Journal, propose: Proposer, watcher: Watcher) -> None:
+def _run(
+    recipe: Recipe,
+    tune: Tune,
+    job: Job,
+    journal: Journal,
+    propose: Proposer,
+    watcher: Watcher,
+    moved: Explore | None,
+) -> None:
     """Run what is still to be run."""
     from ray import tune as ray_tune
 
@@ -155,7 +166,7 @@ def _run(recipe: Recipe, tune: Tune, job: Job, journal: Journal, propose: Propos
         from pipeline.recipe import parse
 
         durations = [parse(end) for end in tune.space["train.duration"].ends]
-    scheduler = make_scheduler(tune, epochs, max(map(epochs, durations)), recipe.seed)
+    scheduler = make_scheduler(tune, epochs, max(map(epochs, durations)), recipe.seed, moved)
     unfinished = [trial for trial in journal.trials.values() if trial.status == "running"]
     to_come = max(0, tune.samples - len(journal.trials))
     if not unfinished and not to_come:

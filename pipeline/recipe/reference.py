@@ -102,7 +102,7 @@ def _name(annotation: Any, metadata: Any = ()) -> str:
         return " or ".join(_name(member) for member in inside if member is not NoneType)
     if origin in (list, tuple):
         many = (
-            [part.min_length for part in metadata if hasattr(part, "min_length")] if origin is list else [len(inside)]
+            [part.max_length for part in metadata if hasattr(part, "max_length")] if origin is list else [len(inside)]
         )
         return f"list of {many[0]}: {_name(inside[0])}" if many else f"list of {_name(inside[0])}"
     if origin is dict:

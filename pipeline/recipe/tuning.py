@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt
+from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt, model_validator
 
 from pipeline.recipe.duration import Duration, parse
+from pipeline.recipe.policies import Policy
 from pipeline.recipe.section import Section
 from pipeline.recipe.space import Domain, parse_domain
 
@@ -91,7 +92,19 @@ class Tune(Section):
     """Trials; of a grid, the most that it may have."""
     scheduler: Annotated[NoScheduler | Asha | Median | Pbt, Field(discriminator="kind")] = NoScheduler()
     search: Annotated[RandomSearch | Grid | Optuna, Field(discriminator="kind")] = RandomSearch()
-    space: Annotated[dict[str, Expression], Field(min_length=1)]
+    space: dict[str, Expression] = Field(default={})
     """Recipe key to domain: `optimizer.lr: loguniform(0.01, 1)`. Domains are `uniform(low, high)`,
     `loguniform(low, high)`, `quniform(low, high, step)`, `randint(low, high)` with both ends, `choice(a, b, ...)`."""
     trial: TrialOptions = TrialOptions()
+    policy: Policy | None = Field(default=None, discriminator="kind")
+    """Search for an augmentation policy; then there is no `space`, `scheduler` or `search`."""
+
+    @model_validator(mode="after")
+    def _one_thing_to_search(self) -> "Tune":
+        if self.policy is None and not self.space:
+            raise ValueError(
+                "there is nothing to search: write `space`, such as {optimizer.lr: loguniform(0.01, 1)}, or `policy`"
+            )
+        if self.policy is not None and (self.space or self.scheduler.kind != "none" or self.search.kind != "random"):
+            raise ValueError("a policy is searched for in its own way; leave `space`, `scheduler` and `search` out")
+        return self
