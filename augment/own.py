@@ -5,6 +5,7 @@ import albumentations as A
 from augment.auto import AutoAugment, RandAugment, TrivialAugment
 from augment.erase import Cutout, RandomErasing
 from augment.pca import PCAColor
+from augment.population import PopulationBased
 from augment.single import (
     Brightness,
     Color,
@@ -22,6 +23,7 @@ OWN: dict[str, type[A.BasicTransform]] = {
     "AutoAugment": AutoAugment,
     "RandAugment": RandAugment,
     "TrivialAugment": TrivialAugment,
+    "PopulationBased": PopulationBased,
     "Cutout": Cutout,
     "RandomErasing": RandomErasing,
     "PCAColor": PCAColor,

@@ -3,6 +3,8 @@
 A policy is a list of sub-policies, one of which is drawn for each sample. A sub-policy is a list of
 `[operation, probability 0..1, magnitude 0..9 or null]`, which run one after another. `policies/*.json` hold the
 published ones; a file of one's own is JSON or YAML of the same form.
+
+A schedule is a list of `[epoch, steps]`: the steps that are drawn from, from that epoch on, counted from 0.
 """
 
 import json
@@ -16,13 +18,16 @@ import yaml
 from augment.magnitudes import MAGNITUDES
 from pipeline.base.errors import ZoetropeError, unknown
 
-Policy = list[list[tuple[str, float, float | None]]]
+PolicyStep = tuple[str, float, float | None]
+Policy = list[list[PolicyStep]]
+Schedule = list[tuple[float, list[PolicyStep]]]
 
 MAX_MAGNITUDE = 9
 _FOLDER = Path(__file__).parent / "policies"
 PUBLISHED = tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
 _SUFFIXES = (".json", ".yaml", ".yml")
 _MAX_BYTES, _MAX_SUB_POLICIES, _MAX_STEPS = 1_000_000, 1000, 10
+_MAX_DRAWN = 100
 
 
 def load_policy(policy: str | Path | Sequence[Any]) -> Policy:
@@ -39,8 +44,19 @@ def load_policy(policy: str | Path | Sequence[Any]) -> Policy:
     return _checked(policy, "policy")
 
 
+def load_schedule(schedule: str | Path | Sequence[Any]) -> Schedule:
+    """A schedule file by its path, or a list as it is; checked. Raises `ZoetropeError` with a line for each fault."""
+    if not isinstance(schedule, str | Path):
+        return _checked_schedule(schedule, "schedule")
+    if Path(schedule).suffix not in _SUFFIXES:
+        raise ZoetropeError(f"schedule: must be a file that ends in .json or .yaml, not {str(schedule)!r}")
+    return _checked_schedule(_read(Path(schedule)), str(schedule))
+
+
 def inline(spec: Sequence[Any], folder: Path) -> list[Any]:
-    """A list of transforms in which policy files are replaced by what they hold; paths are relative to `folder`.
+    """A list of transforms in which files of policies and schedules are replaced by what they hold.
+
+    Their paths are relative to `folder`.
 
     So the recipe that is fingerprinted, stored and sent to other machines holds the policy itself.
     """
@@ -56,6 +72,10 @@ def _inline(entry: Any, folder: Path) -> Any:
             policy, children = params.get("policy"), params.get("transforms")
             if isinstance(policy, str) and policy.endswith(_SUFFIXES):
                 params = {**params, "policy": [[list(step) for step in sub] for sub in load_policy(folder / policy)]}
+            schedule = params.get("schedule")
+            if isinstance(schedule, str) and schedule.endswith(_SUFFIXES):
+                held = [[epoch, [list(step) for step in steps]] for epoch, steps in load_schedule(folder / schedule)]
+                params = {**params, "schedule": held}
             if isinstance(children, Sequence) and not isinstance(children, str):
                 params = {**params, "transforms": inline(children, folder)}
         result[name] = params
@@ -92,6 +112,28 @@ def _checked(data: Any, where: str) -> Policy:
     if errors:
         raise ZoetropeError("\n".join(errors))
     return policy
+
+
+def _checked_schedule(data: Any, where: str) -> Schedule:
+    errors: list[str] = []
+    schedule: Schedule = []
+    if not _is_list(data, _MAX_SUB_POLICIES):
+        raise ZoetropeError(f"{where}: must be a list of [epoch, [operations]], not {short(data)}")
+    for i, entry in enumerate(data):
+        if not _is_list(entry, 2) or len(entry) != 2 or not _is_list(entry[1], _MAX_DRAWN):
+            errors.append(f"{where}[{i}]: must be [epoch, [1 to {_MAX_DRAWN} operations]], not {short(entry)}")
+            continue
+        epoch, steps = entry
+        before = schedule[-1][0] if schedule else -1
+        if not _is_number(epoch, 1e9) or epoch <= before or (i == 0 and epoch != 0):
+            errors.append(f"{where}[{i}]: epochs begin with 0 and grow, and here is {short(epoch)}")
+            continue
+        for j, step in enumerate(steps):
+            errors += [f"{where}[{i}][{j}]: {line}" for line in _faults(step)]
+        schedule.append((epoch, [tuple(step) for step in steps if isinstance(step, Sequence)]))
+    if errors:
+        raise ZoetropeError("\n".join(errors))
+    return schedule
 
 
 def _is_list(data: Any, most: int) -> bool:

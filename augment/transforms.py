@@ -19,6 +19,7 @@ from albumentations.core.composition import BaseCompose
 from augment.magnitudes import MAGNITUDES
 from augment.operations import Steps
 from augment.own import OWN
+from augment.population import PopulationBased
 from augment.refused import REFUSED
 from pipeline.base.errors import ZoetropeError, nearest, unknown
 from pipeline.base.keyed import Part, generator, key_bits
@@ -60,6 +61,13 @@ class Augmentation:
             str(getattr(leaf, "fill", "")).startswith("random") and type(leaf) not in OWN.values()
             for leaf in _leaves(transforms)
         )
+        self._scheduled = [leaf for leaf in _leaves(transforms) if isinstance(leaf, PopulationBased)]
+
+    def at(self, epoch: int) -> "Augmentation":
+        """This one, with what changes over the epochs set to `epoch`."""
+        for leaf in self._scheduled:
+            leaf.epoch = epoch
+        return self
 
     def __call__(self, pixels: UInt8Array, *key: Part) -> UInt8Array:
         """Transform uint8 `[H, W, 3]` or `[T, H, W, 3]`; the result depends on (pixels, spec, key) alone.

@@ -59,8 +59,11 @@ def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
 
 
 @contextmanager
-def ray_cluster(recipe: Recipe, console: Console) -> Iterator[None]:
-    """The cluster that RAY_ADDRESS names, or one embedded in this process, which ends with it."""
+def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> Iterator[None]:
+    """The cluster that RAY_ADDRESS names, or one embedded in this process, which ends with it.
+
+    `dashboard`: on the loopback interface; Ray Train cleans up behind a trial of Ray Tune's only where there is one.
+    """
     joined = bool(os.environ.get("RAY_ADDRESS"))
     console.print(f"{'joining' if joined else 'starting'} Ray ...")
     if joined:
@@ -72,7 +75,12 @@ def ray_cluster(recipe: Recipe, console: Console) -> Iterator[None]:
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
-        ray.init(num_cpus=max(there, needed), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            num_cpus=max(there, needed),
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
         with suppress(OSError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
     before = signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs its own

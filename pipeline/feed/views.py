@@ -36,7 +36,7 @@ class ViewMaker:
         key = _key(epoch, sample, occurrence)
         decoded = self._decode(data, num_frames, *key)
         self.laps.lap("decode")
-        views = [self.transform(view, seed, "augment", *key) for view in decoded]
+        views = [self.transform.at(epoch)(view, seed, "augment", *key) for view in decoded]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         self.laps.lap("augment")
@@ -48,7 +48,7 @@ class ViewMaker:
         """A training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and the names of what was done."""
         key = _key(epoch, sample, occurrence)
         (view,) = self._decode(data, num_frames, *key)
-        return view, *self.transform.explain(view, self.recipe.seed, "augment", *key)
+        return view, *self.transform.at(epoch).explain(view, self.recipe.seed, "augment", *key)
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""

@@ -160,6 +160,15 @@ def _override(values: dict[str, Any], text: str) -> None:
         value = _parse(value_text)
     except ValueError as error:
         raise RecipeError(f"{text!r}: the value {error}") from None
+    set_key(values, dotted.strip(), value)
+
+
+def set_key(values: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set one key of plain values, in place; a new `kind` drops the options of the old one.
+
+    Relative paths resolve against the current folder. RecipeError where the key cannot be.
+    """
+    keys = dotted.split(".")
     layer: dict[str, Any] = {keys[-1]: value}
     for key in reversed(keys[:-1]):
         layer = {key: layer}

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.recipe.duration import Length, parse
 from pipeline.recipe.schema import Recipe, Workers
+from pipeline.recipe.space import Domain
 
 HEAD = """# Recipe reference
 
@@ -31,6 +32,7 @@ WORDS = {
     Any: "anything",
     Length: "duration",
     Workers: "integer > 0 or a section",
+    Domain: "domain",
 }
 
 
@@ -100,7 +102,7 @@ def _name(annotation: Any, metadata: Any = ()) -> str:
         return " or ".join(_name(member) for member in inside if member is not NoneType)
     if origin in (list, tuple):
         many = (
-            [part.min_length for part in metadata if hasattr(part, "min_length")] if origin is list else [len(inside)]
+            [part.max_length for part in metadata if hasattr(part, "max_length")] if origin is list else [len(inside)]
         )
         return f"list of {many[0]}: {_name(inside[0])}" if many else f"list of {_name(inside[0])}"
     if origin is dict:

@@ -17,6 +17,7 @@ from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.sources import Source
+from pipeline.recipe.tuning import Tune
 
 
 class Task(Section):
@@ -313,6 +314,7 @@ class Recipe(Section):
     feed: Annotated[LocalFeed | RemoteFeed, Field(discriminator="kind")] = LocalFeed()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
+    tune: Tune | None = None
 
     @property
     def stored_short_side(self) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,13 @@ class Trainer(ray.train.torch.TorchTrainer):
         pass
 
 
-def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint, dict[str, float]]:
-    """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails."""
+def fit(
+    context: Context, dataset: "Dataset", tracker: Any, callbacks: Sequence[UserCallback] = ()
+) -> tuple[Checkpoint, dict[str, float]]:
+    """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails.
+
+    `callbacks` hear of every report, beside Ray Train.
+    """
     # Read when the trainer is made.
     os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
     cluster = context.recipe.cluster
@@ -92,7 +97,7 @@ def fit(context: Context, dataset: "Dataset", tracker: Any) -> tuple[Checkpoint,
             storage_filesystem=storage_filesystem,
             failure_config=FailureConfig(max_failures=cluster.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=MOST_KEPT),
-            callbacks=[RaiseAtOnce()],  # type: ignore[list-item]  # its hint is of Ray Train V1
+            callbacks=[RaiseAtOnce(), *callbacks],  # type: ignore[list-item]  # its hint is of Ray Train V1
         ),
     )
     try:

@@ -33,8 +33,8 @@ SYSTEM_EVERY_S = 10.0
 SETTLE_S = 5.0
 POINTS = "points"
 MODEL = "model"
-PLACES = ("store", "tracking")
-"""Sections of the recipe that say where things are kept, and nothing of the training."""
+PLACES = ("store", "tracking", "tune")
+"""Sections of the recipe that say nothing of the training."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ class Task(Protocol):
     """
 
     @property
+    def METRICS(self) -> tuple[str, ...]:
+        """What a validation measures."""
+
+    @property
     def HEADLINE(self) -> str:
         """The metric that a line about a result tells."""
 

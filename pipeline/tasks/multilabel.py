@@ -15,6 +15,7 @@ from pipeline.tasks.tables import write_csv
 if TYPE_CHECKING:
     from torch import Tensor
 
+METRICS = ("loss", "f1", "mAP")
 HEADLINE, TITLE = "mAP", "mAP"
 IN_TRAINING = ("loss", "f1")
 ANSWER = {"labels": "list of string", "scores": "list of double"}

@@ -13,7 +13,7 @@ from pipeline.planning import GRAPH, make_plan, warnings
 from pipeline.recipe import Recipe, plain
 from tests.pipeline.stores import publish_until, quickstart
 
-NEUTRAL = {"feed", "cluster", "tracking", "store", "name"}
+NEUTRAL = {"feed", "cluster", "tracking", "store", "name", "tune"}
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -35,6 +35,16 @@ def test_each_occurrence_in_an_epoch_is_drawn_anew(make_recipe: Any, images: Dat
         assert np.array_equal(maker(raw.data, frames, 1, 2, 0), maker(raw.data, frames, 1, 2))
 
 
+def test_a_schedule_goes_by_the_epoch(make_recipe: Any, images: Dataset) -> None:
+    crop = {"CenterCrop": {"height": 16, "width": 16}}
+    schedule = [[0, [["Invert", 0.0, None]]], [2, [["Invert", 1.0, None]]]]
+    raw = first(images)
+    recipe = make_recipe("image", **{"augment.train": [crop, {"PopulationBased": {"schedule": schedule}}]})
+    maker = ViewMaker(recipe, training=True)
+    seen = {epoch: {maker(raw.data, 1, epoch, i).tobytes() for i in range(30)} for epoch in (3, 1, 2, 0)}
+    assert [len(seen[epoch]) for epoch in range(4)] == [1, 1, 2, 2]
+
+
 def test_evaluation_is_the_centre_whatever_the_key(make_recipe: Any, images: Dataset) -> None:
     raw = first(images)
     view = ViewMaker(make_recipe("image"), training=False)(raw.data, 1, 5, 6)

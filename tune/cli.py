@@ -1,0 +1,47 @@
+"""`python -m tune RECIPE [key=value ...] [--resume]`."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import Overrides, RecipePath, Verbs, console
+from pipeline.recipe import load
+
+app = typer.Typer(cls=Verbs, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def verbs() -> None:
+    """Search over recipe keys, as the recipe's section `tune` says."""
+
+
+@app.command(name="search")
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last search of this recipe.")] = False,
+) -> None:
+    """Search over recipe keys, as the recipe's section `tune` says."""
+    began = time.monotonic()
+    checked = load(recipe, overrides or ())
+    if checked.tune is not None and checked.tune.policy is not None:
+        from tune.policy.run import search_policy
+
+        search_policy(checked, checked.tune, console, resume)
+        return
+    from tune.space import check_tune
+
+    tune = check_tune(checked)
+    from tune.report import show
+    from tune.search import search
+
+    found = search(checked, console, resume)
+    show(console, found, checked, tune, time.monotonic() - began)
+
+
+def main() -> None:
+    """What `python -m tune` does: there is one verb, whose name is not typed."""
+    import sys
+
+    app(["search", *sys.argv[1:]], prog_name="python -m tune")

@@ -1,0 +1,171 @@
+"""One trial, in a process of its own: a real training, that reports every validation with its checkpoint to Ray Tune.
+
+One worker trains in the trial's process; several are started by Ray Train from there.
+"""
+
+import json
+import math
+import tempfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.base.files import Files
+from pipeline.recipe import Recipe
+from pipeline.stages.tracker import settle
+from tune.space import trial_recipe, upstream
+from tune.tracking import Child
+
+if TYPE_CHECKING:
+    from pipeline.shards.dataset import Dataset
+
+VALUE, EPOCH = "value", "epoch"
+TIME = "time"
+"""The epoch, but in the last report: pbt does not replace a trial that has nothing left to train."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a search have in common."""
+
+    recipe: Recipe
+    metric: str
+    shards: dict[str, Files]
+    """`upstream` of a point -> its data set."""
+    folder: Path
+    tracker: Any
+    start: dict[int, str] = field(default_factory=dict)
+    """Trial -> the checkpoint that an earlier attempt of the search has left."""
+
+
+def run_trial(config: dict[str, Any], job: Job) -> None:
+    """Train the recipe of one point. What would fail again alike is reported as the result; all else is raised."""
+    from ray import tune
+
+    point = config["point"]
+    number, values = int(point["number"]), json.loads(point["values"])
+    report = Report(job.metric)
+    try:
+        import torch
+
+        assert job.recipe.tune is not None
+        recipe = trial_recipe(job.recipe, job.recipe.tune, values)
+        from pipeline.shards.dataset import open_dataset
+
+        dataset = open_dataset(job.shards[upstream(values)])
+        train = _train_here if job.recipe.tune.trial.workers == 1 else _train_on_workers
+        try:
+            train(recipe, dataset, job, number, report)
+        except torch.OutOfMemoryError as error:
+            raise ZoetropeError(f"the GPU's memory does not suffice: {str(error).splitlines()[0]}") from error
+    except ZoetropeError as error:
+        tune.report({VALUE: math.nan, EPOCH: report.epoch, "failed": str(error)})
+        return
+    if not report.finished:  # early stopping has ended it
+        tune.report(report.of(report.step, report.metrics, finished=True))
+
+
+class Report:
+    """What Ray Tune is told after a validation."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric, self.epoch, self.step, self.finished = metric, 0.0, 0, False
+        self.metrics: dict[str, float] = {}
+        self.steps_per_epoch = self.total = 1
+
+    def of(self, step: int, metrics: dict[str, float], finished: bool = False) -> dict[str, Any]:
+        """The report after `step` steps."""
+        self.step, self.metrics, self.epoch = step, metrics, step / self.steps_per_epoch
+        self.finished = finished or step >= self.total
+        shown = {VALUE: metrics[self.metric], EPOCH: self.epoch, "step": step, "metrics": metrics}
+        return shown | {"finished": self.finished} | ({} if self.finished else {TIME: self.epoch})
+
+
+def _measure(recipe: Recipe, dataset: "Dataset", report: Report) -> None:
+    """Enter how long the training is."""
+    from pipeline.feed.batch import BatchSource
+    from pipeline.stages.train import check_samples
+    from pipeline.training.loop import Plan
+
+    check_samples(recipe, dataset)
+    report.steps_per_epoch = BatchSource(recipe, dataset, "train", training=True).steps
+    report.total = Plan.of(recipe, report.steps_per_epoch).total
+
+
+def _train_here(recipe: Recipe, dataset: "Dataset", job: Job, number: int, report: Report) -> None:
+    """The loop in this process."""
+    import torch
+    from ray import tune
+
+    from pipeline.stages.feeds import feeds
+    from pipeline.training.distributed import Process
+    from pipeline.training.loop import train
+
+    _measure(recipe, dataset, report)
+    child = Child(job.tracker, number)
+    sent: list[Any] = []
+
+    def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        sent[:] = [child.send(step, metrics)]
+
+    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+        settle(*sent)
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            tune.report(report.of(step, metrics), checkpoint=tune.Checkpoint.from_directory(folder))
+
+    kept = tune.get_checkpoint()
+    if kept is None and number in job.start:
+        kept = tune.Checkpoint(job.start[number])
+    process = Process(device=torch.device("cuda", 0) if torch.cuda.is_available() and _gpus() else torch.device("cpu"))
+    with (
+        feeds(recipe, lambda text: None) as make_feed,
+        kept.as_directory() if kept else nullcontext() as folder,
+    ):
+        resume = Path(folder) if folder else None
+        if resume:
+            from pipeline.training.checkpoint import read
+
+            done = read(resume)
+            report.of(int(done["step"]), dict(done["metrics"]))
+            report.finished = False  # what a killed search was told may be lost
+        train(recipe, dataset, process, on_points, on_checkpoint, resume, make_feed=make_feed)
+
+
+def _gpus() -> bool:
+    import ray
+
+    return bool(ray.get_gpu_ids())
+
+
+def _train_on_workers(recipe: Recipe, dataset: "Dataset", job: Job, number: int, report: Report) -> None:
+    """The loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from pipeline.graph import Context
+    from pipeline.progress import Reporter
+    from pipeline.stages.fit import fit
+
+    _measure(recipe, dataset, report)
+
+    class Forward(TuneReportCallback):
+        """Passes what rank 0 reports on to Ray Tune."""
+
+        def after_report(self, run_context: Any, metrics: list[dict[str, float]], checkpoint: Any) -> None:
+            step = int(Path(checkpoint.path).name.split("-")[1])
+            self._training_actor_item_queue.put(report.of(step, dict(metrics[0])) | {"kept": checkpoint.path})
+
+    folder = job.folder / "trials" / name_of(number)
+    (folder / "scratch").mkdir(parents=True, exist_ok=True)
+    context = Context(recipe, {}, folder, folder / "scratch", name_of(number), None, Reporter("trial"), folder, {})
+    checkpoint, metrics = fit(context, dataset, Child(job.tracker, number), [Forward()])
+    report.of(int(Path(checkpoint.path).name.split("-")[1]), metrics)
+    report.finished = False  # this process has told nothing: Ray Train's controller has
+
+
+def name_of(number: int) -> str:
+    """The name of a trial's folder."""
+    return f"trial-{number:04d}"

@@ -1,0 +1,37 @@
+"""The shards that trials read: made before them, once for all that need the same."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from pipeline.base.files import Files
+from pipeline.execute import execute
+from pipeline.planning import make_plan
+from pipeline.progress import Progress
+from pipeline.recipe import Recipe, plain
+from pipeline.report import show_plan
+from pipeline.stages.tracker import Services
+from tune.space import Values, changed, upstream
+
+STAGES = ("ingest", "shard")
+
+
+def make_shards(recipe: Recipe, points: Iterable[Values], console: Console) -> dict[str, Files]:
+    """The data set of each point, by its name `upstream`; what is not there is made. Ray must be initialised."""
+    made: dict[str, Files] = {}
+    for point in points:
+        if (name := upstream(point)) not in made:
+            made[name] = _shards(changed(recipe, point), console)
+    return made
+
+
+def _shards(recipe: Recipe, console: Console) -> Files:
+    planned, store = make_plan(recipe)
+    steps = tuple(step for step in planned.steps if step.stage.name in STAGES)
+    planned = replace(planned, steps=steps)
+    show_plan(console, planned)
+    record = store.record_run(recipe.name, plain(recipe), steps)  # of reused shards, too: `gc` keeps what runs use
+    with Progress(console) as progress:
+        results: Sequence = execute(planned, recipe, store, Services(None), progress, record)
+    return results[-1].artifact.files
