@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.feed.batch import BatchMaker, BatchSource
@@ -13,6 +13,7 @@ from pipeline.shards.reader import ShardReader
 from tune.policy.folds import held_out, labels_of, subset
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.floats(0.05, 0.95), st.integers(0, 99))
 def test_each_class_is_shared_out(labels: list[int], share: float, seed: int) -> None:
     mask = held_out(np.array(labels), share, seed)

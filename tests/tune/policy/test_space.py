@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augment.policy import Policy, load_policy
@@ -23,6 +23,7 @@ def test_a_known_vector() -> None:
     assert load_policy(policy) == policy
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 4))
 def test_vectors_and_policies_are_the_same_thing(seed: int, sub_policies: int, operations: int) -> None:
     space = Space(sub_policies, operations)
