@@ -15,6 +15,7 @@ from tests.conftest import tiny_values
 
 PAGE = (Path(__file__).parents[1] / "docs" / "tricks.md").read_text()
 ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| ") and "`" in line]
+POLICY, SCHEDULE = re.findall("```yaml\n(.*?)```", PAGE, re.DOTALL)
 LINES = [line for row in ROWS for line in re.findall("`([^`]+)`", row[1])]
 
 
@@ -24,7 +25,8 @@ def merged(values: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_is_right(line: str, tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(PAGE.partition("```yaml\n")[2].partition("```")[0])
+    (tmp_path / "mine.yaml").write_text(POLICY)
+    (tmp_path / "schedule.yaml").write_text(SCHEDULE)
     values = merged(tiny_values("image"), yaml.safe_load(line))
     recipe = check(values, "the page", tmp_path)
     assert transform_problems(plain(recipe)) == []
@@ -38,4 +40,4 @@ def test_a_function_exists(name: str) -> None:
 
 
 def test_the_policy_loads() -> None:
-    assert len(load_policy(yaml.safe_load(PAGE.partition("```yaml\n")[2].partition("```")[0]))) == 2
+    assert len(load_policy(yaml.safe_load(POLICY))) == 2
