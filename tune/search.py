@@ -168,16 +168,17 @@ def _run(
         durations = [parse(end) for end in tune.space["train.duration"].ends]
     scheduler = make_scheduler(tune, epochs, max(map(epochs, durations)), recipe.seed, moved)
     unfinished = [trial for trial in journal.trials.values() if trial.status == "running"]
-    to_come = max(0, tune.samples - len(journal.trials))
-    if not unfinished and not to_come:
+    first = len(journal.trials)
+    to_come = max(0, tune.samples - first)
+    if not unfinished and (not to_come or propose(first, list(journal.trials.values())) is None):
         return
     start = {t.number: t.checkpoint for t in unfinished if t.checkpoint and Path(t.checkpoint).is_dir()}
     job = Job(job.recipe, job.metric, job.shards, job.folder, job.tracker, start)
     trainable, at_once = _placed(recipe, tune, job)
     is_pbt = tune.scheduler.kind == "pbt"
     if is_pbt:  # which takes no searcher, so its points are known ahead
-        first = len(journal.trials)
-        fresh = [Trial(n, propose(n, []) or {}, tune.metric) for n in range(first, first + to_come)]
+        proposed = ((number, propose(number, [])) for number in range(first, first + to_come))
+        fresh = [Trial(number, values, tune.metric) for number, values in proposed if values is not None]
         points = ray_tune.grid_search([config_of(trial)["point"] for trial in unfinished + fresh])
     tuner = ray_tune.Tuner(
         trainable,
