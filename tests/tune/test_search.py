@@ -167,7 +167,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(find: Any, proje
     assert trial.value == undisturbed.trials[0].value  # bit for bit
 
 
-def test_a_trial_that_always_crashes_ends_alone(find: Any, project: Project) -> None:
+def test_a_trial_that_cannot_begin_ends_alone(find: Any, project: Project) -> None:
     """A grid of two, of which one starts from weights that are none."""
     weights = project.folder / "torn.pth"
     weights.write_bytes(b"torn")
@@ -204,11 +204,11 @@ def test_median(find: Any) -> None:
         samples=4,
         scheduler={"kind": "median", "grace": "1ep", "others": 1},
         search={"kind": "grid"},
-        space={"optimizer.lr": "choice(0.1, 0.05, 1e-6, 1e-7)"},
+        space={"optimizer.lr": "choice(0.02, 0.01, 3.0, 2.0)"},
         overrides=("train.duration=4ep",),
     )
     by_number = {trial.number: trial for trial in found.trials}
-    assert by_number[3].status == "stopped"  # came last, and learned nothing
+    assert by_number[3].status == "stopped"  # came last, and its loss is about 20
     assert by_number[3].epoch < 4
     assert found.best is not None
     assert found.best.number in (0, 1)
