@@ -220,7 +220,7 @@ def test_pbt_hands_weights_over(find: Any) -> None:
         samples=2,
         scheduler={"kind": "pbt", "interval": "1ep", "quantile": 0.5, "resample": 0.0},
         space={"optimizer.lr": "loguniform(0.001, 0.2)"},
-        overrides=("train.duration=3ep",),
+        overrides=("train.duration=30ep",),  # long beside what one of the two starts later than the other
     )
     assert [trial.status for trial in found.trials] == ["done", "done"]
     replaced = [trial for trial in found.trials if trial.replaced]
