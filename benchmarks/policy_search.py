@@ -158,11 +158,13 @@ def main() -> None:
             right["random"].append(right_share(random))
             if asked.figure and seed == 0:
                 operations_and_magnitudes(found, asked.figure, "Fast AutoAugment on moved digits")
-            often = sorted(shares(found).items(), key=lambda item: -item[1])[:5]
+            found_shares = shares(found)
+            often = sorted(found_shares.items(), key=lambda item: -item[1])[:5]
             print(f"seed {seed}: searched after {searched_s:.0f} s, compared after {time.monotonic() - began:.0f} s")
             print(
                 f"  {len(found)} sub-policies, most of all", ", ".join(f"{name} {share:.2f}" for name, share in often)
             )
+            print("  of it all:", ", ".join(f"{name} {found_shares.get(name, 0.0):.2f}" for name in RIGHT))
             print("  test top-1:", ", ".join(f"{way} {top1[way][-1]:.1%}" for way in WAYS), flush=True)
     print("\n| policy | test top-1 | rotate or translate, of all that it does |\n|---|---|---|")
     for way in WAYS:

@@ -86,7 +86,7 @@ class Watch(Unkept, Callback):
             self.failed[number] = result["failed"]
         elif "best" in result:
             note = f"best top-1 {result['best']:.1%}"
-            self._progress.update(f"fold {number}", result["done"], result["total"], note)
+            self._progress.update(f"fold {number}", result["scored"], result["total"], note)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It has ended by itself."""
@@ -136,7 +136,7 @@ def run_fold(config: dict[str, Any], job: Job) -> None:
     def on_points(done: int, total: int, metrics: dict[str, float]) -> None:
         child.send(done, metrics)
         if "policy/best" in metrics:
-            tune.report({"done": done, "total": total, "best": metrics["policy/best"]})
+            tune.report({"scored": done, "total": total, "best": metrics["policy/best"]})
 
     folder = fold_folder(job.folder, config["fold"])
     folder.mkdir(exist_ok=True)

@@ -54,6 +54,7 @@ def test_fast(ray_of_two: None, make_project: Any) -> None:
     # Killed after the first candidate of the second fold: the rest comes out as it would have.
     log = folder / "fold-1" / "candidates.jsonl"
     whole = log.read_text()
+    assert len(whole.splitlines()) == FAST["candidates"]
     log.write_text(whole.splitlines(keepends=True)[0])
     (folder / "policy.yaml").unlink()
     again, _ = searched(recipe, resume=True)
