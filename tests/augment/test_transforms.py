@@ -65,6 +65,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "GridDropout": {"fill": "random", "random_offset": True},
     "Erasing": {"fill": "random_uniform"},
     "AutoAugment": {"policy": "svhn"},
+    "PopulationBased": {"schedule": [[0, [["Rotate", 1.0, 5], ["Invert", 1.0, None]]]]},
     "Cutout": {"size": 16},
     "RandomErasing": {"fill": "random"},
 }
