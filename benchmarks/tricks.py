@@ -33,15 +33,18 @@ ADDED_TO = {
 
 
 def choose(folder: Path, to: Path, train: int, val: int) -> None:
-    """Copy the images that take part into `to`/train and `to`/val."""
+    """Copy the images that take part into `to`/train and `to`/val; `to` comes into being whole."""
+    new = to.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
     for images in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = sorted(images.iterdir())
         if len(files) < train + val:
             raise SystemExit(f"{images} has {len(files)} images, not {train} + {val}")
         for part, chosen in (("train", files[:train]), ("val", files[-val:])):
-            (to / part / images.name).mkdir(parents=True, exist_ok=True)
+            (new / part / images.name).mkdir(parents=True)
             for file in chosen:
-                shutil.copy(file, to / part / images.name)
+                shutil.copy(file, new / part / images.name)
+    new.rename(to)
 
 
 def make(name: str, overrides: list[str], last: str) -> Artifact:

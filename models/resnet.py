@@ -3,7 +3,7 @@
 Bottlenecks stride in their 3x3 convolution, as torchvision's do (often called v1.5), so its weights load as they are.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -144,27 +144,8 @@ class ResNet(Backbone):
     (Lee et al. 2015, "Deeply-supervised nets"; placed as in Zhao et al. 2017, "PSPNet", section 3.3).
     """
 
-    def __init__(
-        self,
-        depth: int,
-        *,
-        num_classes: int,
-        width: int,
-        dropout: float,
-        auxiliary_head: bool,
-        stem: Literal["imagenet", "small"],
-        zero_init_residual: bool,
-        in_channels: int,
-        gradient_checkpointing: bool,
-    ) -> None:
-        super().__init__(
-            depth,
-            width=width,
-            stem=stem,
-            zero_init_residual=zero_init_residual,
-            in_channels=in_channels,
-            gradient_checkpointing=gradient_checkpointing,
-        )
+    def __init__(self, depth: int, *, num_classes: int, dropout: float, auxiliary_head: bool, **backbone: Any) -> None:
+        super().__init__(depth, **backbone)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(self.num_features, num_classes)
         self.aux_fc = nn.Linear(self.num_features // 2, num_classes) if auxiliary_head else None

@@ -2,38 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from models.hornet import HorNet
 from models.mobilenet import MobileNetV2, MobileNetV2Backbone
+from models.options import BackboneOptions, ModelOptions
 from models.resnet import Backbone, ResNet
 from models.timesformer import TimeSformer
 from models.tsm import TSM
 from models.tsn import TSN
 
 
-def _on_resnet(
-    model: type[TSN],
-    depth: int,
-    *,
-    width: int,
-    stem: Literal["imagenet", "small"],
-    zero_init_residual: bool,
-    in_channels: int,
-    gradient_checkpointing: bool,
-    **options: Any,
-) -> nn.Module:
-    backbone = Backbone(
-        depth,
-        width=width,
-        stem=stem,
-        zero_init_residual=zero_init_residual,
-        in_channels=in_channels,
-        gradient_checkpointing=gradient_checkpointing,
-    )
-    return model(backbone, **options)
+def _on_resnet(model: type[TSN], depth: int, **options: Any) -> nn.Module:
+    names = BackboneOptions.model_fields.keys() - ModelOptions.model_fields.keys()
+    return model(Backbone(depth, **{name: options.pop(name) for name in names}), **options)
 
 
 def _on_mobilenetv2(model: type[TSN], *, width_mult: float, in_channels: int, **options: Any) -> nn.Module:

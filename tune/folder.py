@@ -36,7 +36,7 @@ def fingerprint(recipe: Recipe) -> str:
 
 
 @contextmanager
-def search_folder(recipe: Recipe, name: str, resume: bool) -> Iterator[Path]:
+def search_folder(recipe: Recipe, resume: bool) -> Iterator[Path]:
     """A new folder, or with `resume` that of the last search alike; locked. ZoetropeError where there is none."""
     store = open_store(recipe.store)
     if "://" in store.url:
@@ -46,7 +46,7 @@ def search_folder(recipe: Recipe, name: str, resume: bool) -> Iterator[Path]:
         )
     root, mark = store.home / "tune", fingerprint(recipe)
     with store.in_words():
-        folder = _last(root, name, mark) if resume else _new(root, name)
+        folder = _last(root, recipe.name, mark) if resume else _new(root, recipe.name)
         if resume and is_locked(folder / "lock"):
             raise ZoetropeError(f"{folder}: this search is running. Wait for it, or end it first.")
         held = lock(folder / "lock", lambda holder: None)

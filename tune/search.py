@@ -1,10 +1,7 @@
 """A search: shards once, trials through Ray Tune, a winner. `python -m tune` is a thin layer above `search`."""
 
-import logging
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,39 +10,25 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
-from pipeline.driver import ray_cluster
 from pipeline.recipe import Length, Recipe
 from pipeline.recipe.tuning import Tune
 from pipeline.stages.resources import resources
-from pipeline.store import open_store
-from pipeline.tracking.address import resolve
 from tune import report
 from tune.folder import note, search_folder
 from tune.journal import Journal, Trial, ranked, winner
 from tune.live import View
 from tune.proposals import Proposer, proposer, random_values
 from tune.schedulers import Explore, make_scheduler
+from tune.session import check_room, parent_run, quiet, ray_session
 from tune.space import changed, check_tune, trial_recipe, upstream_points
-from tune.tracking import PARENT, parameters, start_search_tracker
+from tune.tracking import parameters
 from tune.trial import VALUE, Job, name_of, run_trial
 from tune.upstream import make_shards
 from tune.watch import Points, Watcher, config_of, number_of
 
-END_S = 180.0
-"""For MLflow to take what is left."""
 HEAD = {"node:__internal_head__": 0.001}
 """A part of what the head alone has: Ray Tune takes no trial that needs nothing."""
-ENVIRONMENT = {
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is what is kept
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours, as of every verb
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    "RAY_AIR_NEW_OUTPUT": "0",
-}
 
 
 @dataclass(frozen=True)
@@ -64,88 +47,34 @@ def search(
     console: Console,
     resume: bool = False,
     propose: Proposer | None = None,
-    name: str | None = None,
     moved: Explore | None = None,
-    keep_weights: bool = False,
 ) -> Found:
     """Search as `recipe.tune` says; starts Ray unless this process has one. ZoetropeError when nothing can be found.
 
-    propose:      proposes the points in place of `tune.search`; its values need not be in `tune.space`, whose keys
-                  they give, but must make right recipes (a trial whose recipe is not right fails)
-    moved:        takes the place of pbt's own way to change the values of a trial that is replaced
-    name:         names the search's folder, by default as the recipe
-    keep_weights: keep those of every trial that did not fail, `weights/trial-0003.safetensors` in the search's folder
+    propose: proposes the points in place of `tune.search`; its values need not be in `tune.space`, whose keys they
+             give, but must make right recipes (a trial whose recipe is not right fails)
+    moved:   takes the place of pbt's own way to change the values of a trial that is replaced
     """
     tune = check_tune(recipe)
-    tracking = resolve(recipe.tracking.uri, open_store(recipe.store).url)
     first = trial_recipe(recipe, tune, random_values(tune.space, recipe.seed, 0))
-    with (
-        search_folder(recipe, name or recipe.name, resume) as folder,
-        nullcontext() if ray.is_initialized() else ray_cluster(first, console, dashboard=tune.trial.workers > 1),
-        _quiet(),
-    ):
+    with search_folder(recipe, resume) as folder, ray_session(first, console), quiet():
+        check_room(first)
         shards = make_shards(recipe, upstream_points(tune.space), console)
-        _check_room(first)
-        journal = Journal(folder, tune.metric)
-        tracker = start_search_tracker(
-            tracking, recipe.tracking.experiment or recipe.name, folder.parents[1], folder.name
-        )
         about = {"tune.metric": tune.metric, "tune.mode": tune.mode, "tune.samples": tune.samples}
         kinds = {"tune.scheduler": tune.scheduler.kind, "tune.search": tune.search.kind}
         space = {f"tune.space.{key}": str(domain) for key, domain in tune.space.items()}
-        tracker.open.remote(PARENT, folder.name, parameters({**about, **kinds, **space}), {"zoetrope.role": "search"})
-        status = "FAILED"
-        try:
+        with (
+            closing(Journal(folder, tune.metric)) as journal,
+            parent_run(recipe, folder, parameters({**about, **kinds, **space}), console) as tracker,
+        ):
             job = Job(recipe, tune.metric, shards, folder, tracker)
             with View(console, journal.trials, tune.metric, tune.mode, tune.samples) as view:
                 watcher = Watcher(journal, tracker, view)
                 _run(recipe, tune, job, journal, propose or proposer(recipe, tune), watcher, moved)
-            found = _finish(recipe, tune, folder, journal, keep_weights)
+            found = _finish(recipe, tune, folder, journal)
             report.publish(tracker, found, tune)
             note(folder, status="done")
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
-        finally:
-            journal.close()
-            try:
-                for sentence in ray.get(tracker.end.remote(PARENT, status), timeout=END_S):
-                    console.print(sentence, markup=False)
-            except ray.exceptions.RayError as error:
-                console.print(f"The status of the MLflow run could not be set ({type(error).__name__}).", markup=False)
-            ray.kill(tracker)
     return found
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Ray Tune without its own words, and with our settings."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for variable, value in before.items():
-            if value is None:
-                os.environ.pop(variable, None)
-            else:
-                os.environ[variable] = value
-
-
-def _check_room(recipe: Recipe) -> None:
-    """Raise for a trial that this Ray can never run; a cluster that grows by itself tells too little to be asked."""
-    if os.environ.get("RAY_ADDRESS"):
-        return
-    there = ray.cluster_resources()
-    for kind, each in resources(recipe).items():
-        needed = each * recipe.cluster.workers.min
-        if needed > there.get(kind, 0):
-            raise ZoetropeError(
-                f"tune.trial: a trial takes {needed:g} {kind}s, and there are {there.get(kind, 0):g}. "
-                "Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
-            )
 
 
 def _run(
@@ -233,16 +162,12 @@ def _steps(length: Length, steps_per_epoch: int, recipe: Recipe) -> int:
     return length.steps(steps_per_epoch, recipe.train.batch_size)
 
 
-def _finish(recipe: Recipe, tune: Tune, folder: Path, journal: Journal, keep_weights: bool) -> Found:
-    """Write down what was found; checkpoints go, but for the weights that are kept."""
+def _finish(recipe: Recipe, tune: Tune, folder: Path, journal: Journal) -> Found:
+    """Write down what was found; checkpoints go, but for the best one's weights."""
     trials = ranked(journal.trials.values(), tune.mode)
     best = winner(trials, tune.mode)
     made = changed(recipe, best.values) if best else None
     weights = report.save_weights(best, folder / "best.safetensors") if best else None
-    if keep_weights:
-        for trial in trials:
-            if trial.status != "failed":
-                report.save_weights(trial, folder / "weights" / f"{name_of(trial.number)}.safetensors")
     found = Found(folder, trials, best, made, weights)
     report.write(found, recipe, tune)
     for name in ("ray", "trials"):

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.recipe import Recipe, RecipeError, check, plain
+from pipeline.recipe import Recipe, RecipeError, check, parse, plain
 from pipeline.recipe.load import set_key
 from pipeline.recipe.space import Domain
 from pipeline.recipe.tuning import Tune
@@ -59,8 +59,8 @@ def check_tune(recipe: Recipe) -> Tune:
     metrics = [f"val/{name}" for name in TASKS[recipe.task.kind].METRICS]
     problems = [] if tune.metric in metrics else [f"tune.metric: {unknown('metric', tune.metric, metrics)}"]
     problems += _key_problems(tune)
-    if not problems:
-        problems = list(_value_problems(recipe, tune.space))
+    problems = problems or list(_value_problems(recipe, tune.space))
+    problems = problems or list(_length_problems(recipe, tune))
     if tune.search.kind == "grid":
         problems += _grid_problems(tune)
     if problems:
@@ -86,6 +86,16 @@ def _key_problems(tune: Tune) -> Iterator[str]:
             yield "tune.trial.workers: pbt hands over checkpoints between trials of 1 worker; set it to 1"
         if tune.samples < 2:
             yield "tune.samples: pbt compares trials; set it to 2 or more"
+
+
+def _length_problems(recipe: Recipe, tune: Tune) -> Iterator[str]:
+    """What can be told of lengths in one unit; others are compared when the shards are there."""
+    ends = tune.space["train.duration"].ends if "train.duration" in tune.space else [recipe.train.duration]
+    durations = [parse(end) for end in ends]
+    for name in ("grace", "interval"):
+        length = getattr(tune.scheduler, name, None)
+        if length and all(one.unit == length.unit and one.amount < length.amount for one in durations):
+            yield f"tune.scheduler.{name}: {length} is longer than any trial; lower it, or raise train.duration"
 
 
 def _value_problems(recipe: Recipe, space: Mapping[str, Domain]) -> Iterator[str]:

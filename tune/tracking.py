@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.redact import redact, redact_values
-from pipeline.stages.tracker import POINTS, _Voice, flatten
+from pipeline.stages.tracker import POINTS, Voice, flatten
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class SearchTracker:
         self._parent_id: str | None = None
         self._early: dict[int, list[tuple[Any, ...]]] = {}
         self._lock = threading.Lock()  # points come in a thread of their own
-        self._voice = _Voice()
+        self._voice = Voice()
         logging.getLogger("pipeline.tracking").addHandler(self._voice)
 
     def open(self, number: int, name: str, params: dict[str, Any], tags: dict[str, str]) -> None:
@@ -122,19 +122,6 @@ class Child:
     def send(self, *point: Any) -> Any:
         """Send the metrics of a step and return at once, with what `settle` waits for."""
         return self.actor.points.options(concurrency_group=POINTS).remote(self.number, *point)
-
-    @property
-    def points(self) -> "Child":
-        """As `pipeline.stages.tracker.send` asks for it."""
-        return self
-
-    def options(self, **options: Any) -> "Child":
-        """The group of calls is known."""
-        return self
-
-    def remote(self, *point: Any) -> Any:
-        """`send`."""
-        return self.send(*point)
 
 
 def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name: str) -> Any:

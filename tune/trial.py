@@ -161,7 +161,7 @@ def _train_on_workers(recipe: Recipe, dataset: "Dataset", job: Job, number: int,
     folder = job.folder / "trials" / name_of(number)
     (folder / "scratch").mkdir(parents=True, exist_ok=True)
     context = Context(recipe, {}, folder, folder / "scratch", name_of(number), None, Reporter("trial"), folder, {})
-    checkpoint, metrics = fit(context, dataset, Child(job.tracker, number), [Forward()])
+    checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, [Forward()])
     report.of(int(Path(checkpoint.path).name.split("-")[1]), metrics)
     report.finished = False  # this process has told nothing: Ray Train's controller has
 

@@ -137,7 +137,7 @@ class Watcher(Unkept, Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its process died, or raised what may not come again; Ray Tune starts another."""
-        self._show(self._write("retry", trial, error=_reason(trial)), "failed; once more")
+        self._show(self._write("retry", trial, error=reason(trial)), "failed; once more")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """It has ended by itself, or was stopped by the scheduler."""
@@ -149,7 +149,7 @@ class Watcher(Unkept, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its last try failed."""
-        self._end(trial, "failed", _reason(trial))
+        self._end(trial, "failed", reason(trial))
 
     def _end(self, trial: Any, status: str, error: str | None) -> None:
         ended = self._write("end", trial, status=status, error=error)
@@ -157,7 +157,7 @@ class Watcher(Unkept, Callback):
         self._show(ended, status if not error else f"failed: {error}")
 
 
-def _reason(trial: Any) -> str:
+def reason(trial: Any) -> str:
     """What ended a trial's process, in a line."""
     text = trial.get_error() or "no message"
     if any(name in text for name in DEATHS):

@@ -24,7 +24,7 @@ from ray.train import (
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
 from pipeline.stages.resources import resources
-from pipeline.stages.tracker import send, settle
+from pipeline.stages.tracker import settle
 from pipeline.store import Parts
 
 if TYPE_CHECKING:
@@ -60,11 +60,12 @@ class Trainer(ray.train.torch.TorchTrainer):
 
 
 def fit(
-    context: Context, dataset: "Dataset", tracker: Any, callbacks: Sequence[UserCallback] = ()
+    context: Context, dataset: "Dataset", send: Callable[..., Any], callbacks: Sequence[UserCallback] = ()
 ) -> tuple[Checkpoint, dict[str, float]]:
     """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails.
 
-    `callbacks` hear of every report, beside Ray Train.
+    `send(step, metrics)` takes the points, returns at once, and gives what `settle` waits for; it travels to the
+    workers. `callbacks` hear of every report, beside Ray Train.
     """
     # Read when the trainer is made.
     os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
@@ -80,7 +81,7 @@ def fit(
         train_loop_config={
             "recipe": context.recipe,
             "dataset": dataset,
-            "tracker": tracker,
+            "send": send,
             "progress": context.progress,
             "upload": None if context.parts.shared else Upload(context.parts, context.fingerprint),
         },
@@ -138,7 +139,7 @@ def _work(config: dict[str, Any]) -> None:
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
-    recipe, dataset, tracker, progress = (config[key] for key in ("recipe", "dataset", "tracker", "progress"))
+    recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
     task = TASKS[recipe.task.kind]
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
@@ -149,7 +150,7 @@ def _work(config: dict[str, Any]) -> None:
         at(step)
         if process.rank:
             return
-        sent[:] = [send(tracker, step, metrics)]
+        sent[:] = [send(step, metrics)]
         if "train/loss" in metrics:
             note = f"loss {metrics['train/loss']:.3f}, {metrics['throughput/samples_per_s']:.0f} samples/s"
         else:

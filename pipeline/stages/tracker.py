@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.runs import Status
     from pipeline.tracking.writer import Writer
 
-LOG = logging.getLogger("pipeline.tracking.tracker")  # whose warnings reach the user, see _Voice
+LOG = logging.getLogger("pipeline.tracking.tracker")  # whose warnings reach the user, see Voice
 SPOOL = "spool"
 RUN_ID_FILE = "mlflow_run_id"
 FLUSH_S = 20.0
@@ -57,7 +57,7 @@ class Tracker:
 
         self._tracking, self._recipe, self._spool, self._run_folder = tracking, recipe, store / SPOOL, run_folder
         self._writer: Writer | None = None
-        self._voice = _Voice()
+        self._voice = Voice()
         logging.getLogger("pipeline.tracking").addHandler(self._voice)
         quiet()  # takes seconds, and has them while the first stages work
         self._leftovers = threading.Thread(target=send_leftovers, args=(tracking, self._spool), daemon=True)
@@ -143,7 +143,7 @@ class Tracker:
         return self._voice.kept
 
 
-class _Voice(logging.Handler):
+class Voice(logging.Handler):
     """Hands warnings to the stage that works now, and keeps them when there is none: an actor has no terminal."""
 
     def __init__(self) -> None:

@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ def run(context: Context) -> dict[str, Any]:
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
         described = beside.submit(_describe, context, dataset)
         described.add_done_callback(lambda done: done.exception() or writer.log_files.remote(done.result()))
-        checkpoint, metrics = fit(context, dataset, writer)
+        checkpoint, metrics = fit(context, dataset, partial(tracker.send, writer))
         described.result()
 
     with checkpoint.as_directory() as folder:

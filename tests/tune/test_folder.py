@@ -25,17 +25,17 @@ def test_more_samples_are_the_same_search(make_recipe: Any) -> None:
 
 def test_the_last_search_alike_is_found(make_recipe: Any, tmp_path: Path) -> None:
     recipe = make_recipe("image", tune=TUNE, store=str(tmp_path))
-    with pytest.raises(ZoetropeError, match="no search of this recipe to go on with"), search_folder(recipe, "x", True):
+    with pytest.raises(ZoetropeError, match="no search of this recipe to go on with"), search_folder(recipe, True):
         pass
-    with search_folder(recipe, "x", False) as first, search_folder(recipe, "x", False) as second:
+    with search_folder(recipe, False) as first, search_folder(recipe, False) as second:
         assert first != second
         note(first, status="done")
-        with pytest.raises(ZoetropeError, match="this search is running"), search_folder(recipe, "x", True):
+        with pytest.raises(ZoetropeError, match="this search is running"), search_folder(recipe, True):
             pass
-    with search_folder(recipe, "x", True) as again:
+    with search_folder(recipe, True) as again:
         assert again == second
     other = make_recipe("image", tune=TUNE, store=str(tmp_path), seed=1)
-    with pytest.raises(ZoetropeError, match="no search of this recipe"), search_folder(other, "x", True):
+    with pytest.raises(ZoetropeError, match="no search of this recipe"), search_folder(other, True):
         pass
     assert about(first)["status"] == "done"
     (first / "search.json").write_text("torn")
@@ -44,11 +44,11 @@ def test_the_last_search_alike_is_found(make_recipe: Any, tmp_path: Path) -> Non
 
 def test_a_store_that_is_no_folder(make_recipe: Any) -> None:
     recipe = make_recipe("image", tune=TUNE, store="s3://bucket/runs")
-    with pytest.raises(ZoetropeError, match="is no folder"), search_folder(recipe, "x", False):
+    with pytest.raises(ZoetropeError, match="is no folder"), search_folder(recipe, False):
         pass
 
 
 def test_two_that_begin_at_once_get_two_folders(make_recipe: Any, tmp_path: Path) -> None:
     recipe = make_recipe("image", tune=TUNE, store=str(tmp_path))
-    with search_folder(recipe, "x", False) as one, search_folder(recipe, "x", False) as other:
+    with search_folder(recipe, False) as one, search_folder(recipe, False) as other:
         assert {one, other} == {path for path in (tmp_path / "tune").iterdir() if os.path.isdir(path)}

@@ -79,6 +79,8 @@ def test_a_problem_is_said_once(make_recipe: Any) -> None:
         ({"scheduler": {"kind": "pbt"}, "space": {"model.width": "choice(4, 8)"}}, "cannot change in mid-training"),
         ({"scheduler": {"kind": "pbt"}, "samples": 1}, "tune.samples: pbt compares trials"),
         ({"scheduler": {"kind": "pbt"}, "search": {"kind": "optuna"}}, "pbt searches itself"),
+        ({"scheduler": {"kind": "asha", "grace": "99ep"}}, "tune.scheduler.grace: 99ep is longer than any trial"),
+        ({"scheduler": {"kind": "pbt", "interval": "99ep"}}, "tune.scheduler.interval: 99ep is longer than any trial"),
         ({"search": {"kind": "optuna"}, "space": {"data.split.val": "uniform(0.1, 0.2)"}}, "makes other shards"),
     ],
 )

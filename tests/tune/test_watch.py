@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tune.journal import Journal
-from tune.watch import Unkept, Watcher, _reason
+from tune.watch import Unkept, Watcher, reason
 
 DIED = """ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
 \tclass_name: ImplicitFunc
@@ -20,7 +20,7 @@ more"""
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "expected"),
     [
         (DIED, "its process died (killed, out of memory, or a crash in native code)"),
         (RAISED, "ValueError: a: b"),
@@ -28,9 +28,9 @@ more"""
         (None, "no message"),
     ],
 )
-def test_reasons(text: str | None, reason: str) -> None:
+def test_reasons(text: str | None, expected: str) -> None:
     trial: Any = SimpleNamespace(get_error=lambda: text)
-    assert _reason(trial) == reason
+    assert reason(trial) == expected
 
 
 def test_ray_tune_may_pickle_what_it_is_given(tmp_path: Path) -> None:

@@ -1,23 +1,21 @@
 """RandAugment's search (Cubuk et al. 2020, section 4): a grid over the number of operations and their magnitude."""
 
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
-import ray
 from rich.console import Console
 
-from pipeline.driver import ray_cluster
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import RandAugmentSearch
 from pipeline.recipe.tuning import Tune
 from tune.journal import Trial
 from tune.policy.figure import grid_of_scores
-from tune.policy.leave import FIGURE, parent_run
+from tune.policy.leave import FIGURE
 from tune.policy.recipes import kept, with_transform
 from tune.report import show
 from tune.search import search
+from tune.session import parent_run, ray_session
 from tune.space import check_tune, trial_recipe
 from tune.tracking import PARENT
 
@@ -27,7 +25,7 @@ def search_grid(recipe: Recipe, tune: Tune, options: RandAugmentSearch, console:
     began = time.monotonic()
     gridded = recipe.model_copy(update={"tune": as_grid(recipe, tune, options)})
     tune = check_tune(gridded)
-    with nullcontext() if ray.is_initialized() else ray_cluster(trial_recipe(gridded, tune, {}), console):
+    with ray_session(trial_recipe(gridded, tune, {}), console):
         found = search(gridded, console, resume)
         show(console, found, recipe, tune, time.monotonic() - began)
         assert found.best is not None  # `show` raises where there is none

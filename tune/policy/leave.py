@@ -1,26 +1,19 @@
 """What a search for a policy leaves in its folder, and in MLflow."""
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ray
 import yaml
-from rich.console import Console
 
 from augment.policy import Policy, Schedule
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
-from pipeline.store import open_store
-from pipeline.tracking.address import resolve
 from tune.policy.figure import operations_and_magnitudes, schedule_over_epochs, shares
 from tune.policy.population import transform
 from tune.policy.recipes import auto_augment, with_transform, write_policy, write_schedule
-from tune.tracking import PARENT, start_search_tracker
+from tune.tracking import PARENT
 
-END_S = 60.0
 POLICY, SCHEDULE, BEST, FIGURE, PAGE = "policy.yaml", "schedule.yaml", "best.yaml", "figures/policy.png", "policy.md"
 
 
@@ -63,29 +56,3 @@ def _write_best(made: Recipe, folder: Path, title: str) -> None:
     values = {key: value for key, value in plain(made).items() if key != "tune"}
     head = f"# {title}.\n# python -m pipeline run {shlex.quote(str(folder / BEST))}\n"
     (folder / BEST).write_text(head + yaml.safe_dump(redact_values(values), sort_keys=False))
-
-
-@contextmanager
-def parent_run(recipe: Recipe, folder: Path, params: dict[str, Any], console: Console) -> Iterator[Any]:
-    """A tracker whose parent run is that of the search in `folder`, and ends as the block does.
-
-    Of a search that has ended it is the same run once more. Ray must be initialised.
-    """
-    tracking = resolve(recipe.tracking.uri, open_store(recipe.store).url)
-    experiment = recipe.tracking.experiment or recipe.name
-    tracker = start_search_tracker(tracking, experiment, folder.parents[1], folder.name)
-    tracker.open.remote(PARENT, folder.name, params, {"zoetrope.role": "search"})
-    status = "FAILED"
-    try:
-        yield tracker
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    finally:
-        try:
-            for sentence in ray.get(tracker.end.remote(PARENT, status), timeout=END_S):
-                console.print(sentence, markup=False)
-        except ray.exceptions.RayError as error:
-            console.print(f"The status of the MLflow run could not be set ({type(error).__name__}).", markup=False)
-        ray.kill(tracker)

@@ -1,19 +1,16 @@
 """Fast AutoAugment on Ray Tune: a trial a fold. What a trial knows lies in its folder, so it goes on where it was."""
 
 import shutil
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray.tune import Callback
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
-from pipeline.driver import ray_cluster
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import FastAutoAugment
@@ -21,12 +18,12 @@ from pipeline.recipe.tuning import Tune
 from pipeline.stages.resources import resources
 from tune.folder import note, search_folder
 from tune.policy import fast, propose
-from tune.policy.leave import leave, parent_run
-from tune.search import _check_room, _quiet
+from tune.policy.leave import leave
+from tune.session import check_room, parent_run, quiet, ray_session
 from tune.space import trial_recipe, upstream
 from tune.tracking import Child, parameters
 from tune.upstream import make_shards
-from tune.watch import Unkept, _reason
+from tune.watch import Unkept, reason
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,9 @@ class Job:
 def search_fast(recipe: Recipe, tune: Tune, options: FastAutoAugment, console: Console, resume: bool) -> Path:
     """Search all folds, unite what they keep; the search's folder. ZoetropeError when no fold comes to its end."""
     trial = trial_recipe(recipe, tune, {})
-    with (
-        search_folder(recipe, recipe.name, resume) as folder,
-        nullcontext() if ray.is_initialized() else ray_cluster(trial, console),
-        _quiet(),
-    ):
+    with search_folder(recipe, resume) as folder, ray_session(trial, console), quiet():
+        check_room(trial)
         shards = make_shards(recipe, [{}], console)[upstream({})]
-        _check_room(trial)
         about = parameters({f"tune.policy.{key}": value for key, value in options.model_dump().items()})
         with parent_run(recipe, folder, about, console) as tracker:
             with Progress(console) as progress:
@@ -94,7 +87,7 @@ class Watch(Unkept, Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Its last try failed."""
-        self.failed[trial.config["fold"]] = _reason(trial)
+        self.failed[trial.config["fold"]] = reason(trial)
         self._end(trial.config["fold"])
 
     def _end(self, number: int) -> None:

@@ -2,23 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-import ray
 from rich.console import Console
 
-from pipeline.driver import ray_cluster
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import PopulationSearch
 from pipeline.recipe.tuning import Tune
 from tune.journal import Trial
-from tune.policy.leave import leave_schedule, parent_run
+from tune.policy.leave import leave_schedule
 from tune.policy.population import COPIES, TRAIN, explored, point, schedule_of
 from tune.policy.space import OPERATIONS
 from tune.report import show
 from tune.search import search
+from tune.session import parent_run, ray_session
 from tune.space import Values, check_tune, trial_recipe
 
 QUANTILE = 0.25
@@ -34,7 +32,7 @@ def search_population(recipe: Recipe, tune: Tune, options: PopulationSearch, con
     def propose(number: int, trials: Sequence[Trial]) -> Values:
         return first
 
-    with nullcontext() if ray.is_initialized() else ray_cluster(trial_recipe(searched, checked, {}), console):
+    with ray_session(trial_recipe(searched, checked, {}), console):
         found = search(searched, console, resume, propose=propose, moved=partial(explored, recipe))
         show(console, found, recipe, checked, time.monotonic() - began)
         assert found.best is not None  # `show` raises where there is none

@@ -6,27 +6,25 @@ candidates so far have scored. The best ones are put together, as in the paper.
 
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from rich.console import Console
 
 from augment.policy import Policy, load_policy
-from pipeline.driver import ray_cluster
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import AutoAugmentSearch
 from pipeline.recipe.space import Choice, Domain, Uniform
 from pipeline.recipe.tuning import Tune
 from tune.journal import Trial
-from tune.policy.leave import leave, parent_run
+from tune.policy.leave import leave
 from tune.policy.recipes import auto_augment, with_transform
 from tune.policy.space import OPERATIONS, Space, union
 from tune.proposals import Proposer, optuna_values
 from tune.report import show
 from tune.search import search
+from tune.session import parent_run, ray_session
 from tune.space import Values, check_tune, trial_recipe
 
 TRAIN = "augment.train"
@@ -39,7 +37,7 @@ def search_trained(recipe: Recipe, tune: Tune, options: AutoAugmentSearch, conso
     began = time.monotonic()
     searched = recipe.model_copy(update={"tune": as_search(recipe, tune, options)})
     checked = check_tune(searched)
-    with nullcontext() if ray.is_initialized() else ray_cluster(trial_recipe(searched, checked, {}), console):
+    with ray_session(trial_recipe(searched, checked, {}), console):
         found = search(searched, console, resume, propose=proposals(recipe, tune.mode, options))
         show(console, found, recipe, checked, time.monotonic() - began)
         best = [trial for trial in found.trials if trial.status == "done" and trial.value is not None][: options.keep]
