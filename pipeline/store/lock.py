@@ -27,8 +27,9 @@ def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
                     return descriptor
             os.close(descriptor)
         except BlockingIOError:
-            if not told:
-                on_wait(os.pread(descriptor, 200, 0).decode(errors="replace") or "another run")
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace")  # empty until the holder has written it
+            if holder and not told:
+                on_wait(holder)
                 told = True
             os.close(descriptor)
             time.sleep(POLL_S)
