@@ -102,7 +102,7 @@ def test_the_best_recipe_trains_to_the_value_that_its_trial_had(find: Any, proje
     assert about(found.folder)["status"] == "done"
 
     client = project.mlflow
-    (experiment,) = [e for e in client.search_experiments() if e.name == "tiny-image"]
+    (experiment,) = [e for e in client.search_experiments() if e.name == "grid"]
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if run.data.tags.get("zoetrope.role") == "search"]
     children = {r.info.run_name: r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
