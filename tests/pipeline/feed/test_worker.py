@@ -63,7 +63,7 @@ def test_answers_until_the_pipe_closes_and_tells_a_bug(monkeypatch: pytest.Monke
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc's malloc alone takes the settings")
 def test_freed_memory_is_kept() -> None:
-    """Sixteen arrays of 2 MB, again and again: without the settings, the system gives each page anew, 163,230 times."""
+    """Sixteen arrays of 2 MB, again and again: without the settings, the system gives each page anew."""
     code = (
         "import numpy, resource\n"
         "from pipeline.feed.worker import _keep_freed_memory\n"
