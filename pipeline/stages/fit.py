@@ -23,6 +23,7 @@ from ray.train import (
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
+from pipeline.stages.checkpoint_note import CopyNote, mend
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import settle
 from pipeline.store import Parts
@@ -75,6 +76,12 @@ def fit(
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = START_S
     each = resources(context.recipe)
     storage_path, storage_filesystem = context.parts.ray_storage()
+    ours: list[UserCallback] = [RaiseAtOnce()]
+    if context.parts.shared:
+        notes = Path(storage_path, context.fingerprint)
+        ours.append(CopyNote(notes))
+        if said := mend(notes):
+            context.progress.say(said)
     scaling: Any = ScalingConfig  # its hints, and those of `callbacks`, are of Ray Train V1
     trainer = Trainer(
         _work,
@@ -98,7 +105,7 @@ def fit(
             storage_filesystem=storage_filesystem,
             failure_config=FailureConfig(max_failures=cluster.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=MOST_KEPT),
-            callbacks=[RaiseAtOnce(), *callbacks],  # type: ignore[list-item]  # its hint is of Ray Train V1
+            callbacks=[*ours, *callbacks],  # type: ignore[list-item]  # its hint is of Ray Train V1
         ),
     )
     try:

@@ -1,3 +1,4 @@
+import os
 import shutil
 import time
 from functools import partial
@@ -15,6 +16,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
 from pipeline.progress import Reporter
 from pipeline.shards.dataset import Dataset
+from pipeline.stages.checkpoint_note import COPY, NOTE
 from pipeline.stages.fit import RaiseAtOnce, fit, reason
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import POINTS, send
@@ -70,7 +72,7 @@ def test_fits_and_goes_on_from_its_last_checkpoint(
 
     for saved in folder.parent.glob("step-*"):  # what comes before a checkpoint is on disk before it
         spooled = tmp_path / f"points-{checkpoint.read(saved)['step']}"
-        assert spooled.stat().st_mtime_ns < (saved / checkpoint.FILE).stat().st_mtime_ns
+        assert spooled.stat().st_mtime_ns <= (saved / checkpoint.FILE).stat().st_mtime_ns  # clocks tick
 
     # As a killed driver leaves it, all done and not yet published: nothing is done or written again.
     written = (folder / checkpoint.FILE).stat().st_mtime_ns
@@ -87,6 +89,28 @@ def test_an_error_that_comes_again_ends_the_training_at_once(
     points = tracker(tmp_path)
     with pytest.raises(ZoetropeError, match="the training has diverged"):
         fit(context(recipe, tmp_path), images, partial(send, points))
+
+
+@pytest.mark.slow
+def test_goes_on_when_the_note_of_its_checkpoints_was_cut_off(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    """As by a kill in the instant in which Ray Train writes it; and likewise by one in the first such instant."""
+    points = tracker(tmp_path)
+    folder, _ = fitted(make_recipe("image", **{"train.checkpoint": "2st"}), tmp_path, images, points)
+    taken = len(ray.get(points.taken.remote()))
+    note, copy = folder.parent / NOTE, folder.parent / COPY
+    longer = make_recipe("image", **{"train.checkpoint": "2st", "train.duration": "3ep"})
+    os.truncate(note, 30)
+    fitted(longer, tmp_path, images, points)
+    added = ray.get(points.taken.remote())[taken:]
+    assert [step for step, values in added if "train/loss" in values] == [8, 9]
+
+    os.truncate(note, 0)
+    copy.unlink()
+    assert fitted(longer, tmp_path, images, points)[0].name == "step-000000009-of-1"
+    anew = ray.get(points.taken.remote())[taken + len(added) :]
+    assert [step for step, values in anew if "train/loss" in values] == [2, 4, 6, 8, 9]
 
 
 @pytest.mark.slow

@@ -1,0 +1,56 @@
+"""The note in which Ray Train finds its checkpoints again. It writes it in place, so a kill may leave half of it.
+
+On an object store it is written by one request, which is done wholly or not at all.
+"""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ray.train import UserCallback
+
+NOTE, COPY = "checkpoint_manager_snapshot.json", "checkpoints.copy.json"
+
+
+class CopyNote(UserCallback):
+    """Keeps a copy. What it names is there until the next note is whole: only then Ray Train removes a checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder`: that of the note."""
+        self.folder = folder
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        """Called in the controller, after Ray Train has written the note."""
+        with suppress(OSError):  # an old copy is better than none
+            _copy(self.folder / NOTE, self.folder / COPY)
+
+
+def mend(folder: Path) -> str | None:
+    """Before a training goes on: put the copy in place of a note that is cut off. What is to be said when none fits."""
+    note, copy = folder / NOTE, folder / COPY
+    if _is_whole(note):
+        _copy(note, copy)
+    elif _is_whole(copy):
+        _copy(copy, note)
+    elif note.exists():
+        note.unlink()
+        return "train: begins anew, since Ray Train's note of its checkpoints is cut off or names some that are gone"
+    return None
+
+
+def _is_whole(note: Path) -> bool:
+    """Whether it can be read, and the checkpoints that it names are there."""
+    try:
+        names = [one["checkpoint_dir_name"] for one in json.loads(note.read_bytes())["checkpoint_results"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return all((note.parent / name).is_dir() for name in names)
+
+
+def _copy(note: Path, to: Path) -> None:
+    new = to.with_name(f"{to.name}.new")
+    shutil.copyfile(note, new)
+    os.replace(new, to)

@@ -1,0 +1,49 @@
+"""What is put back for a note that a kill has cut off; with Ray Train itself in test_fit.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.stages.checkpoint_note import COPY, NOTE, CopyNote, mend
+
+
+def note(*steps: int) -> str:
+    return json.dumps({"checkpoint_results": [{"checkpoint_dir_name": f"step-{step}"} for step in steps]})
+
+
+def report(folder: Path, *steps: int) -> None:
+    """Ray Train notes its newest checkpoints, then removes what it no longer names."""
+    (folder / f"step-{steps[-1]}").mkdir()
+    (folder / NOTE).write_text(note(*steps))
+    for old in folder.glob("step-*"):
+        if int(old.name[5:]) not in steps:
+            old.rmdir()
+    CopyNote(folder).after_report(None, [], None)
+
+
+@pytest.mark.parametrize("left", ["", note(2, 3)[:20], "null", note(2, 3)])
+def test_the_last_whole_note_is_gone_on_with(tmp_path: Path, left: str) -> None:
+    for steps in ((1,), (1, 2)):
+        report(tmp_path, *steps)
+    (tmp_path / "step-3").mkdir()
+    (tmp_path / NOTE).write_text(left)  # what the next report came to; nothing was removed yet
+    assert mend(tmp_path) is None
+    expected = left if left == note(2, 3) else note(1, 2)
+    assert (tmp_path / NOTE).read_text() == (tmp_path / COPY).read_text() == expected
+
+
+@pytest.mark.parametrize("copied", [None, note(0, 1), "{"])
+def test_without_another_it_begins_anew_and_says_so(tmp_path: Path, copied: str | None) -> None:
+    (tmp_path / "step-1").mkdir()
+    (tmp_path / NOTE).write_text(note(1)[:-1])
+    if copied:
+        (tmp_path / COPY).write_text(copied)
+    said = mend(tmp_path)
+    assert said is not None
+    assert said.startswith("train: begins anew")
+    assert not (tmp_path / NOTE).exists()
+
+
+def test_a_first_attempt_has_none(tmp_path: Path) -> None:
+    assert mend(tmp_path / "none") is None
