@@ -249,6 +249,8 @@ class _Execution:
             for ref in refs:
                 ray.cancel(ref, force=False, recursive=True)
             refs = ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)[1] if refs else []
+            if self.show(wait_s=FLUSH_S):
+                self.show(wait_s=FLUSH_S)
         except KeyboardInterrupt:
             pass
         finally:
