@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode, transcode
@@ -21,6 +23,11 @@ from pipeline.shards.index import index_path, read_index
 from pipeline.shards.writer import ShardInfo, StoredSample, write_dataset, write_shard
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores, shared with other processes
+# A shell without job control starts `make test &` with SIGINT ignored, and so would be all that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# Nothing depends on how fast the machine is, or on chance.
+settings.register_profile("here", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 RecipeMaker = Callable[..., Recipe]
 ROOT = Path(__file__).parents[1]
@@ -111,6 +118,13 @@ def tiny_values(modality: str, **changes: Any) -> dict[str, Any]:
             at = at[key]
         at[last] = value
     return values
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """What a test draws without a seed of its own does not depend on the tests before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -206,7 +220,7 @@ class Project:
     def run(self, *arguments: str, verb: str = "run") -> str:
         """The output of a command that must succeed."""
         process = self.start(verb, *arguments)
-        assert process.wait(timeout=280) == 0, self.log.read_text()
+        assert process.wait(timeout=600) == 0, self.log.read_text()
         return self.log.read_text()
 
     def artifact(self, stage: str) -> Path:

@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from tests.processes import family
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -40,12 +42,12 @@ class Node:
                 command, stdout=output, stderr=output, env=environment, start_new_session=True
             )
         wait_until(lambda: "Ray runtime started" in log.read_text(), log, self.process)
-        (self.raylet,) = [child for child in psutil.Process(self.process.pid).children() if child.name() == "raylet"]
+        (self.raylet,) = family(self.process.pid, "/raylet/raylet ", recursive=False)
 
     def training_workers(self) -> int:
         """How many it has."""
         with suppress(psutil.NoSuchProcess):
-            return sum("RayTrainWorker" in " ".join(child.cmdline()) for child in self.raylet.children())
+            return len(family(self.raylet.pid, "RayTrainWorker", recursive=False))
         return 0
 
     def kill(self) -> None:
@@ -93,7 +95,7 @@ def running_cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def wait_until(ready: Callable[[], Any], log: Path, process: subprocess.Popen[Any], timeout_s: float = 240) -> Any:
+def wait_until(ready: Callable[[], Any], log: Path, process: subprocess.Popen[Any], timeout_s: float = 500) -> Any:
     """What `ready` returns once it is true, while the process lives."""
     until_s = time.monotonic() + timeout_s
     while not (found := ready()):

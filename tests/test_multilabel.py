@@ -61,7 +61,7 @@ def test_segments_with_sets_of_labels(make_project: Callable[..., Any]) -> None:
     command = [sys.executable, "-c", LOAD, str(project.artifact("export") / "mlflow-model"), *clips]
     environment = {**os.environ, "HOME": str(project.folder)}
     environment.pop("PYTHONPATH", None)
-    made = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, timeout=200)
+    made = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, timeout=600)
     assert made.returncode == 0, made.stderr
     answer = json.loads(made.stdout.splitlines()[-1])
     assert [column["name"] for column in answer["outputs"]] == ["labels", "scores"]

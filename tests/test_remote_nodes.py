@@ -30,6 +30,8 @@ here = ray.get_runtime_context().get_node_id()
 where = lambda actor: ray.get(actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
 steps = range(2, 14)
 with closing(Actors(source.recipe.feed, str, 1)) as actors, closing(actors.feed(source, steps, {})) as feed:
+    while len(actors.there()) < 2:
+        time.sleep(0.1)
     expected = LocalFeed(source, steps, 0, 200.0)
     for step, batch, other in zip(steps, feed, expected, strict=True):
         assert all(np.array_equal(batch.arrays[name], other.arrays[name]) for name in other.arrays)
@@ -63,7 +65,7 @@ def test_actors_on_other_nodes_and_one_of_these_is_lost(make_recipe: Any, images
             process.stdin.write("go on\n")
             process.stdin.flush()
             assert next(found) == "found 1\n"  # the lost one's successor waits for a node
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=300) == 0
         finally:
             process.kill()
             process.wait()

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from tests.pipeline.tracking.mlflow_server import Server
 from tests.test_end_to_end import artifacts
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 def tracked(server: Server, project: Any) -> tuple[Any, dict[str, list[tuple[int, float]]]]:

@@ -25,6 +25,13 @@ def wait_for(path: Path) -> None:
         time.sleep(0.02)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Who sees the file reads all of it."""
+    new = path.with_name(f"new-{path.name}")
+    new.write_text(text)
+    os.replace(new, path)
+
+
 def tens(context: Context) -> dict[str, Any]:
     """Gives the same output for 10 and for 11."""
     context.progress(1, 2, "half")
@@ -54,7 +61,6 @@ def parts(context: Context) -> dict[str, Any]:
 
 def bug(context: Context) -> dict[str, Any]:
     wait_for(context.services / "sibling")
-    (context.services / "failed").touch()
     raise ValueError("no such thing\nsecond line")
 
 
@@ -77,8 +83,9 @@ def full(context: Context) -> dict[str, Any]:
 
 def sibling(context: Context) -> dict[str, Any]:
     (context.services / "sibling").touch()
-    wait_for(context.services / "failed")
-    time.sleep(1)
+    (record,) = (context.services.parent / "store/runs").glob("*/run.json")
+    while '"failed"' not in record.read_text():  # the driver knows it
+        time.sleep(0.02)
     (context.out / "x.txt").write_text("x")
     return {}
 
@@ -91,7 +98,7 @@ class _Child:
 
 @ray.remote(num_cpus=0)
 def _sleep(folder: Path) -> None:
-    (folder / "child").write_text(str(os.getpid()))
+    write_whole(folder / "child", str(os.getpid()))
     time.sleep(1000)
 
 
@@ -102,8 +109,7 @@ def hang(context: Context) -> dict[str, Any]:
     sleeping = _sleep.remote(context.services)
     wait_for(context.services / "child")
     child = (context.services / "child").read_text()
-    (context.services / "new").write_text(f"{os.getpid()} {child} {ray.get(actor.pid.remote())}")
-    os.replace(context.services / "new", context.services / "pids")
+    write_whole(context.services / "pids", f"{os.getpid()} {child} {ray.get(actor.pid.remote())}")
     if context.recipe.get("fail"):
         raise Refused("no")
     try:
@@ -115,10 +121,10 @@ def hang(context: Context) -> dict[str, Any]:
 
 def stubborn(context: Context) -> dict[str, Any]:
     """Does not end when it is asked to."""
+    (context.out / "part").touch()
     while True:
         try:
-            (context.out / "part").touch()
-            (context.services / "pids").write_text(str(os.getpid()))
+            write_whole(context.services / "pids", str(os.getpid()))
             time.sleep(1000)
         except KeyboardInterrupt:
             (context.services / "asked").touch()

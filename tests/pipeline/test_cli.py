@@ -50,7 +50,7 @@ def in_a_process(*arguments: str) -> tuple[str, list[str]]:
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         f"print('heavy:', *(name for name in {HEAVY!r} if name in sys.modules))\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     output, _, heavy = done.stdout.rpartition("heavy:")
     return output, heavy.split()
@@ -184,7 +184,7 @@ def test_bad_files_stop_a_run_in_words_and_leave_nothing_finished(tmp_path: Path
         env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
     assert done.returncode == 1
     assert done.stderr == (

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 from rich.console import Console
@@ -20,6 +19,7 @@ from pipeline.execute import StageResult, execute
 from pipeline.graph import Graph, Stage, plan
 from pipeline.progress import Progress
 from pipeline.store import FolderStore
+from tests.processes import left_of
 
 HERE = Path(__file__).parent
 
@@ -167,19 +167,6 @@ def test_work_that_other_code_began_is_said(bench: Bench) -> None:
     assert "goes on with what was left by an attempt with other code (--rerun parts starts over)" in bench.shown
 
 
-def ended(pids: list[int], timeout_s: float = 60) -> bool:
-    def alive(pid: int) -> bool:
-        try:
-            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    until_s = time.monotonic() + timeout_s
-    while any(map(alive, pids)) and time.monotonic() < until_s:
-        time.sleep(0.1)
-    return not any(map(alive, pids))
-
-
 def read_pids(marks: Path) -> list[int]:
     return [int(pid) for pid in (marks / "pids").read_text().split()]
 
@@ -194,7 +181,7 @@ def lock_is_free(store: FolderStore) -> bool:
 def test_a_failed_stage_takes_its_children_with_it(bench: Bench) -> None:
     with pytest.raises(ZoetropeError, match="no"):
         bench.run(Graph([stage("hang", "fail")]), {"fail": True})
-    assert ended(read_pids(bench.marks))
+    assert left_of(read_pids(bench.marks)) == []
 
 
 def press_ctrl_c_once_it_runs(bench: Bench) -> None:
@@ -211,16 +198,17 @@ def test_ctrl_c_kills_a_stage_that_does_not_end(bench: Bench, monkeypatch: pytes
     press_ctrl_c_once_it_runs(bench)
     with pytest.raises(KeyboardInterrupt):
         bench.run(Graph([stage("stubborn")]), {})
-    assert ended(read_pids(bench.marks))
+    assert left_of(read_pids(bench.marks)) == []
     assert bench.published() == []
 
 
-def test_ctrl_c_ends_the_stage_and_its_children(bench: Bench) -> None:
+def test_ctrl_c_ends_the_stage_and_its_children(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.execute.CANCEL_S", 200.0)
     press_ctrl_c_once_it_runs(bench)
     with pytest.raises(KeyboardInterrupt):
         bench.run(Graph([stage("hang")]), {})
     assert (bench.marks / "cleaned").exists()  # the stage's own code had its chance
-    assert ended(read_pids(bench.marks))
+    assert left_of(read_pids(bench.marks)) == []
     assert bench.published() == []
     assert lock_is_free(bench.store)
     record = bench.record()
@@ -256,6 +244,6 @@ def test_a_killed_driver_leaves_no_artifact_no_lock_and_no_process(tmp_path: Pat
         time.sleep(0.1)
     driver.kill()
     driver.wait()
-    assert ended(read_pids(marks))
+    assert left_of(read_pids(marks)) == []
     assert list(store.root.glob("artifacts/*/*")) == []
     assert lock_is_free(store)

@@ -107,7 +107,7 @@ def test_the_mlflow_model_predicts_from_bytes_in_a_fresh_process(
         (files / str(i)).write_bytes(content)
     moved = (folder / "mlflow-model").rename(elsewhere / "moved")
     command = [sys.executable, "-c", LOAD, str(moved), str(files)]
-    ran = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=250, env=bare_environment())
+    ran = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=600, env=bare_environment())
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout.splitlines()[-1])
     assert Path(answer["code"]).is_relative_to(moved)  # its own code, not this checkout's

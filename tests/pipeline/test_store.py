@@ -150,7 +150,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 def test_of_two_processes_one_makes_and_one_waits_and_finds(store: FolderStore, tmp_path: Path) -> None:
     pair = [start(store, tmp_path), start(store, tmp_path)]
-    said = sorted(process.communicate(timeout=60)[0].strip() for process in pair)
+    said = sorted(process.communicate(timeout=300)[0].strip() for process in pair)
     assert said == ["found", "made"]
     text = (tmp_path / "waits").read_text()
     assert text.startswith("shard: waits for process ")
@@ -162,7 +162,7 @@ def test_kill_9_releases_the_lock_and_keeps_the_work(store: FolderStore, tmp_pat
     process = start(store, tmp_path)
     wait_for(tmp_path / "first", process)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     waits: list[str] = []
     with store.work("shard", "f1", waits.append) as work:
         assert work.out.is_dir()

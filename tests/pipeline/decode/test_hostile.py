@@ -144,7 +144,7 @@ def told() -> dict[tuple[str, str], str]:
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
-        timeout=250,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     rows = (line.split("\t") for line in done.stdout.splitlines())

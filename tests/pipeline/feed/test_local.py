@@ -18,6 +18,7 @@ from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch, LocalFeed
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.index import index_path
+from tests.processes import left_of
 
 ROOT = Path(__file__).parents[3]
 STEPS = range(2, 9)
@@ -44,19 +45,6 @@ def assert_same(found: Any, expected: Any) -> None:
         assert n == expected_n
         for name, array in expected_arrays.items():
             assert np.array_equal(arrays[name], array)
-
-
-def gone(pids: list[int]) -> bool:
-    def alive(pid: int) -> bool:
-        try:
-            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    until_s = time.monotonic() + 60
-    while any(map(alive, pids)) and time.monotonic() < until_s:
-        time.sleep(0.05)
-    return not any(map(alive, pids))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -133,7 +121,7 @@ def test_a_worker_that_takes_too_long_is_replaced(source: BatchSource) -> None:
         stuck.since_s -= TIMEOUT_S + 1
         feed.ring.cell(0)._values[0] -= int((TIMEOUT_S + 1) * 1e9)
         assert_same(copied(iter(feed)), expected)
-        assert gone([stuck.process.pid])
+        assert left_of([stuck.process.pid]) == []
 
 
 def test_a_second_timeout_is_said(source: BatchSource, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +147,7 @@ def test_nothing_is_left_after_close(source: BatchSource) -> None:
     next(iter(feed))
     assert sorted(os.listdir("/dev/shm")) == names  # the ring has no name
     feed.close()
-    assert gone(pids)
+    assert left_of(pids) == []
     feed.close()  # twice is as good as once
 
 
@@ -218,7 +206,7 @@ def test_nothing_is_left_when_the_parent_is_killed(source: BatchSource, parent: 
     process, pids = parent(source, "works")
     assert len(pids) == 3
     process.kill()
-    assert gone(pids)
+    assert left_of(pids) == []
 
 
 def test_a_worker_that_hangs_does_not_outlive_its_parent(
@@ -232,7 +220,7 @@ def test_a_worker_that_hangs_does_not_outlive_its_parent(
     process, pids = parent(BatchSource(make_recipe("image"), broken, "train", training=True), "hangs")
     assert all(psutil.pid_exists(pid) for pid in pids)
     process.kill()
-    assert gone(pids)
+    assert left_of(pids) == []
 
 
 def test_workers_come_without_torch(source: BatchSource, parent: Any) -> None:

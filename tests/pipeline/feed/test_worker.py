@@ -50,14 +50,14 @@ def test_answers_until_the_pipe_closes_and_tells_a_bug(monkeypatch: pytest.Monke
     failure = ours.recv().reason
     assert failure.startswith("a feed worker failed:\nTraceback")
     assert "TypeError: a bug" in failure
-    life.join(timeout=60)
+    life.join(timeout=300)
     assert not life.is_alive()
 
     ours, theirs = Pipe()
     life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source()))
     life.start()
     ours.close()
-    life.join(timeout=60)
+    life.join(timeout=300)
     assert not life.is_alive()
 
 

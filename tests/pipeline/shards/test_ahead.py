@@ -43,7 +43,7 @@ class Fetched:
 
     def wait_for(self, count: int) -> None:
         with self.came:
-            assert self.came.wait_for(lambda: len(self.tars) >= count, timeout=60)
+            assert self.came.wait_for(lambda: len(self.tars) >= count, timeout=300)
 
 
 def test_an_example() -> None:

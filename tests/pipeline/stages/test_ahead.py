@@ -81,8 +81,10 @@ class Node:
     cache: Path
     limit: Callable[[int], None]
 
-    def train(self, start: int = 0, rank: int = 0, world: int = 1) -> tuple[int, list[str]]:
-        """From step `start` on; the most that the cache held, and what was said."""
+    def train(
+        self, start: int = 0, rank: int = 0, world: int = 1, meet: Callable[[], Any] = lambda: None
+    ) -> tuple[int, list[str]]:
+        """From step `start` on, where ranks `meet` at each; the most that the cache held, and what was said."""
         source = BatchSource(self.recipe, self.dataset, "train", rank, world, training=True)
         reader = ShardReader(self.dataset.files, "train")
         said: list[str] = []
@@ -90,6 +92,7 @@ class Node:
         process = Process(rank, world, torch.device("cpu"))
         with shards_ahead(self.recipe, self.dataset, process, world, start, said.append) as at:
             for step in range(start, EPOCHS * source.steps):
+                meet()
                 batch = source.positions(*source.place(step))
                 part = batch[rank_slice(len(batch), 1, rank, world)]
                 for shard, index in zip(part.shard.tolist(), part.index.tolist(), strict=True):
@@ -145,12 +148,14 @@ def test_a_cache_that_holds_all_fetches_all_once(node: Node, downloads: Download
 def test_two_ranks_of_a_node_share_a_cache(node: Node, downloads: Downloads) -> None:
     node.limit(train_bytes(node) * 8 // 10)
     failed: list[BaseException] = []
+    together = threading.Barrier(2)
 
     def one(rank: int) -> None:
         try:
-            node.train(rank=rank, world=2)
+            node.train(rank=rank, world=2, meet=together.wait)
         except BaseException as error:
             failed.append(error)
+            together.abort()
 
     ranks = [threading.Thread(target=one, args=(rank,), name="MainThread") for rank in range(2)]
     for thread in ranks:

@@ -119,7 +119,7 @@ def test_ranks_with_clocks_apart_look_together_and_answer_alike(tmp_path: Path) 
         )
         for rank in range(2)
     ]
-    (answers, counted), (others, other_counted) = (json.loads(rank.communicate(timeout=120)[0]) for rank in ranks)
+    (answers, counted), (others, other_counted) = (json.loads(rank.communicate(timeout=300)[0]) for rank in ranks)
     assert answers == [[False, 0], [False, 1], [True, 2], [True, 3], [False, 3], [True, 4]]
     assert others == answers
     assert (counted, other_counted) == (5, 0)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import ray
 import torch
@@ -30,6 +29,7 @@ from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.pipeline.feed.test_quarantine import crashing, zeros
 from tests.pipeline.stages.test_fit import fitted, tracker
+from tests.processes import family, left_of
 
 IN_FLIGHT = 3
 OPTIONS = Options(kind="remote", actors=2, workers=1, in_flight=IN_FLIGHT)
@@ -42,10 +42,17 @@ def quiet(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def actors(ray_of_two: None) -> Iterator[Actors]:
-    """Two, with a process each, for all tests here."""
+def _actors(ray_of_two: None) -> Iterator[Actors]:
     with closing(Actors(OPTIONS, quiet, 1)) as made:
         yield made
+
+
+@pytest.fixture
+def actors(_actors: Actors) -> Actors:
+    """Two, with a process each, for all tests here; both are there, however long they take to start."""
+    while len(_actors.there()) < OPTIONS.actors:
+        time.sleep(0.1)
+    return _actors
 
 
 def taken(feed: Any, most: int = 10**6) -> Batches:
@@ -75,13 +82,6 @@ def training(recipe: Any, dataset: Dataset, rank: int = 0, world: int = 1) -> Ba
 
 def pid(actor: Any) -> int:
     return int(ray.get(actor.__ray_call__.remote(lambda _: os.getpid())))
-
-
-def gone(pids: set[int]) -> bool:
-    until_s = time.monotonic() + 60
-    while any(map(psutil.pid_exists, pids)) and time.monotonic() < until_s:
-        time.sleep(0.05)
-    return not any(map(psutil.pid_exists, pids))
 
 
 # These two before there are the two actors of the others, which take all CPUs.
@@ -176,7 +176,7 @@ def test_an_actor_that_is_killed_is_replaced_and_its_batches_are_made_again(
         batches = iter(feed)
         found = taken(batches, 2)
         before = {pid(actor) for actor in actors.started}
-        family = {child.pid for one in before for child in psutil.Process(one).children(recursive=True)}
+        begotten = {child.pid for one in before for child in family(one)}
         os.kill(pid(actors.started[1]), signal.SIGKILL)
         found += taken(batches, 4)
         for actor in actors.started:
@@ -185,7 +185,7 @@ def test_an_actor_that_is_killed_is_replaced_and_its_batches_are_made_again(
         assert not before & {pid(actor) for actor in actors.started}
         assert len(actors.started) + len(actors.starting) == 2
     assert_same(found, made_here(source, range(12)))
-    assert gone(before | family)
+    assert left_of(before | begotten) == []
 
 
 def test_bad_samples_and_their_substitutes_are_the_same(
@@ -210,7 +210,6 @@ def test_bad_samples_and_their_substitutes_are_the_same(
 def test_a_sample_that_crashes_the_decoder_does_not_cost_the_actor(
     make_recipe: Any, videos: Dataset, damaged: Any, actors: Actors
 ) -> None:
-    actors.there()
     source = training(make_recipe("video", **REMOTE, **{"data.max_bad": 0.2}), damaged(videos, "train", {7: crashing}))
     bad, before = Bad(), {pid(actor) for actor in actors.started}
     with closing(actors.feed(source, range(6), bad)) as feed:

@@ -121,7 +121,7 @@ def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:
     with (place.store / SPOOL / "key" / "points.jsonl").open("a") as points:
         points.write('{"step": 20, "time_ms": 1, "metrics": {"loss": 0.9}}\n')
     assert place.steps(run_id) == []
-    place.tracker()._leftovers.join(timeout=60)
+    place.tracker()._leftovers.join(timeout=300)
     assert place.steps(run_id) == [20]
 
 

@@ -95,7 +95,7 @@ def test_what_is_being_fetched_stays_and_counts(tmp_path: Path, monkeypatch: pyt
             waits.start()
             waits.join(timeout=0.5)
             assert waits.is_alive(), "it took room that is not there"
-    waits.join(timeout=60)
+    waits.join(timeout=300)
     assert not waits.is_alive()
 
 

@@ -21,6 +21,7 @@ from pipeline.store.remote import RemoteStore
 from pipeline.store.room import held_bytes
 from tests.nodes import ROOT, running_cluster
 from tests.pipeline.store.s3_server import BUCKET, SECRET, URL, Server, empty_bucket, first
+from tests.processes import begotten, left_of
 
 RECIPE = """
 name: tiny
@@ -40,7 +41,9 @@ store: STORE
 """
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.slow
+EPOCHS = "12ep"
+"""Each with a checkpoint. Long enough for a kill in the midst of them."""
 
 
 class Machine:
@@ -110,29 +113,33 @@ def _answers_again(s3: Server) -> Iterator[None]:
     s3.rules.clear()
 
 
-def checkpoints_sent(s3: Server) -> set[str]:
-    """Seen by the server: whoever asks the store would use up the errors that are meant for the run."""
-    return {path for method, path in list(s3.seen) if method == "PUT" and path.endswith("checkpoint.pt")}
+def notes_sent(s3: Server) -> int:
+    """How often Ray Train has begun to note a checkpoint that is whole.
+
+    Seen by the server: whoever asks the store would use up the errors that are meant for the run.
+    """
+    return sum(method == "PUT" and path.endswith("checkpoint_manager_snapshot.json") for method, path in list(s3.seen))
 
 
 @pytest.fixture(scope="module")
 def taken_over(s3: Server, tmp_path_factory: pytest.TempPathFactory) -> TakenOver:
     folder = tmp_path_factory.mktemp("taken-over")
     s3.rules += [first(5, (503, "SlowDown"), "PUT"), first(5, (500, "InternalError"), "GET")]
-    one = Machine(folder, "one", "6ep")
+    one = Machine(folder, "one", EPOCHS)
     driver = one.start()
     until_s = time.monotonic() + 500
-    while len(checkpoints_sent(s3)) < 2:  # so that one is whole
+    while notes_sent(s3) < 2:  # so that one is there
         assert driver.poll() is None, one.log.read_text()
         assert time.monotonic() < until_s, one.log.read_text()
         time.sleep(0.2)
+    children = begotten(driver.pid)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    time.sleep(3)  # Ray's processes end when they miss the driver
+    assert left_of(children) == []  # they end when they miss the driver
     s3.rules.clear()
     left = all_keys()
     s3.seen.clear()
-    two = Machine(folder, "two", "6ep")
+    two = Machine(folder, "two", EPOCHS)
     (folder / "impatient").mkdir()
     (folder / "impatient/sitecustomize.py").write_text(IMPATIENT)
     two.environment["PYTHONPATH"] = f"{folder / 'impatient'}{os.pathsep}{ROOT}"
@@ -176,7 +183,7 @@ def test_a_whole_run_and_another_machine_reuses_it(taken_over: TakenOver) -> Non
         if path.is_file():
             assert SECRET.encode() not in path.read_bytes(), path
 
-    other = Machine(folder, "three", "6ep")
+    other = Machine(folder, "three", EPOCHS)
     assert "0 stages to run" in other.run("plan")
     assert "evaluate" in other.run()
     assert all_keys() == keys  # nothing to do, nothing written
@@ -184,7 +191,7 @@ def test_a_whole_run_and_another_machine_reuses_it(taken_over: TakenOver) -> Non
 
 def test_a_store_that_is_full_when_a_checkpoint_comes(taken_over: TakenOver, s3: Server) -> None:
     s3.rules.append(first(10**6, (507, "XMinioStorageFull"), part="checkpoint.pt"))
-    said = Machine(taken_over.folder, "four", "7ep").run(code=1)
+    said = Machine(taken_over.folder, "four", "1ep").run(code=1)
     assert re.findall(r"^(\w+) +reuse ", said, re.MULTILINE) == ["ingest", "shard"]
     error = said[said.index("Error:") :]
     assert "it is full or its quota is used up (507 XMinioStorageFull)" in " ".join(error.split())

@@ -51,7 +51,7 @@ def test_processes_that_create_one_store_at_once_do_not_break_each_other(tmp_pat
         )
         for _ in range(2)
     ]
-    answers = [process.communicate(timeout=120) for process in processes]
+    answers = [process.communicate(timeout=300) for process in processes]
     assert answers == [("1\n", ""), ("1\n", "")]  # and no chatter
     assert [path.name for path in database.parent.iterdir()] == ["mlflow.db"]
 

@@ -62,7 +62,7 @@ def predict(uri: str, tracking_uri: str) -> dict[str, list[object]]:
     """What the model says in a fresh process that knows nothing of this project."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
     answer = subprocess.run(
-        [sys.executable, "-c", LOAD, uri], capture_output=True, text=True, env=environment, cwd="/", timeout=120
+        [sys.executable, "-c", LOAD, uri], capture_output=True, text=True, env=environment, cwd="/", timeout=300
     )
     assert answer.returncode == 0, answer.stderr
     return dict(json.loads(answer.stdout))

@@ -26,7 +26,7 @@ def test_ranks_agree_on_the_bad_samples(tmp_path: Path) -> None:
         )
         for rank in range(3)
     ]
-    said = [rank.communicate(timeout=120)[0] for rank in ranks]
+    said = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert said == ['[[[3, "three"], [9, "nine"]], [[1, "\\u00e4"]], [0, 1, 2]]\n'] * 3
 
 

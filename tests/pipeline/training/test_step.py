@@ -149,7 +149,8 @@ JOBS: list[dict[str, Any]] = [
     {"net": "plain", "k": 3, "train.keep_last": True},  # 26 samples in batches of 8: 2 are left
     {"net": "plain", "k": 1, "train.keep_last": True, "train.batch_size": 25},  # 1 is left: rank 0 has none
     {"net": "plain", "k": 0, "train.micro_batch": 2},
-    {"net": "resnet", "k": 0, "train.channels_last": True},
+    # Eight channels: with four, oneDNN 3.12 writes beyond its memory on CPUs that have AVX2 and no AVX-512.
+    {"net": "resnet", "k": 0, "train.channels_last": True, "model.width": 8},
     {"net": "plain", "k": 0, **MIXED},  # 8 and 12 samples
     {"net": "plain", "k": 0, **MIXED, "train.micro_batch": 4, "loss.label_smoothing": 0.1},
     {"net": "plain", "k": 1, **MIXED, "train.batch_size": 22, "train.keep_last": True},  # 4 are left: rank 0 has none
@@ -175,7 +176,7 @@ def done(make_recipe: Any, images: Dataset, tmp_path_factory: pytest.TempPathFac
         subprocess.Popen([sys.executable, script, str(rank), str(world), str(folder)], cwd=ROOT, env=environment())
         for rank, world in ((0, 1), (0, 2), (1, 2))
     ]
-    assert [process.wait(timeout=240) for process in running] == [0, 0, 0]
+    assert [process.wait(timeout=600) for process in running] == [0, 0, 0]
     return lambda job, rank, world: torch.load(folder / f"{rank}-of-{world}-{job}.pt", weights_only=True)
 
 

@@ -1,0 +1,40 @@
+"""Processes that a test has started: which belong to one, and whether they have ended."""
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+import psutil
+
+
+def family(pid: int, word: str = "", recursive: bool = True) -> list[psutil.Process]:
+    """What a process has begotten and has the word in its command line; any of them may end while one looks."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=recursive):
+        with suppress(psutil.NoSuchProcess):
+            if word in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def begotten(pid: int) -> set[int]:
+    """All that a driver has begotten, but for two of Ray's, which outlive a killed raylet by a minute."""
+    return {child.pid for child in family(pid)} - {child.pid for child in family(pid, "Agent")}
+
+
+def left_of(pids: Iterable[int], timeout_s: float = 200) -> list[str]:
+    """Those that have not ended after so long. A zombie has: only its parent has not asked yet how."""
+    until_s = time.monotonic() + timeout_s
+    while (left := _running(pids := list(pids))) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    return left
+
+
+def _running(pids: list[int]) -> list[str]:
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"{pid} {' '.join(process.cmdline())[:200]}")
+    return found
