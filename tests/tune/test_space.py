@@ -39,10 +39,12 @@ def test_a_new_kind_drops_the_options_of_the_old_one(make_recipe: Any) -> None:
 
 
 def test_a_trial_is_saved_wherever_it_is_measured(make_recipe: Any) -> None:
-    recipe = make_recipe("image", tune={**TUNE, "trial": {"workers": 2, "gpus": 0.5}}, **{"train.evaluate": "2st"})
+    trial = {"workers": 2, "gpus": 0.5, "retries": 5}
+    recipe = make_recipe("image", tune={**TUNE, "trial": trial}, **{"train.evaluate": "2st"})
     made = trial_recipe(recipe, recipe.tune, {"optimizer.lr": 1.0})
     assert str(made.train.checkpoint) == "2st"
-    assert (made.cluster.workers.min, made.cluster.gpus_per_worker) == (2, 0.5)
+    cluster = made.cluster
+    assert (cluster.workers.min, cluster.gpus_per_worker, cluster.max_failures) == (2, 0.5, 5)
     assert str(trial_recipe(recipe, recipe.tune, {"train.evaluate": "5st"}).train.checkpoint) == "5st"
 
 
