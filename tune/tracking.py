@@ -91,10 +91,10 @@ class SearchTracker:
         if writer := self._writers.get(number):
             writer.files(files)
 
-    def end(self, number: int, status: "Status") -> list[str]:
-        """Set the status of a run and ship what is left; what there is to say."""
+    def end(self, number: int, status: "Status", tags: dict[str, str] | None = None) -> list[str]:
+        """Set the status of a run, and tags, and ship what is left; what there is to say."""
         if writer := self._writers.pop(number, None):
-            writer.status(status)
+            writer.status(status, tags)
             writer.close(FLUSH_S)
         said, self._voice.kept = self._voice.kept, []
         return said

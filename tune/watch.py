@@ -157,7 +157,7 @@ class Watcher(Unkept, Callback):
 
     def _end(self, trial: Any, status: str, error: str | None) -> None:
         ended = self._write("end", trial, status=status, error=error)
-        self._tracker.end.remote(ended.number, MLFLOW_STATUS[status])
+        self._tracker.end.remote(ended.number, MLFLOW_STATUS[status], {"zoetrope.trial": status})
         self._show(ended, status if not error else f"failed: {error}")
 
 
