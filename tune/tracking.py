@@ -61,6 +61,7 @@ class SearchTracker:
                 began_ms=outbox.run().get("began_ms") or now_ms,
                 status="RUNNING",
                 status_ms=now_ms,
+                status_sent=None,  # a killed search has sent it, and with nothing to send the run is not opened
             )
             outbox.close()
             writer = Writer(self._tracking, self._spool / self._key(number))

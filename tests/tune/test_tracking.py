@@ -43,6 +43,23 @@ def test_a_parent_and_its_children(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_children_of_a_search_that_was_killed(tmp_path: Path) -> None:
+    """Its tracker has told all that there was to tell."""
+    tracking = resolve(None, tmp_path)
+    for number in range(2):
+        tracker = SearchTracker(tracking, "e", tmp_path / "spool", "search-1")
+        tracker.open(PARENT, "search-1", {}, {})
+        tracker.open(number, f"trial-{number:04d}", {}, {})
+        tracker.end(number, "FINISHED")
+    mlflow = client(tracking)
+    (experiment,) = [one for one in mlflow.search_experiments() if one.name == "e"]
+    runs = {run.info.run_name: run for run in mlflow.search_runs([experiment.experiment_id])}
+    assert set(runs) == {"search-1", "trial-0000", "trial-0001"}
+    for number in range(2):
+        assert runs[f"trial-{number:04d}"].data.tags["mlflow.parentRunId"] == runs["search-1"].info.run_id
+
+
+@pytest.mark.slow
 def test_how_a_trial_ended_waits_for_mlflow(tmp_path: Path) -> None:
     """Nobody listens where MLflow should be; what comes later sends what was kept."""
     tracker = SearchTracker(resolve("http://127.0.0.1:9", tmp_path), "e", tmp_path / "spool", "search-1")
