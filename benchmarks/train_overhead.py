@@ -248,7 +248,7 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
         context = Context(recipe, {}, out, scratch, "0" * 32, services, told, store.home, {})
         tracker.begin(context, "benchmark", system_every_s=tracker.SYSTEM_EVERY_S)
         with mock.patch.object(fit, "_work", partial(take_turns, turns=turns, answers=answers)):
-            fit.fit(context, dataset, actor)
+            fit.fit(context, dataset, partial(tracker.send, actor))
         tracker.finish(context)
     return {name: [Rate(**one) for one in kept] for name, kept in json.loads(answers.read_text()).items()}
 

@@ -25,6 +25,9 @@ console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isat
 class Verbs(TyperGroup):
     """Runs a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
 
+    stopped = "Stopped. The same command goes on from here."
+    """Said after Ctrl-C."""
+
     def invoke(self, ctx: Any) -> Any:
         """As Typer does, but for the end."""
         errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -34,7 +37,7 @@ class Verbs(TyperGroup):
             errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            errors.print("Stopped. The same command goes on from here.")
+            errors.print(self.stopped)
             raise typer.Exit(130) from None
 
 

@@ -8,7 +8,14 @@ import typer
 from pipeline.cli import Overrides, RecipePath, Verbs, console
 from pipeline.recipe import load
 
-app = typer.Typer(cls=Verbs, add_completion=False, pretty_exceptions_enable=False)
+
+class Search(Verbs):
+    """A search is a new one unless it is told otherwise."""
+
+    stopped = "Stopped. The same command with --resume goes on from here."
+
+
+app = typer.Typer(cls=Search, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt, model_validator
 
 from pipeline.recipe.duration import Duration, parse
-from pipeline.recipe.policies import Policy
+from pipeline.recipe.policies import FastAutoAugment, Policy
 from pipeline.recipe.section import Section
 from pipeline.recipe.space import Domain, parse_domain
 
@@ -107,4 +107,6 @@ class Tune(Section):
             )
         if self.policy is not None and (self.space or self.scheduler.kind != "none" or self.search.kind != "random"):
             raise ValueError("a policy is searched for in its own way; leave `space`, `scheduler` and `search` out")
+        if isinstance(self.policy, FastAutoAugment) and (self.metric, self.mode) != ("val/top1", "max"):
+            raise ValueError("`fast` scores policies by top-1; write metric: val/top1 and mode: max")
         return self

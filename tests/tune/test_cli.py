@@ -24,6 +24,7 @@ from pipeline.training.loop import train
 from tests.conftest import ROOT, Project
 from tests.test_jobs import Head, wait_until
 from tests.test_jobs import head as head
+from tune.cli import main
 from tune.journal import EVENTS
 from tune.policy.child import WEIGHTS
 from tune.policy.fast import CANDIDATES, search_fold, unite
@@ -46,6 +47,19 @@ def tune(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | changes
     command = [sys.executable, "-m", "tune", *arguments]
     return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200)
+
+
+def test_ctrl_c_names_what_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --resume the same command is another search."""
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tune.cli.load", interrupted)
+    monkeypatch.setattr(sys, "argv", ["tune", "recipes/tune-quickstart.yaml"])
+    with pytest.raises(SystemExit, match="130"):
+        main()
+    assert capsys.readouterr().err == "Stopped. The same command with --resume goes on from here.\n"
 
 
 def test_what_is_refused_starts_nothing(tmp_path: Path) -> None:

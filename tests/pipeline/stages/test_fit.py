@@ -1,5 +1,6 @@
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from pipeline.progress import Reporter
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.fit import RaiseAtOnce, fit, reason
 from pipeline.stages.resources import resources
-from pipeline.stages.tracker import POINTS
+from pipeline.stages.tracker import POINTS, send
 from pipeline.training import checkpoint
 
 
@@ -47,7 +48,7 @@ def context(recipe: Any, folder: Path) -> Context:
 
 
 def fitted(recipe: Any, folder: Path, dataset: Dataset, points: Any) -> tuple[Path, dict[str, float]]:
-    made, metrics = fit(context(recipe, folder), dataset, points)
+    made, metrics = fit(context(recipe, folder), dataset, partial(send, points))
     return Path(made.path), metrics
 
 
@@ -85,7 +86,7 @@ def test_an_error_that_comes_again_ends_the_training_at_once(
     recipe = make_recipe("image", **{"optimizer.lr": 1e38, "train.duration": "9ep", "cluster.max_failures": 1000})
     points = tracker(tmp_path)
     with pytest.raises(ZoetropeError, match="the training has diverged"):
-        fit(context(recipe, tmp_path), images, points)
+        fit(context(recipe, tmp_path), images, partial(send, points))
 
 
 @pytest.mark.slow
@@ -95,7 +96,7 @@ def test_a_torn_checkpoint_is_said(ray_of_two: None, make_recipe: Any, images: D
     folder, _ = fitted(recipe, tmp_path, images, points)
     (folder / checkpoint.FILE).write_bytes(b"torn")
     with pytest.raises(ZoetropeError, match=r"checkpoint.pt: cannot be read as a checkpoint"):
-        fit(context(recipe, tmp_path), images, points)
+        fit(context(recipe, tmp_path), images, partial(send, points))
     shutil.rmtree(tmp_path / "scratch")
 
 

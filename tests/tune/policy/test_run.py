@@ -108,5 +108,7 @@ def test_a_policy_and_a_space_are_two_searches(make_project: Any) -> None:
     recipe_for(project, FAST)
     with pytest.raises(RecipeError, match="leave `space`, `scheduler` and `search` out"):
         load(project.recipe, ["tune.space={optimizer.lr: 'uniform(0, 1)'}"])
+    with pytest.raises(RecipeError, match="`fast` scores policies by top-1"):
+        load(project.recipe, ["tune.metric=val/loss", "tune.mode=min"])
     with pytest.raises(RecipeError, match="there is nothing to search: write `space`"):
         load(project.recipe, ["tune.policy=null"])
