@@ -93,10 +93,14 @@ class SearchTracker:
             writer.files(files)
 
     def end(self, number: int, status: "Status", tags: dict[str, str] | None = None) -> list[str]:
-        """Set the status of a run, and tags, and ship what is left; what there is to say."""
-        if writer := self._writers.pop(number, None):
-            writer.status(status, tags)
-            writer.close(FLUSH_S)
+        """Set the status of a run, and tags, and ship what is left; what there is to say.
+
+        With the parent all that still run have ended: after Ctrl-C the trials, too.
+        """
+        for each in list(self._writers) if number == PARENT else [number]:
+            if writer := self._writers.pop(each, None):
+                writer.status(status, tags)
+                writer.close(FLUSH_S)
         said, self._voice.kept = self._voice.kept, []
         return said
 

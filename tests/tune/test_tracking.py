@@ -37,9 +37,8 @@ def test_a_parent_and_its_children(tmp_path: Path) -> None:
     again = SearchTracker(tracking, "e", tmp_path / "spool", "search-1")  # as `--resume` makes it
     again.open(PARENT, "search-1", {}, {})
     again.open(0, "trial-0000", {}, {})
-    again.end(0, "FINISHED")
-    again.end(PARENT, "FINISHED")
-    assert len(mlflow.search_runs([experiment.experiment_id])) == 2
+    again.end(PARENT, "KILLED")  # in mid-trial
+    assert [run.info.status for run in mlflow.search_runs([experiment.experiment_id])] == ["KILLED", "KILLED"]
 
 
 @pytest.mark.slow
