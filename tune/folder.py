@@ -21,6 +21,7 @@ from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.store import open_store
 from pipeline.store.lock import is_locked, lock
+from pipeline.tracking.address import resolve
 from tune.space import NO_RESULT
 
 ABOUT = "search.json"
@@ -37,13 +38,17 @@ def fingerprint(recipe: Recipe) -> str:
 
 @contextmanager
 def search_folder(recipe: Recipe, resume: bool) -> Iterator[Path]:
-    """A new folder, or with `resume` that of the last search alike; locked. ZoetropeError where there is none."""
+    """A new folder, or with `resume` that of the last search alike; locked.
+
+    ZoetropeError where there is none, and for a store or an MLflow that cannot be used.
+    """
     store = open_store(recipe.store)
     if "://" in store.url:
         raise ZoetropeError(
             f"store: {store.url} is no folder, and the checkpoints of a search need one that every node sees. "
             "Set store to such a folder for the search; best.yaml then runs with any store."
         )
+    resolve(recipe.tracking.uri, store.url)  # refuses before anything is made what no trial could use
     root, mark = store.home / "tune", fingerprint(recipe)
     with store.in_words():
         folder = _last(root, recipe.name, mark) if resume else _new(root, recipe.name)

@@ -70,13 +70,14 @@ def make_scheduler(
         moved or (lambda values, number, count: explore(space, values, resample, seed, number, count)),
         first,
         chosen.quantile,
+        seed,
     )
 
 
 class Population(PopulationBasedTraining):
-    """Ray Tune's PBT with draws keyed by (seed, trial, how often it was replaced)."""
+    """Ray Tune's PBT with draws keyed by (seed, trial, how often it was replaced, and for the donor the step)."""
 
-    def __init__(self, moved: Explore, interval: float, quantile: float) -> None:
+    def __init__(self, moved: Explore, interval: float, quantile: float, seed: int) -> None:
         super().__init__(
             time_attr=TIME,
             perturbation_interval=interval,
@@ -85,7 +86,16 @@ class Population(PopulationBasedTraining):
             log_config=False,
             require_attrs=False,
         )
-        self._moved = moved
+        self._moved, self._seed = moved, seed
+
+    def _checkpoint_or_exploit(self, trial: Any, controller: Any, upper: list[Any], lower: list[Any]) -> None:
+        """As Ray Tune does, which draws the better trial by Python's global `random`: from a list of the one drawn."""
+        if trial in lower:
+            state: Any = self._trial_state[trial]
+            key = trial.config["point"]["number"], state.last_result["step"]
+            drawn = generator(self._seed, "donor", *key).integers(len(upper))
+            upper = [sorted(upper, key=lambda one: one.config["point"]["number"])[drawn]]
+        super()._checkpoint_or_exploit(trial, controller, upper, lower)
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The better trial's point, moved; the trial keeps its own number."""

@@ -42,6 +42,7 @@ def trial_recipe(recipe: Recipe, tune: Tune, values: Mapping[str, Any]) -> Recip
     places = {
         "cluster.workers": trial.workers,
         "cluster.gpus_per_worker": trial.gpus,
+        "cluster.max_failures": trial.retries,
         "train.checkpoint": str(recipe.train.evaluate),
     }
     made = changed(recipe, {**places, **values})

@@ -61,6 +61,7 @@ class SearchTracker:
                 began_ms=outbox.run().get("began_ms") or now_ms,
                 status="RUNNING",
                 status_ms=now_ms,
+                status_sent=None,  # a killed search has sent it, and with nothing to send the run is not opened
             )
             outbox.close()
             writer = Writer(self._tracking, self._spool / self._key(number))
@@ -91,11 +92,15 @@ class SearchTracker:
         if writer := self._writers.get(number):
             writer.files(files)
 
-    def end(self, number: int, status: "Status") -> list[str]:
-        """Set the status of a run and ship what is left; what there is to say."""
-        if writer := self._writers.pop(number, None):
-            writer.status(status)
-            writer.close(FLUSH_S)
+    def end(self, number: int, status: "Status", tags: dict[str, str] | None = None) -> list[str]:
+        """Set the status of a run, and tags, and ship what is left; what there is to say.
+
+        With the parent all that still run have ended: after Ctrl-C the trials, too.
+        """
+        for each in list(self._writers) if number == PARENT else [number]:
+            if writer := self._writers.pop(each, None):
+                writer.status(status, tags)
+                writer.close(FLUSH_S)
         said, self._voice.kept = self._voice.kept, []
         return said
 

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -16,7 +17,10 @@ from tune.tracking import parameters
 from tune.trial import EPOCH, VALUE, name_of
 
 ERROR = re.compile(r"^(\w[\w.]*(?:Error|Exception|Interrupt): .*)$", re.MULTILINE)
-DEATHS = ("ActorDiedError", "ActorUnavailableError", "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError")
+DEATH = re.compile(
+    "The actor died unexpectedly|The actor [0-9a-f]+ is unavailable|"
+    "ActorDiedError|ActorUnavailableError|WorkerCrashedError|NodeDiedError|OutOfMemoryError"
+)
 MLFLOW_STATUS = {"done": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 
 
@@ -153,14 +157,15 @@ class Watcher(Unkept, Callback):
 
     def _end(self, trial: Any, status: str, error: str | None) -> None:
         ended = self._write("end", trial, status=status, error=error)
-        self._tracker.end.remote(ended.number, MLFLOW_STATUS[status])
+        self._tracker.end.remote(ended.number, MLFLOW_STATUS[status], {"zoetrope.trial": status})
         self._show(ended, status if not error else f"failed: {error}")
 
 
 def reason(trial: Any) -> str:
-    """What ended a trial's process, in a line."""
-    text = trial.get_error() or "no message"
-    if any(name in text for name in DEATHS):
+    """What ended a trial's process the last time, in a line."""
+    file = Path(trial.error_file or "")  # `get_error` looks where Ray Tune copies it now and then
+    text = file.read_text().rpartition("Failure # ")[2] if file.is_file() else "no message"
+    if DEATH.search(text):
         return "its process died (killed, out of memory, or a crash in native code)"
     raised = ERROR.findall(text)
     return str(raised[-1] if raised else text.strip().splitlines()[-1])[:500]

@@ -28,7 +28,7 @@ def cutmix(x: Tensor, shift: int, box: Box) -> Tensor:
 
 @dataclass(frozen=True)
 class CutMix:
-    """A box of 1 - lam of the area, lam ~ Beta(alpha, alpha), about a uniform pixel.
+    """A box of 1 - lam of the area, lam ~ Beta(alpha, alpha), about a uniform pixel; alpha 0 mixes nothing.
 
     The target's weights are the areas that are seen, since the edges may cut the box.
     """
@@ -37,6 +37,8 @@ class CutMix:
 
     def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
         """Mix one group."""
+        if not self.alpha:
+            return MixedGroup(x)
         height, width = x.shape[-2:]
         shift, share = draw_partner(rng, len(x)), 1 - float(rng.beta(self.alpha, self.alpha))
         box = cutmix_box(int(rng.integers(height)), int(rng.integers(width)), share, height, width)

@@ -16,12 +16,17 @@ def mixup(x: Tensor, shift: int, lam: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Mixup:
-    """lam ~ Beta(alpha, alpha), for pixels and targets. The paper has 0.2 for ImageNet, 1 for CIFAR."""
+    """lam ~ Beta(alpha, alpha), for pixels and targets; alpha 0 mixes nothing.
+
+    The paper has 0.2 for ImageNet, 1 for CIFAR.
+    """
 
     alpha: float = 0.2
 
     def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
         """Mix one group."""
+        if not self.alpha:
+            return MixedGroup(x)
         shift, lam = draw_partner(rng, len(x)), float(rng.beta(self.alpha, self.alpha))
         return MixedGroup(mixup(x, shift, lam), (0, shift), (lam, 1 - lam))
 

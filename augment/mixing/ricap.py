@@ -31,12 +31,17 @@ def ricap(x: Tensor, shifts: Sequence[int], point: tuple[int, int], origins: Seq
 
 @dataclass(frozen=True)
 class Ricap:
-    """The boundary point is (H, W) times two draws of Beta(beta, beta), rounded; each crop's place is uniform."""
+    """The boundary point is (H, W) times two draws of Beta(beta, beta), rounded; each crop's place is uniform.
+
+    beta 0 mixes nothing.
+    """
 
     beta: float = 0.3
 
     def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
         """Mix one group."""
+        if not self.beta:
+            return MixedGroup(x)
         height, width = x.shape[-2:]
         point = round(height * rng.beta(self.beta, self.beta)), round(width * rng.beta(self.beta, self.beta))
         shifts = draw_shifts(rng, len(x), 4)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, NonNegativeFloat, field_validator
 
 from pipeline.recipe.section import Section
 
@@ -24,24 +24,24 @@ class Mixup(Way):
     """A weighted mean of two samples, and of their targets (Zhang et al. 2018)."""
 
     kind: Literal["mixup"]
-    alpha: PositiveFloat = 0.2
-    """The weight is drawn from Beta(alpha, alpha). The paper has 0.2 for ImageNet, 1 for CIFAR."""
+    alpha: NonNegativeFloat = 0.2
+    """The weight is drawn from Beta(alpha, alpha); 0 mixes nothing. The paper has 0.2 for ImageNet, 1 for CIFAR."""
 
 
 class CutMix(Way):
     """A box of another sample; targets are mixed by what is seen (Yun et al. 2019)."""
 
     kind: Literal["cutmix"]
-    alpha: PositiveFloat = 1.0
-    """The share of the other sample is drawn from Beta(alpha, alpha)."""
+    alpha: NonNegativeFloat = 1.0
+    """The share of the other sample is drawn from Beta(alpha, alpha); 0 mixes nothing."""
 
 
 class Ricap(Way):
     """Four samples' random crops make one picture; targets are mixed by area (Takahashi et al. 2018)."""
 
     kind: Literal["ricap"]
-    beta: PositiveFloat = 0.3
-    """Where the four meet is drawn from Beta(beta, beta) along each side."""
+    beta: NonNegativeFloat = 0.3
+    """Where the four meet is drawn from Beta(beta, beta) along each side; 0 mixes nothing."""
 
 
 class SamplePairing(Way):
@@ -72,3 +72,13 @@ class Choose(Section):
 
 
 Mixing = NoMixing | Mixup | CutMix | Ricap | SamplePairing | Choose
+
+
+def mixes(mixing: Mixing) -> bool:
+    """Whether samples are mixed: not with `none`, nor with alpha or beta 0, where every share would be 0 or 1."""
+    match mixing:
+        case NoMixing() | Mixup(alpha=0) | CutMix(alpha=0) | Ricap(beta=0):
+            return False
+        case Choose():
+            return any(map(mixes, mixing.of))
+    return True

@@ -11,7 +11,7 @@ from models.options import OPTIONS
 from pipeline.job import default_store
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.loss import Loss
-from pipeline.recipe.mixing import Mixing, NoMixing
+from pipeline.recipe.mixing import Mixing, NoMixing, mixes
 from pipeline.recipe.optimizers import Optimizer
 from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
@@ -324,4 +324,4 @@ class Recipe(Section):
     @property
     def mix_group(self) -> int:
         """Samples that may not be parted: neighbours in a batch that are mixed with each other, or each alone."""
-        return 1 if self.mixing.kind == "none" else self.train.mix_group
+        return self.train.mix_group if mixes(self.mixing) else 1

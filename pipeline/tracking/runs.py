@@ -55,8 +55,12 @@ def open_run(
     return str(run.info.run_id)
 
 
-def set_status(tracking: Tracking, run_id: str, status: str, at_ms: int | None) -> None:
-    """Set the run's status, and its end time when that is a final one."""
+def set_status(
+    tracking: Tracking, run_id: str, status: str, at_ms: int | None, tags: Mapping[str, str] | None = None
+) -> None:
+    """Set the run's status with tags that belong to it, and its end time when that is a final one."""
+    for key, value in (tags or {}).items():
+        client(tracking).set_tag(run_id, key, value)
     if status == "RUNNING":
         client(tracking).update_run(run_id, status=status)
     else:

@@ -94,10 +94,10 @@ class Writer:
         paths = [path for path in folder.rglob("*") if path.is_file()]
         self._keep("model", {"name": name}, {path.relative_to(folder).as_posix(): path for path in paths})
 
-    def status(self, status: "Status") -> None:
-        """Keep the status that the run is to have."""
+    def status(self, status: "Status", tags: Mapping[str, str] | None = None) -> None:
+        """Keep the status that the run is to have, and tags that are set with it."""
         try:
-            self._outbox.update(status=status, status_ms=time.time_ns() // 1_000_000)
+            self._outbox.update(status=status, status_ms=time.time_ns() // 1_000_000, status_tags=tags)
         except OSError as error:
             self._say_once("status", f"MLflow will not hear of status {status} ({reason(error)}).")
 
@@ -201,7 +201,8 @@ class Writer:
                     else:
                         failure = error
         if status := self._outbox.status_to_send():
-            set_status(self._tracking, run_id, status, self._outbox.run().get("status_ms"))
+            run = self._outbox.run()
+            set_status(self._tracking, run_id, status, run.get("status_ms"), run.get("status_tags"))
             self._outbox.update(status_sent=status)
         with self._sent:
             self._sent.notify_all()

@@ -15,6 +15,7 @@ from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
 from augment.mixing.ricap import Ricap
 from pipeline.recipe import Recipe
+from pipeline.recipe.mixing import mixes
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import TASKS
 from pipeline.training.class_weights import loss_weights
@@ -25,7 +26,7 @@ WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sampl
 
 def mixing_of(options: Any) -> Mixing | None:
     """The way of mixing that a recipe's section `mixing` asks for."""
-    if options.kind == "none":
+    if not mixes(options):
         return None
     ways = options.of if options.kind == "choose" else [options]
     if len(ways) == 1 and ways[0].probability == 1:

@@ -48,6 +48,13 @@ def test_a_store_that_is_no_folder(make_recipe: Any) -> None:
         pass
 
 
+def test_an_mlflow_that_cannot_be(make_recipe: Any, tmp_path: Path) -> None:
+    recipe = make_recipe("image", tune=TUNE, store=str(tmp_path), **{"tracking.uri": "ftp://x"})
+    with pytest.raises(ZoetropeError, match="'ftp://x': unknown scheme"), search_folder(recipe, False):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_that_begin_at_once_get_two_folders(make_recipe: Any, tmp_path: Path) -> None:
     recipe = make_recipe("image", tune=TUNE, store=str(tmp_path))
     with search_folder(recipe, False) as one, search_folder(recipe, False) as other:

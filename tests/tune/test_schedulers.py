@@ -1,3 +1,4 @@
+import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -99,6 +100,42 @@ def test_a_replaced_trial_keeps_its_number() -> None:
     made._trial_state = _States(4.0)
     point = made._get_new_config(trial, donor)[0]["point"]
     assert point == {"number": 3, "values": '{"seed": 1}', "replaced": 1, "from": 5, "epoch": 4.0}
+
+
+class Noting(Population):
+    """Notes whom a trial is to go on from, and lets it be."""
+
+    handed: list[int]
+
+    def _exploit(self, controller: Any, trial: Any, donor: Any) -> None:
+        self.handed.append(donor.config["point"]["number"])
+
+
+def stands_at(step: int) -> Any:
+    """The state of a trial, that others can go on from."""
+    return SimpleNamespace(last_result={"step": step}, last_checkpoint="there")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_donor_follows_from_seed_trial_and_step(seed: int) -> None:
+    """Whatever Python's global stream says, and in whatever order the better trials stand."""
+    trials: list[Any] = [Past(str(number)) for number in range(6)]
+    for number, trial in enumerate(trials):
+        trial.config = {"point": {"number": number}}
+
+    def donors(trial: Any, state: int, upper: list[Any]) -> list[int]:
+        made = Noting(lambda values, number, count: values, 1.0, 0.5, seed)
+        made.handed = []
+        random.seed(state)
+        for step in range(40):
+            made._trial_state = {one: stands_at(step) for one in trials}
+            made._checkpoint_or_exploit(trial, None, upper, trials[:3])
+        return made.handed
+
+    first = donors(trials[0], 0, trials[3:])
+    assert first == donors(trials[0], 1, trials[:2:-1])
+    assert set(first) == {3, 4, 5}
+    assert first != donors(trials[1], 0, trials[3:])
 
 
 class _States(dict):

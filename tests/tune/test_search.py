@@ -1,17 +1,19 @@
 """Whole searches with tiny budgets, on one Ray, each trial a real training."""
 
+import copy
 import csv
 import io
 import json
 import os
-import threading
+import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
+import torch
 import yaml
 from PIL import Image
 from rich.console import Console
@@ -20,10 +22,12 @@ from safetensors.torch import load_file
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe, load, plain
 from tests.conftest import Project
+from tests.tune.hooks import before_reports
 from tune.folder import about
 from tune.journal import EVENTS
 from tune.report import show
 from tune.search import Found, search
+from tune.trial import Job, run_trial
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TUNE: dict[str, Any] = {
@@ -66,7 +70,22 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_the_best_recipe_trains_to_the_value_that_its_trial_had(find: Any, project: Project) -> None:
-    """A grid: a trial that diverges is reported, and not tried again; the other one wins."""
+    """Bit for bit: a trial is a run, with as many workers."""
+    found = find("again", overrides=("mixing.kind=cutmix", "loss.label_smoothing=0.1", "train.ema=0.9"))
+    assert [trial.status for trial in found.trials] == ["done", "done"]
+    again = copy.copy(project)
+    again.recipe = found.folder / "best.yaml"
+    assert "reuse" in again.run()  # the shards of the search
+    facts = project.facts("train")
+    assert {name: facts[name] for name in found.best.metrics} == found.best.metrics
+    trained = load_file(project.artifact("train") / "model.safetensors")
+    searched = load_file(found.weights)
+    assert trained.keys() == searched.keys()
+    assert all(torch.equal(trained[name], searched[name]) for name in trained)
+
+
+def test_a_grid_and_what_it_leaves(find: Any, project: Project) -> None:
+    """A trial that diverges is reported, and not tried again; the other one wins."""
     found = find(
         "grid",
         search={"kind": "grid"},
@@ -104,11 +123,15 @@ def test_the_best_recipe_trains_to_the_value_that_its_trial_had(find: Any, proje
     client = project.mlflow
     (experiment,) = [e for e in client.search_experiments() if e.name == "grid"]
     runs = client.search_runs([experiment.experiment_id])
-    (parent,) = [run for run in runs if run.data.tags.get("zoetrope.role") == "search"]
+    (parent,) = [run for run in runs if run.info.run_name == found.folder.name]
     children = {r.info.run_name: r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
     assert {name: child.info.status for name, child in children.items()} == {
         "trial-0000": "FINISHED",
         "trial-0001": "FAILED",
+    }
+    assert {name: child.data.tags["zoetrope.trial"] for name, child in children.items()} == {
+        "trial-0000": "done",
+        "trial-0001": "failed",
     }
     assert children["trial-0000"].data.params == {"optimizer.lr": "0.05"}
     assert children["trial-0000"].data.metrics["val/loss"] == pytest.approx(found.best.value)
@@ -125,46 +148,56 @@ def test_the_best_recipe_trains_to_the_value_that_its_trial_had(find: Any, proje
     assert f"python -m pipeline run {found.folder}/best.yaml" in shown
 
 
-class Killer(threading.Thread):
-    """Kills the process of a trial, once it has written a checkpoint."""
+def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(
+    find: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = find("calm", samples=1, overrides=("train.duration=4ep",))
+    killed = tmp_path / "killed"
 
-    def __init__(self, store: Path, name: str) -> None:
-        super().__init__(daemon=True)
-        self._pattern = f"tune/{name}-*/{EVENTS}"
-        self._store = store
-        self.killed = 0
+    def die_once(number: int, told: int, metrics: dict[str, Any]) -> None:
+        if told == 2 and not killed.exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    def run(self) -> None:
-        """Look until one was killed."""
-        until = time.monotonic() + 120
-        while not self.killed and time.monotonic() < until:
-            for path in self._store.glob(self._pattern):
-                if '"checkpoint"' in path.read_text():
-                    self._kill()
-            time.sleep(0.02)
-
-    def _kill(self) -> None:
-        for process in psutil.Process(os.getpid()).children(recursive=True):
-            try:
-                if any(name in " ".join(process.cmdline()) for name in ("ImplicitFunc", "run_trial")):
-                    process.kill()
-                    self.killed += 1
-                    return
-            except psutil.NoSuchProcess:
-                continue
-
-
-def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(find: Any, project: Project) -> None:
-    undisturbed = find("calm", samples=1, overrides=("train.duration=12ep",))
-    killer = Killer(project.store, "crash")
-    killer.start()
-    found = find("crash", samples=1, overrides=("train.duration=12ep",))
-    killer.join()
-    assert killer.killed == 1
-    (trial,) = found.trials
+    monkeypatch.setattr("tune.search.run_trial", before_reports(run_trial, die_once))
+    (trial,) = find("crash", samples=1, overrides=("train.duration=4ep",)).trials
+    assert killed.exists()
     assert (trial.status, trial.retries) == ("done", 1)
-    assert [result["step"] for result in trial.results] == [3 * epoch for epoch in range(1, 13)]  # none twice
+    assert [result["step"] for result in trial.results] == [3, 6, 9, 12]  # none twice
     assert trial.value == undisturbed.trials[0].value  # bit for bit
+
+
+def test_a_trial_that_dies_whenever_it_starts_ends_alone(find: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed three times: it may be retried twice. The other trials go on, and one of them wins."""
+    train = run_trial
+
+    def deadly(config: dict[str, Any], job: Job) -> None:
+        if config["point"]["number"] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        train(config, job)
+
+    monkeypatch.setattr("tune.search.run_trial", deadly)
+    found = find(
+        "deadly",
+        search={"kind": "grid"},
+        samples=3,
+        space={"optimizer.lr": "choice(0.02, 0.05, 0.01)"},
+        trial={"retries": 2},
+        overrides=("train.duration=1ep",),
+    )
+    assert {t.number: (t.status, t.retries) for t in found.trials} == {
+        0: ("done", 0),
+        1: ("failed", 2),
+        2: ("done", 0),
+    }
+    assert found.best is not None
+    assert found.best.number in (0, 2)
+    died = "its process died (killed, out of memory, or a crash in native code)"
+    assert found.trials[-1].error == died
+    assert f"* trial 1: {died}" in (found.folder / "report.md").read_text()
+    assert [event["error"] for event in events(found.folder) if event["event"] == "retry"] == [died] * 2
+    starts = Counter(event["trial"] for event in events(found.folder) if event["event"] == "start")
+    assert starts == {0: 1, 1: 3, 2: 1}
 
 
 def test_a_trial_that_cannot_begin_ends_alone(find: Any, project: Project) -> None:
@@ -198,7 +231,7 @@ def test_asha_and_optuna(find: Any) -> None:
     assert (found.folder / "figures" / "importance.png").exists()
 
 
-def test_median(find: Any) -> None:
+def test_median(find: Any, project: Project) -> None:
     found = find(
         "median",
         samples=4,
@@ -212,15 +245,31 @@ def test_median(find: Any) -> None:
     assert by_number[3].epoch < 4
     assert found.best is not None
     assert found.best.number in (0, 1)
+    (run,) = [
+        run
+        for run in project.mlflow_runs()
+        if run.data.tags.get("zoetrope.search") == found.folder.name and run.info.run_name == "trial-0003"
+    ]
+    assert (run.info.status, run.data.tags["zoetrope.trial"]) == ("FINISHED", "stopped")
 
 
-def test_pbt_hands_weights_over(find: Any) -> None:
+def test_pbt_hands_weights_over(find: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two trials, of which none is ever more than an epoch ahead of the other."""
+
+    def in_step(number: int, told: int, metrics: dict[str, Any]) -> None:
+        (tmp_path / f"{number}.new").write_text(str(metrics["epoch"]))
+        (tmp_path / f"{number}.new").rename(tmp_path / f"{number}")
+        other = tmp_path / str(1 - number)
+        while not (other.exists() and float(other.read_text()) >= metrics["epoch"] - 1):
+            time.sleep(0.05)
+
+    monkeypatch.setattr("tune.search.run_trial", before_reports(run_trial, in_step))
     found = find(
         "pbt",
         samples=2,
         scheduler={"kind": "pbt", "interval": "1ep", "quantile": 0.5, "resample": 0.0},
         space={"optimizer.lr": "loguniform(0.001, 0.2)"},
-        overrides=("train.duration=30ep",),  # long beside what one of the two starts later than the other
+        overrides=("train.duration=8ep", "seed=1"),  # 0.055 and 0.0099
     )
     assert [trial.status for trial in found.trials] == ["done", "done"]
     replaced = [trial for trial in found.trials if trial.replaced]

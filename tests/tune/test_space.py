@@ -5,6 +5,8 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import RecipeError, plain
+from pipeline.recipe.mixing import mixes
+from tune.proposals import random_values
 from tune.space import changed, check_tune, is_below, trial_recipe, upstream, upstream_points
 
 TUNE: dict[str, Any] = {"metric": "val/top1", "mode": "max", "space": {"optimizer.lr": "loguniform(0.01, 1)"}}
@@ -37,10 +39,12 @@ def test_a_new_kind_drops_the_options_of_the_old_one(make_recipe: Any) -> None:
 
 
 def test_a_trial_is_saved_wherever_it_is_measured(make_recipe: Any) -> None:
-    recipe = make_recipe("image", tune={**TUNE, "trial": {"workers": 2, "gpus": 0.5}}, **{"train.evaluate": "2st"})
+    trial = {"workers": 2, "gpus": 0.5, "retries": 5}
+    recipe = make_recipe("image", tune={**TUNE, "trial": trial}, **{"train.evaluate": "2st"})
     made = trial_recipe(recipe, recipe.tune, {"optimizer.lr": 1.0})
     assert str(made.train.checkpoint) == "2st"
-    assert (made.cluster.workers.min, made.cluster.gpus_per_worker) == (2, 0.5)
+    cluster = made.cluster
+    assert (cluster.workers.min, cluster.gpus_per_worker, cluster.max_failures) == (2, 0.5, 5)
     assert str(trial_recipe(recipe, recipe.tune, {"train.evaluate": "5st"}).train.checkpoint) == "5st"
 
 
@@ -64,6 +68,20 @@ def test_a_recipe_without_the_section(make_recipe: Any) -> None:
 def test_wrong_keys_and_values_are_said_before_anything_starts(make_recipe: Any, space: Any, problem: str) -> None:
     lines = refused(make_recipe, space=space)
     assert any(problem in line for line in lines), lines
+
+
+def test_mixing_with_alpha_0_among_the_choices(make_recipe: Any) -> None:
+    """Every point of the space can be planned, and that of alpha 0 mixes nothing."""
+    space = {
+        "optimizer.lr": "loguniform(0.01, 1.0)",
+        "loss.label_smoothing": "uniform(0.0, 0.2)",
+        "mixing.alpha": "choice(0.0, 0.1, 0.2, 0.4)",
+    }
+    recipe = make_recipe("image", mixing={"kind": "mixup"}, tune={**TUNE, "space": space})
+    tune = check_tune(recipe)
+    drawn = [random_values(tune.space, 0, number) for number in range(24)]
+    mixed = {values["mixing.alpha"]: mixes(trial_recipe(recipe, tune, values).mixing) for values in drawn}
+    assert mixed == {0.0: False, 0.1: True, 0.2: True, 0.4: True}
 
 
 def test_a_problem_is_said_once(make_recipe: Any) -> None:

@@ -60,6 +60,15 @@ def test_contract(name: str, shape: tuple[int, ...]) -> None:
     assert len(different) > 6
 
 
+@pytest.mark.parametrize("way", [Mixup(0.0), CutMix(0.0), Ricap(0.0)], ids=["mixup", "cutmix", "ricap"])
+def test_strength_0_mixes_nothing(way: Mixing) -> None:
+    x = samples(8, 3, 9, 12)
+    for draw in range(12):
+        group = way(x, generator(draw))
+        assert torch.equal(group.pixels, x)
+        assert (group.shifts, group.weights) == ((0,), (1.0,))
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_channels_last_stays(name: str) -> None:
     x = samples(8, 3, 9, 12).contiguous(memory_format=torch.channels_last)

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from pipeline.recipe import Recipe, RecipeError, check, plain
+from pipeline.recipe.mixing import mixes
 
 ROUND_TRIP = [
     {},
@@ -283,11 +284,27 @@ def test_mixing_checks_to_itself(small: dict[str, Any], mixing: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
+    ("mixing", "group"),
+    [
+        ({"kind": "mixup", "alpha": 0}, 1),
+        ({"kind": "cutmix", "alpha": 0.0}, 1),
+        ({"kind": "ricap", "beta": 0}, 1),
+        ({"kind": "choose", "of": [{"kind": "mixup", "alpha": 0, "probability": 0.5}]}, 1),
+        ({"kind": "choose", "of": [{"kind": "mixup", "alpha": 0, "probability": 0.5}, *BOTH["of"][1:]]}, 8),
+    ],
+)
+def test_alpha_0_is_no_mixing(small: dict[str, Any], mixing: dict[str, Any], group: int) -> None:
+    recipe = check(small | {"mixing": mixing}, "r")
+    assert recipe.mix_group == group
+    assert mixes(recipe.mixing) == (group > 1)
+
+
+@pytest.mark.parametrize(
     ("mixing", "says"),
     [
         ({"kind": "mixupp"}, "mixing.kind: unknown kind 'mixupp'; did you mean 'mixup'?"),
         ({"kind": "mixup", "alhpa": 1}, "mixing.alhpa: unknown key 'alhpa'; did you mean 'alpha'?"),
-        ({"kind": "mixup", "alpha": 0}, "mixing.alpha: input should be greater than 0, not 0"),
+        ({"kind": "mixup", "alpha": -0.1}, "mixing.alpha: input should be greater than or equal to 0, not -0.1"),
         ({"kind": "choose", "of": []}, "mixing.of: no way to choose from"),
         ({"kind": "choose", "of": [{"kind": "mixup"}, {"kind": "ricap"}]}, "mixing.of: the probabilities sum to 2;"),
         (

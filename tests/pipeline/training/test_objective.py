@@ -15,6 +15,7 @@ from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.order import rank_slice
 from pipeline.shards.writer import StoredSample, write_dataset, write_shard
+from pipeline.training.checkpoint import final_weights, read
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from pipeline.training.objective import Objective
@@ -99,6 +100,42 @@ def test_a_known_mixup(make_recipe: Any) -> None:
 
 def test_nothing_is_mixed_unless_it_is_asked_for(make_recipe: Any) -> None:
     assert Objective(make_recipe("image"), 3).mix(torch.rand(5, 3, 4, 4), 0, 0, 0) is None
+
+
+NOTHING: dict[str, dict[str, Any]] = {
+    "mixup": {"kind": "mixup", "alpha": 0.0},
+    "cutmix": {"kind": "cutmix", "alpha": 0.0},
+    "ricap": {"kind": "ricap", "beta": 0.0},
+    "choose": {
+        "kind": "choose",
+        "of": [{"kind": kind, "alpha": 0, "probability": 0.5} for kind in ("mixup", "cutmix")],
+    },
+}
+
+
+def losses_and_weights(recipe: Any, dataset: Any, folder: Path) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """The loss of every step that was told, and what the training made."""
+    losses: list[float] = []
+    train(
+        recipe,
+        dataset,
+        Process(),
+        lambda step, total, found: losses.extend(value for name, value in found.items() if "loss" in name),
+        lambda step, save, metrics: save(folder),
+    )
+    return losses, final_weights(read(folder))
+
+
+@pytest.mark.parametrize("way", NOTHING)
+def test_alpha_0_trains_bit_for_bit_as_without_mixing(make_recipe: Any, images: Any, tmp_path: Path, way: str) -> None:
+    changes = {"train.duration": "1ep", "train.mix_group": 4, "loss.label_smoothing": 0.1}
+    unmixed, weights = losses_and_weights(make_recipe("image", **changes), images, tmp_path)
+    losses, same = losses_and_weights(make_recipe("image", mixing=NOTHING[way], **changes), images, tmp_path)
+    assert losses == unmixed
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    mixed, other = losses_and_weights(make_recipe("image", mixing=WAYS[way], **changes), images, tmp_path)
+    assert mixed != unmixed
+    assert not all(torch.equal(weights[name], other[name]) for name in weights)
 
 
 def test_a_probability_leaves_groups_as_they_are(make_recipe: Any) -> None:

@@ -1,12 +1,28 @@
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from augment.policy import load_schedule
 from pipeline.base.keyed import generator
-from tune.policy.population import explore, explored, most, numbers_of, point, schedule_of, steps_in, steps_of
+from pipeline.shards.dataset import Dataset
+from pipeline.training.distributed import Process
+from pipeline.training.loop import train
+from tune.policy.population import (
+    explore,
+    explored,
+    most,
+    numbers_of,
+    point,
+    schedule_of,
+    steps_in,
+    steps_of,
+    transform,
+)
+from tune.policy.recipes import with_transform
 from tune.policy.space import OPERATIONS
+from tune.space import changed
 
 
 class Told:
@@ -67,6 +83,25 @@ def test_a_trial_that_is_replaced(make_recipe: Any) -> None:
     assert moved != explored(recipe, values, 3, 2) != explored(recipe, values, 4, 2)
     changed = [after for after in numbers_of(steps_in(moved)) if after]
     assert len(changed) > 15
+
+
+def test_a_schedule_trains_to_what_the_trials_came_to_that_it_was_made_of(
+    images: Dataset, make_recipe: Any, tmp_path: Path
+) -> None:
+    """One trial trains an epoch; another goes on from its checkpoint, with other operations. Bit for bit."""
+    recipe = make_recipe("image", **{"train.duration": "3ep", "train.checkpoint": "1ep"})
+    first, then = (point(recipe, generator("operations", trial).integers(10, size=60).tolist()) for trial in range(2))
+
+    def keep_first(step: int, save: Any, metrics: dict[str, float]) -> None:
+        if step == 3:
+            save(tmp_path)
+
+    alone = train(changed(recipe, first), images, Process(), lambda *points: None, keep_first)
+    replaced = train(changed(recipe, then), images, Process(), lambda *points: None, lambda *saved: None, tmp_path)
+    schedule = schedule_of([{"epoch": 0.0, "values": first}, {"epoch": 1.0, "values": then}])
+    found = with_transform(recipe, transform(recipe, schedule))
+    again = train(found, images, Process(), lambda *points: None, lambda *saved: None)
+    assert again == replaced != alone
 
 
 def test_the_schedule_of_a_history(make_recipe: Any) -> None:
