@@ -29,7 +29,7 @@ from tune.report import show
 from tune.search import Found, search
 from tune.trial import Job, run_trial
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 TUNE: dict[str, Any] = {
     "metric": "val/loss",
     "mode": "min",
