@@ -40,6 +40,13 @@ def save_weights(trial: Trial, path: Path) -> Path | None:
     return path
 
 
+def command(folder: Path, recipe: Recipe, tune: "Tune") -> str:
+    """What trains the best recipe as its trial was: on so many workers, whose number BatchNorm and rounding depend on."""
+    same = str(recipe.cluster.workers) == str(tune.trial.workers)
+    on = "" if same else f" cluster.workers={tune.trial.workers}"
+    return f"python -m pipeline run {shlex.quote(str(folder / BEST))}{on}"
+
+
 def write(found: "Found", recipe: Recipe, tune: "Tune") -> None:
     """Fill the search's folder."""
     from tune import figures
@@ -61,7 +68,7 @@ def write(found: "Found", recipe: Recipe, tune: "Tune") -> None:
         values = {key: value for key, value in plain(found.recipe).items() if key != "tune"}
         head = (
             f"# The best of {len(trials)} trials: {tune.metric} {found.best.value:.4f} (trial {found.best.number}).\n"
-            f"# python -m pipeline run {shlex.quote(str(folder / BEST))}\n"
+            f"# {command(folder, recipe, tune)}\n"
         )
         (folder / BEST).write_text(head + yaml.safe_dump(redact_values(values), sort_keys=False))
         if len(found.best.history) > 1:
@@ -157,6 +164,6 @@ def show(console: Console, found: "Found", recipe: Recipe, tune: "Tune", seconds
     for name, path in rows.items():
         if path is not None:
             console.print(f"{name:<11} {path}", markup=False)
-    console.print(f"{'run it':<11} python -m pipeline run {shlex.quote(str(found.folder / BEST))}", markup=False)
+    console.print(f"{'run it':<11} {command(found.folder, recipe, tune)}", markup=False)
     browse = resolve(recipe.tracking.uri, recipe.store).ui_command
     console.print(f"{'compare':<11} {browse}", markup=False)
