@@ -12,7 +12,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=20
 
 lint: .venv/ready
 	$(BIN)/ruff check .
