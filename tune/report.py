@@ -41,7 +41,7 @@ def save_weights(trial: Trial, path: Path) -> Path | None:
 
 
 def command(folder: Path, recipe: Recipe, tune: "Tune") -> str:
-    """What trains the best recipe as its trial was: on so many workers, whose number BatchNorm and rounding depend on."""
+    """What trains the best recipe as its trial was: on as many workers, on which BatchNorm and rounding depend."""
     same = str(recipe.cluster.workers) == str(tune.trial.workers)
     on = "" if same else f" cluster.workers={tune.trial.workers}"
     return f"python -m pipeline run {shlex.quote(str(folder / BEST))}{on}"
