@@ -4,6 +4,7 @@ A step is one operation with its drawn argument. The geometric ones move masks, 
 and Cutout leave them as they are. All frames of a clip get the same steps.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -78,9 +79,9 @@ class Steps(A.DualTransform):
         self.fill = fill
         self.fill_mask = fill_mask
 
+    @abstractmethod
     def draw(self, height: int, width: int) -> list[Step]:
         """The steps for frames of this size, from the random generators that all transforms of a list share."""
-        raise NotImplementedError
 
     def step(self, name: str, argument: float, height: int, width: int) -> Step:
         """One step, with Cutout's place drawn."""

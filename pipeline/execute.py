@@ -181,9 +181,7 @@ class _Execution:
         running = self.running.pop(ref)
         stage = running.step.stage
         outcome = _outcome(ref)
-        # Twice: the first answer may have been asked for before the stage's last words.
-        if self.show(wait_s=FLUSH_S):
-            self.show(wait_s=FLUSH_S)
+        self.show_all()
         duration_s = time.monotonic() - running.started_s
         if outcome.artifact is not None:
             if outcome.made:
@@ -242,6 +240,11 @@ class _Execution:
             self.progress.update(name, done, total, note)
         return True
 
+    def show_all(self) -> None:
+        """Show all that stages have said. Twice: the first answer may have been asked for before their last words."""
+        if self.show(wait_s=FLUSH_S):
+            self.show(wait_s=FLUSH_S)
+
     def cancel(self) -> None:
         """Interrupt what runs, let it clean up for a while (a second Ctrl-C ends the wait), then kill it."""
         refs = list(self.running)
@@ -249,8 +252,7 @@ class _Execution:
             for ref in refs:
                 ray.cancel(ref, force=False, recursive=True)
             refs = ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)[1] if refs else []
-            if self.show(wait_s=FLUSH_S):
-                self.show(wait_s=FLUSH_S)
+            self.show_all()
         except KeyboardInterrupt:
             pass
         finally:

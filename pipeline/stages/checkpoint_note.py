@@ -24,15 +24,14 @@ class CopyNote(UserCallback):
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         """Called in the controller, after Ray Train has written the note."""
-        with suppress(OSError):  # an old copy is better than none
-            _copy(self.folder / NOTE, self.folder / COPY)
+        _keep(self.folder)
 
 
 def mend(folder: Path) -> str | None:
     """Before a training goes on: put the copy in place of a note that is cut off. What is to be said when none fits."""
     note, copy = folder / NOTE, folder / COPY
     if _is_whole(note):
-        _copy(note, copy)
+        _keep(folder)  # the last copy may be older, and name what is gone
     elif _is_whole(copy):
         _copy(copy, note)
     elif note.exists():
@@ -48,6 +47,11 @@ def _is_whole(note: Path) -> bool:
     except (OSError, ValueError, LookupError, TypeError):
         return False
     return all((note.parent / name).is_dir() for name in names)
+
+
+def _keep(folder: Path) -> None:
+    with suppress(OSError):  # an old copy is better than none
+        _copy(folder / NOTE, folder / COPY)
 
 
 def _copy(note: Path, to: Path) -> None:
