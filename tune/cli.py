@@ -23,7 +23,7 @@ def verbs() -> None:
     """Search over recipe keys, as the recipe's section `tune` says."""
 
 
-@app.command(name="search")
+@app.command(name="tune")
 def run(
     recipe: RecipePath,
     overrides: Overrides = None,
@@ -48,7 +48,7 @@ def run(
 
 
 def main() -> None:
-    """What `python -m tune` does: there is one verb, whose name is not typed."""
+    """What `python -m tune` does: there is one verb, `tune`, so that help reads as what was typed."""
     import sys
 
-    app(["search", *sys.argv[1:]], prog_name="python -m tune")
+    app(["tune", *sys.argv[1:]], prog_name="python -m")
