@@ -11,7 +11,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.stages.ingest import draw, look, probe_chunk
-from pipeline.stages.shard import store_sample
+from pipeline.stages.shard import store_samples
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -92,19 +92,20 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
     listing = look(recipe, drawn)
     classes = listing.classes()
     candidates = [candidate for candidate in listing.candidates if candidate.split == "train"]
-    samples, reason = [], ""
-    for candidate in sorted(candidates, key=lambda one: key_bits(recipe.seed, one.key))[:TAKEN]:
-        rows, bad = probe_chunk(recipe.task.modality, [candidate])
-        try:
-            for row in rows:
-                labels = sorted(classes.index(name) for name in row["classes"])
-                row["label"] = labels if recipe.task.multilabel else labels[0]
-                samples.append(store_sample(row["path"], row, classes, recipe))
-        except ZoetropeError as error:
-            reason = f"{candidate.key}: {error}"
-        if bad:
-            reason = f"{candidate.key}: {bad[0]['reason']}"
+    first = sorted(candidates, key=lambda one: key_bits(recipe.seed, one.key))[:TAKEN]
+    rows, bad = probe_chunk(recipe.task.modality, recipe.feed.timeout_s, first)
+    for row in rows:
+        labels = sorted(classes.index(name) for name in row["classes"])
+        row["label"] = labels if recipe.task.multilabel else labels[0]
+    samples = []
+    for row, made in zip(rows, store_samples([row["path"] for row in rows], rows, classes, recipe), strict=True):
+        if isinstance(made, ZoetropeError):
+            bad.append({"source": row["key"], "reason": str(made)})
+        else:
+            samples.append(made)
     if not samples:
-        raise ZoetropeError(f"none of the source's first samples can be read; the last one is {reason}")
+        raise ZoetropeError(
+            f"none of the source's first samples can be read; the last one is {bad[-1]['source']}: {bad[-1]['reason']}"
+        )
     shard = write_shard(folder, "train", 0, 0, samples)
     return write_dataset(folder, recipe.task.modality, classes, {"train": [shard]}, recipe.task.multilabel)

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode, transcode
 from pipeline.recipe import Recipe, check
@@ -253,7 +254,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Proj
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the stages ingest and shard give to Ray as tasks is called in turn, without Ray."""
+    """What the stages ingest and shard give to Ray as tasks, and to other processes, is called in turn."""
     from pipeline.stages import adopt, ingest, shard
 
     def run_here(
@@ -261,8 +262,19 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> Iterator[Any]:
         return (function(*a) for a in arguments)
 
+    def each_here(
+        function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], timeout_s: float
+    ) -> Iterator[Any]:
+        for a in arguments:
+            try:
+                yield function(*a)
+            except ZoetropeError as error:
+                yield error
+
     for stage in (adopt, ingest, shard):
         monkeypatch.setattr(stage, "run_parallel", run_here)
+    for stage in (ingest, shard):
+        monkeypatch.setattr(stage, "each_apart", each_here)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ MAX_VIDEO_BYTES = 4 * 2**30
 MAX_VIDEO_PIXELS = 8192 * 4352  # 8K, one frame
 MAX_VIDEO_FRAMES = 216_000  # an hour at 60 frames a second
 MAX_VIDEO_DURATION_S = 3600.0
+MAX_SAMPLE_MEMORY_BYTES = 8 * 2**30  # of the process that reads and stores it: two copies of the largest file
 
 
 class BadSample(ZoetropeError):

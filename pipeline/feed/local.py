@@ -6,7 +6,6 @@ pure function of the step and is simply made again by its successor. What a work
 a sample that hangs or crashes the decoder is tried once more by a fresh process, then it goes into the quarantine.
 """
 
-import signal
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -25,9 +24,6 @@ from pipeline.feed.quarantine import Bad, check_bad
 from pipeline.feed.ring import Ring, new_arrays
 from pipeline.feed.worker import Ask, Failed, Made, work
 
-MOST_TRIES = 2
-MOST_KILLED = 5
-"""Tries of what was interrupted by SIGKILL or SIGTERM: these may come from anywhere, and say little about a sample."""
 OWED = 2
 """Batches that a worker is asked for at a time: one to make, and the next, so that it never waits for us."""
 
@@ -185,7 +181,9 @@ class LocalFeed:
                 self._receive(pipes[pipe])  # type: ignore[index]  # wait gives back what it was given
             for worker in self.workers:
                 if worker.owed and time.monotonic() - self._last_sign_s(worker) > self.timeout_s:
-                    self._replace(worker, f"took longer than feed.timeout_s = {self.timeout_s:g} s", MOST_TRIES)
+                    self._replace(
+                        worker, f"took longer than feed.timeout_s = {self.timeout_s:g} s", processes.MOST_TRIES
+                    )
 
     def _last_sign_s(self, worker: _Worker) -> float:
         return max(worker.since_s, self.ring.cell(worker.number).since_s)
@@ -196,8 +194,7 @@ class LocalFeed:
         except (EOFError, OSError):
             worker.process.join(timeout=5)
             code = worker.process.exitcode
-            tries = MOST_KILLED if code in (-signal.SIGKILL, -signal.SIGTERM) else MOST_TRIES
-            self._replace(worker, f"died (exit code {code})", tries)
+            self._replace(worker, f"died (exit code {code})", processes.most_tries(code))
             return
         if isinstance(answer, Failed):
             raise ZoetropeError(answer.reason)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,12 @@ from types import ModuleType
 from typing import Any
 
 CONTEXT: Any = multiprocessing.get_context("forkserver")
+SPAWN: Any = multiprocessing.get_context("spawn")
+"""For a process that needs little of what the fork server loads."""
 PRELOAD = ["pipeline.feed.preload"]
+MOST_TRIES = 2
+MOST_KILLED = 5
+"""Tries of what was interrupted by SIGKILL or SIGTERM: these may come from anywhere, and say little about a sample."""
 
 
 def start_fork_server() -> None:
@@ -21,15 +27,31 @@ def start_fork_server() -> None:
         forkserver.ensure_running()
 
 
-def start(target: Callable[..., None], *arguments: Any) -> tuple[Any, Connection]:
+def start(target: Callable[..., None], *arguments: Any, context: Any = CONTEXT) -> tuple[Any, Connection]:
     """A process that runs `target(pipe, *arguments)`, and our end of the pipe."""
-    start_fork_server()
-    ours, theirs = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=target, args=(theirs, *arguments), daemon=True)
+    if context is CONTEXT:
+        start_fork_server()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
     with _for_children():
         process.start()
     theirs.close()
     return process, ours
+
+
+def most_tries(exit_code: int | None) -> int:
+    """How often to try the work at which a process died."""
+    return MOST_KILLED if exit_code in (-signal.SIGKILL, -signal.SIGTERM) else MOST_TRIES
+
+
+def end_with_parent() -> None:
+    """Wait for the parent process to end, however it does, and end this one, which may hang and not see its pipe close.
+
+    For a thread of a worker.
+    """
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

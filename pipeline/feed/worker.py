@@ -1,8 +1,6 @@
 """A feed worker's life: make the batches that are asked for, until the pipe closes."""
 
 import ctypes
-import multiprocessing
-import os
 import threading
 import traceback
 from contextlib import suppress
@@ -14,6 +12,7 @@ import cv2
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.processes import end_with_parent
 from pipeline.feed.quarantine import Bad
 from pipeline.feed.ring import Ring
 
@@ -53,7 +52,7 @@ class Failed:
 
 def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None:
     """Worker `number`: take an `Ask`, write that batch into its slot, answer `Made`; `Failed` ends it."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)
         _keep_freed_memory()
@@ -81,10 +80,3 @@ def _keep_freed_memory() -> None:
     if allocator := getattr(ctypes.CDLL(None), "mallopt", None):
         allocator(M_MMAP_THRESHOLD, 32 * 2**20)
         allocator(M_TRIM_THRESHOLD, 256 * 2**20)
-
-
-def _end_with_parent() -> None:
-    """A worker that hangs in a decoder does not see its pipe close; without this it would outlive a killed parent."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from pipeline.base.alive import alive
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import MAX_VIDEO_BYTES, BadSample
 from pipeline.redact import redact
@@ -21,6 +22,8 @@ PROTOCOLS = ("http", "https", "s3", "gs", "abfs", "az", "file")
 TRIES = 3
 WAIT_S = 1.0
 THREADS = 16
+AWAY_S = 900.0
+"""What all tries of a host that does not answer may take."""
 BLOCK_BYTES = 1 << 20
 LISTED_FROM = 8
 """So many files of one folder are asked for by listing the folder."""
@@ -31,6 +34,11 @@ Result = TypeVar("Result")
 def is_url(path: str) -> bool:
     """Whether this is a URL and no local path."""
     return "://" in path
+
+
+def away_s(paths: Iterable[str]) -> float:
+    """How much longer to wait for the first sign of these files, which is for `tried` to end when they are URLs."""
+    return AWAY_S if any(is_url(path) for path in paths) else 0.0
 
 
 def check_url(url: str) -> None:
@@ -205,6 +213,7 @@ def _download(fs: Any, path: str, copy: Path, cap_bytes: int) -> None:
     with fs.open(path, "rb", **whole) as source, copy.open("wb") as target:
         left = cap_bytes  # counted, as what a server tells of sizes need not be true
         while block := source.read(BLOCK_BYTES):
+            alive()
             if (left := left - len(block)) < 0:
                 raise BadSample(f"the file has more than the {cap_bytes:,} bytes allowed")
             target.write(block)

@@ -16,6 +16,7 @@ from pipeline.recipe.sources import DigitsSource, FolderSource, MovingDigitsSour
 from pipeline.sources import SOURCES, digest, files
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.stages import adopt
+from pipeline.stages.apart import each_apart
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows
@@ -170,8 +171,9 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
     """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
     quarantine = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
-    parts = [(context.recipe.task.modality, part) for part in chunks(listing.candidates, CHUNK)]
-    drawn_here = not context.parts.shared and isinstance(context.recipe.data.source, MovingDigitsSource | DigitsSource)
+    recipe = context.recipe
+    parts = [(recipe.task.modality, recipe.feed.timeout_s, part) for part in chunks(listing.candidates, CHUNK)]
+    drawn_here = not context.parts.shared and isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
     for done, (good, bad) in enumerate(run_parallel(probe_chunk, parts, here=drawn_here), 1):
         samples += good
         quarantine += bad
@@ -179,14 +181,16 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
     return samples, quarantine
 
 
-def probe_chunk(modality: "Kind", part: Sequence[Candidate]) -> tuple[list[Row], list[Row]]:
-    """Rows of the readable files, and quarantine rows of the others."""
+def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[Row]]:
+    """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too."""
     good, bad = [], []
-    for one in part:
-        try:
-            header = _header(one, modality)
-        except BadSample as error:
-            bad.append({"source": one.key, "stage": "ingest", "reason": error.reason})
+    limit_s = timeout_s + files.away_s(one.path for one in part)
+    headers = each_apart(header_of, [(one, modality) for one in part], limit_s)
+    for one, header in zip(part, headers, strict=True):
+        if isinstance(header, BadSample):
+            bad.append({"source": one.key, "stage": "ingest", "reason": header.reason})
+        elif isinstance(header, ZoetropeError):
+            raise header
         else:
             row = {"path": one.path, "key": one.key, "classes": one.labels, "split": one.split, **header}
             if one.start_s is not None or one.end_s is not None:
@@ -197,8 +201,8 @@ def probe_chunk(modality: "Kind", part: Sequence[Candidate]) -> tuple[list[Row],
     return good, bad
 
 
-def _header(candidate: Candidate, modality: "Kind") -> Row:
-    """What the header says of the sample. BadSample when it cannot be one."""
+def header_of(candidate: Candidate, modality: "Kind") -> Row:
+    """Read what the header says of a sample. BadSample when it cannot be one."""
     from pipeline.decode.cut import probe_segment
     from pipeline.decode.frames import probe_frames
     from pipeline.decode.probe import check_suffix, probe_file

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -18,6 +18,7 @@ from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
 from pipeline.sources.listing import SPLITS
 from pipeline.stages import adopt
+from pipeline.stages.apart import each_apart
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import read_rows, write_rows
@@ -113,15 +114,15 @@ def make_shard(
         shard = done["shard"]
         return split, ShardInfo(**{**shard, "class_counts": tuple(shard["class_counts"])}), done["quarantine"]
     bad: list[dict[str, Any]] = []
+    # Not sample by sample: a store that is away does not make a sample bad.
+    paths = [row["path"] if files.is_url(row["path"]) else source.file(row["path"]) for row in rows]
 
     def stored() -> Iterator["StoredSample"]:
-        for row in rows:
-            # Not below: a store that is away does not make a sample bad.
-            path = row["path"] if files.is_url(row["path"]) else source.file(row["path"])
-            try:
-                yield store_sample(path, row, classes, recipe)
-            except ZoetropeError as error:
-                bad.append({"source": row["key"], "stage": "shard", "reason": str(error)})
+        for row, made in zip(rows, store_samples(paths, rows, classes, recipe), strict=True):
+            if isinstance(made, ZoetropeError):
+                bad.append({"source": row["key"], "stage": "shard", "reason": str(made)})
+            else:
+                yield made
 
     shard = replace(
         write_shard(parts.out, split, number, number * recipe.shard.samples, stored()), source=rows[0].get("source")
@@ -140,6 +141,15 @@ def _check_cuts(recipe: Recipe, rows: list[dict[str, Any]]) -> None:
             f"shard.video.transcode: false stores the source's files, and {len(made)} samples are parts of videos or "
             f"folders of frames, such as {made[0]}, which have to be encoded. Set it to true."
         )
+
+
+def store_samples(
+    paths: Sequence[Path | str], rows: Sequence[dict[str, Any]], classes: list[str], recipe: Recipe
+) -> "Iterator[StoredSample | ZoetropeError]":
+    """Call `store_sample` for each row, in a process that is ended when a sample takes longer than `feed.timeout_s`."""
+    limit_s = recipe.feed.timeout_s + files.away_s(map(str, paths))
+    calls = [(path, row, classes, recipe) for path, row in zip(paths, rows, strict=True)]
+    return each_apart(store_sample, calls, limit_s)
 
 
 def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":

@@ -186,7 +186,7 @@ def test_a_file_without_permission_is_quarantined() -> None:
         path.write_bytes(JPEG)
         path.chmod(0)
         with not_root():
-            good, bad = ingest.probe_chunk("image", [Candidate("cat/1.jpg", str(path), ("cat",), "train")])
+            good, bad = ingest.probe_chunk("image", 60, [Candidate("cat/1.jpg", str(path), ("cat",), "train")])
     assert good == []
     assert bad == [{"source": "cat/1.jpg", "stage": "ingest", "reason": "no permission to read the file"}]
 
