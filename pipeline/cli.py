@@ -2,9 +2,10 @@
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +16,9 @@ from pipeline import report
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import load
 from pipeline.redact import redact
+
+if TYPE_CHECKING:
+    from pipeline.store import Store
 
 LOG_WIDTH = 160
 """Columns of what is not a terminal: a log's lines are not broken to fit a screen."""
@@ -81,11 +85,7 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
     report.show_plan(console, planned, warnings(checked, planned))
     if not planned.to_run:
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
-        if (spool := store.home / "spool").is_dir():  # MLflow was away, or a run was killed
-            from pipeline.tracking.address import resolve
-            from pipeline.tracking.leftovers import send_leftovers
-
-            send_leftovers(resolve(checked.tracking.uri, store.url), spool)
+        _close_abandoned(store, checked.tracking.uri)
     else:
         from pipeline.driver import drive
 
@@ -162,7 +162,10 @@ def ls(store: StoreUrl) -> None:
     from pipeline.inventory import show_store
     from pipeline.store import open_store
 
-    show_store(console, open_store(store))
+    opened = open_store(store)
+    with suppress(ZoetropeError):  # of an object store, when no MLflow is named
+        _close_abandoned(opened)
+    show_store(console, opened)
 
 
 @app.command()
@@ -191,6 +194,16 @@ def verify(store: StoreUrl) -> None:
 
     if not show_verified(console, open_store(store)):
         raise typer.Exit(1)
+
+
+def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
+    """End the records of runs that were killed, and send what MLflow did not get because of that or was away for."""
+    store.close_abandoned()
+    if (spool := store.home / "spool").is_dir():
+        from pipeline.tracking.address import resolve
+        from pipeline.tracking.leftovers import send_leftovers
+
+        send_leftovers(resolve(tracking_uri, store.url), spool)
 
 
 def main() -> None:

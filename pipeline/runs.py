@@ -7,22 +7,34 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+import psutil
+
+from pipeline.base.lock import is_locked, lock
 from pipeline.redact import redact, redact_log, redact_values
 
 if TYPE_CHECKING:
     from pipeline.graph import Step
 
+RUNS = "runs"
+"""The folder of a store that holds the records."""
 RECORD = "run.json"
+ALIVE = "alive"
+"""A file beside the record that the driver holds locked for as long as it lives."""
 
 
 def now_utc() -> str:
     """ISO 8601 with seconds, for example 2026-11-20T10:15:00Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _utc(datetime.now(UTC))
+
+
+def _utc(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def redacted_argv() -> list[str]:
@@ -38,16 +50,20 @@ class Run:
     record: dict[str, Any]
     upload: Callable[[Path], None] | None = None
     """Called with every file that was written, where the store is not a folder."""
+    alive: BinaryIO | None = None
+    """The lock on `ALIVE`, of a run that goes on."""
 
     def update_stage(self, name: str, **facts: Any) -> None:
         """Enter what is known of one stage now (status, fingerprint, duration_s, ...)."""
         self.record["stages"].setdefault(name, {}).update(facts)
         self._write_record()
 
-    def end(self, status: str) -> None:
-        """Close the record: "done", "failed" or "interrupted". A killed driver leaves "running"."""
-        self.record.update(status=status, ended=now_utc())
+    def end(self, status: str, ended: str | None = None) -> None:
+        """Close the record: "done", "failed" or "interrupted". A killed driver leaves "running": `close_abandoned`."""
+        self.record.update(status=status, ended=ended or now_utc())
         self._write_record()
+        if self.alive:
+            self.alive.close()
 
     def log(self, stage: str, text: str) -> Path:
         """Write the log of a stage that failed; returns its path."""
@@ -99,10 +115,34 @@ def begin_run(
             "stages": stages,
         },
         upload,
+        os.fdopen(lock(folder / ALIVE, lambda _: None), "r+b"),
     )
     run._write(folder / "recipe.yaml", yaml.safe_dump(redact_values(dict(values)), sort_keys=False))
     run._write_record()
     return run
+
+
+def close_abandoned(runs: Path, upload: Callable[[Path], None] | None = None) -> None:
+    """End the records below `runs` that say "running" and whose driver is gone: they were interrupted.
+
+    They ended when they were last written. What cannot be read or written is passed over.
+    """
+    for path in sorted(runs.glob(f"*/{RECORD}")):
+        with suppress(OSError, ValueError):
+            record = json.loads(path.read_bytes())
+            if record["status"] == "running" and not _is_at_work(path.parent, record):
+                for stage in record["stages"].values():
+                    if stage.get("status") == "running":
+                        stage["status"] = "interrupted"
+                last = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                Run(path.parent, record, upload).end("interrupted", _utc(last))
+
+
+def _is_at_work(folder: Path, record: Mapping[str, Any]) -> bool:
+    if (folder / ALIVE).exists():
+        return is_locked(folder / ALIVE)
+    # Begun by earlier code, which held no lock. Of another machine's processes nothing can be told.
+    return record["host"] != socket.gethostname() or psutil.pid_exists(record["pid"])
 
 
 def _new_folder(runs: Path, base: str) -> Path:

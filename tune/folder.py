@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.lock import is_locked, lock
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.store import open_store
-from pipeline.store.lock import is_locked, lock
 from pipeline.tracking.address import resolve
 from tune.space import NO_RESULT
 

@@ -182,7 +182,10 @@ class Store(Protocol):
         """
 
     def record_run(self, name: str, values: Mapping[str, Any], steps: "Iterable[Step]") -> Run:
-        """Begin the record of a run in `runs/<name>-<UTC time>/`."""
+        """Begin the record of a run in `runs/<name>-<UTC time>/`, and close those of runs that were killed."""
+
+    def close_abandoned(self) -> None:
+        """End the records that say "running" and whose driver is gone, as far as this machine can tell."""
 
     def in_words(self) -> AbstractContextManager[None]:
         """Turn an OSError that the store's place is to blame for into a ZoetropeError."""

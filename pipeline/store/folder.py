@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import check_seen
-from pipeline.runs import RECORD, Run, begin_run
+from pipeline.base.lock import is_locked
+from pipeline.base.lock import lock as take
+from pipeline.runs import RECORD, RUNS, Run, begin_run, close_abandoned
 from pipeline.store.artifact import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -36,8 +38,6 @@ from pipeline.store.artifact import (
     parse_manifest,
     parse_pins,
 )
-from pipeline.store.lock import is_locked
-from pipeline.store.lock import lock as take
 
 if TYPE_CHECKING:
     from pipeline.graph import Step
@@ -163,9 +163,14 @@ class FolderStore:
         return artifact
 
     def record_run(self, name: str, values: Mapping[str, Any], steps: Iterable["Step"]) -> Run:
-        """Begin the record of a run in `runs/<name>-<UTC time>/`."""
+        """Begin the record of a run in `runs/<name>-<UTC time>/`, and close those of runs that were killed."""
+        self.close_abandoned()
         with self.in_words():
-            return begin_run(self.root / "runs", name, values, steps)
+            return begin_run(self.root / RUNS, name, values, steps)
+
+    def close_abandoned(self) -> None:
+        """End the records that say "running" and whose driver is gone."""
+        close_abandoned(self.root / RUNS)
 
     @contextmanager
     def in_words(self) -> Iterator[None]:
@@ -189,7 +194,7 @@ class FolderStore:
     def records(self) -> list[Record]:
         """The records of all runs, newest first."""
         found = []
-        for path in (self.root / "runs").glob(f"*/{RECORD}"):
+        for path in (self.root / RUNS).glob(f"*/{RECORD}"):
             with suppress(OSError, ValueError):  # being made, or not ours
                 found.append(Record(path.parent.name, path.stat().st_mtime, json.loads(path.read_bytes())))
         return sorted(found, key=lambda record: record.modified_s, reverse=True)

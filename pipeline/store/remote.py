@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.redact import redact
-from pipeline.runs import RECORD, Run, begin_run
+from pipeline.runs import RECORD, RUNS, Run, begin_run, close_abandoned
 from pipeline.store.artifact import (
     MAX_MANIFEST_BYTES,
     NEWEST,
@@ -164,12 +164,20 @@ class RemoteStore:
         return published
 
     def record_run(self, name: str, values: Mapping[str, Any], steps: "Iterable[Step]") -> Run:
-        """Begin the record of a run in `runs/<name>-<UTC time>-<random>/`, here and in the store."""
-        runs, objects = self.home / "runs", self.objects
+        """Begin the record of a run in `runs/<name>-<UTC time>-<random>/`, here and in the store.
+
+        Those of this machine's runs that were killed are closed.
+        """
+        self.close_abandoned()
         with self.in_words():
-            return begin_run(
-                runs, name, values, steps, lambda path: objects.upload(path, f"runs/{path.relative_to(runs)}")
-            )
+            return begin_run(self.home / RUNS, name, values, steps, self._upload_record)
+
+    def close_abandoned(self) -> None:
+        """End the records that say "running" and whose driver is gone, of those that this machine began."""
+        close_abandoned(self.home / RUNS, self._upload_record)
+
+    def _upload_record(self, path: Path) -> None:
+        self.objects.upload(path, path.relative_to(self.home).as_posix())
 
     def in_words(self) -> AbstractContextManager[None]:
         """Turn an OSError that this node's cache is to blame for into a ZoetropeError."""

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.base.lock import is_locked
 from pipeline.store.artifact import StoreError
-from pipeline.store.lock import is_locked
 
 LIMIT = "ZOETROPE_CACHE_LIMIT"
 SHARE = 0.9

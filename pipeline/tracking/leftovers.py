@@ -1,11 +1,13 @@
 """What MLflow did not get from earlier runs on a store, because it was away or because they were killed."""
 
+import json
 import logging
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.runs import RECORD, RUNS
 from pipeline.tracking.address import Tracking
 from pipeline.tracking.client import reason
 from pipeline.tracking.outbox import Outbox
@@ -14,6 +16,8 @@ from pipeline.tracking.writer import Writer
 LOG = logging.getLogger(__name__)
 SEND_S = 600.0
 """For what one earlier run left; a server that fails ends it at once."""
+STATUS = {"done": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+"""What MLflow calls the ways in which a record ends."""
 FORGET_S = 90 * 86400.0
 """A training that was not taken up again for so long will not be. Until then its outbox knows which steps it made."""
 
@@ -43,16 +47,28 @@ def send_leftovers(tracking: Tracking, spool: Path) -> None:
         )
 
 
+def _ended(folder: Path, run: dict[str, Any]) -> str | None:
+    """The status of a run whose tracker is gone, by its record in the store; None while its driver goes on."""
+    name = Path(str(run.get("tags", {}).get("zoetrope.run", ""))).name
+    try:
+        record = json.loads((folder.parents[1] / RUNS / name / RECORD).read_bytes())
+        return STATUS.get(record["status"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def _tidy(folder: Path) -> dict[str, Any]:
     """What is known of a run of which something is left to send; empty for others. Removes what is done with."""
     if folder.name.startswith("."):
         shutil.rmtree(folder, ignore_errors=True)  # its removal was interrupted
         return {}
     outbox = Outbox(folder)
-    run, left = outbox.run(), any(outbox.left())
     if not outbox.is_alone():  # a run that goes on sends its own
         outbox.close()
         return {}
+    if outbox.run().get("status") == "RUNNING" and (ended := _ended(folder, outbox.run())):
+        outbox.update(status=ended, status_ms=int(1000 * outbox.changed_s()))
+    run, left = outbox.run(), any(outbox.left())
     if not left and (run.get("status") == "FINISHED" or time.time() - outbox.changed_s() > FORGET_S):
         outbox.remove()
     else:

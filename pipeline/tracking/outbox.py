@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.store.lock import lock
+from pipeline.base.lock import lock
 from pipeline.tracking.spool import POINTS, Spool
 
 RUN = "run.json"

@@ -1,5 +1,7 @@
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,8 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.store import FolderStore, open_store
 from tests.pipeline.store.publishing import MANIFEST, SHA_OF_ABC, publish
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -261,3 +265,50 @@ def test_record_run(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None
     assert record["status"] == "done"
     assert record["ended"] >= record["started"]
     assert store.record_run("my run/1", {}, []).folder != run.folder
+
+
+def statuses(store: FolderStore) -> dict[str, str]:
+    return {record.content["name"]: record.content["status"] for record in store.records()}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipeline.store.folder import FolderStore
+run = FolderStore(Path(sys.argv[1])).record_run("killed", {}, [])
+run.update_stage("ingest", status="made")
+run.update_stage("train", status="running")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_whoever_comes_next_closes_the_record_of_a_killed_driver(store: FolderStore) -> None:
+    own = store.record_run("own", {}, [])
+    process = subprocess.run([sys.executable, "-c", KILLED, str(store.root)], cwd=ROOT)
+    assert process.returncode == -signal.SIGKILL
+    assert statuses(store) == {"own": "running", "killed": "running"}
+    store.close_abandoned()
+    assert statuses(store) == {"own": "running", "killed": "interrupted"}
+    (killed,) = (record.content for record in store.records() if record.content["name"] == "killed")
+    assert {name: stage["status"] for name, stage in killed["stages"].items()} == {
+        "ingest": "made",
+        "train": "interrupted",
+    }
+    assert killed["ended"] >= killed["started"]
+    own.end("done")
+    store.close_abandoned()
+    assert statuses(store)["own"] == "done"
+
+
+@pytest.mark.parametrize(("host", "status"), [(socket.gethostname(), "interrupted"), ("elsewhere", "running")])
+def test_records_of_earlier_code_have_no_lock(store: FolderStore, host: str, status: str) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    folder = store.root / "runs" / "old"
+    folder.mkdir(parents=True)
+    record = {"name": "old", "status": "running", "host": host, "pid": gone.pid, "stages": {}}
+    (folder / "run.json").write_text(json.dumps(record))
+    (store.root / "runs" / "torn").mkdir()
+    (store.root / "runs" / "torn" / "run.json").write_text('{"status": "runn')
+    store.close_abandoned()
+    assert statuses(store) == {"old": status}
