@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Any
 import ray
 from rich.console import Console
 
+from pipeline.base.errors import ZoetropeError
 from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
+from pipeline.runs import Run
 from pipeline.stages.resources import cpus, why_no_gpus
-from pipeline.stages.tracker import Services, start_tracker
+from pipeline.stages.tracker import Services, answer, start_tracker
 from pipeline.store import Store
 from pipeline.tracking.address import resolve
 
 if TYPE_CHECKING:
     from pipeline.tracking.runs import Status
 
-END_S = 30.0
-"""For MLflow to take the status of a run that has ended."""
+END_S = 120.0
+"""For MLflow to take the status of a run that has ended, by another tracker if need be."""
 
 
 def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequence[StageResult]:
@@ -33,29 +35,45 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
     tracking = resolve(recipe.tracking.uri, store.url)
     record = store.record_run(recipe.name, plain(recipe), plan.steps)
     status: Status = "FAILED"
-    with ray_cluster(recipe, console):
+    with _closing(record), ray_cluster(recipe, console):
         if any(step.stage.name == "train" for step in plan.to_run):
             gpus = ray.cluster_resources().get("GPU", 0)
             console.print(why_no_gpus(recipe, gpus, joined=bool(os.environ.get("RAY_ADDRESS"))), end="", markup=False)
-        tracker = start_tracker(tracking, recipe, store.home, record.folder)
+        services = Services(start_tracker(tracking, recipe, store.home, record.folder), record.folder)
         try:
             with Progress(console) as progress:
-                results = execute(plan, recipe, store, Services(tracker), progress, record)
+                results = execute(plan, recipe, store, services, progress, record)
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
             raise
         finally:
-            _end_tracking(tracker, status, console)
+            _end_tracking(services, status, console)
     return results
 
 
-def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
+@contextmanager
+def _closing(record: Run) -> Iterator[None]:
+    """End a record that `execute` did not come to, as Ray did not start, for one."""
     try:
-        for sentence in ray.get(tracker.end.remote(status), timeout=END_S):
+        yield
+    except BaseException as error:
+        if record.record["status"] == "running":
+            with suppress(OSError, ZoetropeError):  # a full store must not hide what happened
+                record.end("failed" if isinstance(error, Exception) else "interrupted")
+        raise
+
+
+def _end_tracking(services: Services, status: "Status", console: Console) -> None:
+    try:
+        for sentence in answer(services, services.tracker.end.remote(status), END_S):
             console.print(sentence, markup=False)
     except ray.exceptions.RayError as error:
-        console.print(f"The MLflow run's status {status} could not be set ({type(error).__name__}).", markup=False)
+        console.print(
+            f"The MLflow run's status {status} could not be set ({type(error).__name__}); "
+            "the next command on this store, `ls` for one, sets it.",
+            markup=False,
+        )
 
 
 @contextmanager

@@ -25,6 +25,8 @@ POLL_S = 0.3
 RETRY_S = (
     5.0  # from a failure to the next try; by then the tasks of the dead worker are gone, and do not write any more
 )
+QUIET_S = 60.0
+"""After so long without progress a stage is named, then after twice as long, and so on."""
 CANCEL_S = 5.0  # for a stage's code to clean up after Ctrl-C; then its worker is killed
 
 
@@ -45,6 +47,8 @@ class _Running:
     job: Job
     started_s: float
     attempt: int = 0
+    heard_s: float = 0.0
+    quiet_s: float = 0.0
 
 
 def execute(plan: Plan, recipe: Any, store: Store, services: Any, progress: Progress, run: Run) -> list[StageResult]:
@@ -97,6 +101,7 @@ class _Execution:
                 return
             ready, _ = ray.wait(list(self.running), timeout=POLL_S)
             self.show()
+            self.name_quiet()
             for ref in ready:
                 self.end(ref)
 
@@ -175,6 +180,7 @@ class _Execution:
         )
         task = remote(make).options(name=running.job.stage)
         self.progress.start(running.job.stage)
+        running.heard_s, running.quiet_s = time.monotonic(), QUIET_S
         self.running[task.remote(running.job)] = running
 
     def end(self, ref: ray.ObjectRef) -> None:
@@ -196,6 +202,8 @@ class _Execution:
             # What the first attempt finished is kept, even when all was to be made again.
             running.job = replace(running.job, fresh=False)
             self.progress.say(f"{stage.name}: {outcome.what}; try {running.attempt + 1} of {stage.retries + 1}")
+            with suppress(RayError):  # the board is lost too
+                ray.get(self.board.free.remote(stage.name), timeout=FLUSH_S)
             time.sleep(RETRY_S)
             self.submit(running)
         else:
@@ -236,9 +244,21 @@ class _Execution:
         self.taken = None
         for text in said:
             self.progress.say(text)
+        for running in self.running.values():
+            if running.job.stage in latest:
+                running.heard_s, running.quiet_s = time.monotonic(), QUIET_S
         for name, (done, total, note) in latest.items():
             self.progress.update(name, done, total, note)
         return True
+
+    def name_quiet(self) -> None:
+        for running in self.running.values():
+            if (quiet_s := time.monotonic() - running.heard_s) > running.quiet_s:
+                running.quiet_s *= 2
+                self.progress.say(
+                    f"{running.job.stage}: no progress for {quiet_s:.0f} s. What hangs is ended in time; Ctrl-C stops "
+                    "the run, and the same command goes on."
+                )
 
     def show_all(self) -> None:
         """Show all that stages have said. Twice: the first answer may have been asked for before their last words."""

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.stages.tracker import NOTE as TRACKER
+from tests.conftest import ROOT
 from tests.pipeline.tracking.mlflow_server import Server
 from tests.processes import begotten, family, left_of
 from tests.test_tracking import tracked
@@ -115,6 +118,11 @@ def test_a_killed_driver_and_then_a_killed_training_worker(project: Any, undistu
     assert left_of(children) == []
     (left,) = project.mlflow_runs()
     assert left.info.status == "RUNNING"  # nobody was there to say otherwise
+    listed = subprocess.run(
+        [sys.executable, "-m", "pipeline", "ls", str(project.store)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "interrupted" in listed.stdout
+    assert project.mlflow.get_run(left.info.run_id).info.status == "KILLED"
     assert not (project.store / "artifacts" / "train").exists()
 
     process = started_and_in_mid_training(project)
@@ -125,6 +133,30 @@ def test_a_killed_driver_and_then_a_killed_training_worker(project: Any, undistu
     driver, worker = resumed_after(project)
     assert 0 < driver < worker
     assert check_same_result(project, undisturbed) == left.info.run_id
+
+
+def test_the_death_of_ray_trains_controller(project: Any, undisturbed: Any) -> None:
+    """What it held is free for the next try."""
+    process = started_and_in_mid_training(project)
+    (controller,) = family(process.pid, "TrainController")
+    controller.kill()
+    assert process.wait(timeout=600) == 0, project.log.read_text()
+    assert resumed_after(project)
+    check_same_result(project, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_tracker_that_dies_or_stands_still(project: Any, undisturbed: Any, number: signal.Signals) -> None:
+    """MLflow has each point, once, and the run its end and its model."""
+    process = started_and_in_mid_training(project)
+    (note,) = project.store.glob(f"runs/*/{TRACKER}")
+    tracker = json.loads(note.read_text())["pid"]
+    os.kill(tracker, number)
+    assert process.wait(timeout=600) == 0, project.log.read_text()
+    assert json.loads(note.read_text())["pid"] != tracker
+    run_id = check_same_result(project, undisturbed)
+    assert project.facts("export")["mlflow_model"]
+    assert {"figures", "evaluation"} <= {item.path for item in project.mlflow.list_artifacts(run_id)}
 
 
 def test_stopped_again_and_again(project: Any, undisturbed: Any) -> None:

@@ -4,7 +4,10 @@ No stage waits for MLflow, and none stops for it. All that it is to get is kept 
 thread, now or in a later run on the store.
 """
 
+import json
 import logging
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -26,11 +29,18 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("pipeline.tracking.tracker")  # whose warnings reach the user, see Voice
 SPOOL = "spool"
 RUN_ID_FILE = "mlflow_run_id"
+NOTE = "tracker.json"
+"""In a run's record: what a tracker needs that goes on for one that died, and the process that it is."""
 FLUSH_S = 20.0
 FLUSH_AFTER_FAILURE_S = 10.0
 MODEL_S = 3600.0
+LIMIT_S = 300.0
+"""For an answer from the tracker, which may have to be started again."""
 SYSTEM_EVERY_S = 10.0
 SETTLE_S = 5.0
+LOOK_S = 5.0
+ANSWER_S = 60.0
+"""A tracker that says nothing for so long is ended, and another goes on. Starting it and a flush take less."""
 POINTS = "points"
 MODEL = "model"
 PLACES = ("store", "tracking", "tune")
@@ -39,9 +49,10 @@ PLACES = ("store", "tracking", "tune")
 
 @dataclass(frozen=True)
 class Services:
-    """What the driver hands to stages beside the recipe: the `Tracker` actor."""
+    """What the driver hands to stages beside the recipe: the `Tracker` actor, and the folder of the run's record."""
 
     tracker: Any
+    folder: Path
 
 
 class Tracker:
@@ -52,16 +63,25 @@ class Tracker:
     """
 
     def __init__(self, tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> None:
-        from pipeline.tracking.client import quiet
-        from pipeline.tracking.leftovers import send_leftovers
-
         self._tracking, self._recipe, self._spool, self._run_folder = tracking, recipe, store / SPOOL, run_folder
         self._writer: Writer | None = None
         self._voice = Voice()
         logging.getLogger("pipeline.tracking").addHandler(self._voice)
+        note = _read_note(run_folder)
+        self._note(**note)
+        if key := note.get("key"):  # another one died
+            self._go_on(key, note["run_id"], note["system_every_s"])
+        threading.Thread(target=self._send_leftovers, daemon=True).start()
+
+    def _send_leftovers(self) -> None:
+        from pipeline.tracking.client import quiet
+        from pipeline.tracking.leftovers import send_leftovers
+
         quiet()  # takes seconds, and has them while the first stages work
-        self._leftovers = threading.Thread(target=send_leftovers, args=(tracking, self._spool), daemon=True)
-        self._leftovers.start()
+        send_leftovers(self._tracking, self._spool)
+
+    def ready(self) -> None:
+        """Answer, as a sign of life."""
 
     def take_up(
         self, progress: Report, key: str, run_id: str | None = None, system_every_s: float | None = None
@@ -70,16 +90,23 @@ class Tracker:
 
         What goes wrong from now on is told to `progress`.
         """
+        self._voice.progress = progress
+        if not self._writer:
+            self._note(key=key, run_id=run_id, system_every_s=system_every_s)
+            self._go_on(key, run_id, system_every_s)
+
+    def _go_on(self, key: str, run_id: str | None, system_every_s: float | None) -> None:
         from pipeline.tracking.writer import Writer
 
-        self._voice.progress = progress
-        if self._writer:
-            return
         try:
             self._describe(self._spool / key, run_id)
             self._writer = Writer(self._tracking, self._spool / key, system_every_s)
         except OSError as error:
             LOG.warning(f"MLflow gets nothing of this run: {self._spool / key} cannot be written ({error.strerror}).")
+
+    def _note(self, **facts: Any) -> None:
+        with suppress(OSError):  # a full disk; then another tracker does not go on
+            (self._run_folder / NOTE).write_text(json.dumps(facts | {"pid": os.getpid()}))
 
     def _describe(self, folder: Path, run_id: str | None) -> None:
         """Note in the outbox how its run is found or created."""
@@ -167,8 +194,38 @@ def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: P
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     remote: Any = ray.remote  # its stub knows fewer strategies than it takes
     # Threads of their own for points, which no other call may hold up, and for the model, which waits until it is sent.
-    actor = remote(num_cpus=0, scheduling_strategy=here, concurrency_groups={POINTS: 1, MODEL: 1})(Tracker)
+    # Where it dies, Ray starts another, which gets the calls that were not answered; what is told twice counts once.
+    actor = remote(
+        num_cpus=0,
+        scheduling_strategy=here,
+        concurrency_groups={POINTS: 1, MODEL: 1},
+        max_restarts=-1,
+        max_task_retries=-1,
+    )(Tracker)
     return actor.remote(tracking, recipe, store, run_folder)
+
+
+def answer(services: Services, call: Any, limit_s: float) -> Any:
+    """What a call of the tracker returns. One that shows no sign of life is ended: Ray starts another for its calls.
+
+    Raises RayError when there is no answer within `limit_s`, which a stage must not wait for.
+    """
+    import ray
+
+    until_s = time.monotonic() + limit_s
+    while not ray.wait([call], timeout=LOOK_S)[0] and time.monotonic() < until_s:
+        sign = services.tracker.ready.remote()
+        if not ray.wait([call, sign], timeout=ANSWER_S)[0] and (pid := _read_note(services.folder).get("pid")):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    return ray.get(call, timeout=0)
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / NOTE).read_bytes()))
+    except (OSError, ValueError):
+        return {}
 
 
 def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
@@ -184,10 +241,11 @@ def go_on(context: Context, trained: Artifact) -> Any:
 
     # A training by earlier code has no key; nothing of it is kept here.
     key, run_id = trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"]
-    actor = context.services.tracker
-    with suppress(ray.exceptions.RayError):  # dead: `finish` says it
-        ray.get(actor.take_up.remote(context.progress, key, run_id))  # calls in other threads must not come first
-    return actor
+    services = context.services
+    with suppress(ray.exceptions.RayError):  # `finish` says it
+        # Calls in other threads must not come first.
+        answer(services, services.tracker.take_up.remote(context.progress, key, run_id), LIMIT_S)
+    return services.tracker
 
 
 def send(tracker: Any, *point: Any) -> Any:
@@ -206,10 +264,13 @@ def finish(context: Context) -> str | None:
     """Ship what a stage has made; its MLflow run, None when there is none yet."""
     import ray
 
+    services = context.services
     try:
-        run_id: str | None = ray.get(context.services.tracker.flush.remote(FLUSH_S))
+        run_id: str | None = answer(services, services.tracker.flush.remote(FLUSH_S), LIMIT_S)
     except ray.exceptions.RayError as error:
-        context.progress.say(f"MLflow has not all of this run: its writer died ({type(error).__name__}).")
+        context.progress.say(
+            f"MLflow has not all of this run yet: its writer does not answer ({type(error).__name__})."
+        )
         return None
     return run_id
 
@@ -218,10 +279,13 @@ def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
     """Log a folder of `save_model` as the run's model; its URI, None when MLflow gets it later."""
     import ray
 
+    call = tracker.log_model.options(concurrency_group=MODEL).remote(folder)
     try:
-        uri: str | None = ray.get(tracker.log_model.options(concurrency_group=MODEL).remote(folder))
+        uri: str | None = answer(context.services, call, MODEL_S + LIMIT_S)
     except ray.exceptions.RayError as error:
-        context.progress.say(f"MLflow has not the model of this run: its writer died ({type(error).__name__}).")
+        context.progress.say(
+            f"MLflow has not the model of this run: its writer does not answer ({type(error).__name__})."
+        )
         return None
     return uri
 

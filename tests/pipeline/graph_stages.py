@@ -59,6 +59,25 @@ def parts(context: Context) -> dict[str, Any]:
     return {}
 
 
+def greedy(context: Context) -> dict[str, Any]:
+    """Needs all CPUs, and dies with them in hand at the first try."""
+    group = ray.util.placement_group([{"CPU": 2}])
+    ray.get(group.ready(), timeout=60)
+    context.progress.hold(group)
+    context.progress.flush()
+    if not (context.services / "death").exists():
+        (context.services / "death").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    ray.util.remove_placement_group(group)
+    return {}
+
+
+def quiet(context: Context) -> dict[str, Any]:
+    """Shows no progress for a while."""
+    time.sleep(3)
+    return {}
+
+
 def bug(context: Context) -> dict[str, Any]:
     wait_for(context.services / "sibling")
     raise ValueError("no such thing\nsecond line")

@@ -80,6 +80,17 @@ def actions(results: list[StageResult]) -> list[tuple[str, str]]:
     return [(result.stage, result.action) for result in results]
 
 
+def test_what_a_try_held_is_free_for_the_next(bench: Bench) -> None:
+    assert actions(bench.run(Graph([stage("greedy")]), {})) == [("greedy", "made")]
+    assert "greedy: its worker process died" in bench.shown
+
+
+def test_a_stage_without_progress_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.execute.QUIET_S", 0.5)
+    bench.run(Graph([stage("quiet")]), {})
+    assert "quiet: no progress for " in bench.shown
+
+
 def test_makes_reuses_and_cuts_off_early(bench: Bench) -> None:
     graph = Graph([TENS, DOUBLE])
     results = bench.run(graph, {"n": 10})

@@ -1,3 +1,4 @@
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from mlflow import MlflowClient
 from pipeline.recipe import Recipe
 from pipeline.stages.tracker import RUN_ID_FILE, SPOOL, Tracker, flatten
 from pipeline.tracking.address import resolve
+from pipeline.tracking.leftovers import send_leftovers
 
 
 class Said:
@@ -24,11 +26,12 @@ class Place:
     """A store, and what MLflow knows of it."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.store, self.run_folder, self.recipe = folder, folder / "runs" / "one", recipe
-        self.run_folder.mkdir(parents=True)
+        self.store, self.recipe = folder, recipe
         self.address = resolve(None, folder)
 
-    def tracker(self) -> Tracker:
+    def tracker(self, run: str = "one") -> Tracker:
+        self.run_folder = self.store / "runs" / run
+        self.run_folder.mkdir(parents=True, exist_ok=True)
         return Tracker(self.address, self.recipe, self.store, self.run_folder)
 
     @property
@@ -81,7 +84,7 @@ def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place)
     assert run_id
     assert first.end("FAILED") == []
     assert place.client.get_run(run_id).info.status == "FAILED"
-    again = place.tracker()  # of a driver that was started then
+    again = place.tracker("two")  # of a driver that was started then
     again.take_up(Said(), "key")
     again.points(20, {"loss": 0.9})
     again.points(30, {"loss": 0.8})
@@ -89,7 +92,7 @@ def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place)
     assert place.client.get_run(run_id).info.status == "RUNNING"
     assert place.steps(run_id) == [10, 20, 30]
     assert len(place.runs()) == 1
-    other = place.tracker()  # of a training that starts over
+    other = place.tracker("three")  # of a training that starts over
     other.take_up(Said(), "another-key")
     other.points(10, {"loss": 1.1})
     assert other.flush(60) not in (None, run_id)
@@ -104,7 +107,7 @@ def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place, m
     trained.end("FINISHED")
     place.recipe = make_recipe("image", **{"tracking.experiment": "another"})
     for maker in ("evaluation", "another", "another"):
-        tracker = place.tracker()
+        tracker = place.tracker(maker)
         tracker.take_up(Said(), "key", run_id)
         tracker.points(0, {"test/top1": 0.5}, maker)
         assert tracker.flush(60) == run_id
@@ -121,8 +124,42 @@ def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:
     with (place.store / SPOOL / "key" / "points.jsonl").open("a") as points:
         points.write('{"step": 20, "time_ms": 1, "metrics": {"loss": 0.9}}\n')
     assert place.steps(run_id) == []
-    place.tracker()._leftovers.join(timeout=300)
+    send_leftovers(place.address, place.store / SPOOL)
     assert place.steps(run_id) == [20]
+
+
+def test_one_that_follows_a_dead_one_goes_on_where_it_was(place: Place) -> None:
+    """Ray starts it with the same arguments, and makes the calls once more that the dead one did not answer."""
+    dead = place.tracker()
+    dead.take_up(Said(), "key")
+    dead.points(10, {"loss": 1.0})
+    run_id = dead.flush(60)
+    again = place.tracker()
+    again.points(10, {"loss": 1.0})
+    again.points(20, {"loss": 0.9})
+    assert again.flush(60) == run_id
+    assert place.steps(str(run_id)) == [10, 20]
+    said = Said()
+    again.take_up(said, "key")
+    assert again._voice.progress is said
+    for tracker in (again, dead):
+        tracker.end("FINISHED")
+    assert [run.info.run_id for run in place.runs()] == [run_id]
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"), [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("running", "RUNNING")]
+)
+def test_a_run_that_nobody_ended_ends_as_its_record_says(place: Place, ended: str, status: str) -> None:
+    killed = place.tracker()
+    killed.take_up(Said(), "key")
+    killed.points(10, {"loss": 1.0})
+    run_id = str(killed.flush(60))
+    assert killed._writer
+    killed._writer._outbox.close()  # as the kernel does for a killed process
+    (place.run_folder / "run.json").write_text(json.dumps({"status": ended}))
+    send_leftovers(place.address, place.store / SPOOL)
+    assert place.client.get_run(run_id).info.status == status
 
 
 def test_a_store_that_takes_nothing_is_said(place: Place) -> None:
