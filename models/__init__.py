@@ -1,6 +1,7 @@
 """Architectures by name. Torch is imported when a model is built, not before, so that recipes are checked quickly."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,15 +62,18 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
     return model
 
 
-def load_weights(model: "nn.Module", source: str | Path | Mapping[str, Any]) -> "Report":
+def load_weights(
+    model: "nn.Module", source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
+) -> "Report":
     """Load official or own weights into `model`, in place: `models.weights.load_weights` has the details.
 
-    `source` is a path, an http(s) URL, a hub id `hf://organisation/name/file` or a state dict. ZoetropeError when the
-    weights cannot be read or do not fit.
+    `source` is a path, an http(s) URL, a hub id `hf://organisation/name/file`, each with `#entry` behind it where the
+    file holds several, or a state dict. `say` is told when what the hub has now could not be learned. ZoetropeError
+    when the weights cannot be read or do not fit.
     """
     from models.weights import load_weights
 
-    return load_weights(model, source)
+    return load_weights(model, source, say)
 
 
 def _lower(sentence: str) -> str:

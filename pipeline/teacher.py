@@ -4,13 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from models.source import WITHIN
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.store import Artifact, Store, open_store
 
 FILES = ("model.safetensors", "recipe.yaml", "classes.json")
 """What an exported model's folder holds."""
-WITHIN = ("", "model", "artifacts/model")
-"""Where that folder is in what may be named: itself, an export artifact, or an MLflow model."""
 
 
 def find_teacher(teacher: str, store_url: str) -> Path:

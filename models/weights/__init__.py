@@ -1,5 +1,6 @@
 """Official weights: read from a file, the web or the hub, recognised by their names, made to fit, and accounted for."""
 
-from models.weights.load import Report, load_weights
+from models.weights.load import load_weights
+from models.weights.match import Report
 
 __all__ = ["Report", "load_weights"]

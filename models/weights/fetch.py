@@ -1,12 +1,19 @@
 """Files from the web, kept in a cache folder. A file appears there whole or not at all."""
 
+import contextlib
+import errno
+import fcntl
 import hashlib
+import http.client
 import os
 import re
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +22,7 @@ from pipeline.base.errors import ZoetropeError
 MAX_BYTES = 8 << 30
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 20
+PART = "part-"
 
 
 def cache_folder() -> Path:
@@ -38,32 +46,113 @@ def hub_url(hub_id: str) -> str:
     return "/".join([endpoint, *(urllib.parse.quote(part) for part in parts)])
 
 
-def fetch(url: str, max_bytes: int = MAX_BYTES) -> Path:
+def moves(hub_id: str) -> bool:
+    """Whether the files of a hub id may change: a branch and a tag can be set anew, a commit (40 hex digits) cannot."""
+    return not re.match(r"hf://[^/]+/[^/@]+@[0-9a-f]{40}(/|$)", hub_id)
+
+
+def fetch(
+    url: str, max_bytes: int = MAX_BYTES, moving: bool = False, say: Callable[[str], None] = warnings.warn
+) -> Path:
     """The file at an http(s) URL, from the cache folder if it is there.
 
-    A name that ends in part of its sha256, as torchvision's do (`resnet50-0676ba61.pth`), is checked against it.
+    Of a `moving` one the server is asked whether it has changed, by its ETag; where that cannot be learned, what the
+    cache has is used, and `say` tells so. A name that ends in part of its sha256, as torchvision's do
+    (`resnet50-0676ba61.pth`), is checked against it. What killed downloads have left in the folder is removed.
+
     ZoetropeError when the server cannot be reached or does not have it, for more than `max_bytes`, an incomplete
     answer or a wrong checksum.
     """
     name = Path(urllib.parse.unquote(urllib.parse.urlparse(url).path)).name or "weights"
     # Another URL may have a file of the same name.
     target = cache_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-150:]}"
-    if target.is_file():
+    if target.is_file() and not moving:
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(prefix="part-", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            digest = _download(url, file, max_bytes)
-            file.flush()
-            os.fsync(file.fileno())
-        promised = re.search(r"-([0-9a-f]{8,64})\.", name)
-        if promised and not digest.startswith(promised[1]):
-            raise ZoetropeError(f"{url}: the sha256 begins with {digest[: len(promised[1])]}, not with {promised[1]}")
-        os.replace(part, target)
-    finally:
-        Path(part).unlink(missing_ok=True)
+        _renew(target, url, max_bytes, name, moving)
+    except ZoetropeError as error:
+        if not target.is_file():
+            raise
+        day = time.strftime("%Y-%m-%d", time.localtime(target.stat().st_mtime))
+        say(f"{error}. Whether it has changed is not known: the copy of {day} in {target.parent} is used")
     return target
+
+
+def _renew(target: Path, url: str, max_bytes: int, name: str, moving: bool) -> None:
+    """Put what `url` has now at `target`, unless the server says that this is there already."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left(target.parent)
+        with _own_part(target.parent) as part:
+            answer = _download(url, part, max_bytes, _known_etag(target) if moving else None)
+            if answer is None:
+                return
+            digest, etag = answer
+            promised = re.search(r"-([0-9a-f]{8,64})\.", name)
+            if promised and not digest.startswith(promised[1]):
+                raise ZoetropeError(
+                    f"{url}: the sha256 begins with {digest[: len(promised[1])]}, not with {promised[1]}"
+                )
+            stamp = _stamp(os.fstat(part.fileno()))
+            os.replace(part.name, target)
+            if moving and etag:
+                _etag_file(target).write_text(f"{stamp} {etag}")
+    except OSError as error:
+        raise ZoetropeError(
+            f"{url} cannot be kept in {target.parent}: {error.strerror}; make room there, or set ZOETROPE_CACHE to a "
+            "folder that can be written"
+        ) from error
+
+
+@contextlib.contextmanager
+def _own_part(folder: Path) -> Iterator[IO[bytes]]:
+    """A new file for a download, which is removed in the end where it still has its name."""
+    while True:
+        with tempfile.NamedTemporaryFile(prefix=PART, dir=folder, delete=False) as file:
+            if _is_kept(file):
+                try:
+                    yield file
+                finally:
+                    Path(file.name).unlink(missing_ok=True)
+                return
+
+
+def _is_kept(file: IO[bytes]) -> bool:
+    """Lock a part, which says that it is in use until the process dies; False when `_remove_left` was quicker."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # A file system without locks, where nobody can remove it.
+        return True
+    return Path(file.name).exists()
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the parts that nobody writes any more: those whose lock is free."""
+    for part in folder.glob(f"{PART}*"):
+        # It may be in use or vanish meanwhile, belong to somebody else, or lie where there are no locks.
+        with contextlib.suppress(OSError), part.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
+
+
+def _known_etag(target: Path) -> str | None:
+    """The ETag under which the server gave the file that is there; None where it is not known."""
+    try:
+        stamp, _, etag = _etag_file(target).read_text().partition(" ")
+        return etag if stamp == _stamp(target.stat()) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _etag_file(target: Path) -> Path:
+    return target.with_name(f"{target.name}.etag")
+
+
+def _stamp(status: os.stat_result) -> str:
+    """Ties an ETag to the very file, as two processes may each put another one there."""
+    return f"{status.st_mtime_ns}-{status.st_size}"
 
 
 class StayOnTheWeb(urllib.request.HTTPRedirectHandler):
@@ -77,13 +166,15 @@ class StayOnTheWeb(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _download(url: str, file: IO[bytes], max_bytes: int) -> str:
-    """Write what `url` answers to `file`; its sha256 in hex."""
+def _download(url: str, file: IO[bytes], max_bytes: int, known: str | None) -> tuple[str, str | None] | None:
+    """Write what `url` answers to `file`; its sha256 in hex and its ETag. None when it is still the `known` ETag's."""
     digest, received = hashlib.sha256(), 0
-    request = urllib.request.Request(url, headers={"User-Agent": "zoetrope"})
+    headers = {"User-Agent": "zoetrope"} | ({"If-None-Match": known} if known else {})
+    request = urllib.request.Request(url, headers=headers)
     too_large = ZoetropeError(f"{url} is larger than the {max_bytes} bytes that weights may have")
     try:
         with urllib.request.build_opener(StayOnTheWeb).open(request, timeout=TIMEOUT_S) as answer:
+            etag = answer.headers.get("ETag")
             promised = int(answer.headers.get("Content-Length") or -1)
             if promised > max_bytes:
                 raise too_large
@@ -93,14 +184,20 @@ def _download(url: str, file: IO[bytes], max_bytes: int) -> str:
                     raise too_large
                 digest.update(chunk)
                 file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
     except urllib.error.HTTPError as error:
+        if error.code == 304 and known:
+            return None
         wants = "; it may want a login: fetch it yourself and give the path" if error.code in (401, 403) else ""
         raise ZoetropeError(f"{url} answered {error.code} {error.reason}{wants}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise
         reason = getattr(error, "reason", error)
         raise ZoetropeError(
             f"cannot fetch {url}: {reason}; where there is no network, fetch it elsewhere and give the path"
         ) from error
     if promised not in (-1, received):
         raise ZoetropeError(f"{url} broke off after {received} of {promised} bytes; try again")
-    return digest.hexdigest()
+    return digest.hexdigest(), etag

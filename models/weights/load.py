@@ -1,58 +1,30 @@
-"""Weights into a model: names matched, what differs made to fit, everything accounted for."""
+"""Weights into a model: the entry that fits is searched, its names matched, and everything accounted for."""
 
+import dataclasses
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.gnconv import resize_filter
-from models.timesformer import resize_positions, resize_times
-from models.weights.names import Names, read_names
-from models.weights.read import read_state
+from models.weights.match import Match, Report, dtype_name, few, match
+from models.weights.read import read_state, unwrap
+from models.weights.search import entries, tensors
 from pipeline.base.errors import ZoetropeError
 
-# The first convolution of every family, which sees the input's channels.
-FIRST_CONVOLUTIONS = (
-    "conv1.weight",
-    "features.0.0.weight",
-    "patch_embed.proj.weight",
-    "downsample_layers.0.0.weight",
-)
-Shape = tuple[int, ...]
+# An entry with less of the model's names is not tried. A ViT has 2 in 5 of those of a TimeSformer with more attentions.
+FEWEST = 0.25
+# How averages of weights are called: state_dict_ema, model_ema, params_ema, averaged_model.
+AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?)(?![a-z])", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Report:
-    """What became of the weights. Names are the model's, but for `unexpected`, which are the source's."""
-
-    family: str | None
-    # Filled from the source; those of `resized` and `copied` are among them.
-    loaded: tuple[str, ...]
-    # Not in the source, left as the model had them: parts that are new in the model.
-    missing: tuple[str, ...]
-    # In the source and of no use for the model.
-    unexpected: tuple[str, ...]
-    # Embeddings, filters and first convolutions: the shape in the source and in the model.
-    resized: dict[str, tuple[Shape, Shape]]
-    # Filled from the source's weights of another layer (its name in the source).
-    copied: dict[str, str]
-    # The head, when it has another number of classes: left as the model had it.
-    replaced: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """One line of counts, and the names of what is out of the ordinary."""
-        parts = [f"{len(self.loaded)} loaded"]
-        for what in ("missing", "unexpected", "resized", "copied", "replaced"):
-            if names := list(getattr(self, what)):
-                parts.append(f"{len(names)} {what} ({_few(names)})")
-        return ", ".join(parts)
-
-
-def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> Report:
+def load_weights(
+    model: nn.Module, source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
+) -> Report:
     """Load a file, URL, hub id (`hf://organisation/name/file`) or state dict into `model`, in place.
 
     Official layouts are recognised: torchvision's ResNet, MobileNetV2 and ViT, the releases of TSM (RGB, flow,
@@ -61,142 +33,89 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> Re
     input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model has it.
     Attentions that ViT does not have start as a copy of the one that it has.
 
+    Where the weights stand in the file is searched: under any keys, behind any prefix. Where more than one entry fits,
+    such as an average beside the weights themselves, the weights are taken, and the report tells of the average;
+    `file#entry` takes another one. `say` is told when a file of the hub may be older than what is there now.
+
     The release of TSM names online weights as it names image weights, so nothing can tell whether they were trained
     for the shift of `model`: online weights belong to `direction="past"`.
 
-    ZoetropeError when anything else does not fit, and then the model is left as it was.
+    ZoetropeError when anything else does not fit, several entries do, or a number is not finite; then the model is left
+    as it was.
     """
-    state = read_state(source)
     own = model.state_dict()
-    target, given = read_names(own), read_names(state)
-    _check_family(target, given, state)
-    _check_shifts(target, given)
-    by_common = {common: name for name, common in given.common.items()}
-    if len(by_common) < len(state):
-        raise ZoetropeError("the weights hold the same layer under two names; they are not one model's state dict")
-
-    new: dict[str, Tensor] = {}
-    resized: dict[str, tuple[Shape, Shape]] = {}
-    copied: dict[str, str] = {}
-    missing, replaced, wrong = [], [], []
-    for name, wanted in own.items():
-        common = target.common[name]
-        origin = by_common.get(common) or _stand_in(common, by_common)
-        if origin is None:
-            missing.append(name)
-            continue
-        fitted = _fit(common, state[origin], wanted.shape)
-        if fitted is not None:
-            new[name] = fitted
-            if state[origin].shape != wanted.shape:
-                resized[name] = (tuple(state[origin].shape), tuple(wanted.shape))
-            if given.common[origin] != common:
-                copied[name] = origin
-        elif common.startswith(("head.", "aux_fc.")) and wanted.shape[1:] == state[origin].shape[1:]:
-            replaced.append(name)
-        else:
-            wrong.append(f"{origin} is {tuple(state[origin].shape)}, the model has {tuple(wanted.shape)}")
-    known = set(target.common.values())
-    unexpected = [name for name, common in given.common.items() if common not in known]
-
-    problems = [f"{len(wrong)} of another shape: {_few(wrong)}"] if wrong else []
-    if lost := [name for name in missing if not _may_miss(target.common[name], by_common)]:
-        problems.append(f"{len(lost)} missing: {_few(lost)}")
-    if foreign := [name for name in unexpected if not _may_be_left(given.common[name], known)]:
-        problems.append(f"{len(foreign)} that the model does not have: {_few(foreign)}")
-    if problems:
-        raise ZoetropeError(
-            f"these weights are not this model's{f' ({given.family})' if given.family else ''}: "
-            + "; ".join(problems)
-            + ". Build the model with the options that the weights were trained with"
-        )
-    model.load_state_dict({**own, **new})
-    return Report(given.family, tuple(new), tuple(missing), tuple(unexpected), resized, copied, tuple(replaced))
+    found = read_state(source, partial(_choose, own), say)
+    _check_numbers(found, own, str(source) if isinstance(source, str | Path) else "the mapping")
+    model.load_state_dict({**own, **found.new})
+    return found.report
 
 
-def _check_family(target: Names, given: Names, state: Mapping[str, Tensor]) -> None:
-    if target.family != given.family:
-        looks = f"look like those of a {given.family}" if given.family else "are of no family that is known here"
-        raise ZoetropeError(
-            f"the weights {looks}, the model is {f'a {target.family}' if target.family else 'of another kind'}; "
-            f"their first names are {_few(list(state))}"
-        )
+def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:
+    """The match that is taken; its report tells of the entries beside it.
+
+    What stands alone or under a known key goes before all that is searched. ZoetropeError when nothing fits, or when
+    several entries do that are not averages.
+    """
+    try:
+        known = match(own, unwrap(content, what), what)
+    except ZoetropeError as error:
+        known = Match(problem=str(error))
+    named = tensors(content, what)
+    tried = {
+        start: match(own, state, f"{what}#{start[:-1]}" if start else what)
+        for start, state in entries(named, round(FEWEST * len(own))).items()
+    }
+    fitting = _largest({start: one for start, one in tried.items() if not one.problem})
+    outside: list[str] = []
+    if not known.problem:
+        taken, entry = known, next((start for start, one in fitting.items() if one.sources == known.sources), "")
+    elif not fitting:
+        raise ZoetropeError(max([known, *tried.values()], key=lambda one: len(one.new)).problem)
+    else:
+        plain = [start for start in fitting if len(fitting) == 1 or not AVERAGE.search(start)]
+        if len(plain) != 1:
+            names = [start[:-1] for start in fitting]
+            raise ZoetropeError(
+                f"{what} holds {len(names)} sets of weights that fit the model: {few(names)}. Say which, with # "
+                f"behind the file's name: #{' or #'.join(names[:2])}"
+            )
+        taken, entry = fitting[plain[0]], plain[0]
+        mapping = entry[: entry.rfind("/") + 1]
+        beside_it = [name.removeprefix(mapping) for name in named if name.startswith(mapping)]
+        outside = [name for name in beside_it if "/" not in name and not f"{mapping}{name}".startswith(entry)]
+    beside = tuple(start[:-1] for start, one in fitting.items() if one.sources != taken.sources)
+    report = dataclasses.replace(
+        taken.report,
+        unexpected=(*taken.report.unexpected, *outside),
+        entry=entry[:-1] if known.problem or beside else "",
+        beside=beside,
+    )
+    return dataclasses.replace(taken, report=report)
 
 
-def _check_shifts(target: Names, given: Names) -> None:
-    """Weights of TSN or an image model may start a TSM; weights trained with shifts want the same shifts."""
-    if given.shifts and given.shifts != target.shifts:
-        theirs, ours = sorted(given.shifts), sorted(target.shifts)
-        raise ZoetropeError(
-            f"the weights were trained with {len(theirs)} temporal shifts ({_few(theirs)}), the model has "
-            f"{len(ours)}{f' ({_few(ours)})' if ours else ''}: build a tsm_ model with the same `place`"
-        )
+def _largest(fitting: Mapping[str, Match]) -> dict[str, Match]:
+    """Without the entries that hold nothing that an earlier or a larger one does not: `module` in the whole."""
+    found: dict[str, Match] = {}
+    for start, one in fitting.items():
+        if not any(one.sources < other.sources for other in fitting.values()) and all(
+            one.sources != other.sources for other in found.values()
+        ):
+            found[start] = one
+    return found
 
 
-def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
-    """The weights in the source that a layer which the source lacks starts from: ViT's one attention and its norm."""
-    found = re.match(r"(blocks\.\d+)\.([a-z]+)_(attn|norm1)\.", common)
-    if not found or _has_part(f".{found[2]}_", by_common):
-        return None
-    return by_common.get(f"{found[1]}.{found[3]}.{common[found.end() :]}")
-
-
-def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
-    """`given`, or what it becomes in the model's shape; None when it does not fit."""
-    if given.shape == shape:
-        return given
-    if given.dim() != len(shape):
-        return None
-    if common == "pos_embed" and given.shape[2] == shape[2] and _is_square(given) and shape[1] > 1:
-        side = round((shape[1] - 1) ** 0.5)
-        return resize_positions(given, (side, side))
-    if common == "time_embed" and given.shape[2] == shape[2]:
-        return resize_times(given, shape[1])
-    if common.endswith(".complex_weight") and given.shape[0] == shape[0]:
-        return resize_filter(given, (shape[1], shape[2]))
-    if (
-        common in FIRST_CONVOLUTIONS
-        and given.shape[1] == 3
-        and given.shape[0] == shape[0]
-        and given.shape[2:] == shape[2:]
-    ):
-        return given.mean(1, keepdim=True).expand(shape)
-    return None
-
-
-def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
-    """Parts that a source may lack as a whole, because they are added to what it was trained as."""
-    if common.endswith("num_batches_tracked"):  # Older than torch 0.4.1.
-        return True
-    if common.startswith("aux_fc."):
-        return True
-    if common.startswith("head."):
-        return not _has_part("head.", by_common, start=True)
-    if ".nl." in common:
-        return not _has_part(".nl.", by_common)
-    if found := re.match(r"blocks\.\d+\.([a-z]+)_fc\.", common):
-        return not _has_part(f".{found[1]}_", by_common)
-    if re.match(r"norm\d\.", common):  # HorNet's norms for dense tasks.
-        return not any(re.match(r"norm\d\.", name) for name in by_common)
-    return common == "time_embed"
-
-
-def _may_be_left(common: str, known: set[str]) -> bool:
-    """Parts of a classifier that a model without one has no use for, ViT's for pre-training, an auxiliary head."""
-    if common.startswith(("head.", "norm.")):
-        return "head.weight" not in known
-    return common.startswith(("pre_logits.", "aux_fc."))
-
-
-def _has_part(part: str, names: Mapping[str, str], start: bool = False) -> bool:
-    return any(name.startswith(part) if start else part in name for name in names)
-
-
-def _is_square(pos_embed: Tensor) -> bool:
-    places = pos_embed.shape[1] - 1
-    return places > 0 and round(places**0.5) ** 2 == places
-
-
-def _few(names: list[str]) -> str:
-    """The first three, and how many more."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _check_numbers(found: Match, own: Mapping[str, Tensor], what: str) -> None:
+    """ZoetropeError with the first tensor that has nan or infinite numbers in the model's precision, or none in it."""
+    for name, tensor in found.new.items():
+        origin, wanted = found.origins[name], dtype_name(own[name])
+        try:
+            finite = torch.isfinite(tensor.to(own[name].dtype))
+        except NotImplementedError as error:  # such as two numbers in a byte
+            raise ZoetropeError(
+                f"{what} cannot be loaded: {origin} is of {dtype_name(tensor)}, which is not converted to {wanted}"
+            ) from error
+        if not finite.all():
+            raise ZoetropeError(
+                f"{what}: {origin} has {int((~finite).sum())} of {finite.numel()} numbers that are nan or infinite in "
+                f"{wanted}; its training has diverged or the file is damaged: take weights of an earlier time"
+            )

@@ -1,8 +1,12 @@
 """State dicts out of files and wrappers. Nothing is ever unpickled but tensors and plain containers."""
 
+import json
 import re
+import shlex
 import struct
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +15,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.weights.fetch import fetch, hub_url
+from models.source import locate
+from models.weights.beside import STAND_INS
+from models.weights.fetch import fetch, hub_url, moves
+from models.weights.search import within
 from pipeline.base.errors import ZoetropeError
 
 # Keys under which training scripts store the state dict, the likelier one first.
 WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model")
-
-
-def read_state(source: str | Path | Mapping[str, Any]) -> dict[str, Tensor]:
-    """The state dict of a path, http(s) URL, hub id `hf://organisation/name/file` or mapping, out of its wrappers.
-
-    ZoetropeError when there is nothing to be found, the file is damaged or asks for objects to be unpickled.
-    """
-    if isinstance(source, Mapping):
-        return unwrap(source, "the mapping")
-    text = str(source)
-    if text.startswith("hf://"):
-        path = fetch(hub_url(text))
-    elif text.startswith(("http://", "https://")):
-        path = fetch(text)
-    elif "://" in text:
-        raise ZoetropeError(
-            f"cannot read weights from {text}: give a path, an http(s) URL or a hub id hf://organisation/name/file"
-        )
-    else:
-        path = Path(source)
-        if not path.is_file():
-            raise ZoetropeError(f"there is no weights file {text}; an id of the hub begins with hf://")
-    return unwrap(_load(path), text)
+# What an archive may unpack to: torch.save does not compress, and weights shrink little.
+MOST_UNPACKED = 20
+LEAST_UNPACKED_BYTES = 64 << 20
+# For a file that holds objects: runs the code in it, and keeps the tensors.
+SAVE_TENSORS = (
+    'import torch; t = lambda x: x.state_dict() if hasattr(x, "state_dict") else {k: t(v) for k, v in x.items()} '
+    "if isinstance(x, dict) else x if torch.is_tensor(x) else None; "
+    'torch.save(t(torch.load(%s, map_location="cpu", weights_only=False)), %s)'
+)
 
 
 def unwrap(found: Any, what: str) -> dict[str, Tensor]:
@@ -59,6 +52,37 @@ def unwrap(found: Any, what: str) -> dict[str, Tensor]:
     return dict(found)
 
 
+def read_state(
+    source: str | Path | Mapping[str, Any],
+    pick: Callable[[Any, str], Any] = unwrap,
+    say: Callable[[str], None] = warnings.warn,
+) -> Any:
+    """What `pick` takes out of the content of a path, http(s) URL, hub id `hf://organisation/name/file` or mapping.
+
+    `pick` gets the content, or the entry in it that the source names (`w.pth#state_dict_ema`), and what to call it.
+    What is fetched may be older than what the hub has, as `say` then tells.
+
+    ZoetropeError when there is nothing to be found, the file is damaged or asks for objects to be unpickled.
+    """
+    if isinstance(source, Mapping):
+        return pick(source, "the mapping")
+    place, entry = locate(str(source))
+    if place.startswith("hf://"):
+        path = fetch(hub_url(place), moving=moves(place), say=say)
+    elif place.startswith(("http://", "https://")):
+        path = fetch(place)
+    elif "://" in place:
+        raise ZoetropeError(
+            f"cannot read weights from {place}: give a path, an http(s) URL or a hub id hf://organisation/name/file"
+        )
+    else:
+        path = Path(place)
+        if not path.is_file():
+            raise ZoetropeError(f"there is no weights file {place}; an id of the hub begins with hf://")
+    content = _load(path)
+    return pick(within(content, entry, place) if entry else content, str(source))
+
+
 def _load(path: Path) -> Any:
     """What a file holds, by its first bytes: names say little (`.pth`, `.pyth`, `.pth.tar`, `?dl=1`)."""
     with path.open("rb") as file:
@@ -71,19 +95,62 @@ def _load(path: Path) -> Any:
     if not head.startswith((b"PK", b"\x80")):
         raise ZoetropeError(f"{path} is no weights file: it is neither safetensors nor what torch.save writes")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _check_size(path)
+        with torch.serialization.safe_globals(STAND_INS):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except ZoetropeError:
+        raise
     except Exception as error:  # A damaged pickle can fail in any way.
-        if wanted := re.search(r"Unsupported (?:global: GLOBAL|class) (\S+)", str(error)):
+        if wanted := _wanted_code(str(error)):
             raise ZoetropeError(
-                f"{path} asks for a Python object to be unpickled ({wanted[1]}), which can run any code, and is "
-                "refused. Where the file is trusted, save its state dict alone, best as .safetensors"
+                f"{path} asks for a Python object to be unpickled (it asks for {wanted}, which is code), and is "
+                f"refused. Where the file is trusted, save its state dict alone: {_save_tensors(path)}"
+            ) from error
+        if "operand 149" in str(error):  # FRAME, with which the later protocols begin.
+            raise ZoetropeError(
+                f"{path} was pickled by protocol 4 or later, which torch does not read safely. Where the file is "
+                f"trusted, save its tensors by torch.save's own: {_save_tensors(path)}"
+            ) from error
+        if "Invalid magic number" in str(error):
+            raise ZoetropeError(
+                f"{path} is a pickle that torch.save did not write. Where the file is trusted, unpickle it and save "
+                "its tensors by torch.save"
             ) from error
         raise _damaged(path, error) from error
 
 
+def _check_size(path: Path) -> None:
+    """ZoetropeError for an archive that becomes much larger when it is unpacked, by compression or by overlapping."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
+    if unpacked_bytes > max(LEAST_UNPACKED_BYTES, MOST_UNPACKED * path.stat().st_size):
+        raise ZoetropeError(
+            f"{path} has {path.stat().st_size} bytes and would unpack to {unpacked_bytes}, more than {MOST_UNPACKED} "
+            "times as many, which is refused: save the weights without compression"
+        )
+
+
+def _wanted_code(error: str) -> str | None:
+    """The name that torch refuses to unpickle, by its message."""
+    if "TorchScript archive" in error:
+        return "a TorchScript program"
+    found = re.search(r"Unsupported (?:global: )?(?:GLOBAL|class) (\S+)", error, re.IGNORECASE)
+    return found[1] if found else None
+
+
+def _save_tensors(path: Path) -> str:
+    """The command line that saves the tensors of a trusted file."""
+    new = path.with_name(f"{path.name}.tensors.pth")
+    return f"python -c {shlex.quote(SAVE_TENSORS % (json.dumps(str(path)), json.dumps(str(new))))}"
+
+
 def _is_safetensors(head: bytes, size_bytes: int) -> bool:
-    """The length of a JSON header in 8 bytes, and its brace."""
-    return len(head) == 9 and head[8:] == b"{" and struct.unpack("<Q", head[:8])[0] < max(size_bytes, 1 << 27)
+    """The length of a JSON header in 8 bytes, and its brace. An absurd length is for the library to refuse."""
+    if len(head) < 9 or head[8:] != b"{":
+        return False
+    return not head.startswith((b"PK", b"\x80")) or struct.unpack("<Q", head[:8])[0] < max(size_bytes, 1 << 27)
 
 
 def _damaged(path: Path, error: Exception) -> ZoetropeError:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.source import locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
@@ -35,10 +36,11 @@ def _weights(values: Mapping[str, Any]) -> str:
     weights = values["model"]["weights"]
     if weights is None or "://" in weights:
         return ""
+    path, _ = locate(weights)
     try:
-        status = Path(weights).stat()
+        status = Path(path).stat()
     except OSError as error:
-        raise ZoetropeError(f"model.weights: {weights} cannot be read: {error.strerror}") from error
+        raise ZoetropeError(f"model.weights: {path} cannot be read: {error.strerror}") from error
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 

@@ -1,15 +1,20 @@
 """Fetching from a server on this machine: the cache, its checks, and the words when something fails."""
 
+import errno
+import fcntl
 import hashlib
+import os
 import threading
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from models.weights.fetch import StayOnTheWeb, cache_folder, fetch, hub_url
+from models.weights import fetch as module
+from models.weights.fetch import StayOnTheWeb, cache_folder, fetch, hub_url, moves
 from pipeline.base.errors import ZoetropeError
 
 DATA = bytes(range(256)) * 40
@@ -17,9 +22,11 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives DATA at every path but those below, and counts."""
+    """Gives DATA at every path but those below, and counts. At /hub/ it is `content`, under an ETag."""
 
     served = 0
+    content = DATA
+    conditions: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         Handler.served += 1
@@ -35,6 +42,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/away/"))
             self.end_headers()
+        elif self.path.startswith("/hub/"):
+            etag = f'"{hashlib.sha256(Handler.content).hexdigest()}"'
+            Handler.conditions.append(self.headers["If-None-Match"])
+            same = self.headers["If-None-Match"] == etag
+            self.send_response(304 if same else 200)
+            self.send_header("ETag", etag)
+            self.send_header("Content-Length", "0" if same else str(len(Handler.content)))
+            self.end_headers()
+            self.wfile.write(b"" if same else Handler.content)
+        elif self.path.startswith("/nonsense"):
+            self.wfile.write(b"no answer of HTTP\r\n\r\n")
         else:
             self.send_response(200)
             if not self.path.startswith("/endless"):
@@ -51,9 +69,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    Handler.served = 0
+    Handler.served, Handler.content = 0, DATA
+    Handler.conditions.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
         running.shutdown()
@@ -101,6 +120,7 @@ def test_the_checksum_in_the_name(server: str) -> None:
     [
         ("missing.pth", "answered 404"),
         ("private.pth", "answered 401 .*; it may want a login: fetch it yourself and give the path"),
+        ("nonsense.pth", "cannot fetch .*no answer of HTTP"),
         ("short.pth", f"broke off after {len(DATA)} of {2 * len(DATA)} bytes"),
     ],
 )
@@ -149,3 +169,116 @@ def test_the_hub_can_be_another(server: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_wrong_hub_ids(hub_id: str) -> None:
     with pytest.raises(ZoetropeError, match="is no id of the hub: expected hf://organisation/name/file"):
         hub_url(hub_id)
+
+
+# What may change: a hub id without a commit.
+
+
+@pytest.mark.parametrize(
+    ("hub_id", "may"),
+    [
+        ("hf://org/name", True),
+        ("hf://org/name/w.pth", True),
+        ("hf://org/name@main/w.pth", True),
+        ("hf://org/name@v1.0", True),
+        (f"hf://org/name@{'0a' * 20}/w.pth", False),
+        (f"hf://org/name@{'0a' * 20}", False),
+        (f"hf://org/name/@{'0a' * 20}/w.pth", True),
+    ],
+)
+def test_what_may_move(hub_id: str, may: bool) -> None:
+    assert moves(hub_id) is may
+
+
+def test_a_moving_file_is_asked_for_and_fetched_when_it_has_moved(server: str) -> None:
+    said: list[str] = []
+    first = fetch(f"{server}/hub/w.pth", moving=True, say=said.append)
+    assert fetch(f"{server}/hub/w.pth", moving=True, say=said.append) == first
+    assert first.read_bytes() == DATA
+    Handler.content = DATA[::-1]
+    assert fetch(f"{server}/hub/w.pth", moving=True, say=said.append) == first
+    assert first.read_bytes() == DATA[::-1]
+    etags = [f'"{hashlib.sha256(content).hexdigest()}"' for content in (DATA, DATA[::-1])]
+    assert Handler.conditions == [None, etags[0], etags[0]]
+    assert said == []
+    # The ETag was that of another file than the one that lies there.
+    os.utime(first, ns=(0, 0))
+    fetch(f"{server}/hub/w.pth", moving=True)
+    assert Handler.conditions[3:] == [None]
+
+
+def test_a_moving_file_without_a_server_is_the_one_in_the_cache(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = fetch(f"{server}/hub/w.pth", moving=True)
+    os.utime(path, (1e9, 1e9))
+    said: list[str] = []
+
+    def no_network(*_: object) -> None:
+        raise ZoetropeError("cannot fetch it")
+
+    monkeypatch.setattr(module, "_download", no_network)
+    assert fetch(f"{server}/hub/w.pth", moving=True, say=said.append) == path
+    assert said == [
+        f"cannot fetch it. Whether it has changed is not known: the copy of 2001-09-09 in {path.parent} is used"
+    ]
+    with pytest.raises(ZoetropeError, match="cannot fetch it"):
+        fetch(f"{server}/hub/other.pth", moving=True)
+
+
+# What is left by others.
+
+
+def test_parts_of_killed_downloads_are_removed_and_those_in_use_are_not(server: str) -> None:
+    cache_folder().mkdir(parents=True)
+    left, used = cache_folder() / "part-left", cache_folder() / "part-used"
+    left.write_bytes(DATA)
+    with used.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        path = fetch(f"{server}/w.pth")
+        assert sorted(cached()) == sorted([used.name, path.name])
+    fetch(f"{server}/other.pth")
+    assert len(cached()) == 2
+    assert not used.exists()
+
+
+def test_a_part_is_locked_while_it_is_written(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that cleans up in the middle of a download finds nothing to remove."""
+    download = module._download
+
+    def beside_another(*arguments: object) -> object:
+        answer = download(*arguments)  # type: ignore[arg-type]  # passed on as they came
+        module._remove_left(cache_folder())
+        return answer
+
+    monkeypatch.setattr(module, "_download", beside_another)
+    assert fetch(f"{server}/w.pth").read_bytes() == DATA
+
+
+def test_a_part_that_was_taken_for_left_is_made_anew(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the making of a part and its locking another process may remove it."""
+    flock = fcntl.flock
+    removed: list[str] = []
+
+    def late(file: object, how: int) -> None:
+        if not removed:
+            removed.extend(cached())
+            (cache_folder() / removed[0]).unlink()
+        flock(file, how)  # type: ignore[arg-type]  # passed on as it came
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert fetch(f"{server}/w.pth").read_bytes() == DATA
+    assert len(removed) == len(cached()) == 1
+
+
+def test_a_full_disk_and_a_folder_that_is_none_are_named(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ZoetropeError, match=r"cannot be kept in .*cache/weights: No space left.*ZOETROPE_CACHE"):
+            fetch(f"{server}/w.pth")
+    assert cached() == []
+    cache_folder().rmdir()
+    cache_folder().touch()
+    with pytest.raises(ZoetropeError, match=r"cannot be kept in .*cache/weights: File exists; make room"):
+        fetch(f"{server}/w.pth")

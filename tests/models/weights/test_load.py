@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 import models
 from models.hornet import HorNetMaps
-from models.weights import load_weights
+from models.weights import Report, load_weights
 from models.weights.names import read_names
 from pipeline.base.errors import ZoetropeError
 
@@ -340,3 +341,151 @@ def test_half_precision_weights() -> None:
     load_weights(other, {k: v.half() if v.is_floating_point() else v for k, v in own.state_dict().items()})
     assert other.conv1.weight.dtype == torch.float32
     torch.testing.assert_close(other.conv1.weight, own.conv1.weight, rtol=1e-3, atol=1e-4)
+
+
+# Where in a file the weights are: searched, not listed.
+
+
+def under(prefix: str, state: State) -> State:
+    return {f"{prefix}{name}": value for name, value in state.items()}
+
+
+@pytest.fixture(scope="module")
+def weights() -> State:
+    return trained("resnet18").state_dict()
+
+
+def taken(source: Any, state: State) -> Report:
+    """The report of loading, which has put the tensors of `state` into a model."""
+    model = build("resnet18")
+    report = load_weights(model, source)
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    return report
+
+
+def different(state: State) -> State:
+    return {name: value + 1 for name, value in state.items()}
+
+
+@pytest.mark.parametrize("prefix", ["net.", "backbone.", "encoder.", "module.net.backbone.", "_orig_mod.net."])
+@pytest.mark.parametrize("wrapper", ["state_dict", "weights", ""])
+def test_any_prefix_under_any_key(weights: State, prefix: str, wrapper: str) -> None:
+    state: Any = {**under(prefix, weights), "loss.scale": torch.ones(1)}
+    report = taken({"epoch": 3, wrapper: state} if wrapper else state, weights)
+    assert report.unexpected == ("loss.scale",)
+    entry = f"{wrapper}/{prefix[:-1]}".removeprefix("/")
+    assert str(report) == f"122 loaded, 1 unexpected (loss.scale), taken from {entry}"
+
+
+def test_torchs_averaged_model(weights: State) -> None:
+    """`n_averaged` and `module.`, which training with `train.ema` writes too."""
+    average = AveragedModel(trained("resnet18"))
+    assert taken(average.state_dict(), weights).unexpected == ("n_averaged",)
+
+
+@pytest.mark.parametrize(
+    ("plain", "average"),
+    [
+        ("state_dict", "state_dict_ema"),
+        ("model", "ema"),
+        ("params", "params_ema"),
+        ("generator", "averaged_generator"),
+    ],
+)
+def test_the_average_beside_is_told_of_and_can_be_taken(
+    weights: State, tmp_path: Path, plain: str, average: str
+) -> None:
+    other = different(weights)
+    file = tmp_path / "w.pth"
+    torch.save({"epoch": 1, average: other, plain: weights}, file)
+    report = taken(file, weights)
+    assert (report.entry, report.beside) == (plain, (average,))
+    told = f"taken from {plain}, not from {average}, for which write #{average} behind the file"
+    assert str(report) == f"122 loaded, {told}"
+    assert str(taken(f"{file}#{average}", other)) == "122 loaded"
+    torch.save({average: other}, file)
+    assert str(taken(file, other)) == f"122 loaded, taken from {average}"
+
+
+def test_averages_elsewhere(weights: State) -> None:
+    """Of Lightning's callbacks, and in the same state dict."""
+    other = different(weights)
+    report = taken({"state_dict": under("net.", weights), "callbacks": {"EMA": {"sd": under("net.", other)}}}, weights)
+    assert (report.entry, report.beside) == ("state_dict/net", ("callbacks/EMA/sd/net",))
+    report = taken({**under("model.", weights), **under("model_ema.module.", other)}, weights)
+    assert (report.entry, report.beside) == ("model", ("model_ema",))
+
+
+def test_two_that_fit_are_asked_for(weights: State, tmp_path: Path) -> None:
+    """DINO's teacher is an average, but who wants to go on with training takes the student."""
+    other = different(weights)
+    file = tmp_path / "w.pth"
+    torch.save({"student": under("module.backbone.", weights), "teacher": under("backbone.", other)}, file)
+    with pytest.raises(
+        ZoetropeError,
+        match=r"w\.pth holds 2 sets of weights that fit the model: student/module\.backbone, teacher/backbone\. Say "
+        r"which, with # behind the file's name: #student/module\.backbone or #teacher/backbone",
+    ):
+        load_weights(build("resnet18"), file)
+    for entry in ("teacher", "teacher/backbone"):
+        taken(f"{file}#{entry}", other)
+    taken(f"{file}#student/module.backbone", weights)
+    with pytest.raises(ZoetropeError, match=r"unknown entry 'teache'; did you mean 'teacher'"):
+        load_weights(build("resnet18"), f"{file}#teache")
+
+
+def test_the_same_tensors_twice_are_one_set(weights: State) -> None:
+    assert str(taken({"model": weights, "best": weights}, weights)) == "122 loaded"
+
+
+def test_what_does_not_fit_is_no_choice(weights: State) -> None:
+    other = build("resnet18", width=16).state_dict()
+    assert taken({"generator": weights, "critic": other}, weights).beside == ()
+    assert taken({"model": other, "backbone": weights}, weights).entry == "backbone"
+    assert taken({"state_dict": weights, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}}, weights).entry == ""
+
+
+def test_the_nearest_entry_is_what_an_error_is_about() -> None:
+    wrong = build("resnet18", width=16).state_dict()
+    with pytest.raises(ZoetropeError, match=r"the mapping#x/net: these .* 101 of another shape: conv1\.weight"):
+        load_weights(build("resnet18"), {"x": under("net.", wrong), "y": {"a": torch.ones(1)}})
+
+
+def test_a_detectors_backbone(weights: State) -> None:
+    """As torchvision's: without a head and without the counters of norms."""
+    own = {k: v for k, v in weights.items() if not k.startswith("fc.") and "num_batches" not in k}
+    report = load_weights(
+        build("resnet18"), {**under("backbone.body.", own), "rpn.head.weight": torch.ones(2), "roi.bias": torch.ones(1)}
+    )
+    assert report.entry == "backbone.body"
+    assert len(report.loaded) == 100
+    assert report.unexpected == ("rpn.head.weight", "roi.bias")
+
+
+# Numbers that are none.
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e300])
+def test_numbers_that_are_not_finite(weights: State, tmp_path: Path, number: float) -> None:
+    model = build("resnet18")
+    before = copy.deepcopy(model.state_dict())
+    bad = weights["layer1.0.conv1.weight"].double()
+    bad[0, 0, 0, :2] = number
+    torch.save({"state_dict": {**weights, "layer1.0.conv1.weight": bad}}, tmp_path / "w.pth")
+    with pytest.raises(
+        ZoetropeError,
+        match=r"w\.pth: layer1\.0\.conv1\.weight has 2 of 576 numbers that are nan or infinite in float32",
+    ):
+        load_weights(model, tmp_path / "w.pth")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_numbers_that_are_not_converted(weights: State) -> None:
+    packed = torch.zeros(8, 3, 7, 7, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    with pytest.raises(ZoetropeError, match=r"conv1\.weight is of float4_e2m1fn_x2, which is not converted to float32"):
+        load_weights(build("resnet18"), {**weights, "conv1.weight": packed})
+
+
+def test_an_exported_folder(weights: State, tmp_path: Path) -> None:
+    save_file(weights, tmp_path / "model.safetensors")
+    assert str(taken(tmp_path, weights)) == "122 loaded"

@@ -83,3 +83,13 @@ def test_urls_and_none_stand_for_themselves() -> None:
 def test_missing_weights_are_said_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match=r"model\.weights: .*absent\.pth cannot be read: No such file"):
         outside(starting_from(str(tmp_path / "absent.pth")))
+
+
+def test_an_entry_and_a_folder_are_of_a_file(tmp_path: Path) -> None:
+    weights = tmp_path / "model" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"abc")
+    alone = outside(starting_from(str(weights)))
+    assert outside(starting_from(f"{weights}#ema")) == outside(starting_from(str(tmp_path))) == alone
+    with pytest.raises(ZoetropeError, match=r"model\.weights: .*absent\.pth cannot be read: No such file"):
+        outside(starting_from(str(tmp_path / "absent.pth#ema")))
