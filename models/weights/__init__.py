@@ -2,5 +2,6 @@
 
 from models.weights.load import load_weights
 from models.weights.match import Report
+from models.weights.read import local_file
 
-__all__ = ["Report", "load_weights"]
+__all__ = ["Report", "load_weights", "local_file"]

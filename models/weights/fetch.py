@@ -4,10 +4,10 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import http
 import http.client
 import os
 import re
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -23,6 +23,7 @@ MAX_BYTES = 8 << 30
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 20
 PART = "part-"
+KEPT_S = 7 * 86400.0
 
 
 def cache_folder() -> Path:
@@ -57,8 +58,9 @@ def fetch(
     """The file at an http(s) URL, from the cache folder if it is there.
 
     Of a `moving` one the server is asked whether it has changed, by its ETag; where that cannot be learned, what the
-    cache has is used, and `say` tells so. A name that ends in part of its sha256, as torchvision's do
-    (`resnet50-0676ba61.pth`), is checked against it. What killed downloads have left in the folder is removed.
+    cache has is used, and `say` tells so. What broke off or was killed is gone on with, where the server can send the
+    rest; parts that are a week old are removed. A name that ends in part of its sha256, as torchvision's do
+    (`resnet50-0676ba61.pth`), is checked against it.
 
     ZoetropeError when the server cannot be reached or does not have it, for more than `max_bytes`, an incomplete
     answer or a wrong checksum.
@@ -82,14 +84,17 @@ def _renew(target: Path, url: str, max_bytes: int, name: str, moving: bool) -> N
     """Put what `url` has now at `target`, unless the server says that this is there already."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_left(target.parent)
-        with _own_part(target.parent) as part:
+        _remove_old(target.parent)
+        with _own_part(target.with_name(f"{PART}{target.name}")) as part:
+            if target.is_file() and not moving:  # another process has fetched it meanwhile
+                return
             answer = _download(url, part, max_bytes, _known_etag(target) if moving else None)
             if answer is None:
                 return
             digest, etag = answer
             promised = re.search(r"-([0-9a-f]{8,64})\.", name)
             if promised and not digest.startswith(promised[1]):
+                part.truncate(0)
                 raise ZoetropeError(
                     f"{url}: the sha256 begins with {digest[: len(promised[1])]}, not with {promised[1]}"
                 )
@@ -105,36 +110,41 @@ def _renew(target: Path, url: str, max_bytes: int, name: str, moving: bool) -> N
 
 
 @contextlib.contextmanager
-def _own_part(folder: Path) -> Iterator[IO[bytes]]:
-    """A new file for a download, which is removed in the end where it still has its name."""
+def _own_part(path: Path) -> Iterator[IO[bytes]]:
+    """What there is of a download, locked while this lasts; waits for another process that is at the same one.
+
+    It stays behind a broken connection or a kill, to be gone on with, where the server has told what it is a part of.
+    """
     while True:
-        with tempfile.NamedTemporaryFile(prefix=PART, dir=folder, delete=False) as file:
-            if _is_kept(file):
-                try:
-                    yield file
-                finally:
-                    Path(file.name).unlink(missing_ok=True)
-                return
+        with path.open("a+b") as file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_named(file):
+                continue  # finished or removed by whoever held it
+            try:
+                yield file
+            finally:
+                if not (_etag_file(path).exists() and file.seek(0, os.SEEK_END)):
+                    path.unlink(missing_ok=True)
+                if not path.exists():
+                    _etag_file(path).unlink(missing_ok=True)
+            return
 
 
-def _is_kept(file: IO[bytes]) -> bool:
-    """Lock a part, which says that it is in use until the process dies; False when `_remove_left` was quicker."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # A file system without locks, where nobody can remove it.
-        return True
-    return Path(file.name).exists()
+def _is_named(file: IO[bytes]) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(file.name), os.fstat(file.fileno()))
+    return False
 
 
-def _remove_left(folder: Path) -> None:
-    """Remove the parts that nobody writes any more: those whose lock is free."""
+def _remove_old(folder: Path) -> None:
+    """Remove the parts that nobody has gone on with for `KEPT_S`."""
     for part in folder.glob(f"{PART}*"):
         # It may be in use or vanish meanwhile, belong to somebody else, or lie where there are no locks.
         with contextlib.suppress(OSError), part.open("rb+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
+            if time.time() - part.stat().st_mtime > KEPT_S:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
 
 
 def _known_etag(target: Path) -> str | None:
@@ -166,29 +176,45 @@ class StayOnTheWeb(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _download(url: str, file: IO[bytes], max_bytes: int, known: str | None) -> tuple[str, str | None] | None:
-    """Write what `url` answers to `file`; its sha256 in hex and its ETag. None when it is still the `known` ETag's."""
-    digest, received = hashlib.sha256(), 0
+def _download(url: str, part: IO[bytes], max_bytes: int, known: str | None) -> tuple[str, str | None] | None:
+    """Write what `url` answers behind what `part` holds of it; the whole's sha256 in hex and its ETag.
+
+    None when it is still the `known` ETag's.
+    """
+    received, came_from = part.seek(0, os.SEEK_END), _etag_file(Path(part.name))
     headers = {"User-Agent": "zoetrope"} | ({"If-None-Match": known} if known else {})
+    if received:  # a server that has another file now, or cannot send parts, sends all of it
+        headers |= {"Range": f"bytes={received}-", "If-Range": came_from.read_text()}
     request = urllib.request.Request(url, headers=headers)
     too_large = ZoetropeError(f"{url} is larger than the {max_bytes} bytes that weights may have")
     try:
         with urllib.request.build_opener(StayOnTheWeb).open(request, timeout=TIMEOUT_S) as answer:
             etag = answer.headers.get("ETag")
-            promised = int(answer.headers.get("Content-Length") or -1)
+            if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+                part.truncate(received := 0)
+                came_from.unlink(missing_ok=True)
+                if etag and not etag.startswith("W/"):  # a weak one does not tell bytes apart
+                    came_from.write_text(etag)
+            length = int(answer.headers.get("Content-Length") or -1)
+            promised = received + length if length >= 0 else -1
             if promised > max_bytes:
                 raise too_large
             while chunk := answer.read(CHUNK_BYTES):
                 received += len(chunk)
                 if received > max_bytes:
                     raise too_large
-                digest.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+                part.write(chunk)
+            part.flush()
+            os.fsync(part.fileno())
+    except ZoetropeError:
+        part.truncate(0)
+        raise
     except urllib.error.HTTPError as error:
-        if error.code == 304 and known:
+        if error.code == http.HTTPStatus.NOT_MODIFIED and known:
             return None
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and received:
+            part.truncate(0)
+            return _download(url, part, max_bytes, known)
         wants = "; it may want a login: fetch it yourself and give the path" if error.code in (401, 403) else ""
         raise ZoetropeError(f"{url} answered {error.code} {error.reason}{wants}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -199,5 +225,8 @@ def _download(url: str, file: IO[bytes], max_bytes: int, known: str | None) -> t
             f"cannot fetch {url}: {reason}; where there is no network, fetch it elsewhere and give the path"
         ) from error
     if promised not in (-1, received):
-        raise ZoetropeError(f"{url} broke off after {received} of {promised} bytes; try again")
-    return digest.hexdigest(), etag
+        raise ZoetropeError(
+            f"{url} broke off after {received} of {promised} bytes; the same command goes on from there"
+        )
+    part.seek(0)
+    return hashlib.file_digest(part, "sha256").hexdigest(), etag  # type: ignore[arg-type]  # the stub wants readinto

@@ -67,20 +67,23 @@ def read_state(
     if isinstance(source, Mapping):
         return pick(source, "the mapping")
     place, entry = locate(str(source))
+    content = _load(local_file(place, say))
+    return pick(within(content, entry, place) if entry else content, str(source))
+
+
+def local_file(place: str, say: Callable[[str], None] = warnings.warn) -> Path:
+    """Find the file of weights at a path, or fetch that of an http(s) URL or a hub id; ZoetropeError for none."""
     if place.startswith("hf://"):
-        path = fetch(hub_url(place), moving=moves(place), say=say)
-    elif place.startswith(("http://", "https://")):
-        path = fetch(place)
-    elif "://" in place:
+        return fetch(hub_url(place), moving=moves(place), say=say)
+    if place.startswith(("http://", "https://")):
+        return fetch(place)
+    if "://" in place:
         raise ZoetropeError(
             f"cannot read weights from {place}: give a path, an http(s) URL or a hub id hf://organisation/name/file"
         )
-    else:
-        path = Path(place)
-        if not path.is_file():
-            raise ZoetropeError(f"there is no weights file {place}; an id of the hub begins with hf://")
-    content = _load(path)
-    return pick(within(content, entry, place) if entry else content, str(source))
+    if not Path(place).is_file():
+        raise ZoetropeError(f"there is no weights file {place}; an id of the hub begins with hf://")
+    return Path(place)
 
 
 def _load(path: Path) -> Any:

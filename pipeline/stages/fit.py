@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 import ray.train
+import ray.train.collective
 import ray.train.torch
 from ray.train import (
     Checkpoint,
@@ -139,6 +140,8 @@ def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     import torch
 
+    from models.source import locate
+    from models.weights import local_file
     from pipeline.stages.ahead import shards_ahead
     from pipeline.stages.feeds import feeds
     from pipeline.stages.notice import Notice
@@ -195,6 +198,9 @@ def _work(config: dict[str, Any]) -> None:
             checkpoint.as_directory() if checkpoint else nullcontext() as folder,
         ):
             resume = Path(folder) if folder else None
+            if not resume and not process.rank and recipe.model.weights:
+                local_file(locate(recipe.model.weights)[0], progress.say)  # who loads them then finds them here
+            ray.train.collective.barrier()  # torch's own end after RENDEZVOUS_TIMEOUT_S; fetching may take longer
             train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(

@@ -7,6 +7,7 @@ import os
 import threading
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +19,7 @@ from models.weights.fetch import StayOnTheWeb, cache_folder, fetch, hub_url, mov
 from pipeline.base.errors import ZoetropeError
 
 DATA = bytes(range(256)) * 40
+HALF = 4000
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
@@ -27,6 +29,7 @@ class Handler(BaseHTTPRequestHandler):
     served = 0
     content = DATA
     conditions: ClassVar[list[str | None]] = []
+    ranges: ClassVar[list[str | None]] = []
 
     def do_GET(self) -> None:
         Handler.served += 1
@@ -51,6 +54,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0" if same else str(len(Handler.content)))
             self.end_headers()
             self.wfile.write(b"" if same else Handler.content)
+        elif self.path.startswith("/parts/"):
+            Handler.ranges.append(self.headers["Range"])
+            start = int((self.headers["Range"] or "bytes=0-")[6:-1])
+            if self.headers["If-Range"] != '"one"' or Handler.content != DATA:
+                start = 0
+            sent = Handler.content[start:] if start else Handler.content[:HALF]
+            self.send_response(206 if start else 200)
+            self.send_header("ETag", '"one"' if Handler.content == DATA else '"two"')
+            self.send_header("Content-Length", str(len(Handler.content) - start))
+            self.end_headers()
+            self.wfile.write(sent)
         elif self.path.startswith("/nonsense"):
             self.wfile.write(b"no answer of HTTP\r\n\r\n")
         else:
@@ -71,6 +85,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     Handler.served, Handler.content = 0, DATA
     Handler.conditions.clear()
+    Handler.ranges.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
@@ -227,46 +242,43 @@ def test_a_moving_file_without_a_server_is_the_one_in_the_cache(server: str, mon
 # What is left by others.
 
 
-def test_parts_of_killed_downloads_are_removed_and_those_in_use_are_not(server: str) -> None:
+def test_what_broke_off_is_gone_on_with(server: str) -> None:
+    with pytest.raises(ZoetropeError, match=f"broke off after {HALF} of {len(DATA)} bytes; the same command goes on"):
+        fetch(f"{server}/parts/w.pth")
+    path = fetch(f"{server}/parts/w.pth")
+    assert path.read_bytes() == DATA
+    assert Handler.ranges == [None, f"bytes={HALF}-"]
+    assert cached() == [path.name]
+
+
+def test_a_part_of_what_has_changed_is_thrown_away(server: str) -> None:
+    with pytest.raises(ZoetropeError, match="broke off"):
+        fetch(f"{server}/parts/w.pth")
+    Handler.content = DATA[::-1]
+    with pytest.raises(ZoetropeError, match=f"broke off after {HALF} of {len(DATA)}"):
+        fetch(f"{server}/parts/w.pth")
+    (part,) = (path for path in cache_folder().iterdir() if path.suffix != ".etag")
+    assert part.read_bytes() == DATA[::-1][:HALF]
+
+
+def test_two_at_once_fetch_it_once(server: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(fetch, [f"{server}/w.pth"] * 4))
+    assert len(set(paths)) == Handler.served == 1
+    assert cached() == [paths[0].name]
+
+
+def test_old_parts_are_removed_and_those_in_use_are_not(server: str) -> None:
     cache_folder().mkdir(parents=True)
-    left, used = cache_folder() / "part-left", cache_folder() / "part-used"
-    left.write_bytes(DATA)
-    with used.open("wb") as file:
+    old, used, new = (cache_folder() / f"part-{name}" for name in ("old", "used", "new"))
+    for part in (old, used, new):
+        part.write_bytes(DATA)
+    for part in (old, used):
+        os.utime(part, (1e9, 1e9))
+    with used.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         path = fetch(f"{server}/w.pth")
-        assert sorted(cached()) == sorted([used.name, path.name])
-    fetch(f"{server}/other.pth")
-    assert len(cached()) == 2
-    assert not used.exists()
-
-
-def test_a_part_is_locked_while_it_is_written(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process that cleans up in the middle of a download finds nothing to remove."""
-    download = module._download
-
-    def beside_another(*arguments: object) -> object:
-        answer = download(*arguments)  # type: ignore[arg-type]  # passed on as they came
-        module._remove_left(cache_folder())
-        return answer
-
-    monkeypatch.setattr(module, "_download", beside_another)
-    assert fetch(f"{server}/w.pth").read_bytes() == DATA
-
-
-def test_a_part_that_was_taken_for_left_is_made_anew(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the making of a part and its locking another process may remove it."""
-    flock = fcntl.flock
-    removed: list[str] = []
-
-    def late(file: object, how: int) -> None:
-        if not removed:
-            removed.extend(cached())
-            (cache_folder() / removed[0]).unlink()
-        flock(file, how)  # type: ignore[arg-type]  # passed on as it came
-
-    monkeypatch.setattr(fcntl, "flock", late)
-    assert fetch(f"{server}/w.pth").read_bytes() == DATA
-    assert len(removed) == len(cached()) == 1
+    assert sorted(cached()) == sorted([used.name, new.name, path.name])
 
 
 def test_a_full_disk_and_a_folder_that_is_none_are_named(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
