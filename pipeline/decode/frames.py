@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.decode.cut import check_inside, is_behind, is_inside
+from pipeline.decode.image_header import open_image
 from pipeline.decode.limits import (
     IMAGE_EXTENSIONS,
     MAX_IMAGE_BYTES,
@@ -20,7 +21,7 @@ from pipeline.decode.limits import (
     check_length,
     check_pixels,
 )
-from pipeline.decode.probe import Probe, open_file, open_image
+from pipeline.decode.probe import Probe, open_file
 from pipeline.decode.transcode import Transcoded, encode_pictures
 
 
