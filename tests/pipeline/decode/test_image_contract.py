@@ -13,9 +13,11 @@ import numpy.typing as npt
 import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from pipeline.decode.frames import encode_frames, probe_frames
 from pipeline.decode.image import check_and_store_image, decode_image
 from pipeline.decode.limits import BadSample
 from pipeline.decode.probe import probe_file
+from pipeline.decode.video import decode_frames
 
 UInt8Array = npt.NDArray[np.uint8]
 CASES = Path(__file__).parents[2] / "cases"
@@ -152,6 +154,15 @@ def test_kinds(name: str) -> None:
         assert np.abs(decode_image(stored).astype(int) - expected).mean() < 8  # a JPEG halves the colours' sizes
 
 
+@pytest.mark.parametrize("name", ["JPEG", "PNG, grey of 16 bits", "TIFF, grey of 12 bits", "AVIF", "GIF"])
+def test_frames_are_read_as_single_images_are(name: str, tmp_path: Path) -> None:
+    data, _ = KINDS[name]
+    (tmp_path / "0.png").write_bytes(data)
+    made, _ = encode_frames(tmp_path, "*", 10.0, None, None, 24, 1, 1)
+    (frame,) = decode_frames(made.data, np.array([0]))
+    assert np.abs(frame.astype(int) - decode_image(data)).mean() < 8  # chroma is halved
+
+
 def exif(value: int, prefix: bytes = b"", order: str = "<", kind: int = 3) -> bytes:
     """An EXIF block with an orientation, as SHORT (3) or LONG (4), between two other tags."""
     number = struct.pack(order + ("Hxx" if kind == 3 else "I"), value)
@@ -273,6 +284,16 @@ def test_orientations(name: str) -> None:
             assert np.abs(np.asarray(image).astype(int) - expected).mean() < 3, value
 
 
+def test_the_frames_of_a_video_are_turned_too(tmp_path: Path) -> None:
+    (tmp_path / "0.jpg").write_bytes(TURNED["JPEG, XMP"](6))
+    (tmp_path / "1.jpg").write_bytes(saved(RGB.transpose(Image.Transpose.ROTATE_270), "JPEG", quality=95))
+    header = probe_frames(tmp_path, "*", 10.0)
+    assert (header.width, header.height, header.frames) == (24, 36, 2)
+    made, _ = encode_frames(tmp_path, "*", 10.0, None, None, 24, 1, 1)
+    first, second = decode_frames(made.data, np.array([0, 1]))
+    assert np.abs(first.astype(int) - second).mean() < 3
+
+
 @pytest.mark.parametrize(
     ("name", "upright", "stored_size"),
     [
@@ -297,6 +318,15 @@ def test_a_case_with_bytes_behind_the_end() -> None:
     assert not data.endswith(b"IEND\xaeB`\x82")
     assert_close(decode_image(data), truth(data), 0)
     assert check_and_store_image(data, "png", 256, 95, True)[:2] == (data, "png")
+
+
+def test_a_case_of_frames_of_16_bits() -> None:
+    folder = CASES / "frames_gray16"
+    levels = [int(decode_image(path.read_bytes()).mean().round()) for path in sorted(folder.iterdir())]
+    assert levels[:3] == [31, 46, 62]
+    made, _ = encode_frames(folder, "*", 10.0, None, None, 64, 1, 10)
+    shown = [frame.mean() for frame in decode_frames(made.data, np.arange(made.frames))]
+    assert np.abs(np.subtract(shown, levels)).max() <= 1
 
 
 @pytest.mark.parametrize(
