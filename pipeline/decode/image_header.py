@@ -1,19 +1,23 @@
 """What an image says of itself before its pixels are decoded: its kind, its size, and how it is to be turned."""
 
 import io
+import re
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
-from pipeline.decode.limits import CONVERT, MAX_IMAGE_PIXELS, BadSample, check_pixels
+from pipeline.decode.limits import CONVERT, MAX_IMAGE_PIXELS, MAX_JPEG_SCANS, MAX_TIFF_PARTS, BadSample, check_pixels
 
 UPRIGHT = (ExifTags.Base.Orientation, 3, 1, 1)
 """An orientation as EXIF asks for it: one SHORT."""
 NO_DIRECTORY = (struct.error, OverflowError, OSError)
 """Too short a read, and two of a place that no file has."""
+PARTS = {273, 279, 324, 325}
+"""TIFF's tags that list strips or tiles."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "PPM")
 HEIC = frozenset(b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 """Their bytes 4 to 12 (ISO/IEC 23008-12, annex B); files are given other names on their way from a telephone."""
@@ -24,6 +28,7 @@ def open_image(file: BinaryIO) -> Image.Image:
 
     Of a file with several pictures (pages, an animation) it is the first.
     """
+    _check_tiff(file)
     try:
         image = Image.open(file, formats=FORMATS)
     except Exception as error:  # Pillow's readers raise whatever a broken header makes them
@@ -32,6 +37,15 @@ def open_image(file: BinaryIO) -> Image.Image:
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # which is of 16 bits
         raise BadSample("its pixels are numbers of 32 bits without a known white; save it with 8 or 16 bits a channel")
     return image
+
+
+def _check_tiff(file: BinaryIO) -> None:
+    """Raise `BadSample` for a TIFF in so many parts that to list them takes minutes."""
+    with suppress(*NO_DIRECTORY):
+        for tag, _, count, _ in _directory(file):
+            if tag in PARTS and count > MAX_TIFF_PARTS:
+                raise BadSample(f"the TIFF is cut into {count:,} parts, more than the {MAX_TIFF_PARTS:,} allowed")
+    file.seek(0)
 
 
 def _why_not(file: BinaryIO, error: Exception) -> str:
@@ -143,7 +157,7 @@ def check_structure(data: bytes) -> None:
     """Raise `BadSample` for what would cost a decoder far more than its size lets one think.
 
     A PNG with a chunk longer than the file: OpenCV takes memory for it, up to 2 GB. What follows the PNG's end is no
-    part of it.
+    part of it. A JPEG with more than `MAX_JPEG_SCANS` scans: each is decoded over the whole picture.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         at, kind = 8, b""
@@ -152,3 +166,17 @@ def check_structure(data: bytes) -> None:
             at += 12 + length
             if at > len(data):
                 raise BadSample("the image is broken or cut off: a part of it ends behind the file")
+    elif data.startswith(b"\xff\xd8") and (scans := _jpeg_scans(data)) > MAX_JPEG_SCANS:
+        raise BadSample(f"the JPEG has {scans:,} scans, more than the {MAX_JPEG_SCANS} allowed; save it anew")
+
+
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # neither an escaped FF nor a restart, which lie between pixels
+
+
+def _jpeg_scans(data: bytes) -> int:
+    """How many scans lie before the end of a JPEG (ITU-T T.81, annex B)."""
+    at, scans = 2, 0
+    while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
+        scans += found[1] == b"\xda"
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans

@@ -25,6 +25,8 @@ CONVERT = {
 
 MAX_IMAGE_BYTES = 128 * 2**20
 MAX_IMAGE_PIXELS = 89_478_485  # 256 MiB of RGB; above it Pillow warns of a decompression bomb
+MAX_JPEG_SCANS = 100  # progressive files of libjpeg have 10, the most thrifty encoders make some 20
+MAX_TIFF_PARTS = 100_000  # a strip a row, three planes, makes 90,000 of 30,000 rows
 MAX_VIDEO_BYTES = 4 * 2**30
 MAX_VIDEO_PIXELS = 8192 * 4352  # 8K, one frame
 MAX_VIDEO_FRAMES = 216_000  # an hour at 60 frames a second
