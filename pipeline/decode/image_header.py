@@ -35,7 +35,9 @@ def open_image(file: BinaryIO) -> Image.Image:
         raise BadSample(_why_not(file, error)) from error
     check_pixels(image.width, image.height, MAX_IMAGE_PIXELS)
     if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # which is of 16 bits
-        raise BadSample("its pixels are numbers of 32 bits without a known white; save it with 8 or 16 bits a channel")
+        raise BadSample(
+            "its levels are signed, of 32 bits or fractions, without a known white; save it with 8 or 16 bits"
+        )
     return image
 
 
@@ -149,7 +151,7 @@ PLAIN: dict[bytes, Callable[[bytes | memoryview], bool]] = {
     b"\xff\xd8": _jpeg_is_plain,
     b"\x89P": _png_is_plain,
     b"RI": _webp_is_plain,
-    b"BM": lambda data: True,
+    b"BM": lambda data: bytes(data[28:34]) == b"\x18\0\0\0\0\0",  # 24 bits as they are; others come out otherwise
 }
 
 

@@ -66,6 +66,15 @@ def tiff_12_bit() -> bytes:
     return b"II*\0" + struct.pack("<I", at) + packed + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
+def bmp_with_masks() -> bytes:
+    """Five bits of each colour in 16, as the masks say; upside down, as BMPs are."""
+    red, green, blue = (picture()[::-1, :, channel].astype("<u2") >> 3 for channel in range(3))
+    pixels = (red << 10 | green << 5 | blue).tobytes()
+    header = struct.pack("<IiiHHIIiiII", 40, 36, 24, 1, 16, 3, len(pixels), 0, 0, 0, 0)
+    masks = struct.pack("<III", 0x1F << 10, 0x1F << 5, 0x1F)
+    return struct.pack("<2sIII", b"BM", 66 + len(pixels), 0, 66) + header + masks + pixels
+
+
 KINDS: dict[str, tuple[bytes, int]] = {
     # name: (content, by how much levels may differ from Pillow's)
     "JPEG": (saved(RGB, "JPEG", quality=95), 1),
@@ -96,6 +105,7 @@ KINDS: dict[str, tuple[bytes, int]] = {
     "BMP": (saved(RGB, "BMP"), 0),
     "BMP, palette": (saved(PALETTE, "BMP"), 0),
     "BMP, 1 bit": (saved(RGB.convert("1"), "BMP"), 0),
+    "BMP, 5 bits a channel": (bmp_with_masks(), 0),
     "TIFF": (saved(RGB, "TIFF"), 0),
     "TIFF, LZW": (saved(RGB, "TIFF", compression="tiff_lzw"), 0),
     "TIFF, JPEG": (saved(RGB, "TIFF", compression="jpeg"), 0),
@@ -332,8 +342,8 @@ def test_a_case_of_frames_of_16_bits() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (saved(RGB.convert("F"), "TIFF"), "numbers of 32 bits without a known white; save it with 8 or 16 bits"),
-        (saved(RGB.convert("I"), "TIFF"), "numbers of 32 bits"),
+        (saved(RGB.convert("F"), "TIFF"), "of 32 bits or fractions, without a known white; save it with 8 or 16 bits"),
+        (saved(RGB.convert("I"), "TIFF"), "without a known white"),
         (by_opencv(".tif", picture().astype(np.float32)), "no image that can be read"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), "HEIC is not read; convert it"),
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(99), "HEIC is not read; convert it"),
