@@ -12,7 +12,8 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 
 from pipeline.decode.limits import CONVERT, MAX_IMAGE_PIXELS, MAX_JPEG_SCANS, MAX_TIFF_PARTS, BadSample, check_pixels
 
-UPRIGHT = (ExifTags.Base.Orientation, 3, 1, 1)
+ORIENTATION = int(ExifTags.Base.Orientation)
+UPRIGHT = (ORIENTATION, 3, 1, 1)
 """An orientation as EXIF asks for it: one SHORT."""
 NO_DIRECTORY = (struct.error, OverflowError, OSError)
 """Too short a read, and two of a place that no file has."""
@@ -67,7 +68,7 @@ def orientation(image: Image.Image) -> int:
     1 (upright) where nothing is said, or something broken. The one place that decides; OpenCV is not asked.
     """
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+        value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # a broken EXIF block is no reason to lose the picture
         return 1
     return value if value in range(1, 9) else 1
@@ -110,7 +111,7 @@ def _exif_is_upright(block: bytes | memoryview) -> bool:
         entries = list(_directory(io.BytesIO(block)))
     except NO_DIRECTORY:
         return False
-    return all(entry == UPRIGHT for entry in entries if entry[0] == ExifTags.Base.Orientation)
+    return all(entry == UPRIGHT for entry in entries if entry[0] == ORIENTATION)
 
 
 def _directory(file: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
