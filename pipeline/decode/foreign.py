@@ -2,7 +2,7 @@
 
 import io
 
-from pipeline.decode.image import check_chunks
+from pipeline.decode.image_header import check_structure
 from pipeline.decode.limits import MAX_VIDEO_BYTES, BadSample, check_bytes
 from pipeline.decode.probe import Kind, Probe, frame_rate, open_video, probe_file, video_stream
 from pipeline.decode.transcode import packets
@@ -16,7 +16,7 @@ def probe_foreign(data: bytes, kind: Kind) -> Probe:
     `check_video` does.
     """
     if kind == "image":
-        check_chunks(data)
+        check_structure(data)
         return probe_file(io.BytesIO(data), "image")
     check_bytes(len(data), MAX_VIDEO_BYTES)
     with open_video(io.BytesIO(data)) as container:

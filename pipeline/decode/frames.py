@@ -1,7 +1,6 @@
 """Videos that lie as a folder of pictures, one a frame, in the order of the last numbers in their names."""
 
 import hashlib
-import io
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -11,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.decode.cut import check_inside, is_behind, is_inside
+from pipeline.decode.image import check_image, decode_image
+from pipeline.decode.image_header import open_image, upright_size
 from pipeline.decode.limits import (
     IMAGE_EXTENSIONS,
     MAX_IMAGE_BYTES,
     MAX_VIDEO_PIXELS,
     BadSample,
-    check_bytes,
     check_length,
-    check_pixels,
 )
-from pipeline.decode.probe import Probe, open_file, open_image
+from pipeline.decode.probe import Probe, open_file
 from pipeline.decode.transcode import Transcoded, encode_pictures
 
 
@@ -59,7 +58,7 @@ def probe_frames(folder: Path, pattern: str, fps: float) -> Probe:
     paths = frame_files(folder, pattern)
     check_length(len(paths), len(paths) / fps)
     with open_file(paths[0]) as file, open_image(file) as image:
-        width, height = image.size
+        width, height = upright_size(image)
     return Probe(width, height, len(paths), fps, len(paths) / fps, sum(path.stat().st_size for path in paths))
 
 
@@ -108,10 +107,5 @@ def _pictures(paths: list[Path], content: "hashlib._Hash") -> Iterator[npt.NDArr
 def _decoded(path: Path) -> tuple[npt.NDArray[np.uint8], bytes]:
     with open_file(path) as file:
         data = file.read(MAX_IMAGE_BYTES + 1)
-    check_bytes(len(data), MAX_IMAGE_BYTES)
-    with open_image(io.BytesIO(data)) as image:
-        check_pixels(image.width, image.height, MAX_VIDEO_PIXELS)
-        try:
-            return np.asarray(image.convert("RGB")), data
-        except Exception as error:  # Pillow's decoders raise whatever broken data makes them
-            raise BadSample(f"the picture is broken or cut off: {error}") from error
+    check_image(data, MAX_VIDEO_PIXELS)
+    return decode_image(data), data

@@ -2,11 +2,31 @@
 
 from pipeline.base.errors import ZoetropeError
 
-IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IMAGE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"}
+)
 VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov"})
+
+_HEIC = (
+    "HEIC is not read; convert it: heif-convert a.heic a.jpg, or magick a.heic a.jpg, or on a Mac "
+    "sips -s format jpeg a.heic --out a.jpg"
+)
+_RAW = "a camera's raw format is not read; develop it: dcraw -T a.{0}, or darktable-cli a.{0} a.png"
+CONVERT = {
+    ".heic": _HEIC,
+    ".heif": _HEIC,
+    ".hif": _HEIC,
+    ".jxl": "JPEG XL is not read; convert it: djxl a.jxl a.png",
+    ".jp2": "JPEG 2000 is not read; convert it: magick a.jp2 a.png",
+    ".psd": "Photoshop's format is not read; convert it: magick 'a.psd[0]' a.png",
+    **{f".{name}": _RAW.format(name) for name in ("dng", "cr2", "nef", "arw")},
+}
+"""What people have and is not read: extension to a sentence that says so and how to convert it."""
 
 MAX_IMAGE_BYTES = 128 * 2**20
 MAX_IMAGE_PIXELS = 89_478_485  # 256 MiB of RGB; above it Pillow warns of a decompression bomb
+MAX_JPEG_SCANS = 100  # progressive files of libjpeg have 10, the most thrifty encoders make some 20
+MAX_TIFF_PARTS = 100_000  # a strip a row, three planes, makes 90,000 of 30,000 rows
 MAX_VIDEO_BYTES = 4 * 2**30
 MAX_VIDEO_PIXELS = 8192 * 4352  # 8K, one frame
 MAX_VIDEO_FRAMES = 216_000  # an hour at 60 frames a second

@@ -11,12 +11,12 @@ import av.container
 import av.error
 import av.stream
 from av.video.stream import VideoStream
-from PIL import Image, UnidentifiedImageError
 
+from pipeline.decode.image_header import open_image, upright_size
 from pipeline.decode.limits import (
+    CONVERT,
     IMAGE_EXTENSIONS,
     MAX_IMAGE_BYTES,
-    MAX_IMAGE_PIXELS,
     MAX_VIDEO_BYTES,
     MAX_VIDEO_PIXELS,
     VIDEO_EXTENSIONS,
@@ -27,7 +27,6 @@ from pipeline.decode.limits import (
 )
 
 Kind = Literal["image", "video"]
-EXIF_ORIENTATION = 0x0112
 DEFAULT_FPS = Fraction(25)
 
 
@@ -35,7 +34,7 @@ DEFAULT_FPS = Fraction(25)
 class Probe:
     """A header's word. Images have `frames` 1, `fps` 0 and `duration_s` 0; a video's `frames` may be an estimate.
 
-    Width and height are upright for images (EXIF orientation applied), as coded for videos (a rotation shows only in
+    Width and height are upright for images (their orientation applied), as coded for videos (a rotation shows only in
     the first decoded frame).
     """
 
@@ -58,6 +57,8 @@ def check_suffix(suffix: str, kind: Kind) -> None:
     """Raise `BadSample` for an extension, with its dot, that is not allowed."""
     allowed = IMAGE_EXTENSIONS if kind == "image" else VIDEO_EXTENSIONS
     if suffix not in allowed:
+        if suffix in CONVERT:
+            raise BadSample(CONVERT[suffix])
         raise BadSample(f"its extension {suffix!r} is not one of {', '.join(sorted(allowed))}")
 
 
@@ -76,29 +77,6 @@ def open_file(path: Path) -> BinaryIO:
         raise BadSample("no permission to read the file") from error
     except OSError as error:
         raise BadSample(f"the file cannot be opened: {error.strerror}") from error
-
-
-def open_image(file: BinaryIO) -> Image.Image:
-    """Read an image's header and check its size in pixels; `.load()` decodes. Raises `BadSample`."""
-    try:
-        image = Image.open(file, formats=["JPEG", "PNG", "WEBP", "BMP"])
-    except UnidentifiedImageError as error:
-        raise BadSample("its content is no JPEG, PNG, WebP or BMP image") from error
-    except Image.DecompressionBombError as error:
-        raise BadSample(f"it has more than the {MAX_IMAGE_PIXELS:,} pixels allowed") from error
-    except Exception as error:  # Pillow's readers raise whatever a broken header makes them
-        raise BadSample(f"its header is broken: {error}") from error
-    check_pixels(image.width, image.height, MAX_IMAGE_PIXELS)
-    return image
-
-
-def orientation(image: Image.Image) -> int:
-    """The EXIF orientation 1 to 8; 1 (upright) where there is none or a broken one."""
-    try:
-        value = image.getexif().get(EXIF_ORIENTATION, 1)
-    except Exception:  # a broken EXIF block is no reason to lose the picture
-        return 1
-    return value if value in range(1, 9) else 1
 
 
 def open_video(file: BinaryIO) -> av.container.InputContainer:
@@ -180,7 +158,7 @@ def _ebml_size(data: bytes, at: int) -> tuple[int, int]:
 def _probe_image(file: BinaryIO, size_bytes: int) -> Probe:
     check_bytes(size_bytes, MAX_IMAGE_BYTES)
     with open_image(file) as image:
-        width, height = image.size if orientation(image) < 5 else image.size[::-1]
+        width, height = upright_size(image)
     return Probe(width, height, frames=1, fps=0.0, duration_s=0.0, bytes=size_bytes)
 
 

@@ -1,21 +1,18 @@
 """A batch as a pure function of (recipe, dataset, seed, epoch, k): no state, so any process can make any batch."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain, takewhile
-from typing import Any
 
 import numpy as np
 
-from augment.transforms import output_shape
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.laps import Laps
 from pipeline.feed.quarantine import Bad, substitutes
 from pipeline.feed.ring import Cell, Layout, idle_cell
 from pipeline.feed.sequence import TrainingOrder, training_order
-from pipeline.feed.views import ViewMaker
+from pipeline.feed.views import ViewMaker, view_size
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.order import Positions, evaluation_batch, evaluation_steps, rank_slice
@@ -52,11 +49,6 @@ class BatchSource:
         return self.recipe.mix_group if self.training else 1
 
     @property
-    def transforms(self) -> list[dict[str, dict[str, Any]]]:
-        """The recipe's transforms for this use."""
-        return self.recipe.augment.train if self.training else self.recipe.augment.eval
-
-    @property
     def steps(self) -> int:
         """Batches in an epoch, or in the one walk of an evaluation."""
         if self.training:
@@ -84,7 +76,7 @@ class BatchSource:
         label, the task's targets [n, ...]; weight float32 [n], 0 for a sample that only fills up a rank without any,
         and for a bad one in evaluation; sample int64 [n].
         """
-        size = fixed_size(json.dumps(self.transforms), self.recipe.stored_short_side)
+        size = view_size(self.recipe, self.training)
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
         parts = [rank_slice(self.recipe.train.batch_size, self.group, rank, self.world) for rank in range(self.world)]
         n = max(part.stop - part.start for part in parts)
@@ -95,12 +87,6 @@ class BatchSource:
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
         }
-
-
-@lru_cache
-def fixed_size(transforms: str, short_side: int) -> tuple[int, int]:
-    """(H, W) of what a list of transforms, as JSON, makes of stored pixels; ZoetropeError when it is not always one."""
-    return output_shape(json.loads(transforms), short_side)
 
 
 class BatchMaker:

@@ -1,12 +1,17 @@
 """One stored sample to the pixels that a model sees: decoded, cut into clips and transformed."""
 
+import json
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 
-from augment.transforms import compose
+from augment.transforms import compose, output_shape
 from augment.views import three_crops
 from pipeline.base.keyed import generator
 from pipeline.decode import clips
 from pipeline.decode.image import decode_image
+from pipeline.decode.limits import BadSample
 from pipeline.decode.video import decode_frames
 from pipeline.feed.laps import Laps
 from pipeline.recipe import Recipe
@@ -20,7 +25,8 @@ class ViewMaker:
     ) -> None:
         self.recipe, self.training, self.num_clips = recipe, training, num_clips
         self.laps = laps or Laps(on=False)
-        transforms = list(recipe.augment.train if training else recipe.augment.eval)
+        transforms = list(_transforms(recipe, training))
+        self.size: tuple[int, int] | None = None
         self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
         self.transform = compose(transforms)
 
@@ -30,7 +36,7 @@ class ViewMaker:
         """uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
 
         Every draw is keyed by (seed, epoch, sample, occurrence). Raises ZoetropeError or IndexError when data cannot be
-        decoded.
+        decoded, and BadSample when H and W are not `view_size`.
         """
         seed = self.recipe.seed
         key = _key(epoch, sample, occurrence)
@@ -39,8 +45,20 @@ class ViewMaker:
         views = [self.transform.at(epoch)(view, seed, "augment", *key) for view in decoded]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
+        for view in views:
+            self._check_size(*view.shape[-3:-1])
         self.laps.lap("augment")
         return views[0][None] if len(views) == 1 else np.stack(views)  # one is not copied
+
+    def _check_size(self, height: int, width: int) -> None:
+        """Raise `BadSample` for a view of another size than all have: of pictures that were stored as they came."""
+        if self.size is None:  # not before a sample has passed the transforms, whose own errors say more
+            self.size = view_size(self.recipe, self.training)
+        if (height, width) != self.size:
+            raise BadSample(
+                f"augment.{'train' if self.training else 'eval'} makes {width} x {height} px of it, and a batch has "
+                f"{self.size[1]} x {self.size[0]} px: end the list with a crop or resize to a fixed size"
+            )
 
     def explain(
         self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int, occurrence: int = 0
@@ -65,6 +83,20 @@ class ViewMaker:
                 frames = clips.dense(num_frames, clip.frames, clip.stride, rng)[None]
         decoded = decode_frames(data, frames.ravel())
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
+
+
+def view_size(recipe: Recipe, training: bool) -> tuple[int, int]:
+    """(H, W) of what the recipe's transforms make of stored pixels; ZoetropeError when it is not always one."""
+    return _fixed_size(json.dumps(_transforms(recipe, training)), recipe.stored_short_side)
+
+
+@lru_cache
+def _fixed_size(transforms: str, short_side: int) -> tuple[int, int]:
+    return output_shape(json.loads(transforms), short_side)
+
+
+def _transforms(recipe: Recipe, training: bool) -> list[dict[str, dict[str, Any]]]:
+    return recipe.augment.train if training else recipe.augment.eval
 
 
 def _key(epoch: int, sample: int, occurrence: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.image import encode_jpeg
 from pipeline.predict import Predictor
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
@@ -79,6 +80,30 @@ def test_no_files_and_files_that_are_none(exported: Any) -> None:
     assert predictor([]).shape == (0, 3)
     with pytest.raises(ZoetropeError):
         predictor([b"no image"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"augment.eval": [{"PadIfNeeded": {"min_height": 22, "min_width": 22}}]},
+            r"augment.eval makes 24 x 22 px of it, and a batch has 22 x 22 px",
+        ),
+        (
+            {"augment.eval": [{"CenterCrop": {"height": 16, "width": 16}}], "evaluate.crops": 3},
+            "a crop of 16 x 16 px does not fit into 10 x 20 px",
+        ),
+    ],
+)
+def test_files_of_another_size_than_the_model_sees(
+    make_recipe: Any, images: Dataset, tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    recipe = make_recipe("image", **{"shard.image.short_side": 16, "shard.image.resize": False, **changes})
+    trained(recipe, images, tmp_path)
+    write_model(recipe, tmp_path, tmp_path)
+    width = 10 if "evaluate.crops" in changes else 24
+    with pytest.raises(ZoetropeError, match=reason):
+        Predictor(tmp_path / "model", device="cpu")([encode_jpeg(np.zeros((20, width, 3), np.uint8), 90)])
 
 
 LOAD = """

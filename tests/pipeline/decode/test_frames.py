@@ -70,7 +70,7 @@ def test_broken_frames_are_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "v", NAMES)
     whole = (folder / "img_4.png").read_bytes()
     (folder / "img_4.png").write_bytes(whole[: len(whole) - 40])
-    with pytest.raises(BadSample, match=r"^img_4.png: the picture is broken or cut off"):
+    with pytest.raises(BadSample, match=r"^img_4.png: the image is broken or cut off"):
         encoded(folder)
     (folder / "img_4.png").write_bytes(b"")
     with pytest.raises(BadSample, match=r"^img_4.png: the file is empty"):

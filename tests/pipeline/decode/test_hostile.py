@@ -69,8 +69,35 @@ def bmp_of(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def gif_of(width: int, height: int) -> bytes:
+    data = bytearray(picture("GIF"))
+    data[6:10] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def jpeg_of_scans(more: int, segment: bytes = b"") -> bytes:
+    """A progressive JPEG whose last scan comes `more` times more, and with a segment before its first."""
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    return data[:2] + segment + data[2:-2] + data[data.rindex(b"\xff\xda") : -2] * more + data[-2:]
+
+
+def tiff(side: int = 32, strips: int = 1, tags: int = 0, big: bool = False) -> bytes:
+    """A grey TIFF, in strips that all lie at the same place; `tags` more have the same 1 MB as their values."""
+    content = bytes(56 + max(1024, 4 * (strips - 1), tags and 1 << 20))
+    numbers = {256: side, 257: side, 258: 8, 259: 1, 262: 1, 277: 1, 278: side}
+    entries = [(tag, 4, 1, value) for tag, value in numbers.items()]
+    entries += [(273, 4, strips, 64), (279, 4, strips, 1024 if strips == 1 else 64)]
+    entries += [(1000 + i, 7, 1 << 20, 64) for i in range(tags)]
+    at = 64 + len(content)
+    head = struct.pack("<4sHHQ", b"II+\0", 8, 0, at) if big else struct.pack("<4sI", b"II*\0", at)
+    directory = b"".join(struct.pack("<HHQQ" if big else "<HHII", *entry) for entry in sorted(entries))
+    return head.ljust(64, b"\0") + content + struct.pack("<Q" if big else "<H", len(entries)) + directory + bytes(8)
+
+
 HUGE_CHUNK = struct.pack(">I", 2**31 - 1) + b"tEXt" + bytes(9)
-NO_IMAGE = "no JPEG, PNG, WebP or BMP"
+NO_IMAGE = "no image that can be read"
 TOO_MANY = "more than the 89,478,485"
 TABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     # name: (content, why it is refused; "" where it is read)
@@ -97,8 +124,15 @@ TABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG, 65,500 x 65,500": (lambda: jpeg_of(65_500, 65_500), TOO_MANY),
     "BMP, 60,000 x 60,000": (lambda: bmp_of(60_000, 60_000), TOO_MANY),
     "BMP, upside down beyond 32 bits": (lambda: bmp_of(32, -(2**31)), TOO_MANY),
-    "a GIF": (lambda: picture("GIF"), NO_IMAGE),
-    "a TIFF": (lambda: picture("TIFF"), NO_IMAGE),
+    "JPEG, 300 scans": (lambda: jpeg_of_scans(300), "has 310 scans, more than the 100 allowed"),
+    "JPEG, 90 scans": (lambda: jpeg_of_scans(80), ""),
+    "JPEG, and behind it what looks like scans": (lambda: picture("JPEG") + b"\xff\xda" * 300, ""),
+    "JPEG, and in a comment of it": (lambda: jpeg_of_scans(0, b"\xff\xfe\x02\x5a" + b"\xff\xda" * 300), ""),
+    "TIFF, 60,000 x 60,000": (lambda: tiff(60_000), TOO_MANY),
+    "TIFF, 200,000 strips": (lambda: tiff(strips=200_000), "cut into 200,000 parts, more than the 100,000"),
+    "TIFF, big, as many": (lambda: tiff(strips=200_000, big=True), "cut into 200,000 parts"),
+    "TIFF, 2,000 tags that share 1 MB": (lambda: tiff(tags=2000), ""),
+    "GIF, 60,000 x 60,000": (lambda: gif_of(60_000, 60_000), TOO_MANY),
     "an EPS, which Pillow would hand to Ghostscript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n", NO_IMAGE),
     "an SVG": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', NO_IMAGE),
     "a pickle": (lambda: pickle.dumps(print), NO_IMAGE),

@@ -96,3 +96,26 @@ def test_transforms_that_do_not_fit_a_sample_are_told_of_it(make_recipe: Any, im
     assert sorted(maker.bad) == list(range(7))
     assert "an augmentation does not fit frames of 24 x 20 px" in maker.bad[0]
     assert not arrays["weight"][:7].any()
+
+
+@pytest.mark.parametrize(("split", "samples"), [("train", 26), ("val", 7)])
+def test_pictures_that_come_out_in_another_size_are_bad_samples(
+    make_recipe: Any, images: Dataset, split: str, samples: int
+) -> None:
+    key = {"train": "augment.train", "val": "augment.eval"}[split]
+    # What is stored with a short side of 16 px becomes 22 x 22, and these pictures of 24 x 20 become 24 x 22.
+    changes = {"shard.image.short_side": 16, key: [{"PadIfNeeded": {"min_height": 22, "min_width": 22}}]}
+    source = BatchSource(make_recipe("image", **changes), images, split, training=split == "train")
+    arrays = new_arrays(source.layout())
+    assert arrays["pixels"].shape == (8, 1, 22, 22, 3)
+    maker = BatchMaker(source)
+    if split == "train":
+        with pytest.raises(ZoetropeError, match="no sample of the split 'train'"):
+            maker.make(0, 0, arrays)
+    else:
+        assert maker.make(0, 0, arrays) == (7, 7)
+        assert not arrays["weight"][:7].any()
+    assert sorted(maker.bad) == list(range(samples))
+    assert maker.bad[0] == (
+        f"{key} makes 24 x 22 px of it, and a batch has 22 x 22 px: end the list with a crop or resize to a fixed size"
+    )

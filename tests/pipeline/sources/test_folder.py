@@ -169,7 +169,7 @@ def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
         ),
         (
             ("cat/a.mp4", "cat/b.mp4"),
-            "holds no file of .bmp, .jpeg, .jpg, .png, .webp, but 2 x .mp4. Does task.kind fit this data?",
+            ".tif, .tiff, .webp, but 2 x .mp4. Does task.kind fit this data?",
         ),
         (("a.jpg",), "a.jpg lies beside the class folders. Put each file into a folder named after its class."),
         (("a.jpg", "b.jpg", "c.jpg"), "a.jpg and 2 more lie beside the class folders."),

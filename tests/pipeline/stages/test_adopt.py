@@ -213,7 +213,7 @@ BAD: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
         {},
         r"it has \.1\.cls \.1\.jpg, since WebDataset ends a key at the first dot",
     ),
-    "no JPEG": ({"x__jpg": b"GIF89a, and no JPEG", "x__cls": b"1"}, {}, "its content is no JPEG, PNG, WebP or BMP"),
+    "no JPEG": ({"x__jpg": b"GIF89a, and no JPEG", "x__cls": b"1"}, {}, "its content is no image that can be read"),
     "an empty image": ({"x__jpg": b"", "x__cls": b"1"}, {}, "zero bytes"),
 }
 

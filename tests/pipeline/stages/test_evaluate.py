@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.decode.limits import BadSample
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
@@ -27,6 +28,13 @@ def test_first_views_are_those_of_the_evaluation(
     BatchMaker(source).make(0, 0, arrays)
     found = first_views(source.recipe, dataset, np.array([5, 0, 5]))
     assert np.array_equal(found, arrays["pixels"][[5, 0, 5], 0])
+
+
+def test_a_first_view_of_another_size_is_told_of(make_recipe: Any, images: Dataset) -> None:
+    pad = [{"PadIfNeeded": {"min_height": 22, "min_width": 22}}]
+    recipe = make_recipe("image", **{"shard.image.short_side": 16, "augment.eval": pad})
+    with pytest.raises(BadSample, match=r"augment.eval makes 24 x 22 px of it, and a batch has 22 x 22 px"):
+        first_views(recipe, images, np.array([0, 1]))
 
 
 def test_tables(images: Dataset, tmp_path: Path) -> None:

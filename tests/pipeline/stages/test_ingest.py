@@ -89,10 +89,11 @@ def test_videos(tmp_path: Path) -> None:
     assert (row["width"], row["height"], row["frames"], row["fps"], row["duration_s"]) == (48, 32, 4, 8.0, 0.5)
 
 
+NO_IMAGE = "its content is no image that can be read: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PPM"
 BAD_IMAGES = {
     "train/cat/empty.jpg": (b"", "the file is empty (zero bytes)"),
-    "train/cat/text.jpg": (b"not a picture", "its content is no JPEG, PNG, WebP or BMP image"),
-    "train/dog/video.jpg": (MP4, "its content is no JPEG, PNG, WebP or BMP image"),
+    "train/cat/text.jpg": (b"not a picture", NO_IMAGE),
+    "train/dog/video.jpg": (MP4, NO_IMAGE),
 }
 BAD_VIDEOS = {
     "train/cat/empty.mp4": (b"", "the file is empty (zero bytes)"),
@@ -119,7 +120,7 @@ def test_too_many_bad_files_say_what_to_do(tmp_path: Path) -> None:
     message = refusal(GOOD | {"train/cat/text.jpg": b"hello"}, tmp_path)
     assert message == (
         "1 of 5 files cannot be used; data.max_bad = 0.01 allows 0:\n"
-        "  train/cat/text.jpg: its content is no JPEG, PNG, WebP or BMP image\n"
+        f"  train/cat/text.jpg: {NO_IMAGE}\n"
         "Mend or remove these files, or leave them out: data.max_bad=0.2."
     )
     assert len(read_rows(tmp_path / "out" / "quarantine.jsonl")) == 1
@@ -168,7 +169,7 @@ def test_what_no_classifier_can_be_made_of(tmp_path: Path, names: list[str], dat
 def test_a_val_folder_without_a_file_of_the_kind_is_not_taken_for_none(tmp_path: Path) -> None:
     files = {f"train/{name}/{i}.jpg": JPEG for name in ("cat", "dog") for i in range(20)}
     message = refusal(files | {"val/cat/1.heic": b"x"}, tmp_path)
-    assert message.startswith(f"data.source.path: {tmp_path / 'source' / 'val'} holds no file of .bmp, .jpeg, .jpg,")
+    assert message.startswith(f"data.source.path: {tmp_path / 'source' / 'val'} holds no file of .avif, .bmp,")
 
 
 def test_what_was_passed_over_or_is_not_measured_is_said(tmp_path: Path) -> None:
