@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
@@ -15,11 +14,12 @@ from pipeline import report
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import load
 from pipeline.redact import redact
+from pipeline.terminal import Terminal
 
 LOG_WIDTH = 160
 """Columns of what is not a terminal: a log's lines are not broken to fit a screen."""
 
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
+console = Terminal(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 class Verbs(TyperGroup):
@@ -30,7 +30,7 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does, but for the end."""
-        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        errors = Terminal(stderr=True)
         try:
             return super().invoke(ctx)
         except ZoetropeError as error:
