@@ -96,6 +96,8 @@ def run(context: Context) -> dict[str, Any]:
 class Part:
     """Predictions: sample int64 [n], labels (the task's targets), probabilities float32 [n, K]; and their `sums`.
 
+    They are what grows most with the classes: 4.4 GB for 50,000 samples of 21,841 classes.
+
     `bad`: the samples that could not be used, which have no prediction.
     """
 

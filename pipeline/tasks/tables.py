@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+MAX_COLUMNS = 400
+"""Classes up to which each has a column of its own; the table of all pairs has 160,000 cells then."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """With these a cell begins that a spreadsheet takes for a formula, and runs (OWASP, CSV injection)."""
 

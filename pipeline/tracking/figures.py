@@ -108,16 +108,19 @@ def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path)
     _save(figure, path)
 
 
-def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
+def confusion_matrix(
+    counts: np.ndarray, samples: np.ndarray, classes: Sequence[str], path: Path, title: str = ""
+) -> None:
     """How often each true class (row) was taken for each class (column): `counts` int [K, K].
 
-    Colours are shares of the row; counts stand in the cells of up to 15 classes, names on the axes of up to 40.
+    Colours are shares of the true class' `samples` int [K]: the classes may be some of many. Counts stand in the cells
+    of up to 15 classes, names on the axes of up to 40.
     """
     num_classes = len(classes)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    share = counts / np.maximum(samples[:, None], 1)
     side = float(np.clip(0.32 * num_classes + 2.5, 4.5, 12))
-    figure = _figure(side + 1, side)
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="compressed")  # as the matrix is square
+    axes = figure.add_subplot(title=title)
     # Among many classes the errors are thinly spread: the root of the share makes them visible.
     norm = PowerNorm(1.0 if num_classes <= MAX_COUNTED_CLASSES else 0.5, vmin=0, vmax=1)
     image = axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest")

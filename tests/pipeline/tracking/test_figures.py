@@ -57,10 +57,19 @@ def test_right_is_green_and_wrong_is_red(tmp_path: Path) -> None:
 def test_a_confusion_matrix_of_any_size_fits_a_screen(num_classes: int, tmp_path: Path) -> None:
     counts = np.eye(num_classes, dtype=np.int64) * 5
     counts[0] = 0  # a class without samples
-    confusion_matrix(counts, [f"a rather long class name {i}" for i in range(num_classes)], tmp_path / "cm.png")
+    names = [f"a rather long class name {i}" for i in range(num_classes)]
+    confusion_matrix(counts, counts.sum(1), names, tmp_path / "cm.png")
     image = pixels(tmp_path / "cm.png")
     assert image.shape[0] <= 1600
     assert share_of(image, (8, 48, 107)) > 0  # the darkest blue: a diagonal cell of share 1
+
+
+def test_a_part_of_a_confusion_matrix_is_coloured_by_all_samples(tmp_path: Path) -> None:
+    counts = np.full((16, 16), 5)
+    confusion_matrix(counts, np.full(16, 80), [str(i) for i in range(16)], tmp_path / "whole.png")
+    confusion_matrix(counts, np.full(16, 5), [str(i) for i in range(16)], tmp_path / "part.png")
+    darkest = (8, 48, 107)
+    assert share_of(pixels(tmp_path / "part.png"), darkest) > 0.3 > share_of(pixels(tmp_path / "whole.png"), darkest)
 
 
 def test_curves_have_a_panel_a_metric_and_bear_nan(tmp_path: Path) -> None:
