@@ -138,6 +138,7 @@ def write_report(
     classes.
     """
     from pipeline.tracking.figures import MAX_NAMED_CLASSES, confusion_matrix
+    from pipeline.tracking.fonts import class_names
 
     num_classes, predicted = len(classes), probabilities.argmax(1)
     hits, samples, guesses = (
@@ -157,10 +158,11 @@ def write_report(
     write_csv(folder / "predictions.csv", ("sample", "class", "predicted", "score"), rows)
     is_whole = num_classes <= MAX_COLUMNS
     chosen = np.arange(num_classes) if is_whole else most_confused(pairs, num_classes, MAX_NAMED_CLASSES)
+    names = class_names(classes)
     confusion_matrix(
         dense(pairs, chosen),
         samples[chosen],
-        [classes[i] for i in chosen],
+        [names[i] for i in chosen],
         folder / "figures" / "confusion_matrix.png",
         title="" if is_whole else f"the {len(chosen)} of {num_classes:,} classes that are confused most often",
     )

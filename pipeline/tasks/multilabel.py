@@ -195,6 +195,7 @@ def write_report(
     what is said alone.
     """
     from pipeline.tracking.figures import class_bars
+    from pipeline.tracking.fonts import class_names
 
     precision_of = exact_average_precision(probabilities, targets)
     said = probabilities >= SAID
@@ -216,5 +217,6 @@ def write_report(
     )
     scored = classes if len(classes) <= MAX_COLUMNS else ("scores",)
     write_csv(folder / "predictions.csv", ("sample", "labels", "predicted", *scored), rows)
-    class_bars(precision_of, samples, classes, "average precision", folder / "figures" / "average_precision.png")
+    path = folder / "figures" / "average_precision.png"
+    class_bars(precision_of, samples, class_names(classes), "average precision", path)
     return {"mAP": mean_of_measured(precision_of)}

@@ -25,7 +25,7 @@ def test_every_kind_of_a_recipe_has_its_task() -> None:
 def test_a_report_of_very_many_classes_has_no_table_of_all_pairs(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.tracking.figures._save", lambda figure, path: None)  # is slow while memory is traced
+    monkeypatch.setattr("pipeline.tracking.figures.save", lambda figure, path: None)  # is slow while memory is traced
     task, num_classes, n = TASKS[kind], 22_000, 60
     classes = tuple(f"c{i}" for i in range(num_classes))
     dtype, shape = task.target_layout(num_classes)
