@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
@@ -16,6 +15,7 @@ from pipeline import report
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import load
 from pipeline.redact import redact
+from pipeline.terminal import Terminal
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOG_WIDTH = 160
 """Columns of what is not a terminal: a log's lines are not broken to fit a screen."""
 
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else LOG_WIDTH)
+console = Terminal(width=None if sys.stdout.isatty() else LOG_WIDTH)
 
 
 class Verbs(TyperGroup):
@@ -34,7 +34,7 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does, but for the end."""
-        errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        errors = Terminal(stderr=True)
         try:
             return super().invoke(ctx)
         except ZoetropeError as error:

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from pipeline.terminal import Terminal
+
 REPORT_S = 0.2
 LINE_S = 10.0
 FLUSH_S = 20.0
@@ -102,7 +104,7 @@ class Progress:
     """Shows stages to the user; a context manager. Bars on a terminal, else at most one line a stage every 10 s."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Terminal(stderr=True)
         self._clock = clock
         self._shown_s: dict[str, float] = {}
         self._tasks: dict[str, TaskID] = {}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import psutil
 
 from pipeline.base.lock import is_locked, lock
+from pipeline.base.visible import visible_lines
 from pipeline.redact import redact, redact_log, redact_values
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Run:
     def log(self, stage: str, text: str) -> Path:
         """Write the log of a stage that failed; returns its path."""
         path = self.folder / f"{stage}.log"
-        self._write(path, redact_log(text))
+        self._write(path, visible_lines(redact_log(text)))
         return path
 
     def _write_record(self) -> None:

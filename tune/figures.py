@@ -11,7 +11,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from pipeline.recipe.space import Domain, LogUniform
-from pipeline.tracking.figures import _save
+from pipeline.tracking.figures import save
+from pipeline.tracking.fonts import drawable
 from tune.journal import Trial
 from tune.live import show_value
 
@@ -27,7 +28,7 @@ TREES, SHUFFLES = 100, 10
 
 def progress(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
     """The metric of each trial over epochs; those that ended by themselves in colour."""
-    figure = Figure(figsize=(8, 4.5), dpi=DPI)
+    figure = Figure(figsize=(8, 4.5), dpi=DPI, layout="tight")
     axes = figure.add_subplot()
     best = _best(trials)
     for trial in reversed(trials):
@@ -46,8 +47,7 @@ def progress(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel(tune.metric)
     axes.grid(alpha=0.25)
-    figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _best(trials: Sequence[Trial]) -> Trial | None:
@@ -67,7 +67,7 @@ def parallel_coordinates(trials: Sequence[Trial], tune: "Tune", path: Path) -> N
     colours = ScalarMappable(norm, COLOURS if tune.mode == "max" else f"{COLOURS}_r")
     columns = [[place(tune.space[key], trial.values[key]) for trial in shown] for key in keys]
     columns.append(list((values - low) / (high - low)))
-    figure = Figure(figsize=(max(6, 2.2 * len(columns)), 4.5), dpi=DPI)
+    figure = Figure(figsize=(max(6, 2.2 * len(columns)), 4.5), dpi=DPI, layout="tight")
     axes = figure.add_subplot()
     x = range(len(columns))
     for i in reversed(range(len(shown))):
@@ -76,16 +76,16 @@ def parallel_coordinates(trials: Sequence[Trial], tune: "Tune", path: Path) -> N
             x, line, color=colours.to_rgba(values[i : i + 1])[0], lw=3 if i == 0 else 1.2, alpha=1 if i == 0 else 0.7
         )
     for at, key in enumerate(keys):
-        _scale(axes, at, [(place(tune.space[key], value), show_value(value)) for value in marks(tune.space[key])])
+        domain = tune.space[key]
+        _scale(axes, at, [(place(domain, value), drawable(show_value(value))) for value in marks(domain)])
     _scale(axes, len(keys), [(share, f"{low + share * (high - low):.4g}") for share in (0, 0.25, 0.5, 0.75, 1)])
-    axes.set_xticks(list(x), [*keys, tune.metric], fontsize=9)
+    axes.set_xticks(list(x), [drawable(name) for name in (*keys, tune.metric)], fontsize=9)
     axes.set_yticks([])
     axes.set_xlim(-0.2, len(columns) - 0.6)
     axes.set_ylim(-0.05, 1.05)
     for side in axes.spines.values():
         side.set_visible(False)
-    figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)
 
 
 def _scale(axes: Axes, at: int, ticks: list[tuple[float, str]]) -> None:
@@ -152,14 +152,14 @@ def importance(trials: Sequence[Trial], tune: "Tune", seed: int, path: Path) -> 
     if not found:
         return
     names = sorted(found, key=lambda key: found[key])
-    figure = Figure(figsize=(7, 1.2 + 0.4 * len(names)), dpi=DPI)
+    figure = Figure(figsize=(7, 1.2 + 0.4 * len(names)), dpi=DPI, layout="tight")
     axes = figure.add_subplot()
-    bars = axes.barh(names, [found[name] for name in names], color="#0969da")
+    shown = [drawable(name) for name in names]
+    bars = axes.barh(range(len(names)), [found[name] for name in names], tick_label=shown, color="#0969da")
     axes.bar_label(bars, [f"{found[name]:.0%}" for name in names], padding=3, fontsize=8)
     axes.set_xlim(0, 1.08)
     count = sum(trial.value is not None and trial.status != "failed" for trial in trials)
     axes.set_xlabel(f"share in what explains {tune.metric}, by a random forest over {count} trials", fontsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    figure.tight_layout()
-    _save(figure, path)
+    save(figure, path)

@@ -1,6 +1,5 @@
 """What a search leaves in the store, in MLflow and on the terminal: best.yaml, a table, figures, a page."""
 
-import csv
 import json
 import math
 import shlex
@@ -14,6 +13,7 @@ from rich.markup import escape
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
+from pipeline.tasks.tables import write_csv
 from pipeline.tracking.address import resolve
 from tune.journal import Trial
 from tune.live import show_value, table
@@ -54,15 +54,8 @@ def write(found: "Found", recipe: Recipe, tune: "Tune") -> None:
     folder, trials = found.folder, found.trials
     keys = list(tune.space)
     metrics = sorted({name for trial in trials for name in trial.metrics})
-    with (folder / TABLE).open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["trial", "status", "epoch", *metrics, *keys, "retries", "seconds", "error"])
-        for trial in trials:
-            shown = [trial.metrics.get(name, "") for name in metrics]
-            points = [trial.values.get(key) for key in keys]
-            cells = [value if isinstance(value, str) else json.dumps(value) for value in points]
-            rest = [trial.retries, round(trial.seconds, 1), trial.error or ""]
-            rows.writerow([trial.number, trial.status, trial.epoch, *shown, *cells, *rest])
+    header = ("trial", "status", "epoch", *metrics, *keys, "retries", "seconds", "error")
+    write_csv(folder / TABLE, header, (_cells(trial, metrics, keys) for trial in trials))
     (folder / ROWS).write_text(json.dumps([_row(trial) for trial in trials], indent=1))
     if found.recipe and found.best:
         values = {key: value for key, value in plain(found.recipe).items() if key != "tune"}
@@ -79,6 +72,14 @@ def write(found: "Found", recipe: Recipe, tune: "Tune") -> None:
     figures.parallel_coordinates(trials, tune, drawn / "parallel_coordinates.png")
     figures.importance(trials, tune, recipe.seed, drawn / "importance.png")
     (folder / PAGE).write_text(page(found, recipe, tune))
+
+
+def _cells(trial: Trial, metrics: list[str], keys: list[str]) -> list[Any]:
+    measured = [trial.metrics.get(name, "") for name in metrics]
+    values = [trial.values.get(key) for key in keys]
+    shown = [value if isinstance(value, str) else json.dumps(value) for value in values]
+    rest = [trial.retries, round(trial.seconds, 1), trial.error or ""]
+    return [trial.number, trial.status, trial.epoch, *measured, *shown, *rest]
 
 
 def _row(trial: Trial) -> dict[str, Any]:

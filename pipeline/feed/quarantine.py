@@ -10,6 +10,7 @@ from itertools import islice
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
+from pipeline.base.visible import visible
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.reader import ShardReader
 
@@ -31,7 +32,8 @@ def check_bad(bad: Bad, max_bad: float, dataset: Dataset, split: str) -> None:
     if len(bad) <= max_bad * samples:
         return
     lines = [
-        f"  {row['source']}: {row['reason']}" for row in rows(dataset, split, dict(islice(bad.items(), SHOWN)), "")
+        f"  {visible(row['source'])}: {visible(row['reason'])}"
+        for row in rows(dataset, split, dict(islice(bad.items(), SHOWN)), "")
     ]
     if len(bad) > SHOWN:
         lines.append(f"  and {len(bad) - SHOWN} more")

@@ -11,6 +11,9 @@ from pipeline.base.errors import ZoetropeError
 MAX_HEADER_BYTES = 16 << 10
 """Of a PAX header or a GNU long name, which tarfile reads as a whole and searches in quadratic time."""
 MAX_MEMBERS = 1_000_000
+MAX_PADDING_BYTES = 64 << 20
+"""Of zeros behind a tar's end mark: writers fill up their last record, of 10 KiB or, for tapes, some MiB."""
+_CHUNK_BYTES = 1 << 20
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _KINDS = {
     tarfile.LNKTYPE: "a hard link",
@@ -63,6 +66,7 @@ def members(file: BinaryIO, where: str) -> Iterator[Member]:
 
     Raises ZoetropeError for what is no whole, plain tar, and for a member that is a link, a device or sparse, whose
     name is absolute, leads upwards, has characters that do not print or stands twice, or that lies outside of the tar.
+    Behind the end mark there may be zeros alone: another tar would be lost in silence there.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -105,12 +109,23 @@ def _checked(info: tarfile.TarInfo, size: int, where: str) -> Member:
 
 
 def _check_end(file: BinaryIO, offset: int, where: str) -> None:
-    """Tarfile takes a damaged or missing header for the end."""
+    """Tarfile takes a damaged or missing header for the end, and sees nothing of what lies behind an end mark."""
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)
     if block != bytes(tarfile.BLOCKSIZE):
         what = "is cut off: its end mark is missing" if len(block) < tarfile.BLOCKSIZE else "has a damaged header"
         raise _refused(where, f"{what} at byte {offset:,}; pack")
+    behind = file.tell()
+    while chunk := file.read(_CHUNK_BYTES):
+        if rest := chunk.lstrip(b"\0"):
+            place = file.tell() - len(rest)
+            raise _refused(
+                where,
+                f"goes on behind its end mark, at byte {place:,}: tars were joined by `cat`, probably, "
+                "and readers see only the first. Unpack it with `tar --ignore-zeros`, and pack",
+            )
+        if file.tell() - behind > MAX_PADDING_BYTES:
+            raise _refused(where, f"has more than {MAX_PADDING_BYTES:,} zeros behind byte {offset:,}; pack")
 
 
 def _refused(where: str, what: str) -> ZoetropeError:

@@ -41,7 +41,7 @@ class Tar:
 
 
 def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
-    """One tar, wholly read once: its sha256, and of every sample label, size and place.
+    """One tar, wholly read once: its sha256, and of every sample label, size and place; a tar without files is bad.
 
     ZoetropeError, naming the tar, when it is no plain tar or a sample's members do not follow each other.
     """
@@ -56,6 +56,8 @@ def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 for key, group in _groups(tar, path):
                     _add(tar, key, group, content, source, task)
+            if not (tar.samples or tar.bad or tar.passed_over):
+                tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
             if files.is_url(url):
                 with suppress(OSError, ZoetropeError):  # another disk, or a full one: then it is fetched again
                     adopt(path, tar.sha256)

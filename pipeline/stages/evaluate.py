@@ -42,6 +42,7 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.feed.quarantine import check_bad, rows
     from pipeline.shards.dataset import open_dataset
     from pipeline.tracking import figures
+    from pipeline.tracking.fonts import class_names
 
     recipe: Recipe = context.recipe
     dataset = open_dataset(context.inputs["shard"].files)
@@ -75,12 +76,13 @@ def run(context: Context) -> dict[str, Any]:
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"test/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
+    names = tuple(class_names(dataset.classes))
     views = np.split(ray.get(pixels), [len(shown["worst"])])
     for (name, chosen), looks in zip(shown.items(), views, strict=True):
-        answers = [task.answer_text(probabilities[i], dataset.classes) for i in chosen]
+        answers = [task.answer_text(probabilities[i], names) for i in chosen]
         figures.predictions(
             looks,
-            [task.truth_text(labels[i], dataset.classes) for i in chosen],
+            [task.truth_text(labels[i], names) for i in chosen],
             [said for said, _ in answers],
             [score for _, score in answers],
             drawn / f"{name}_predictions.png",
@@ -95,6 +97,8 @@ def run(context: Context) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Part:
     """Predictions: sample int64 [n], labels (the task's targets), probabilities float32 [n, K]; and their `sums`.
+
+    They are what grows most with the classes: 4.4 GB for 50,000 samples of 21,841 classes.
 
     `bad`: the samples that could not be used, which have no prediction.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.visible import visible
 
 QUARANTINE = "quarantine.jsonl"
 """Rows of source (its path there), stage and reason."""
@@ -16,7 +17,7 @@ def check_share(rows: Sequence[Mapping[str, Any]], total: int, max_bad: float, t
     """Raise when more than `max_bad` of `total` samples are bad: the first reasons, the whole table, what to do."""
     if len(rows) <= max_bad * total:
         return
-    lines = [f"  {row['source']}: {row['reason']}" for row in rows[:SHOWN]]
+    lines = [f"  {visible(row['source'])}: {visible(row['reason'])}" for row in rows[:SHOWN]]
     if len(rows) > SHOWN:
         lines.append(f"  and {len(rows) - SHOWN} more, see {table}")
     share = math.ceil(1000 * len(rows) / total) / 1000

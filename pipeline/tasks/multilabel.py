@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.tasks.tables import write_csv
+from pipeline.tasks.tables import MAX_COLUMNS, write_csv
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -138,12 +138,13 @@ def average_precision(positives: np.ndarray, everything: np.ndarray) -> np.ndarr
 
 def exact_average_precision(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """float64 [K]: `average_precision` with every score a threshold of its own; scores, targets [n, K]."""
-    result = []
-    for score, hot in zip(scores.T, targets.T, strict=True):
+    result = np.full(scores.shape[1], np.nan)
+    for k in np.flatnonzero(targets.any(0)):
+        score, hot = scores[:, k], targets[:, k]
         _, place = np.unique(-score, return_inverse=True)
         count = place.max(initial=-1) + 1
-        result.append(average_precision(np.bincount(place, hot, count), np.bincount(place, minlength=count)))
-    return np.array(result)
+        result[k] = average_precision(np.bincount(place, hot, count), np.bincount(place, minlength=count))
+    return result
 
 
 def mean_of_measured(values: np.ndarray) -> float:
@@ -178,16 +179,28 @@ def answers(probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, li
     return {"labels": labels, "scores": values}
 
 
+def _score_cells(scores: np.ndarray) -> list[str]:
+    """A cell a class, or one for all; scores [K]."""
+    if len(scores) <= MAX_COLUMNS:
+        return [f"{score:.4f}" for score in scores]
+    return [", ".join(f"{score:.4f}" for score in scores[scores >= SAID])]
+
+
 def write_report(
     folder: Path, classes: tuple[str, ...], keys: list[str], targets: np.ndarray, probabilities: np.ndarray
 ) -> dict[str, float]:
-    """`per_class.csv`, `predictions.csv` and average precision a class as a figure; returns the exact `mAP`."""
+    """`per_class.csv`, `predictions.csv` and average precision a class as a figure; returns the exact `mAP`.
+
+    In the predictions each class has a column of scores; of more than `MAX_COLUMNS` classes there are the scores of
+    what is said alone.
+    """
     from pipeline.tracking.figures import class_bars
+    from pipeline.tracking.fonts import class_names
 
     precision_of = exact_average_precision(probabilities, targets)
     said = probabilities >= SAID
     hits, samples, guesses = (said & (targets > 0)).sum(0), targets.sum(0, dtype=np.int64), said.sum(0)
-    per_class = [
+    per_class = (
         (
             name,
             samples[i],
@@ -196,12 +209,14 @@ def write_report(
             hits[i] / guesses[i] if guesses[i] else "",
         )
         for i, name in enumerate(classes)
-    ]
+    )
     write_csv(folder / "per_class.csv", ("class", "samples", "average precision", "recall", "precision"), per_class)
-    table = [
-        (key, truth_text(target, classes), answer_text(row, classes)[0], *(f"{score:.4f}" for score in row))
+    rows = (
+        (key, truth_text(target, classes), truth_text(row >= SAID, classes), *_score_cells(row))
         for key, target, row in zip(keys, targets, probabilities, strict=True)
-    ]
-    write_csv(folder / "predictions.csv", ("sample", "labels", "predicted", *classes), table)
-    class_bars(precision_of, samples, classes, "average precision", folder / "figures" / "average_precision.png")
+    )
+    scored = classes if len(classes) <= MAX_COLUMNS else ("scores",)
+    write_csv(folder / "predictions.csv", ("sample", "labels", "predicted", *scored), rows)
+    path = folder / "figures" / "average_precision.png"
+    class_bars(precision_of, samples, class_names(classes), "average precision", path)
     return {"mAP": mean_of_measured(precision_of)}

@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+
+from pipeline.tracking.fonts import drawable, families
 
 DPI = 120
 MAX_STRIP_FRAMES = 8
@@ -40,7 +44,7 @@ def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path
         for first in range(0, len(shown), columns)
         for number in range(len(shown[0]))
     ]
-    texts = [[textwrap.wrap(text, letters)[:MAX_LINES] for _, text in row] for row in rows]
+    texts = [[textwrap.wrap(drawable(text), letters)[:MAX_LINES] for _, text in row] for row in rows]
     heights = [max(image.shape[0] / image.shape[1] for image, _ in row) * (width_in - GAP_IN) for row in rows]
     # More room between samples than between the states of one.
     gaps = [(3 if place and place % len(shown[0]) == 0 else 1) * GAP_IN for place in range(len(rows))]
@@ -56,7 +60,7 @@ def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path
             axes.imshow(image, interpolation="nearest" if image.shape[0] < 100 else "antialiased")
             axes.set_axis_off()
             axes.set_title("\n".join(text), fontsize=8, pad=3)
-    _save(figure, path)
+    save(figure, path)
 
 
 def predictions(
@@ -81,7 +85,7 @@ def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) 
     axes.plot(steps, lrs, color="tab:blue")
     axes.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
     _tidy(axes)
-    _save(figure, path)
+    save(figure, path)
 
 
 def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path) -> None:
@@ -105,19 +109,22 @@ def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path)
         if len(names) > 1 or names[0] != panel:
             axes.legend(frameon=False, fontsize=8)
         _tidy(axes)
-    _save(figure, path)
+    save(figure, path)
 
 
-def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
+def confusion_matrix(
+    counts: np.ndarray, samples: np.ndarray, classes: Sequence[str], path: Path, title: str = ""
+) -> None:
     """How often each true class (row) was taken for each class (column): `counts` int [K, K].
 
-    Colours are shares of the row; counts stand in the cells of up to 15 classes, names on the axes of up to 40.
+    Colours are shares of the true class' `samples` int [K]: the classes may be some of many. Counts stand in the cells
+    of up to 15 classes, names on the axes of up to 40.
     """
     num_classes = len(classes)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    share = counts / np.maximum(samples[:, None], 1)
     side = float(np.clip(0.32 * num_classes + 2.5, 4.5, 12))
-    figure = _figure(side + 1, side)
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="compressed")  # as the matrix is square
+    axes = figure.add_subplot(title=title)
     # Among many classes the errors are thinly spread: the root of the share makes them visible.
     norm = PowerNorm(1.0 if num_classes <= MAX_COUNTED_CLASSES else 0.5, vmin=0, vmax=1)
     image = axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest")
@@ -135,7 +142,7 @@ def confusion_matrix(counts: np.ndarray, classes: Sequence[str], path: Path) -> 
         for row, column in np.ndindex(*counts.shape):
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], what: str, path: Path) -> None:
@@ -151,10 +158,11 @@ def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], 
         axes.set(xlabel="classes, best first", ylabel=what, ylim=(0, 1.02))
         _tidy(axes)
     else:
-        axes.barh([f"{_short(classes[i])} ({samples[i]})" for i in order], values[order], color="tab:blue")
+        names = [f"{_short(classes[i])} ({samples[i]})" for i in order]
+        axes.barh(range(len(order)), values[order], tick_label=names, color="tab:blue")
         axes.set(xlabel=what, xlim=(0, 1))
         axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
@@ -171,7 +179,7 @@ def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequenc
         axes.set_axis_off()
         lines = [_short(line, int(cell_width * LETTERS_PER_IN)) for line in title.split("\n")]
         axes.set_title("\n".join(lines), fontsize=8, color=colour, pad=3)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _columns(num_images: int, height_to_width: float) -> int:
@@ -196,6 +204,7 @@ def _strip(sample: np.ndarray) -> np.ndarray:
 
 
 def _short(text: str, letters: int = MAX_NAME) -> str:
+    text = drawable(text)
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
@@ -209,6 +218,15 @@ def _tidy(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG. Its texts are names: a `$` begins no formula, and each letter finds a font that has it.
+
+    Nothing may lay out the figure before; what has a `layout` is laid out here.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(str(path))
+    texts = figure.findobj(Text)
+    fonts = families("".join(text.get_text() for text in texts))
+    for text in texts:
+        text.set(parse_math=False, fontfamily=fonts)
+    with rc_context({"text.parse_math": False, "font.family": fonts}):  # for ticks, which are made as they are drawn
+        FigureCanvasAgg(figure).print_png(str(path))

@@ -199,3 +199,22 @@ def test_bad_files_stop_a_run_in_words_and_leave_nothing_finished(tmp_path: Path
     assert "Traceback" not in done.stdout
     assert "ingest: failed" in done.stdout
     assert not (tmp_path / "store" / "artifacts").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[2Jx.jpg", r"\x1b[2Jx.jpg"),
+        ("a\rb.jpg", r"a\rb.jpg"),
+        ("\N{RIGHT-TO-LEFT OVERRIDE}exe.jpg", r"\u202eexe.jpg"),
+    ],
+)
+def test_a_file_name_is_shown_and_not_obeyed(terminal: Terminal, tmp_path: Path, name: str, shown: str) -> None:
+    for folder in ("train/cat", "train/dog", "val/cat"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / name).write_bytes(b"no picture")
+    recipe, source = str(RECIPES / "quickstart-images.yaml"), f"data.source={{kind: folder, path: {tmp_path}}}"
+    code, _, err = terminal("preview", recipe, source, f"store={tmp_path}/runs", "train.batch_size=2")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert f"/{shown}: its content is no JPEG" in err

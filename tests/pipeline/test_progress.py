@@ -2,6 +2,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from pipeline.progress import Board, Progress, Reporter
@@ -73,6 +74,17 @@ def test_bars_on_a_terminal() -> None:
     assert "4/12" in shown
     assert "a sentence" in shown
     assert "shard: made in 1.0 s" in shown
+
+
+def test_a_name_from_elsewhere_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress() as progress:
+        progress.start("ingest")
+        progress.say("ingest: files passed over: 1 x .\x1b[2Jx :cat:\ningest: [b] \u202egpj.exe \udcff")
+    assert capsys.readouterr().err.splitlines() == [
+        "ingest: starts",
+        r"ingest: files passed over: 1 x .\x1b[2Jx :cat:",
+        r"ingest: [b] \u202egpj.exe \udcff",
+    ]
 
 
 class FakeMethod:

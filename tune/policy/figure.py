@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from augment.magnitudes import MAGNITUDES
 from augment.policy import MAX_MAGNITUDE, Policy, Schedule
+from pipeline.tracking.figures import save
+from pipeline.tracking.fonts import drawable
 
 DPI = 120
 
@@ -28,8 +29,7 @@ def operations_and_magnitudes(policy: Policy, path: Path, title: str) -> None:
     often = shares(policy)
     names = sorted(often, key=lambda name: often[name])
     figure = Figure(figsize=(9, 4.6), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(f"{title}: {len(policy)} sub-policies", fontsize=11)
+    figure.suptitle(f"{drawable(title)}: {len(policy)} sub-policies", fontsize=11)
     left, right = figure.subplots(1, 2, sharey=True)
     left.barh(names, [often[name] for name in names], color="#4c72b0")
     left.set_xlabel("times a sample")
@@ -42,7 +42,7 @@ def operations_and_magnitudes(policy: Policy, path: Path, title: str) -> None:
     for axes in (left, right):
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    save(figure, path)
 
 
 def grid_of_scores(scores: Mapping[tuple[int, float], float], best: tuple[int, float], path: Path, title: str) -> None:
@@ -50,8 +50,7 @@ def grid_of_scores(scores: Mapping[tuple[int, float], float], best: tuple[int, f
     counts, magnitudes = (sorted({point[axis] for point in scores}) for axis in (0, 1))
     values = np.array([[scores.get((int(n), m), np.nan) for m in magnitudes] for n in counts])
     figure = Figure(figsize=(2.5 + len(magnitudes), 1.8 + 0.7 * len(counts)), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(title=title, xlabel="magnitude", ylabel="operations")
+    axes = figure.add_subplot(title=drawable(title), xlabel="magnitude", ylabel="operations")
     axes.imshow(values, cmap="Blues", aspect="auto")
     axes.set_xticks(range(len(magnitudes)), [f"{magnitude:g}" for magnitude in magnitudes])
     axes.set_yticks(range(len(counts)), [str(count) for count in counts])
@@ -62,7 +61,7 @@ def grid_of_scores(scores: Mapping[tuple[int, float], float], best: tuple[int, f
             axes.text(column, row, f"{value:.3f}", ha="center", va="center", color="white" if is_dark else "black")
     row, column = counts.index(best[0]), magnitudes.index(best[1])
     axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#dd8452", linewidth=3))
-    figure.savefig(path)
+    save(figure, path)
 
 
 def schedule_over_epochs(schedule: Schedule, path: Path, title: str) -> None:
@@ -79,8 +78,7 @@ def schedule_over_epochs(schedule: Schedule, path: Path, title: str) -> None:
             strength[row, column] += chance * (magnitude or 0)
     strength = np.divide(strength, probability, out=np.zeros_like(strength), where=probability > 0)
     figure = Figure(figsize=(10, 4.6), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(drawable(title), fontsize=11)
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, values, name in ((left, probability, "probability"), (right, strength, "magnitude")):
         image = axes.imshow(values, cmap="Blues", aspect="auto", vmin=0)
@@ -89,4 +87,4 @@ def schedule_over_epochs(schedule: Schedule, path: Path, title: str) -> None:
         axes.set_xlabel("from epoch")
         axes.set_title(name, fontsize=10)
         figure.colorbar(image, ax=axes)
-    figure.savefig(path)
+    save(figure, path)

@@ -100,6 +100,11 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut in the data": (lambda: file("0.jpg", b"x" * 5000)[:2000], "should end behind"),
     "cut in a header": (lambda: PLAIN[:1300], "cut off: its end mark is missing"),
     "cut between members": (lambda: PLAIN[:1024], "cut off: its end mark is missing at byte 1,024"),
+    "two tars": (lambda: PLAIN + PLAIN, "goes on behind its end mark, at byte 3,072: .* `tar --ignore-zeros`"),
+    "padded tars": (lambda: PLAIN + bytes(3 << 20) + PLAIN, "goes on behind its end mark, at byte 3,148,800"),
+    "a lone zero block": (lambda: PLAIN[:-512] + PLAIN, "goes on behind its end mark, at byte 2,560"),
+    "a few bytes more": (lambda: PLAIN + b"\0\0end", "goes on behind its end mark, at byte 3,074"),
+    "more zeros than padding": (lambda: PLAIN + bytes(66 << 20), "more than 67,108,864 zeros behind byte 2,048"),
     "damaged header": (lambda: PLAIN[:1030] + b"X" + PLAIN[1031:], "a damaged header at byte 1,024"),
 }
 
@@ -121,6 +126,12 @@ def test_too_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.shards.tars.MAX_MEMBERS", 3)
     with pytest.raises(ZoetropeError, match="more than 3 members"):
         list(members(io.BytesIO(b"".join(file(f"{i}.jpg") for i in range(4)) + END), "a.tar"))
+
+
+@pytest.mark.parametrize("padding", [-512, 0, 9000, 20 * 512, 5 << 20])
+def test_zeros_behind_the_end_mark_are_padding(padding: int) -> None:
+    content = PLAIN + bytes(padding) if padding >= 0 else PLAIN[:padding]
+    assert [member.name for member in members(io.BytesIO(content), "a.tar")] == ["0.jpg", "0.cls"]
 
 
 def test_plain_tars_of_every_format(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.reader import ShardReader
 from pipeline.sources import digest, webdataset
+from pipeline.sources.adopted import read_tar
 from pipeline.stages import ingest, shard
 from pipeline.stages.rows import read_rows
 from pipeline.store import Artifact
@@ -244,6 +245,31 @@ def test_bad_samples_are_left_out_with_the_reason(name: str, tmp_path: Path) -> 
     assert (facts["train"] + facts["val"], facts["quarantined"]) == (10, 1)
     assert read_rows(tmp_path / "lenient" / "shard" / "quarantine.jsonl")[0]["source"] == "a.tar/x"
     assert "x" not in read_all(dataset)
+
+
+def test_a_tar_behind_a_tar_is_not_lost_in_silence() -> None:
+    case = Path(__file__).parents[2] / "cases" / "two_tars_put_together_by_cat.tar"
+    with tarfile.open(case) as first, tarfile.open(case, ignore_zeros=True) as both:
+        assert (len(first.getnames()), len(both.getnames())) == (8, 16)
+    source = WebDatasetSource(kind="webdataset", urls=str(case))
+    with pytest.raises(ZoetropeError, match=rf"^{case}: this tar goes on .* mark, at byte 20,480: .* again"):
+        read_tar(str(case), source, a_recipe(urls=str(case)).task)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 20])
+def test_a_tar_without_files_is_a_bad_sample(blocks: int, tmp_path: Path) -> None:
+    pack(tmp_path / "a.tar", **good())
+    (tmp_path / "b.tar").write_bytes(bytes(512 * blocks))
+    with pytest.raises(ZoetropeError, match=r"^1 of 11 .*\n  .*/b\.tar: this tar is empty: it holds no file"):
+        adopted(a_recipe(urls=f"{tmp_path}/*.tar"), tmp_path / "strict")
+    _, facts, _ = adopted(a_recipe(urls=f"{tmp_path}/*.tar", max_bad=0.1), tmp_path / "lenient")
+    assert (facts["train"] + facts["val"], facts["quarantined"]) == (10, 1)
+
+
+def test_a_file_of_zero_bytes_is_no_tar(tmp_path: Path) -> None:
+    (tmp_path / "b.tar").write_bytes(b"")
+    with pytest.raises(ZoetropeError, match=r"/b\.tar: this tar is empty"):
+        adopted(a_recipe(urls=f"{tmp_path}/b.tar"), tmp_path / "made")
 
 
 def test_tars_without_any_label(tmp_path: Path) -> None:

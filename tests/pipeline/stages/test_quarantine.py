@@ -32,6 +32,13 @@ def test_the_first_ones_are_shown_and_the_table_is_named() -> None:
     assert lines[7] == "Mend or remove these files, or leave them out: data.max_bad=0.024."
 
 
+def test_a_name_is_a_part_of_its_line() -> None:
+    bad = [{"source": "a\nb\x1b[2J.jpg", "stage": "ingest", "reason": "there is no file a\nb"}]
+    with pytest.raises(ZoetropeError) as caught:
+        check_share(bad, 2, 0.0, TABLE)
+    assert str(caught.value).splitlines()[1] == r"  a\nb\x1b[2J.jpg: there is no file a\nb"
+
+
 def test_nothing_is_left_to_leave_out() -> None:
     with pytest.raises(ZoetropeError, match=r"Mend or remove these files\.$"):
         check_share(rows(2), 2, 0.5, TABLE)

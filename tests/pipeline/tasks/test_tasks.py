@@ -1,7 +1,9 @@
 """One contract for every task."""
 
+import csv
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +19,29 @@ CLASSES = ("cat", "dog", "eel")
 
 def test_every_kind_of_a_recipe_has_its_task() -> None:
     assert set(get_args(Section.model_fields["kind"].annotation)) == TASKS.keys()
+
+
+@pytest.mark.parametrize("kind", ["image-classification", "image-multilabel"])
+def test_a_report_of_very_many_classes_has_no_table_of_all_pairs(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.tracking.figures.save", lambda figure, path: None)  # is slow while memory is traced
+    task, num_classes, n = TASKS[kind], 22_000, 60
+    classes = tuple(f"c{i}" for i in range(num_classes))
+    dtype, shape = task.target_layout(num_classes)
+    targets, scores = np.zeros((n, *shape), dtype), np.full((n, num_classes), 1e-5, np.float32)
+    for i in range(n):
+        task.put_target(targets, i, 100 * i)
+        scores[i, 100 * (i // 2)] = 0.75
+    tracemalloc.start()
+    try:
+        task.write_report(tmp_path, classes, [str(i) for i in range(n)], targets, scores)
+        assert tracemalloc.get_traced_memory()[1] < 150 << 20  # a table of all pairs has 4 GB
+    finally:
+        tracemalloc.stop()
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.csv")) < 1 << 20
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        assert list(csv.reader(file))[4] == ["3", "c300", "c100", "0.7500"]
 
 
 @pytest.mark.parametrize("kind", TASKS)

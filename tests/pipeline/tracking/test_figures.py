@@ -2,9 +2,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.tracking.figures import augmentation_sheet, confusion_matrix, curves, learning_rate_curve, predictions
+from pipeline.tracking.figures import (
+    augmentation_sheet,
+    class_bars,
+    confusion_matrix,
+    curves,
+    learning_rate_curve,
+    predictions,
+    save,
+)
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -57,10 +66,42 @@ def test_right_is_green_and_wrong_is_red(tmp_path: Path) -> None:
 def test_a_confusion_matrix_of_any_size_fits_a_screen(num_classes: int, tmp_path: Path) -> None:
     counts = np.eye(num_classes, dtype=np.int64) * 5
     counts[0] = 0  # a class without samples
-    confusion_matrix(counts, [f"a rather long class name {i}" for i in range(num_classes)], tmp_path / "cm.png")
+    names = [f"a rather long class name {i}" for i in range(num_classes)]
+    confusion_matrix(counts, counts.sum(1), names, tmp_path / "cm.png")
     image = pixels(tmp_path / "cm.png")
     assert image.shape[0] <= 1600
     assert share_of(image, (8, 48, 107)) > 0  # the darkest blue: a diagonal cell of share 1
+
+
+def test_a_part_of_a_confusion_matrix_is_coloured_by_all_samples(tmp_path: Path) -> None:
+    counts = np.full((16, 16), 5)
+    confusion_matrix(counts, np.full(16, 80), [str(i) for i in range(16)], tmp_path / "whole.png")
+    confusion_matrix(counts, np.full(16, 5), [str(i) for i in range(16)], tmp_path / "part.png")
+    darkest = (8, 48, 107)
+    assert share_of(pixels(tmp_path / "part.png"), darkest) > 0.3 > share_of(pixels(tmp_path / "whole.png"), darkest)
+
+
+def test_a_dollar_begins_no_formula(tmp_path: Path) -> None:
+    # "$x^$" is none that TeX could read; as one, "$a$" would be drawn as narrow as "a".
+    names = ["$x^$", "a$b$c", r"\$5"]
+    class_bars(np.linspace(0, 1, 3), np.arange(3), names, "$x^$", tmp_path / "bars.png")
+    predictions(np.zeros((3, 9, 9, 3), np.uint8), names, names[::-1], [0.5] * 3, tmp_path / "predictions.png")
+    widths = []
+    for name in ("Xa", "$$a", "$a$"):
+        figure = Figure(figsize=(2, 1))
+        figure.text(0, 0.5, name)
+        save(figure, tmp_path / "text.png")
+        widths.append(np.flatnonzero((pixels(tmp_path / "text.png") < 200).any((0, 2))).max())
+    assert widths[1] == pytest.approx(widths[2], abs=2)
+    assert widths[2] > widths[0]
+
+
+def test_bars_of_classes_that_are_cut_to_one_name_are_two(tmp_path: Path) -> None:
+    names = ["a class name that is far too long, 1", "a class name that is far too long, 2"]
+    for count in (1, 2):
+        class_bars(np.full(count, 1.0), np.full(count, 7), names[:count], "AP", tmp_path / f"{count}.png")
+    one, two = (share_of(pixels(tmp_path / f"{count}.png"), (31, 119, 180)) for count in (1, 2))
+    assert two > one / 2  # twice the bars would be, but for their gap
 
 
 def test_curves_have_a_panel_a_metric_and_bear_nan(tmp_path: Path) -> None:
