@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.base.keyed import seed64
+from pipeline.sources.labels import class_order
 
 SPLITS = ("train", "val")
 
@@ -65,10 +66,10 @@ class Listing:
     class_order: tuple[str, ...] = ()
 
     def classes(self) -> list[str]:
-        """Names of the classes that occur, in the order of their numbers: the data set's own, else the alphabet's."""
-        place = {name: i for i, name in enumerate(self.class_order)}
+        """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s."""
         found = {label for candidate in self.candidates for label in candidate.labels}
-        return sorted(found, key=lambda name: (place.get(name, len(place)), name))
+        own = [name for name in dict.fromkeys(self.class_order) if name in found]
+        return own + class_order(found.difference(own))
 
 
 def held_out(key: str, share: float) -> bool:

@@ -46,9 +46,7 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
-    """What the tars hold; classes that are all numbers keep the order of these."""
-    labels = {name for row in samples for name in row["classes"]}
-    numbered = all(label.isdecimal() for label in labels)
+    """What the tars hold."""
     return Listing(
         [Candidate(row["key"], "", tuple(row["classes"]), row["split"]) for row in samples],
         Counter(),
@@ -56,7 +54,6 @@ def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
         where="data.source.urls",
         layout=webdataset.LAYOUT,
         own_split="name the tars of val in data.source.val_urls",
-        class_order=tuple(sorted(labels, key=int)) if numbered else (),
     )
 
 
