@@ -3,8 +3,9 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError, unknown
@@ -13,9 +14,11 @@ from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import TableSource
 from pipeline.redact import redact
 from pipeline.sources import tables
-from pipeline.sources.files import check_url, folder_of, is_url, joined, marks, read_capped
+from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped
 from pipeline.sources.folder import is_utf8
+from pipeline.sources.labels import class_name, meaning
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.spelling import Found, finder
 
 SPLIT_NAMES = {
     "train": "train",
@@ -30,44 +33,65 @@ SPLIT_NAMES = {
 LAYOUT = "a row a sample, with a column for the path and one for the label"
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row that can be used: its number, from 1; `split` is None where the table has no such column."""
+
+    number: int
+    found: Found
+    start_s: float | None
+    end_s: float | None
+    labels: tuple[str, ...]
+    split: str | None
+
+    @property
+    def sample(self) -> tuple[Any, ...]:
+        """Equal for rows of one sample: the file that the path leads to, and which part of it."""
+        return self.found.file, self.start_s or 0.0, self.end_s
+
+
 def look(source: TableSource, task: Task, val_share: float) -> Listing:
-    """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
+    """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason.
+
+    A sample is a file, or a part of one, however its path is spelt. Rows of one sample that agree are one; where they
+    differ in their label or split, all of them are refused, since no one knows which is right.
+    """
     names, rows = tables.read(source.path, _content(source))
     columns = _columns(source, names)
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
-    root = source.root or folder_of(source.path)
+    find = finder(source.root or folder_of(source.path))
     others: Counter[str] = Counter()
-    found: dict[str, Candidate] = {}
-    refused: dict[str, str] = {}
-    for number, row in enumerate(rows, 1):
+    samples: dict[tuple[Any, ...], list[_Row]] = {}
+    keys: dict[tuple[int, int] | str, str] = {}
+    refused: dict[int, str] = {}
+    for number, values in enumerate(rows, 1):
         try:
-            candidate = _candidate(row, columns, root, source, val_share, task.multilabel)
+            row = _row(number, values, columns, find, source, task.multilabel)
         except BadSample as error:
-            refused[f"row {number}"] = error.reason
+            refused[number] = error.reason
             continue
-        if candidate is None:
-            others[f"in {row[columns['split']]}"] += 1
+        if row is None:
+            others[f"in {values[columns['split']]}"] += 1
             continue
-        before = found.get(candidate.key)
-        if before is None:
-            found[candidate.key] = candidate
-        elif (before.path, before.split) != (candidate.path, candidate.split):
-            refused[f"row {number}"] = f"{candidate.key} stands in another row already, in the split {before.split}"
-        elif task.multilabel:
-            both = {*before.labels, *candidate.labels}
-            found[candidate.key] = replace(before, labels=tuple(sorted(both)))
-        elif before.labels == candidate.labels:
-            others["the same as another row"] += 1
-        else:
-            refused[f"row {number}"] = (
-                f"{candidate.key} has the label {before.labels[0]!r} in another row, and here {candidate.labels[0]!r}"
-            )
-    if not found:
-        first = next(iter(refused.items()), None)
-        why = f"has no row that can be used; {first[0]}: {first[1]}" if first else f"is empty. It should hold {LAYOUT}"
-        raise tables.error(source.path, why)
-    present = {candidate.split for candidate in found.values()}
+        samples.setdefault(row.sample, []).append(row)
+        keys[row.found.file] = min(keys.get(row.found.file, row.found.key), row.found.key, key=_plainest)
+    candidates = []
+    for same in samples.values():
+        key = keys[same[0].found.file]
+        try:
+            candidates.append(_candidate(key, same, val_share, task.multilabel))
+        except BadSample as error:
+            refused |= {row.number: error.reason for row in same}
+            continue
+        if len(same) > 1 and not task.multilabel:
+            others["the same as another row"] += len(same) - 1
+    why = {f"row {number}": refused[number] for number in sorted(refused)}
+    if not candidates:
+        first = next(iter(why.items()), None)
+        what = f"has no row that can be used; {first[0]}: {first[1]}" if first else f"is empty. It should hold {LAYOUT}"
+        raise tables.error(source.path, what)
+    present = {candidate.split for candidate in candidates}
     if "split" in columns and (absent := [split for split in SPLITS if split not in present]):
         what = ", ".join(f"{count} x {name.removeprefix('in ')}" for name, count in others.items()) or "none else"
         raise tables.error(
@@ -75,18 +99,41 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
             f"has no row of the split {absent[0]!r} in its column {columns['split']!r}, but {what}. "
             "Rename one of them, or drop the column: then data.split holds out",
         )
-    labels = {label for candidate in found.values() for label in candidate.labels}
-    numbered = all(label.isdecimal() for label in labels)
     return Listing(
-        sorted(found.values(), key=lambda candidate: candidate.key),
+        sorted(candidates, key=lambda candidate: candidate.key),
         others,
         held_out_by_ratio="split" not in columns,
         where=f"data.source.path: {redact(source.path)}",
         layout=LAYOUT,
         own_split="give the table a column `split`",
-        refused=refused,
-        class_order=tuple(sorted(labels, key=int)) if numbered else (),
+        refused=why,
     )
+
+
+def _plainest(key: str) -> tuple[bool, int, str]:
+    """The first of several spellings by this is the one that counts: one that is relative to the root, a short one."""
+    return is_url(key) or key.startswith("/"), len(key), key
+
+
+def _candidate(key: str, rows: Sequence[_Row], val_share: float, multilabel: bool) -> Candidate:
+    """What the rows of one sample say together. BadSample where they contradict each other."""
+    first = rows[0]
+    labels = {label: row.number for row in reversed(rows) for label in row.labels}
+    splits = {row.split: row.number for row in reversed(rows)}
+    if not multilabel and len({meaning(label) for label in labels}) > 1:
+        raise BadSample(f"{key} has several labels: {_and_where(labels)}")
+    if len(splits) > 1:
+        raise BadSample(f"{key} stands in several splits: {_and_where(splits)}")
+    split = first.split or ("val" if held_out(key, val_share) else "train")  # segments of one video go together
+    if (first.start_s, first.end_s) != (None, None):
+        key = f"{key}#{_time(first.start_s)}-{_time(first.end_s)}"
+    chosen = sorted(labels) if multilabel else first.labels
+    return Candidate(key, first.found.path, tuple(chosen), split, first.start_s, first.end_s)
+
+
+def _and_where(numbers: Mapping[Any, int]) -> str:
+    """Which values there are, each with its first row."""
+    return ", ".join(f"{value!r} (row {number})" for value, number in sorted(numbers.items(), key=lambda item: item[1]))
 
 
 def digest(source: TableSource) -> str:
@@ -94,10 +141,13 @@ def digest(source: TableSource) -> str:
     content = _content(source)
     names, rows = tables.read(source.path, content)
     column = _columns(source, names)["path"]
-    root = source.root or folder_of(source.path)
-    paths = {joined(root, str(row[column])) for row in rows if row.get(column)}
+    find = finder(source.root or folder_of(source.path))
+    paths = set()
+    for row in rows:
+        with suppress(BadSample):
+            paths.add(_find(row.get(column), find).path)
     known = hashlib.sha256(hashlib.sha256(content).digest())
-    for path, mark in sorted(marks(path for path in paths if is_utf8(path)).items()):
+    for path, mark in sorted(marks(paths).items()):
         known.update(f"{path}\0{mark}\n".encode())
     return known.hexdigest()
 
@@ -124,28 +174,24 @@ def _columns(source: TableSource, names: list[str]) -> dict[str, str]:
     return columns
 
 
-def _candidate(
+def _row(
+    number: int,
     row: Mapping[str, Any],
     columns: Mapping[str, str],
-    root: str,
+    find: Callable[[str], Found],
     source: TableSource,
-    val_share: float,
     multilabel: bool,
-) -> Candidate | None:
+) -> _Row | None:
     """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
-    if not isinstance(named, str) or not named.strip():
-        raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
-    if not is_utf8(named) or "\0" in named:
-        raise BadSample("its path is no text")
-    path = joined(root, named.strip())
-    if is_url(path):
-        check_url(path)
+    found = _find(named, find)
+    if is_url(found.path):
+        check_url(found.path)
     start_s, end_s = (_seconds(row, columns.get(name)) for name in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise BadSample(f"end_s {end_s:g} is not behind start_s {start_s or 0:g}")
     labels = _labels(row.get(columns["label"]), source, multilabel)
-    key = named.strip() if start_s is None and end_s is None else f"{named.strip()}#{_time(start_s)}-{_time(end_s)}"
+    split = None
     if "split" in columns:
         said = str(row.get(columns["split"]) or "").strip().lower()
         if said not in SPLIT_NAMES:
@@ -155,9 +201,16 @@ def _candidate(
             )
         if (split := SPLIT_NAMES[said]) not in SPLITS:
             return None
-    else:
-        split = "val" if held_out(named.strip(), val_share) else "train"  # segments of one video go together
-    return Candidate(key, path, labels, split, start_s, end_s)
+    return _Row(number, found, start_s, end_s, labels, split)
+
+
+def _find(named: Any, find: Callable[[str], Found]) -> Found:
+    """Where a row's path leads. BadSample for what is no path."""
+    if not isinstance(named, str) or not named.strip():
+        raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
+    if not is_utf8(named) or "\0" in named:
+        raise BadSample("its path is no text")
+    return find(named.strip())
 
 
 def _seconds(row: Mapping[str, Any], column: str | None) -> float | None:
@@ -186,17 +239,6 @@ def _labels(value: Any, source: TableSource, multilabel: bool) -> tuple[str, ...
         values = value.split(source.separator) if source.separator else [value]
     else:
         values = [value]
-    names = [_name(one) for one in values]
     if multilabel:
-        return tuple(sorted({name for name in names if name}))
-    if not names[0]:
-        raise BadSample("its label is empty")
-    return (names[0],)
-
-
-def _name(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadSample(f"its label {value!r} is neither text nor a whole number")
-    return str(value).strip()
+        return tuple(sorted({class_name(one) for one in values if one is not None and str(one).strip()}))
+    return (class_name(value),)

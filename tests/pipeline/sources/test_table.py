@@ -13,6 +13,7 @@ from pipeline.recipe.sources import TableSource
 from pipeline.sources import table, tables
 from pipeline.sources.listing import Listing
 
+CASES = Path(__file__).parents[2] / "cases"
 VIDEOS, IMAGES = Task(kind="video-classification"), Task(kind="image-classification")
 SETS = Task(kind="video-multilabel")
 ROWS: list[dict[str, Any]] = [
@@ -92,7 +93,8 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
         {"start_s": "3", "end_s": "3"},
         {"end_s": "0"},
         {},
-        {"label": "jump"},
+        {"path": "b.mp4"},
+        {"path": "b.mp4", "label": "jump"},
     ]
     listing = look(write(tmp_path / "t.csv", [fine | change for change in changes]))
     assert listing.refused == {
@@ -103,10 +105,88 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
         "row 6": "its start_s 'nan' is no time in a video",
         "row 7": "end_s 3 is not behind start_s 3",
         "row 8": "end_s 0 is not behind start_s 0",
-        "row 10": "a.mp4 has the label 'run' in another row, and here 'jump'",
+        "row 10": "b.mp4 has several labels: 'run' (row 10), 'jump' (row 11)",
+        "row 11": "b.mp4 has several labels: 'run' (row 10), 'jump' (row 11)",
     }
     assert listing.others == {"the same as another row": 1}
     assert [c.key for c in listing.candidates] == ["a.mp4"]
+
+
+def photos(folder: Path, count: int) -> Path:
+    (folder / "f").mkdir()
+    for i in range(count):
+        (folder / "f" / f"{i}.jpg").write_bytes(b"%d" % i)
+    return folder
+
+
+def test_one_file_in_many_spellings_is_one_sample(tmp_path: Path) -> None:
+    path = photos(tmp_path, 3) / "t.csv"
+    path.write_text((CASES / "one_file_many_spellings.csv").read_text())
+    listing = look(path, IMAGES)
+    assert [(c.key, c.labels) for c in listing.candidates] == [("f/1.jpg", ("dog",)), ("f/2.jpg", ("cat",))]
+    why = "f/0.jpg has several labels: 'cat' (row 1), 'dog' (row 2)"
+    assert listing.refused == {f"row {number}": why for number in (1, 2, 3, 4)}
+
+
+def test_links_and_absolute_paths_lead_to_one_file_too(tmp_path: Path) -> None:
+    folder = photos(tmp_path, 3)
+    (folder / "g").symlink_to(folder / "f")
+    (folder / "z.jpg").symlink_to(folder / "f" / "0.jpg")
+    (folder / "hard.jpg").hardlink_to(folder / "f" / "1.jpg")
+    names = ["z.jpg", "g/0.jpg", f"{folder}/f/0.jpg", f"{folder}/./f/1.jpg", "hard.jpg", "g/2.jpg"]
+    for order in (names, names[::-1]):
+        listing = look(write(folder / "t.csv", [{"path": name, "label": "x"} for name in order]), IMAGES)
+        assert [c.key for c in listing.candidates] == ["f/1.jpg", "g/2.jpg", "z.jpg"]
+        assert listing.others == {"the same as another row": 3}
+    sets = look(write(folder / "t.csv", [{"path": n, "label": f"l{n[0]}"} for n in names]), SETS, separator="|")
+    assert {c.key: c.labels for c in sets.candidates} == {
+        "f/1.jpg": ("l/", "lh"),
+        "g/2.jpg": ("lg",),
+        "z.jpg": ("l/", "lg", "lz"),
+    }
+
+
+def test_one_sample_in_two_splits_is_refused_in_both(tmp_path: Path) -> None:
+    photos(tmp_path, 3)
+    rows = [("f/0.jpg", "train"), ("f/1.jpg", "val"), ("./f/0.jpg", "val"), ("f/2.jpg", "train")]
+    path = write(tmp_path / "t.csv", [{"path": name, "label": "x", "split": split} for name, split in rows])
+    listing = look(path, IMAGES)
+    why = "f/0.jpg stands in several splits: 'train' (row 1), 'val' (row 3)"
+    assert listing.refused == {"row 1": why, "row 3": why}
+    assert [c.key for c in listing.candidates] == ["f/1.jpg", "f/2.jpg"]
+
+
+def test_a_part_from_the_start_is_one_sample_however_the_start_is_written(tmp_path: Path) -> None:
+    rows = [{"path": "a.mp4", "label": label, "start_s": s, "end_s": "2"} for label, s in (("run", ""), ("sit", "0.0"))]
+    path = write(tmp_path / "t.csv", [*rows, {"path": "b.mp4", "label": "run", "start_s": "", "end_s": ""}])
+    assert list(look(path).refused) == ["row 1", "row 2"]
+
+
+def test_names_in_other_forms_of_unicode(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    (tmp_path / decomposed).touch()
+    rows = [{"path": name, "label": "caf\u00e9"} for name in (composed, decomposed)]
+    listing = look(write(tmp_path / "t.csv", [*rows, {"path": "x.jpg", "label": "cafe\u0301"}]), IMAGES)
+    assert [(c.key, c.path) for c in listing.candidates] == [
+        (decomposed, str(tmp_path / decomposed)),
+        ("x.jpg", str(tmp_path / "x.jpg")),
+    ]
+    assert listing.classes() == ["caf\u00e9"]
+    (tmp_path / composed).touch()  # two files then
+    assert [c.key for c in look(tmp_path / "t.csv", IMAGES).candidates] == [decomposed, composed, "x.jpg"]
+
+
+def test_the_same_number_is_the_same_label(tmp_path: Path) -> None:
+    rows = [("a.mp4", "1"), ("a.mp4", "01"), ("b.mp4", "2"), ("b.mp4", "3")]
+    listing = look(write(tmp_path / "t.csv", [{"path": name, "label": label} for name, label in rows]))
+    assert list(listing.refused) == ["row 3", "row 4"]
+
+
+def test_whole_numbers_stored_as_floats(tmp_path: Path) -> None:
+    rows = [{"path": f"{i}.mp4", "label": float(i)} for i in range(11)]
+    for name in ("t.jsonl", "t.parquet"):
+        assert look(write(tmp_path / name, rows)).classes() == [str(i) for i in range(11)]
+    assert look(write(tmp_path / "t.csv", rows)).classes() == [f"{i}.0" for i in range(11)]
 
 
 def test_labels_of_json(tmp_path: Path) -> None:
