@@ -5,6 +5,22 @@ from pipeline.base.errors import ZoetropeError
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov"})
 
+_HEIC = (
+    "HEIC is not read; convert it: heif-convert a.heic a.jpg, or magick a.heic a.jpg, or on a Mac "
+    "sips -s format jpeg a.heic --out a.jpg"
+)
+_RAW = "a camera's raw format is not read; develop it: dcraw -T a.{0}, or darktable-cli a.{0} a.png"
+CONVERT = {
+    ".heic": _HEIC,
+    ".heif": _HEIC,
+    ".hif": _HEIC,
+    ".jxl": "JPEG XL is not read; convert it: djxl a.jxl a.png",
+    ".jp2": "JPEG 2000 is not read; convert it: magick a.jp2 a.png",
+    ".psd": "Photoshop's format is not read; convert it: magick 'a.psd[0]' a.png",
+    **{f".{name}": _RAW.format(name) for name in ("dng", "cr2", "nef", "arw")},
+}
+"""What people have and is not read: extension to a sentence that says so and how to convert it."""
+
 MAX_IMAGE_BYTES = 128 * 2**20
 MAX_IMAGE_PIXELS = 89_478_485  # 256 MiB of RGB; above it Pillow warns of a decompression bomb
 MAX_VIDEO_BYTES = 4 * 2**30

@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.decode.limits import (
+    CONVERT,
     IMAGE_EXTENSIONS,
     MAX_IMAGE_BYTES,
     MAX_IMAGE_PIXELS,
@@ -58,6 +59,8 @@ def check_suffix(suffix: str, kind: Kind) -> None:
     """Raise `BadSample` for an extension, with its dot, that is not allowed."""
     allowed = IMAGE_EXTENSIONS if kind == "image" else VIDEO_EXTENSIONS
     if suffix not in allowed:
+        if suffix in CONVERT:
+            raise BadSample(CONVERT[suffix])
         raise BadSample(f"its extension {suffix!r} is not one of {', '.join(sorted(allowed))}")
 
 

@@ -95,6 +95,8 @@ def test_videos(name: str, container: str, codec: str, tmp_path: Path) -> None:
         ("a.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret\n", "video", "no MP4, MOV, AVI, MKV or WebM"),
         ("a.avi", b"ffconcat version 1.0\nfile /etc/passwd\n", "video", "no MP4, MOV, AVI, MKV or WebM"),
         ("a.gif", b"GIF89a", "image", "extension '.gif' is not one of .bmp, .jpeg"),
+        ("a.heic", b"\0\0\0\x18ftypheic", "image", "HEIC is not read; convert it: heif-convert a.heic a.jpg"),
+        ("a.NEF", b"II*\0", "image", "develop it: dcraw -T a.nef"),
         ("a.txt", b"text", "video", "extension '.txt' is not one of .avi, .mkv"),
         ("a", b"text", "video", "extension '' is not one of"),
         ("a.png", huge_png(60_000), "image", "pixels"),
