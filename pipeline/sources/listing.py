@@ -53,6 +53,8 @@ class Listing:
     refused:    key -> why it cannot be used, of what can be told without opening a file
     missing:    files that annotations name and that are not there; accepted, as far as `max_missing` goes
     class_order: the data set's own numbering of classes, where it has one
+    lost:       classes that the source has and of which nothing can be used -> what there is instead, in words
+    notes:      what else to say of it, in sentences
     """
 
     candidates: list[Candidate]
@@ -64,6 +66,8 @@ class Listing:
     refused: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     class_order: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def classes(self) -> list[str]:
         """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.graph import Context
@@ -9,6 +10,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
 from pipeline.sources.adopted import Row, read_tar
+from pipeline.sources.classes import LEFT_OUT, naming, notes, renamed
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 from pipeline.stages.parallel import run_parallel
 from pipeline.stages.rows import read_rows, write_rows
@@ -43,6 +45,17 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
         )
     write_rows(context.out / TARS, found)
     return samples, bad
+
+
+def named(recipe: Recipe, samples: Sequence[Row]) -> tuple[list[Row], Listing]:
+    """The samples with their classes in place of their labels, and what the tars hold by these."""
+    source = recipe.data.source
+    assert isinstance(source, WebDatasetSource)
+    names = naming((label for row in samples for label in row["classes"]), recipe.data.classes)
+    pairs = ((row, renamed(row["classes"], names, recipe.task.multilabel)) for row in samples)
+    kept = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
+    left_out = Counter({LEFT_OUT: len(samples) - len(kept)} if len(kept) < len(samples) else {})
+    return kept, replace(listing(source, kept), others=left_out, notes=tuple(notes(names)))
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:

@@ -12,8 +12,9 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.graph import Context, Stage, some
 from pipeline.recipe import Recipe
-from pipeline.recipe.sources import DigitsSource, FolderSource, MovingDigitsSource, WebDatasetSource
-from pipeline.sources import SOURCES, digest, files
+from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
+from pipeline.sources import SOURCES, digest, files, mixture
+from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
@@ -43,6 +44,7 @@ STAGE = Stage(
     run="pipeline.stages.ingest:run",
     # data.max_bad decides whether ingest succeeds, not what it makes. The shard stage, whose key it is, looks again.
     keys=("task.kind", "data.source", "data.split"),
+    late=("data.classes",),
     outside=outside,
 )
 
@@ -57,8 +59,9 @@ def run(context: Context) -> dict[str, Any]:
         samples, quarantine = adopt.read_tars(context)
         write_rows(table, quarantine)
         check_share(quarantine, len(samples) + len(quarantine), recipe.data.max_bad, table)
-        listing = adopt.listing(source, samples)
+        samples, listing = adopt.named(recipe, samples)
         check_listing(recipe, listing)
+        _tell(context, listing)
     else:
         listing = look(recipe, drawn)
         _tell(context, listing)
@@ -98,7 +101,8 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     source, share = recipe.data.source, recipe.data.split.val
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
-    listing = SOURCES[source.kind].look(source, recipe.task, share)
+    found = SOURCES[source.kind].look(source, recipe.task, share)
+    listing = settle(found, recipe.data.classes, recipe.task.multilabel)
     check_listing(recipe, listing)
     return listing
 
@@ -107,6 +111,9 @@ def check_listing(recipe: Recipe, listing: Listing) -> None:
     """Raise where no model can be trained on what a source holds, or measured."""
     share = recipe.data.split.val
     classes = {split: {n for c in listing.candidates if c.split == split for n in c.labels} for split in SPLITS}
+    if isinstance(recipe.data.source, MixtureSource):
+        for name in recipe.data.source.of:
+            mixture.check_trained(name, [one for one in listing.candidates if one.source == name])
     names, count = classes["train"] | classes["val"], len(listing.candidates)
     if not names:
         raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
@@ -134,6 +141,8 @@ def check_listing(recipe: Recipe, listing: Listing) -> None:
 
 def _tell(context: Context, listing: Listing) -> None:
     """Say what is not used of the source, and not for being bad."""
+    for note in listing.notes:
+        context.progress.say(f"ingest: {note}")
     if listing.others:
         passed_over = ", ".join(f"{count} x {what}" for what, count in listing.others.most_common(5))
         context.progress.say(f"ingest: files passed over: {passed_over}")

@@ -16,6 +16,7 @@ from pipeline.decode.image import decode_image, encode_jpeg
 from pipeline.decode.transcode import encode
 from pipeline.graph import Context
 from pipeline.recipe import Recipe, check, load
+from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.quality import facts_warning
@@ -388,3 +389,18 @@ def test_tars_that_are_sorted_by_class_are_told(
     }
     facts = adopted(a_recipe(urls=str(pack(tmp_path / "a.tar", **files))), tmp_path / "made")[1]
     assert (facts_warning(facts, window) is not None) == told
+
+
+def test_other_classes_than_the_labels(tmp_path: Path) -> None:
+    labels = ["car", "bus", "01", "1", "cat"]
+    write_tars(tmp_path / "data", [{"__key__": f"{i}", "jpg": jpeg(1), "cls": labels[i % 5]} for i in range(40)])
+    recipe = a_recipe(urls=f"{tmp_path}/data/*.tar")
+    data = recipe.data.model_copy(update={"classes": Classes(merge={"vehicle": ["car", "bus"]}, keep=["vehicle", "1"])})
+    dataset, facts, told = adopted(recipe.model_copy(update={"data": data}), tmp_path / "made")
+    assert dataset.classes == ("1", "vehicle")
+    assert facts["train"] + facts["val"] == 32
+    assert {key: one[0] for key, one in read_all(dataset).items()} == {
+        f"{i}": [1, 1, 0, 0][i % 5] for i in range(40) if i % 5 < 4
+    }
+    assert "ingest: files passed over: 8 x of classes that data.classes.keep leaves out" in told.said
+    assert "ingest: the labels '01', '1' are one number, and one class" in told.said

@@ -222,3 +222,18 @@ def test_the_data_do_not_depend_on_the_seed(tmp_path: Path) -> None:
         ingest.run(context)
         made.append({p.relative_to(context.out): p.read_bytes() for p in context.out.rglob("*") if p.is_file()})
     assert made[0] == made[1]
+
+
+def test_other_classes_than_the_folders(tmp_path: Path) -> None:
+    classes = {"merge": {"pet": ["cat", "dog"]}, "rename": {"eel": "fish"}, "keep": ["pet", "fish"]}
+    more = {f"{split}/{name}/5.jpg": JPEG for split in ("train", "val") for name in ("eel", "fox")}
+    context, facts = run(GOOD | more, tmp_path, classes=classes)
+    assert facts == {"samples": 6, "quarantined": 0, "classes": 2}
+    assert json.loads((context.out / "classes.json").read_text()) == ["fish", "pet"]
+    assert said(context) == ["ingest: files passed over: 2 x of classes that data.classes.keep leaves out"]
+    rows = read_rows(context.out / "samples.jsonl")
+    assert {row["key"]: row["label"] for row in rows} == {
+        **dict.fromkeys(GOOD, 1),
+        "train/eel/5.jpg": 0,
+        "val/eel/5.jpg": 0,
+    }
