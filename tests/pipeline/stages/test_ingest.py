@@ -237,3 +237,13 @@ def test_other_classes_than_the_folders(tmp_path: Path) -> None:
         "train/eel/5.jpg": 0,
         "val/eel/5.jpg": 0,
     }
+
+
+def test_a_class_that_would_vanish_is_an_error_unless_it_is_not_wanted(tmp_path: Path) -> None:
+    files = GOOD | {"train/eel/1.heic": b"x", "val/eel/2.heic": b"x"}
+    message = refusal(files, tmp_path)
+    assert message.startswith(f"data.source.path: {tmp_path / 'source'}: nothing of class 'eel' can be used; of 'eel' ")
+    assert "there is 2 x .heic (HEIC is not read; convert it" in message
+    assert message.endswith("or name the classes that count in data.classes.keep.")
+    context, _ = run(files, tmp_path / "again", classes={"keep": ["cat", "dog"]})
+    assert said(context) == ["ingest: files passed over: 2 x .heic"]
