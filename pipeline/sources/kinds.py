@@ -44,7 +44,7 @@ def refusal(suffix: str, modality: Modality) -> str | None:
         if suffix in extensions:
             return f"{suffix} is an extension of {other}s, and task.kind asks for {modality}s"
     wanted = ", ".join(sorted(EXTENSIONS[modality]))
-    return CONVERT.get(suffix, f"its extension {kind(suffix)!r} is not one of {wanted}")
+    return CONVERT.get(suffix, f"its extension {suffix!r} is not one of {wanted}")
 
 
 def counted(others: Mapping[str, int]) -> str:

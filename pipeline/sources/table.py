@@ -3,9 +3,8 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError, unknown
@@ -14,10 +13,12 @@ from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import TableSource
 from pipeline.redact import redact
 from pipeline.sources import tables
-from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped
+from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped, suffix
 from pipeline.sources.folder import is_utf8
-from pipeline.sources.labels import class_name, meaning
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.kinds import refusal
+from pipeline.sources.labels import class_name
+from pipeline.sources.listing import SPLITS, Listing
+from pipeline.sources.samples import Row, together
 from pipeline.sources.spelling import Found, finder
 
 SPLIT_NAMES = {
@@ -33,37 +34,16 @@ SPLIT_NAMES = {
 LAYOUT = "a row a sample, with a column for the path and one for the label"
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A row that can be used: its number, from 1; `split` is None where the table has no such column."""
-
-    number: int
-    found: Found
-    start_s: float | None
-    end_s: float | None
-    labels: tuple[str, ...]
-    split: str | None
-
-    @property
-    def sample(self) -> tuple[Any, ...]:
-        """Equal for rows of one sample: the file that the path leads to, and which part of it."""
-        return self.found.file, self.start_s or 0.0, self.end_s
-
-
 def look(source: TableSource, task: Task, val_share: float) -> Listing:
-    """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason.
-
-    A sample is a file, or a part of one, however its path is spelt. Rows of one sample that agree are one; where they
-    differ in their label or split, all of them are refused, since no one knows which is right.
-    """
+    """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
     names, rows = tables.read(source.path, _content(source))
     columns = _columns(source, names)
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
     find = finder(source.root or folder_of(source.path))
     others: Counter[str] = Counter()
-    samples: dict[tuple[Any, ...], list[_Row]] = {}
-    keys: dict[tuple[int, int] | str, str] = {}
+    good: list[Row] = []
+    other_files: list[Row] = []
     refused: dict[int, str] = {}
     for number, values in enumerate(rows, 1):
         try:
@@ -72,25 +52,26 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
             refused[number] = error.reason
             continue
         if row is None:
-            others[f"in {values[columns['split']]}"] += 1
-            continue
-        samples.setdefault(row.sample, []).append(row)
-        keys[row.found.file] = min(keys.get(row.found.file, row.found.key), row.found.key, key=_plainest)
-    candidates = []
-    for same in samples.values():
-        key = keys[same[0].found.file]
-        try:
-            candidates.append(_candidate(key, same, val_share, task.multilabel))
-        except BadSample as error:
-            refused |= {row.number: error.reason for row in same}
-            continue
-        if len(same) > 1 and not task.multilabel:
-            others["the same as another row"] += len(same) - 1
-    why = {f"row {number}": refused[number] for number in sorted(refused)}
+            others[f"in {str(values[columns['split']]).strip().lower()}"] += 1
+        elif why := refusal(suffix(row.found.path), task.modality):
+            refused[number] = why
+            other_files.append(row)
+        else:
+            good.append(row)
+    if len(other_files) > len(good):
+        first = other_files[0]
+        raise tables.error(
+            source.path,
+            f"names files that are no {task.modality}s in {len(other_files):,} rows, such as {first.found.key} in row "
+            f"{first.number}: {refused[first.number]}. Set task.kind to what they are",
+        )
+    candidates, contradictions, repeated = together(good, val_share, task.multilabel)
+    refused |= contradictions
+    if repeated:
+        others["the same as another row"] = repeated
     if not candidates:
-        first = next(iter(why.items()), None)
-        what = f"has no row that can be used; {first[0]}: {first[1]}" if first else f"is empty. It should hold {LAYOUT}"
-        raise tables.error(source.path, what)
+        why = f"has no row that can be used; row {min(refused)}: {refused[min(refused)]}" if refused else ""
+        raise tables.error(source.path, why or f"is empty. It should hold {LAYOUT}")
     present = {candidate.split for candidate in candidates}
     if "split" in columns and (absent := [split for split in SPLITS if split not in present]):
         what = ", ".join(f"{count} x {name.removeprefix('in ')}" for name, count in others.items()) or "none else"
@@ -99,41 +80,22 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
             f"has no row of the split {absent[0]!r} in its column {columns['split']!r}, but {what}. "
             "Rename one of them, or drop the column: then data.split holds out",
         )
+    there = {label for candidate in candidates for label in candidate.labels}
     return Listing(
-        sorted(candidates, key=lambda candidate: candidate.key),
+        candidates,
         others,
         held_out_by_ratio="split" not in columns,
         where=f"data.source.path: {redact(source.path)}",
         layout=LAYOUT,
         own_split="give the table a column `split`",
-        refused=why,
+        refused={f"row {number}": refused[number] for number in sorted(refused)},
+        lost={
+            label: f"row {row.number}, which is refused: {refused[row.number]}"
+            for row in (*good, *other_files)
+            for label in row.labels
+            if row.number in refused and label not in there
+        },
     )
-
-
-def _plainest(key: str) -> tuple[bool, int, str]:
-    """The first of several spellings by this is the one that counts: one that is relative to the root, a short one."""
-    return is_url(key) or key.startswith("/"), len(key), key
-
-
-def _candidate(key: str, rows: Sequence[_Row], val_share: float, multilabel: bool) -> Candidate:
-    """What the rows of one sample say together. BadSample where they contradict each other."""
-    first = rows[0]
-    labels = {label: row.number for row in reversed(rows) for label in row.labels}
-    splits = {row.split: row.number for row in reversed(rows)}
-    if not multilabel and len({meaning(label) for label in labels}) > 1:
-        raise BadSample(f"{key} has several labels: {_and_where(labels)}")
-    if len(splits) > 1:
-        raise BadSample(f"{key} stands in several splits: {_and_where(splits)}")
-    split = first.split or ("val" if held_out(key, val_share) else "train")  # segments of one video go together
-    if (first.start_s, first.end_s) != (None, None):
-        key = f"{key}#{_time(first.start_s)}-{_time(first.end_s)}"
-    chosen = sorted(labels) if multilabel else first.labels
-    return Candidate(key, first.found.path, tuple(chosen), split, first.start_s, first.end_s)
-
-
-def _and_where(numbers: Mapping[Any, int]) -> str:
-    """Which values there are, each with its first row."""
-    return ", ".join(f"{value!r} (row {number})" for value, number in sorted(numbers.items(), key=lambda item: item[1]))
 
 
 def digest(source: TableSource) -> str:
@@ -181,7 +143,7 @@ def _row(
     find: Callable[[str], Found],
     source: TableSource,
     multilabel: bool,
-) -> _Row | None:
+) -> Row | None:
     """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
     found = _find(named, find)
@@ -201,7 +163,7 @@ def _row(
             )
         if (split := SPLIT_NAMES[said]) not in SPLITS:
             return None
-    return _Row(number, found, start_s, end_s, labels, split)
+    return Row(number, found, start_s, end_s, labels, split)
 
 
 def _find(named: Any, find: Callable[[str], Found]) -> Found:
@@ -224,10 +186,6 @@ def _seconds(row: Mapping[str, Any], column: str | None) -> float | None:
     if not math.isfinite(seconds) or seconds < 0:
         raise BadSample(f"its {column} {value!r} is no time in a video")
     return seconds
-
-
-def _time(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.6f}".rstrip("0").rstrip(".")
 
 
 def _labels(value: Any, source: TableSource, multilabel: bool) -> tuple[str, ...]:

@@ -65,6 +65,9 @@ def run(context: Context) -> dict[str, Any]:
     else:
         listing = look(recipe, drawn)
         _tell(context, listing)
+        refused = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+        write_rows(table, refused)  # before any file is opened: these may be too many already
+        check_share(refused, len(listing.candidates) + len(refused), recipe.data.max_bad, table)
         samples, quarantine = _probe(context, listing)
         write_rows(table, quarantine)
         check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)

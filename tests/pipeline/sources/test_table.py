@@ -138,7 +138,8 @@ def test_links_and_absolute_paths_lead_to_one_file_too(tmp_path: Path) -> None:
         listing = look(write(folder / "t.csv", [{"path": name, "label": "x"} for name in order]), IMAGES)
         assert [c.key for c in listing.candidates] == ["f/1.jpg", "g/2.jpg", "z.jpg"]
         assert listing.others == {"the same as another row": 3}
-    sets = look(write(folder / "t.csv", [{"path": n, "label": f"l{n[0]}"} for n in names]), SETS, separator="|")
+    table = write(folder / "t.csv", [{"path": n, "label": f"l{n[0]}"} for n in names])
+    sets = look(table, Task(kind="image-multilabel"), separator="|")
     assert {c.key: c.labels for c in sets.candidates} == {
         "f/1.jpg": ("l/", "lh"),
         "g/2.jpg": ("lg",),
@@ -235,7 +236,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
         ("path,path\na,b\n", {}, "has two columns of one name"),
         ("path,label,split\na,b,train\nc,d,foo\n", {}, "says 'foo' for c; known are train, training, val"),
         (
-            "path,label,split\na,b,train\nc,d,test\n",
+            "path,label,split\na.mp4,b,train\nc.mp4,d,test\n",
             {},
             "{0} has no row of the split 'val' in its column 'split', but 1 x test. Rename one of them, or drop",
         ),
@@ -276,6 +277,18 @@ def test_missing_and_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", packed.stat().st_size + 1)
     monkeypatch.setattr(tables, "MAX_ROWS", 49)
     assert "has 50 rows" in refusal(packed)
+
+
+def test_files_of_another_kind(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg", "c.mp4"]
+    path = write(tmp_path / "t.csv", [{"path": name, "label": name} for name in names])
+    assert refusal(path) == (
+        f"data.source.path: {path} names files that are no videos in 2 rows, such as a.jpg in row 1: .jpg is an "
+        "extension of images, and task.kind asks for videos. Set task.kind to what they are."
+    )
+    listing = look(path, IMAGES)
+    assert listing.refused == {"row 3": ".mp4 is an extension of videos, and task.kind asks for images"}
+    assert listing.lost == {"c.mp4": f"row 3, which is refused: {listing.refused['row 3']}"}
 
 
 def test_images_have_no_times(tmp_path: Path) -> None:

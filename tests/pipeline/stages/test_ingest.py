@@ -247,3 +247,16 @@ def test_a_class_that_would_vanish_is_an_error_unless_it_is_not_wanted(tmp_path:
     assert message.endswith("or name the classes that count in data.classes.keep.")
     context, _ = run(files, tmp_path / "again", classes={"keep": ["cat", "dog"]})
     assert said(context) == ["ingest: files passed over: 2 x .heic"]
+
+
+def test_too_many_rows_that_are_refused_stop_before_a_file_is_opened(tmp_path: Path) -> None:
+    rows = [f"{i}.jpg,{i % 2}" for i in range(20)] + ["clip.mp4,1"]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows]))
+    with pytest.raises(ZoetropeError) as caught:
+        ingest.run(a_context(a_recipe({"kind": "table", "path": str(tmp_path / "table.csv")}), tmp_path))
+    assert str(caught.value) == (
+        "1 of 21 files cannot be used; data.max_bad = 0.01 allows 0:\n"
+        "  row 21: .mp4 is an extension of videos, and task.kind asks for images\n"
+        "Mend or remove these files, or leave them out: data.max_bad=0.048."
+    )
+    assert len(read_rows(tmp_path / "out" / "quarantine.jsonl")) == 1
