@@ -184,7 +184,7 @@ def _table_problems(values: Mapping[str, Any], where: str, multilabel: bool) -> 
     separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
     if separator is not None and not multilabel:
         return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
-    if separator is None and multilabel and path.partition("?")[0].lower().endswith(".csv"):
+    if separator is None and multilabel and path.partition("?")[0].lower().endswith((".csv", ".tsv", ".txt")):
         return [f'{where}.separator: is missing; say what stands between the labels of a sample, such as "|"']
     if separator == "":
         return [f"{where}.separator: is empty; say what stands between the labels of a sample"]

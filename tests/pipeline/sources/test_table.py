@@ -8,9 +8,11 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import Task
+from pipeline.decode.limits import BadSample
+from pipeline.recipe.schema import Classes, Task
 from pipeline.recipe.sources import TableSource
-from pipeline.sources import table, tables
+from pipeline.sources import files, table, tables
+from pipeline.sources.classes import settle
 from pipeline.sources.listing import Listing
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -61,6 +63,73 @@ def test_the_same_in_every_form(tmp_path: Path, name: str) -> None:
     assert listing.others == {"in test": 1}
     assert not listing.held_out_by_ratio
     assert not listing.refused
+
+
+READ = [("a b.jpg", "big, red"), ("f/1.jpg", "small")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.csv", 'path;label\na b.jpg;"big, red"\nf/1.jpg;small\n', READ),
+        ("t.csv", "path;label\na b.jpg;big, red\nf/1.jpg;small\n", READ),
+        ("t.csv", "path\tlabel\na b.jpg\tbig, red\nf/1.jpg\tsmall\n", READ),
+        ("t.tsv", "path\tlabel\na b.jpg\tbig, red\nf/1.jpg\tsmall\n", READ),
+        ("t.csv", 'path,label\na b.jpg,"big, red"\nf/1.jpg,small\n', READ),
+        ("t.csv", '"path","label"\r\n"a b.jpg","big, red"\r\n"f/1.jpg","small"\r\n', READ),
+        ("t.csv", 'path,label\n"f;0.jpg",a;b\nf/1.jpg,c\n', [("f/1.jpg", "c"), ("f;0.jpg", "a;b")]),
+        ("t.txt", "f/0.jpg 0\nf/1.jpg  10 \n", [("f/0.jpg", "0"), ("f/1.jpg", "10")]),
+        ("t.csv", "f/0.jpg,cat\nf/1.jpg,dog\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "f/0.jpg cat\nf/1.jpg dog\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "https://h/0.jpg?x=1,cat\nf/1.jpg,dog\n", [("f/1.jpg", "dog"), ("https://h/0.jpg?x=1", "cat")]),
+        ("t.csv", "path label\nf/0.jpg cat\n", [("f/0.jpg", "cat")]),
+        ("t.csv", ",path,label\n0,f/0.jpg,cat\n1,f/1.jpg,dog\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "path,label,,\nf/0.jpg,cat\nf/1.jpg,dog,,\n,,,\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "path,label\nf/0.jpg,cat,\nf/1.jpg,dog,\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", '\n\npath,label\n"f/0.jpg","a\n"\n', [("f/0.jpg", "a")]),
+    ],
+)
+def test_separators_and_headings(tmp_path: Path, name: str, content: str, expected: list[tuple[str, str]]) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    listing = look(path, IMAGES)
+    assert [(c.key, c.labels[0]) for c in listing.candidates] == expected
+    assert not listing.refused
+
+
+def test_lists_with_the_length_of_each_video(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("f/0.mp4 120 0\nf/1.mp4 7 1\n")
+    assert [(c.key, c.labels[0]) for c in look(path).candidates] == [("f/0.mp4", "0"), ("f/1.mp4", "1")]
+
+
+def test_a_separator_is_found_in_a_long_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("path;label\n" + "".join(f"f/{i}.jpg;{i % 3}\n" for i in range(100)))
+    for cut in range(30, 60):
+        monkeypatch.setattr(tables, "SNIFFED_CHARACTERS", cut)
+        assert len(look(path, IMAGES).candidates) == 100
+
+
+@pytest.mark.parametrize("name", ["trailing_commas.csv", "backslashes.csv"])
+def test_tables_as_spreadsheets_and_windows_write_them(tmp_path: Path, name: str) -> None:
+    path = photos(tmp_path, 12) / name
+    path.write_text((CASES / name).read_text())
+    listing = look(path, IMAGES)
+    assert sorted(c.key for c in listing.candidates) == sorted(f"f/{i}.jpg" for i in range(12))
+    odd, even = ("cat", "dog") if name.startswith("t") else ("dog", "cat")
+    assert {c.key: c.labels[0] for c in listing.candidates} == {f"f/{i}.jpg": odd if i % 2 else even for i in range(12)}
+    assert not listing.refused
+
+
+def test_padded_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text((CASES / "zero_padded.csv").read_text())
+    listing = look(path, IMAGES)
+    assert listing.classes() == ["01", "1", "02", "2", "3", "10"]
+    settled = settle(listing, Classes(), multilabel=False)
+    assert settled.classes() == ["1", "2", "3", "10"]
+    assert [(c.key, c.labels[0]) for c in settled.candidates[:2]] == [("f/0.jpg", "1"), ("f/1.jpg", "1")]
 
 
 def test_other_names_another_root_and_a_byte_order_mark(tmp_path: Path) -> None:
@@ -199,6 +268,13 @@ def test_labels_of_json(tmp_path: Path) -> None:
     assert look(tmp_path / "t.jsonl", SETS).candidates[-1].labels == ("x",)
 
 
+def test_backslashes_that_lead_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadSample, match=r"no file f\\0\.jpg; backslashes part no folders here, write / in their place$"
+    ):
+        files._open_local("f\\0.jpg")
+
+
 def test_sets_of_labels(tmp_path: Path) -> None:
     rows = [("a.mp4", "run| jump"), ("b.mp4", ""), ("c.mp4", "run"), ("c.mp4", "sit"), ("d.mp4", "sit|sit|")]
     path = write(tmp_path / "t.csv", [{"path": name, "label": label} for name, label in rows])
@@ -228,7 +304,15 @@ def test_sets_of_labels(tmp_path: Path) -> None:
             "data.source.columns.label: {0} has no such column: unknown column 'label'; did you mean",
         ),
         ("path,label\na,b\n", {"columns": {"end_s": "stop"}}, "columns.end_s: {0} has no such column: unknown column"),
-        ("path;label\na;b\n", {}, "known are: path;label"),
+        (
+            "path,label,,\na.mp4,b,,\nc.mp4,d,e,f\n",
+            {},
+            "has values in line 3 whose columns 3 and 4 have no name; name or",
+        ),
+        ("path,label,\na.mp4,b, c\n", {}, "has values in line 2 whose column 3 has no name; name or remove them."),
+        ("a.mp4 0 5 3\n", {}, "has no heading, and 4 columns; name them in its first line: path,label,split."),
+        ("a.mp4,0,train\nb.mp4,1,val\n", {}, "has no heading, and 3 columns"),
+        ("a.jpg 3 0\n", {}, "has no heading, and 3 columns"),
         ("", {}, "the table is empty"),
         ("path,label\n", {}, "data.source.path: {0} is empty. It should hold a row a sample"),
         ("path,label\na,b,c\n", {}, "data.source.path: {0} has 3 values in line 2, and its first line 2."),
@@ -258,7 +342,7 @@ def test_tables_that_are_refused(tmp_path: Path, content: str, source: dict[str,
         ("t.jsonl", b'{"path": 1}\n{"path"\n', "has no valid JSON in line 2"),
         ("t.jsonl", b"[1]\n", "has no object in line 1"),
         ("t.parquet", b"PAR1 no", "is no valid Parquet file"),
-        ("t.xlsx", b"PK", "is no table by its name, which should end in one of .csv, .jsonl, .parquet"),
+        ("t.xlsx", b"PK", "is no table by its name, which should end in one of .csv, .tsv, .txt, .jsonl, .parquet"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path: Path, name: str, content: bytes, says: str) -> None:
