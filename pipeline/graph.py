@@ -128,10 +128,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which they can run; `rerun` names the stages to make again whatever is there."""
+    """Steps in an order in which they can run; `rerun` names the stages to make again whatever is there.
+
+    `notes` are lines to show with the plan, of what it is made for.
+    """
 
     steps: tuple[Step, ...]
     rerun: frozenset[str]
+    notes: tuple[str, ...] = ()
 
     @property
     def to_run(self) -> tuple[Step, ...]:

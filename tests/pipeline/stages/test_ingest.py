@@ -68,7 +68,12 @@ GOOD = {"train/dog/1.jpg": JPEG, "train/cat/2.jpg": JPEG, "val/cat/3.jpg": JPEG,
 
 def test_images(tmp_path: Path) -> None:
     context, facts = run(GOOD, tmp_path)
-    assert facts == {"samples": 4, "quarantined": 0, "classes": 2}
+    assert facts == {
+        "samples": 4,
+        "quarantined": 0,
+        "classes": 2,
+        "data": ["data: 2 train, 2 val, 2 classes: cat 1+1, dog 1+1"],
+    }
     assert json.loads((context.out / "classes.json").read_text()) == ["cat", "dog"]
     rows = read_rows(context.out / "samples.jsonl")
     assert [(row["key"], row["label"], row["split"]) for row in rows] == [
@@ -106,7 +111,9 @@ def test_bad_files_are_left_out_with_a_reason(tmp_path: Path, modality: str) -> 
     bad = BAD_IMAGES if modality == "image" else BAD_VIDEOS
     good = GOOD if modality == "image" else {name.replace("jpg", "mp4"): MP4 for name in GOOD}
     context, facts = run(good | {name: content for name, (content, _) in bad.items()}, tmp_path, modality, max_bad=0.5)
-    assert facts == {"samples": 4, "quarantined": 3, "classes": 2}
+    assert (facts["samples"], facts["quarantined"], facts["classes"]) == (4, 3, 2)
+    first = next(iter(bad))
+    assert facts["data"][1].startswith(f"refused: 3, such as {first}: {bad[first][1]}")
     rows = {row["source"]: row for row in read_rows(context.out / "quarantine.jsonl")}
     assert rows.keys() == bad.keys()
     for name, (_, reason) in bad.items():
@@ -176,6 +183,7 @@ def test_what_was_passed_over_or_is_not_measured_is_said(tmp_path: Path) -> None
     assert said(context) == [
         "ingest: files passed over: 1 x .txt, 1 x in test",
         "ingest: not in val, so not measured: 'eel'",
+        "ingest: data: 3 train, 2 val, 3 classes: cat 1+1, dog 1+1, eel 1+0",
     ]
 
 
@@ -206,7 +214,8 @@ def not_root() -> Iterator[None]:
 def test_drawn_samples_lie_in_the_artifact(tmp_path: Path) -> None:
     source = {"kind": "moving-digits", "samples": 70, "size_px": 16, "frames": 2}
     context = a_context(a_recipe(source, "video", split={"val": 0.3}), tmp_path)
-    assert ingest.run(context) == {"samples": 70, "quarantined": 0, "classes": 4}
+    facts = ingest.run(context)
+    assert (facts["samples"], facts["quarantined"], facts["classes"]) == (70, 0, 4)
     rows = read_rows(context.out / "samples.jsonl")
     assert all((context.out / row["path"]).stat().st_size == row["bytes"] for row in rows)
     assert ingest.outside({"data": {"source": source}}) == ""
@@ -228,9 +237,10 @@ def test_other_classes_than_the_folders(tmp_path: Path) -> None:
     classes = {"merge": {"pet": ["cat", "dog"]}, "rename": {"eel": "fish"}, "keep": ["pet", "fish"]}
     more = {f"{split}/{name}/5.jpg": JPEG for split in ("train", "val") for name in ("eel", "fox")}
     context, facts = run(GOOD | more, tmp_path, classes=classes)
-    assert facts == {"samples": 6, "quarantined": 0, "classes": 2}
+    left_out = "files passed over: 2 x of classes that data.classes.keep leaves out"
+    assert facts["data"] == ["data: 3 train, 3 val, 2 classes: fish 1+1, pet 2+2", left_out]
     assert json.loads((context.out / "classes.json").read_text()) == ["fish", "pet"]
-    assert said(context) == ["ingest: files passed over: 2 x of classes that data.classes.keep leaves out"]
+    assert said(context) == [f"ingest: {left_out}", f"ingest: {facts['data'][0]}"]
     rows = read_rows(context.out / "samples.jsonl")
     assert {row["key"]: row["label"] for row in rows} == {
         **dict.fromkeys(GOOD, 1),
@@ -246,7 +256,7 @@ def test_a_class_that_would_vanish_is_an_error_unless_it_is_not_wanted(tmp_path:
     assert "there is 2 x .heic (HEIC is not read; convert it" in message
     assert message.endswith("or name the classes that count in data.classes.keep.")
     context, _ = run(files, tmp_path / "again", classes={"keep": ["cat", "dog"]})
-    assert said(context) == ["ingest: files passed over: 2 x .heic"]
+    assert said(context)[0] == "ingest: files passed over: 2 x .heic"
 
 
 def test_too_many_rows_that_are_refused_stop_before_a_file_is_opened(tmp_path: Path) -> None:
