@@ -19,8 +19,11 @@ TARS = "tars.jsonl"
 """Rows of at (absolute path or URL), bytes and sha256."""
 
 
-def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
-    """Rows of all samples and of all bad ones, in the order of the tars; `tars.jsonl` is written on the way."""
+def read_tars(context: Context) -> tuple[list[Row], list[Row], int]:
+    """Rows of all samples and of all bad ones, in the order of the tars, and how many members are passed over.
+
+    `tars.jsonl` is written on the way.
+    """
     recipe: Recipe = context.recipe
     source = recipe.data.source
     assert isinstance(source, WebDatasetSource)
@@ -39,23 +42,19 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
         found.append({"at": tar.at, "bytes": tar.bytes, "sha256": tar.sha256})
         passed_over += tar.passed_over
         context.progress(number + 1, len(jobs), "tars read")
-    if passed_over:
-        context.progress.say(
-            f"ingest: members passed over, as they are hidden or without an extension: {passed_over:,}"
-        )
     write_rows(context.out / TARS, found)
-    return samples, bad
+    return samples, bad, passed_over
 
 
-def named(recipe: Recipe, samples: Sequence[Row]) -> tuple[list[Row], Listing]:
+def named(recipe: Recipe, samples: Sequence[Row], passed_over: int) -> tuple[list[Row], Listing]:
     """The samples with their classes in place of their labels, and what the tars hold by these."""
     source = recipe.data.source
     assert isinstance(source, WebDatasetSource)
     names = naming((label for row in samples for label in row["classes"]), recipe.data.classes)
     pairs = ((row, renamed(row["classes"], names, recipe.task.multilabel)) for row in samples)
     kept = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
-    left_out = Counter({LEFT_OUT: len(samples) - len(kept)} if len(kept) < len(samples) else {})
-    return kept, replace(listing(source, kept), others=left_out, notes=tuple(notes(names)))
+    others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})
+    return kept, replace(listing(source, kept), others=others, notes=tuple(notes(names)))
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
