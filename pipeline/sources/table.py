@@ -91,7 +91,7 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
         refused={f"row {number}": refused[number] for number in sorted(refused)},
         lost={
             label: f"row {row.number}, which is refused: {refused[row.number]}"
-            for row in (*good, *other_files)
+            for row in reversed([*good, *other_files])
             for label in row.labels
             if row.number in refused and label not in there
         },

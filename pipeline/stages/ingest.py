@@ -127,7 +127,14 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
 
 
 def check_listing(recipe: Recipe, listing: Listing) -> None:
-    """Raise where no model can be trained on what a source holds, or measured."""
+    """Raise where no model can be trained on what a source holds, or measured; with what was refused, if anything."""
+    try:
+        _check_classes(recipe, listing)
+    except ZoetropeError as error:
+        raise ZoetropeError("\n  ".join([str(error), *summary.of_refused(listing.refused)])) from error
+
+
+def _check_classes(recipe: Recipe, listing: Listing) -> None:
     share = recipe.data.split.val
     classes = {split: {n for c in listing.candidates if c.split == split for n in c.labels} for split in SPLITS}
     if isinstance(recipe.data.source, MixtureSource):

@@ -270,3 +270,17 @@ def test_too_many_rows_that_are_refused_stop_before_a_file_is_opened(tmp_path: P
         "Mend or remove these files, or leave them out: data.max_bad=0.048."
     )
     assert len(read_rows(tmp_path / "out" / "quarantine.jsonl")) == 1
+
+
+def test_what_was_refused_is_said_where_too_little_is_left(tmp_path: Path) -> None:
+    def refusal(rows: str, **data: Any) -> str:
+        (tmp_path / "table.csv").write_text(rows)
+        with pytest.raises(ZoetropeError) as caught:
+            ingest.look(a_recipe({"kind": "table", "path": str(tmp_path / "table.csv")}, **data))
+        return str(caught.value)
+
+    says = refusal("path,label,split\n0.jpg,cat,train\n./0.jpg,dog,train\n1.jpg,cat,val\n2.jpg,cat,train")
+    assert "nothing of class 'dog' can be used; of 'dog' there is row 2, which is refused: 0.jpg has several" in says
+    says = refusal("path,label\n0.jpg,cat\n1.jpg,dog\n2.jpg,dog\n3.jpg,\n", split={"val": 0.001})
+    assert "leaves no sample of 3 in the split 'val'" in says
+    assert says.endswith("\n  refused: 1, such as row 4: its label is empty")
