@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
+from unicodedata import category
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
@@ -170,8 +171,10 @@ def _find(named: Any, find: Callable[[str], Found]) -> Found:
     """Where a row's path leads. BadSample for what is no path."""
     if not isinstance(named, str) or not named.strip():
         raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
-    if not is_utf8(named) or "\0" in named:
+    if not is_utf8(named):
         raise BadSample("its path is no text")
+    if not named.isprintable() and any(category(c) == "Cc" for c in named.strip()):
+        raise BadSample(f"its path {named!r} has a control character")
     return find(named.strip())
 
 

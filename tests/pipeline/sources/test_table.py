@@ -156,6 +156,8 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
         {},
         {"path": ""},
         {"label": " "},
+        {"path": "a\x1b[31m.mp4"},
+        {"label": "a\u202eb"},
         {"start_s": "soon"},
         {"start_s": "-1"},
         {"start_s": "nan"},
@@ -169,13 +171,15 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
     assert listing.refused == {
         "row 2": "its path is empty",
         "row 3": "its label is empty",
-        "row 4": "its start_s 'soon' is no number of seconds",
-        "row 5": "its start_s '-1' is no time in a video",
-        "row 6": "its start_s 'nan' is no time in a video",
-        "row 7": "end_s 3 is not behind start_s 3",
-        "row 8": "end_s 0 is not behind start_s 0",
-        "row 10": "b.mp4 has several labels: 'run' (row 10), 'jump' (row 11)",
-        "row 11": "b.mp4 has several labels: 'run' (row 10), 'jump' (row 11)",
+        "row 4": "its path 'a\\x1b[31m.mp4' has a control character",
+        "row 5": "its label 'a\\u202eb' has a character that does not print",
+        "row 6": "its start_s 'soon' is no number of seconds",
+        "row 7": "its start_s '-1' is no time in a video",
+        "row 8": "its start_s 'nan' is no time in a video",
+        "row 9": "end_s 3 is not behind start_s 3",
+        "row 10": "end_s 0 is not behind start_s 0",
+        "row 12": "b.mp4 has several labels: 'run' (row 12), 'jump' (row 13)",
+        "row 13": "b.mp4 has several labels: 'run' (row 12), 'jump' (row 13)",
     }
     assert listing.others == {"the same as another row": 1}
     assert [c.key for c in listing.candidates] == ["a.mp4"]
