@@ -35,7 +35,7 @@ def class_name(value: Any) -> str:
         raise BadSample("its label is empty")
     if len(name) > MAX_NAME:
         raise BadSample(f"its label {name[:40]!r}... has {len(name):,} characters, and may have {MAX_NAME}")
-    if any(unicodedata.category(c) in _UNSEEN and c not in _JOINERS for c in name):
+    if not name.isprintable() and any(unicodedata.category(c) in _UNSEEN and c not in _JOINERS for c in name):
         raise BadSample(f"its label {name!r} has a character that does not print")
     return name
 

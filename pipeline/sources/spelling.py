@@ -48,7 +48,8 @@ def finder(root: str) -> Callable[[str], Found]:
             path = canonical_url(path)
         if not is_url(path):
             path = os.path.normpath(path)
-            for spelt in dict.fromkeys((path, os.path.normpath(joined(root, named.replace("\\", "/"))))):
+            slashes = [os.path.normpath(joined(root, named.replace("\\", "/")))] if "\\" in named else []
+            for spelt in (path, *slashes):
                 if (there := _there(spelt, names)) and (status := _status(there)):
                     path = there
                     file = (status.st_dev, status.st_ino) if status.st_ino else path
