@@ -27,7 +27,8 @@ class Stage:
     """One step of a run: a pure function of the recipe keys that it reads and the outputs of other stages.
 
     `run` names a function, "pipeline.stages.shard:run", imported only where it runs: `run(context) -> facts` (a dict
-    that JSON can hold). `keys` are dotted recipe keys, each with all below it. `outside(values)` gives a digest of what
+    that JSON can hold). `keys` are dotted recipe keys, each with all below it; those of `late` are keys, too, and may
+    be left out, as keys are that came later (`Section.late`). `outside(values)` gives a digest of what
     it reads beside these (a source's listing). `retries` counts tries after its worker or node died; errors that it
     raises are never retried.
     """
@@ -37,6 +38,7 @@ class Stage:
     run: str
     keys: tuple[str, ...]
     inputs: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
     outside: Callable[[Mapping[str, Any]], str] | None = None
     num_cpus: float = 0  # 0 for one that starts workers of its own, or it takes their place
     retries: int = 1
@@ -126,10 +128,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in an order in which they can run; `rerun` names the stages to make again whatever is there."""
+    """Steps in an order in which they can run; `rerun` names the stages to make again whatever is there.
+
+    `notes` are lines to show with the plan, of what it is made for.
+    """
 
     steps: tuple[Step, ...]
     rerun: frozenset[str]
+    notes: tuple[str, ...] = ()
 
     @property
     def to_run(self) -> tuple[Step, ...]:
@@ -162,13 +168,16 @@ def fingerprint(stage: Stage, values: Mapping[str, Any], input_digests: Mapping[
 def read_values(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values below the stage's keys: {"data.source": {...}, "seed": 0}, without secrets."""
     picked: dict[str, Any] = {}
-    for key in stage.keys:
+    for key in (*stage.keys, *stage.late):
         value: Any = values
         for part in key.split("."):
             if not isinstance(value, Mapping) or part not in value:
+                if key in stage.late:
+                    break
                 raise ZoetropeError(f"stage {stage.name} declares the recipe key {key!r}, which recipes do not have.")
             value = value[part]
-        picked[key] = redact_values(value)
+        else:
+            picked[key] = redact_values(value)
     return picked
 
 

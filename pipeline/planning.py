@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Graph, Plan, plan
@@ -11,8 +12,10 @@ from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.shards.quality import facts_warning
+from pipeline.sources import summary
+from pipeline.sources.listing import Listing
 from pipeline.stages import evaluate, export, ingest, shard, train
-from pipeline.store import Store, open_store
+from pipeline.store import Artifact, Store, open_store
 from pipeline.tracking.address import resolve
 
 GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.STAGE))
@@ -27,11 +30,29 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
     check_store(store.url)
     check_tracking(resolve(recipe.tracking.uri, store.url).uri)
     planned = plan(GRAPH, plain(recipe), store, rerun)
+    ingested = _artifacts(planned)["ingest"]
+    notes = ingested.facts.get(ingest.DATA, []) if ingested else []
     if planned.to_run:
-        problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned)]
+        listing = _listing(recipe, planned)
+        problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned, listing)]
         if problems:
             raise recipe_error(recipe.name, problems)
-    return planned, store
+        if listing and not ingested:
+            notes = summary.of_listing(listing)
+    return replace(planned, notes=tuple(notes)), store
+
+
+def _artifacts(planned: Plan) -> dict[str, Artifact | None]:
+    return {step.stage.name: step.artifact for step in planned.steps}
+
+
+def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
+    """What the source holds, where neither shards nor the recipe say how much, and names alone do.
+
+    What is in tars is not told by their names, and there may be many.
+    """
+    known = _artifacts(planned)["shard"] or isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
+    return None if known or isinstance(recipe.data.source, WebDatasetSource) else ingest.look(recipe)
 
 
 def _augmentation_problems(recipe: Recipe) -> list[str]:
@@ -48,21 +69,20 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
     return problems
 
 
-def _sample_problems(recipe: Recipe, planned: Plan) -> list[str]:
+def _sample_problems(recipe: Recipe, planned: Plan, listing: Listing | None) -> list[str]:
     """A training split too small for a batch, or a class that is not there, as far as artifacts or a listing tell."""
-    artifacts = {step.stage.name: step.artifact for step in planned.steps}
+    artifacts = _artifacts(planned)
     source, batch, sampling = recipe.data.source, recipe.train.distinct, recipe.train.sampling
     problems: list[str] = []
     if shards := artifacts["shard"]:
         count = shards.facts["train"]
     elif isinstance(source, MovingDigitsSource | DigitsSource):
         count = source.samples
-    elif isinstance(source, WebDatasetSource):  # told by its tars' headers alone, and there may be many
-        return []
-    else:
-        listing = ingest.look(recipe)
+    elif listing:
         count = sum(candidate.split == "train" for candidate in listing.candidates)
         problems = _class_problems(recipe, listing.classes())
+    else:
+        return []
     if (ingested := artifacts["ingest"]) and isinstance(sampling, Weighted):
         problems = _class_problems(recipe, json.loads(ingested.file("classes.json").read_text()))
     if epoch_samples(sampling, count) < batch and not recipe.train.keep_last:

@@ -27,7 +27,7 @@ LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "validation sample"
 
 
 def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> None:
-    """Each stage with reuse or run, and why, a reason a line; how many have something to do; and what to beware of."""
+    """Each stage with reuse or run, and why, a reason a line; the data; what there is to do, and what to beware of."""
     name_width = max(len(step.stage.name) for step in plan.steps)
     indent = name_width + 9
     for step in plan.steps:
@@ -38,6 +38,8 @@ def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> Non
             head = " " * indent
         if step.note:
             console.print(f"[dim]{escape(_hanging(head, step.note, console.width))}[/]")
+    for note in plan.notes:
+        console.print(escape(textwrap.fill(redact(note), console.width, subsequent_indent="  ")))
     count = len(plan.to_run)
     console.print(f"{count} stage{'' if count == 1 else 's'} to run")
     for warning in warnings:

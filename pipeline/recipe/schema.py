@@ -5,7 +5,7 @@ Every choice is `{kind: name, its options}`, each kind with its own model. What 
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
 from models.options import OPTIONS
 from pipeline.job import default_store
@@ -44,11 +44,27 @@ class Split(Section):
     """Share of the samples that goes to `val`; chosen by a hash of the path, so it is stable."""
 
 
+class Classes(Section):
+    """Other classes than the source's. `rename` and `merge` are of the source's names, `keep` of what comes out."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    rename: dict[str, str] = Field(default={})
+    """Name of a class -> what it is called instead."""
+    merge: dict[str, list[str]] = Field(default={})
+    """Name of a class, a new one or one that is there -> the classes that become a part of it."""
+    keep: list[str] | None = None
+    """The classes that there are; samples of others are left out and counted. By default all."""
+
+
 class Data(Section):
     """Where samples come from."""
 
+    late = frozenset({"classes"})
+
     source: Source
     split: Split = Split()
+    classes: Classes = Classes()
     max_bad: Fraction = 0.01
     """Largest share of samples that may be unreadable; they go to a quarantine table. More stop the run."""
 

@@ -1,6 +1,6 @@
 """What all sections of a recipe share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,3 +12,18 @@ class Section(BaseModel):
     """A part of a recipe: frozen, and a key that it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    late: ClassVar[frozenset[str]] = frozenset()
+    """Keys that came later than artifacts which must stay valid: `without_late` leaves them out at their default."""
+
+
+def without_late(section: Any, values: Any) -> Any:
+    """The plain `values` of a section, or of a mapping or list of such, without late keys that nobody has set."""
+    if isinstance(section, Section):
+        fields = type(section).model_fields
+        unset = {name for name in section.late if getattr(section, name) == fields[name].get_default()}
+        section = {name: getattr(section, name) for name in fields if name not in unset}
+    if isinstance(section, dict) and isinstance(values, dict):
+        return {name: without_late(one, values[name]) for name, one in section.items() if name in values}
+    if isinstance(section, list) and isinstance(values, list):
+        return [without_late(one, value) for one, value in zip(section, values, strict=True)]
+    return values

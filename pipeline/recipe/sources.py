@@ -33,11 +33,12 @@ class TableColumns(Section):
 
 
 class TableSource(Section):
-    """A table with a row a sample: CSV, JSON lines or Parquet. Several segments of one video are several samples."""
+    """A table with a row a sample: text, JSON lines or Parquet. Several segments of one video are several samples."""
 
     kind: Literal["table"]
     path: str
-    """The table, a path or a URL ending in .csv, .jsonl or .parquet; a relative path is relative to the recipe."""
+    """The table, a path or a URL ending in .csv, .tsv, .txt, .jsonl or .parquet; a relative path is relative to the
+    recipe. The separator of text is a comma, a tab, a semicolon or blanks, and the heading may be left out."""
     columns: TableColumns = TableColumns()
     root: str | None = None
     """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder."""

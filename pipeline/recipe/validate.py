@@ -11,6 +11,7 @@ from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.imports import without
 from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Task, Train, bare_names
+from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
 
@@ -68,7 +69,8 @@ def with_policies(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON-like values, as it is stored with a run and fingerprinted."""
-    return recipe.model_dump(mode="json")
+    found: dict[str, Any] = without_late(recipe, recipe.model_dump(mode="json"))
+    return found
 
 
 def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
@@ -182,7 +184,7 @@ def _table_problems(values: Mapping[str, Any], where: str, multilabel: bool) -> 
     separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
     if separator is not None and not multilabel:
         return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
-    if separator is None and multilabel and path.partition("?")[0].lower().endswith(".csv"):
+    if separator is None and multilabel and path.partition("?")[0].lower().endswith((".csv", ".tsv", ".txt")):
         return [f'{where}.separator: is missing; say what stands between the labels of a sample, such as "|"']
     if separator == "":
         return [f"{where}.separator: is empty; say what stands between the labels of a sample"]

@@ -14,6 +14,7 @@ from pipeline.recipe.schema import Task
 from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
+from pipeline.sources.labels import class_name
 
 if TYPE_CHECKING:
     from pipeline.shards.tars import Member
@@ -149,7 +150,7 @@ def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) 
 
 def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource) -> tuple[str, ...]:
     """The names of its classes. BadSample when it has no label, or one that is none."""
-    name, *keys = [source.label] if not source.label.startswith("json.") else source.label.split(".", MAX_DEPTH)
+    name, *keys = source.label.split(".", MAX_DEPTH) if source.label.startswith("json.") else [source.label]
     if name not in group:
         raise BadSample(
             f"it has no label: no member .{name}, but .{' .'.join(sorted(group)[:5])}; see data.source.label"
@@ -158,11 +159,11 @@ def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource) -> tuple
     if length > MAX_LABEL_BYTES:
         raise BadSample(f"its label .{name} has {length:,} bytes, and may have {MAX_LABEL_BYTES:,}")
     try:
-        text = content[offset : offset + length].decode()
+        text = content[offset : offset + length].decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadSample(f"its label .{name} is no text; nothing is unpickled here") from None
-    if not keys:
-        return (_name(text.strip()),)
+    if name != "json":
+        return (class_name(text),)
     try:
         value: Any = json.loads(text)
     except (ValueError, RecursionError):
@@ -174,15 +175,9 @@ def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource) -> tuple
             )
             raise BadSample(f"its .json has no key {key!r}, {has}; see data.source.label")
         value = value[key]
+    if isinstance(value, dict):
+        deeper = [f"{source.label}.{key}" for key in sorted(map(str, value))[:5]]
+        raise BadSample(f"its {source.label} is an object; set data.source.label to one of {', '.join(deeper)}")
     if isinstance(value, list):
-        return tuple(sorted({_name(one) for one in value}))
-    return (_name(value),)
-
-
-def _name(value: Any) -> str:
-    """A class by its number or its name."""
-    if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-        name = str(value).strip()
-        if len(name) <= 200 and name.isprintable():
-            return name
-    raise BadSample(f"its label is no class: {str(value)[:40]!r}")
+        return tuple(sorted({class_name(one) for one in value}))
+    return (class_name(value),)

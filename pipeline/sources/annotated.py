@@ -3,15 +3,17 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.limits import VIDEO_EXTENSIONS
+from pipeline.decode.limits import VIDEO_EXTENSIONS, BadSample
 from pipeline.recipe.sources import Annotations
 from pipeline.sources.folder import is_utf8, tree_digest, walk
 from pipeline.sources.frames import frame_folders
+from pipeline.sources.labels import class_name
 from pipeline.sources.listing import SPLITS, Candidate, FrameFolder, Listing
 
 LAYOUT = "the videos that the annotations name, in whatever folders"
@@ -39,16 +41,24 @@ class Annotation:
 def look_up(
     source: Annotations, annotations: Iterable[Annotation], others: Counter[str], class_order: Iterable[str] = ()
 ) -> Listing:
-    """Find the videos. ZoetropeError when more than `max_missing` of them are not there, or none of a split."""
+    """Find the videos. ZoetropeError when more than `max_missing` of them are not there, or none of a split.
+
+    A video that is named again with the same class and split counts once; where these differ it is refused, since no
+    one knows which is right.
+    """
     root = Path(source.path).resolve()
     videos = _videos(source, root)
     frames = FrameFolder(source.fps, source.pattern) if source.fps else None
+    said = list(annotations)
+    folders = {_plain(one.label) for one in said}
     found: dict[str, Candidate] = {}
+    refused: dict[str, str] = {}
     missing: list[str] = []
     total, there = Counter[str](), Counter[str]()
-    for one in annotations:
+    for one in said:
         total[one.split] += 1
-        hit = next(((name, key) for name in one.names if (key := _at(videos, name.stem, one.label))), None)
+        names = ((name, _at(videos, name.stem, one.label, folders)) for name in one.names)
+        hit = next(((name, key) for name, key in names if key), None)
         if hit is None:
             missing.append(one.names[0].stem)
             continue
@@ -57,18 +67,39 @@ def look_up(
         path = str(root / key)
         if name.start_s is not None:
             key = f"{key}#{name.start_s:g}-{name.end_s:g}"
-        found[key] = Candidate(key, path, (one.label,), one.split, name.start_s, name.end_s, frames)
+        try:
+            candidate = Candidate(key, path, (class_name(one.label),), one.split, name.start_s, name.end_s, frames)
+        except BadSample as error:
+            refused[key] = error.reason
+            continue
+        before = found.setdefault(key, candidate)
+        if before is not candidate and before == candidate:
+            others["named twice"] += 1
+        elif before != candidate:
+            refused.setdefault(key, f"it is named twice, as {_what(before)} and as {_what(candidate)}")
     _check(source, root, missing, total, there)
     return Listing(
-        sorted(found.values(), key=lambda candidate: candidate.key),
+        sorted((one for key, one in found.items() if key not in refused), key=lambda candidate: candidate.key),
         others,
         held_out_by_ratio=False,
         where=f"data.source.path: {root}",
         layout=LAYOUT,
         own_split="",
+        refused=refused,
         missing=tuple(sorted(missing)),
-        class_order=tuple(class_order),
+        class_order=_numbering(class_order),
     )
+
+
+def _numbering(names: Iterable[str]) -> tuple[str, ...]:
+    try:
+        return tuple(class_name(name) for name in names)
+    except BadSample as error:
+        raise wrong(f"its list of classes has one that is none: {error.reason}") from error
+
+
+def _what(candidate: Candidate) -> str:
+    return f"{candidate.labels[0]!r} in {candidate.split}"
 
 
 def digest(source: Annotations, files: Iterable[Path]) -> str:
@@ -126,20 +157,28 @@ def _videos(source: Annotations, root: Path) -> dict[str, list[str]]:
         stems = [Path(key).stem for key in keys]
     videos: dict[str, list[str]] = {}
     for stem, key in zip(stems, keys, strict=True):
-        videos.setdefault(stem, []).append(key)
+        videos.setdefault(normalize("NFC", stem), []).append(key)
     return videos
 
 
-def _at(videos: dict[str, list[str]], stem: str, label: str) -> str | None:
-    """The video of that stem; of several the one in the folder of its class."""
-    keys = videos.get(stem, [])
-    in_class = [key for key in keys if _plain(key.split("/")[-2] if "/" in key else "") == _plain(label)]
-    return next(iter(in_class or keys), None)
+def _at(videos: dict[str, list[str]], stem: str, label: str, folders: Set[str]) -> str | None:
+    """The video of that stem; of several the one in the folder of its class.
+
+    `folders` are those of all classes: a video that lies in one of another class is another video of that name.
+    """
+    elsewhere = None
+    for key in videos.get(normalize("NFC", stem), []):
+        above = [name for name in map(_plain, key.split("/")[:-1]) if name in folders]
+        if above and above[-1] == _plain(label):
+            return key
+        if not above:
+            elsewhere = elsewhere or key
+    return elsewhere
 
 
 def _plain(name: str) -> str:
     """Class folders are often written with underscores for blanks."""
-    return name.replace("_", " ").replace("-", " ").lower()
+    return normalize("NFC", name).replace("_", " ").replace("-", " ").lower().strip()
 
 
 def _check(source: Annotations, root: Path, missing: list[str], total: Counter[str], there: Counter[str]) -> None:

@@ -170,7 +170,8 @@ def _open_local(path: str) -> BinaryIO:
     try:
         return Path(path).open("rb")
     except FileNotFoundError:
-        raise BadSample(f"there is no file {path}") from None
+        slashes = "; backslashes part no folders here, write / in their place" if "\\" in path else ""
+        raise BadSample(f"there is no file {path}{slashes}") from None
     except PermissionError:
         raise BadSample("no permission to read the file") from None
     except OSError as error:

@@ -4,13 +4,17 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import lru_cache, partial
 from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
+from pipeline.decode.limits import CONVERT, BadSample
 from pipeline.recipe.schema import Task
+from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import FolderSource
+from pipeline.sources.kinds import EXTENSIONS, PAPERS, counted, kind
+from pipeline.sources.labels import class_name
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})
@@ -63,18 +67,17 @@ def tree_digest(root: Path, layout: str = LAYOUT) -> str:
 def look(source: FolderSource, task: Task, val_share: float) -> Listing:
     """The candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
     root = Path(source.path).resolve()
-    extensions = IMAGE_EXTENSIONS if task.modality == "image" else VIDEO_EXTENSIONS
-    others, keys, has_val = Counter[str](), [], False
+    keys: list[str] = []
+    passed_over: dict[str, str] = {}
     for key, _ in walk(root):
-        has_val |= key.startswith("val/")
         suffix = Path(key).suffix.lower()
-        if suffix not in extensions:
-            others[suffix or "without an extension"] += 1
+        if suffix not in EXTENSIONS[task.modality]:
+            passed_over[key] = kind(suffix)
         elif not is_utf8(key):
-            others["with a name that is not UTF-8"] += 1
+            passed_over[key] = "with a name that is not UTF-8"
         else:
             keys.append(key)
-    return by_class(root, keys, others, has_val, extensions, val_share, LAYOUT)
+    return by_class(root, keys, passed_over, task.modality, val_share, LAYOUT)
 
 
 def digest(source: FolderSource) -> str:
@@ -83,28 +86,29 @@ def digest(source: FolderSource) -> str:
 
 
 def by_class(
-    root: Path,
-    keys: list[str],
-    others: Counter[str],
-    has_val: bool,
-    extensions: frozenset[str],
-    val_share: float,
-    layout: str,
+    root: Path, keys: list[str], passed_over: dict[str, str], modality: Modality, val_share: float, layout: str
 ) -> Listing:
-    """The candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split."""
+    """The candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split.
+
+    `passed_over` are paths of other files, each with what it is. A class of which there are only such files is lost.
+    """
+    extensions = EXTENSIONS[modality]
+    has_val = any(key.startswith("val/") for key in (*keys, *passed_over))
     split_by_folders = _check_layout(root, keys, has_val, layout)
     by_ratio = not (split_by_folders and has_val)
+    others = Counter(passed_over.values())
     candidates, stray = [], []
+    name_of = lru_cache(maxsize=None)(partial(_class_of, root))
     for key in keys:
         parts = key.split("/")
         split = parts.pop(0) if split_by_folders else None
         if split not in (None, *SPLITS):
-            others[f"in {split}" if parts else "outside of train/ and val/"] += 1
+            others[f"in {kind(split)}" if parts else "outside of train/ and val/"] += 1
         elif len(parts) < 2:
             stray.append(key)
         else:
             chosen = split if split and not by_ratio else "val" if held_out(key, val_share) else "train"
-            candidates.append(Candidate(key, str(root / key), (parts[0],), chosen))
+            candidates.append(Candidate(key, str(root / key), (name_of(parts[0]),), chosen))
     if not candidates:
         raise _error(_nothing(root, extensions, others, stray, layout))
     if stray:
@@ -112,6 +116,7 @@ def by_class(
     empty = [split for split in SPLITS if not any(candidate.split == split for candidate in candidates)]
     if empty and not by_ratio:
         raise _error(f"{root / empty[0]} holds no file of {', '.join(sorted(extensions))}.")
+    there = {candidate.labels[0] for candidate in candidates}
     return Listing(
         sorted(candidates, key=lambda candidate: candidate.key),
         others,
@@ -119,7 +124,33 @@ def by_class(
         where=f"data.source.path: {root}",
         layout=layout,
         own_split="make folders train/ and val/",
+        lost=_lost(passed_over, split_by_folders, there, name_of),
     )
+
+
+def _class_of(root: Path, folder: str) -> str:
+    """The class that a folder is named after. ZoetropeError for a name that is none."""
+    try:
+        return class_name(folder)
+    except BadSample as error:
+        raise _error(f"{root} has the folder {folder!r}, which names no class: {error.reason}. Rename it.") from error
+
+
+def _lost(
+    passed_over: Mapping[str, str], split_by_folders: bool, there: Set[str], name_of: Callable[[str], str]
+) -> dict[str, str]:
+    """The classes that no candidate is of, with what their folders hold instead: not papers alone."""
+    found: dict[str, Counter[str]] = {}
+    convert: dict[str, str] = {}
+    for key, what in passed_over.items():
+        parts = key.split("/")
+        if split_by_folders and parts.pop(0) not in SPLITS:
+            continue
+        if len(parts) >= 2 and what not in PAPERS and (name := name_of(parts[0])) not in there:
+            found.setdefault(name, Counter())[what] += 1
+            if what in CONVERT:
+                convert[name] = f" ({CONVERT[what]})"
+    return {name: counted(others) + convert.get(name, "") for name, others in found.items()}
 
 
 def is_utf8(name: str) -> bool:
@@ -154,8 +185,7 @@ def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray
         more = f" and {len(stray) - 1} more lie" if len(stray) > 1 else " lies"
         return f"{root}: {stray[0]}{more} beside the class folders. Put each file into a folder named after its class."
     if others:
-        found = ", ".join(f"{count} x {name}" for name, count in others.most_common(5))
-        return f"{root} holds no file of {wanted}, but {found}. Does task.kind fit this data?"
+        return f"{root} holds no file of {wanted}, but {counted(others)}. Does task.kind fit this data?"
     return f"{root} is empty. It should hold {layout}; files may be {wanted}."
 
 

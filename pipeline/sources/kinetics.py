@@ -37,14 +37,15 @@ def _annotations(source: KineticsSource, others: Counter[str]) -> Iterator[Annot
         if missing := [name for name in COLUMNS if name not in names]:
             raise annotated.wrong(f"{path} has no column {missing[0]!r}; it should be one of {WHAT}")
         for number, row in enumerate(rows, 2):
-            split = SPLITS.get(row["split"])
+            said = row["split"].strip().lower()
+            split = SPLITS.get(said)
             if split is None:
-                others[f"in {row['split']}"] += 1
+                others[f"in {said}"] += 1
                 continue
             try:
                 start_s, end_s = float(row["time_start"]), float(row["time_end"])
             except ValueError:
                 raise annotated.wrong(f"{path} has a time that is no number in line {number}") from None
-            key = row["youtube_id"]
+            key = row["youtube_id"].strip()
             whole = Name(key, start_s, end_s) if source.untrimmed else Name(key)
             yield Annotation((Name(f"{key}_{int(start_s):06d}_{int(end_s):06d}"), whole), row["label"], split)

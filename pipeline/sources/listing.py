@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pipeline.base.keyed import seed64
+from pipeline.sources.labels import class_order
 
 SPLITS = ("train", "val")
 
@@ -52,6 +53,8 @@ class Listing:
     refused:    key -> why it cannot be used, of what can be told without opening a file
     missing:    files that annotations name and that are not there; accepted, as far as `max_missing` goes
     class_order: the data set's own numbering of classes, where it has one
+    lost:       classes that the source has and of which nothing can be used -> what there is instead, in words
+    notes:      what else to say of it, in sentences
     """
 
     candidates: list[Candidate]
@@ -63,12 +66,14 @@ class Listing:
     refused: Mapping[str, str] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     class_order: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def classes(self) -> list[str]:
-        """Names of the classes that occur, in the order of their numbers: the data set's own, else the alphabet's."""
-        place = {name: i for i, name in enumerate(self.class_order)}
+        """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s."""
         found = {label for candidate in self.candidates for label in candidate.labels}
-        return sorted(found, key=lambda name: (place.get(name, len(place)), name))
+        own = [name for name in dict.fromkeys(self.class_order) if name in found]
+        return own + class_order(found.difference(own))
 
 
 def held_out(key: str, share: float) -> bool:

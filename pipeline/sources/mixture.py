@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ def look(source: MixtureSource, task: Task, val_share: float) -> Listing:
     candidates: list[Candidate] = []
     others: Counter[str] = Counter()
     refused: dict[str, str] = {}
+    lost: dict[str, str] = {}
     missing: list[str] = []
     classes: dict[str, None] = {}
     by_ratio = False
@@ -30,13 +32,11 @@ def look(source: MixtureSource, task: Task, val_share: float) -> Listing:
             listing = _kind(one).look(one, task, val_share)
         except ZoetropeError as error:
             raise _named(name, error) from error
-        if not any(candidate.split == "train" for candidate in listing.candidates):
-            raise ZoetropeError(
-                f"data.source.of.{name}: has no training sample. Add samples, change data.split.val, or leave it out."
-            )
+        check_trained(name, listing.candidates)
         candidates += [replace(c, key=f"{name}/{c.key}", source=name) for c in listing.candidates]
         others += listing.others
         refused |= {f"{name}/{key}": why for key, why in listing.refused.items()}
+        lost |= listing.lost
         missing += [f"{name}/{file}" for file in listing.missing]
         classes |= dict.fromkeys(listing.classes())
         by_ratio |= listing.held_out_by_ratio
@@ -50,7 +50,16 @@ def look(source: MixtureSource, task: Task, val_share: float) -> Listing:
         refused=refused,
         missing=tuple(missing),
         class_order=tuple(classes),
+        lost=lost,
     )
+
+
+def check_trained(name: str, candidates: Sequence[Candidate]) -> None:
+    """Raise where a source has nothing to train on."""
+    if not any(candidate.split == "train" for candidate in candidates):
+        raise ZoetropeError(
+            f"data.source.of.{name}: has no training sample. Add samples, change data.split.val, or leave it out."
+        )
 
 
 def digest(source: MixtureSource) -> str:

@@ -3,9 +3,10 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
+from unicodedata import category
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
@@ -13,9 +14,13 @@ from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import TableSource
 from pipeline.redact import redact
 from pipeline.sources import tables
-from pipeline.sources.files import check_url, folder_of, is_url, joined, marks, read_capped
+from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped, suffix
 from pipeline.sources.folder import is_utf8
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.kinds import refusal
+from pipeline.sources.labels import class_name
+from pipeline.sources.listing import SPLITS, Listing
+from pipeline.sources.samples import Row, together
+from pipeline.sources.spelling import Found, finder
 
 SPLIT_NAMES = {
     "train": "train",
@@ -36,38 +41,39 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
     columns = _columns(source, names)
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
-    root = source.root or folder_of(source.path)
+    find = finder(source.root or folder_of(source.path))
     others: Counter[str] = Counter()
-    found: dict[str, Candidate] = {}
-    refused: dict[str, str] = {}
-    for number, row in enumerate(rows, 1):
+    good: list[Row] = []
+    other_files: list[Row] = []
+    refused: dict[int, str] = {}
+    for number, values in enumerate(rows, 1):
         try:
-            candidate = _candidate(row, columns, root, source, val_share, task.multilabel)
+            row = _row(number, values, columns, find, source, task.multilabel)
         except BadSample as error:
-            refused[f"row {number}"] = error.reason
+            refused[number] = error.reason
             continue
-        if candidate is None:
-            others[f"in {row[columns['split']]}"] += 1
-            continue
-        before = found.get(candidate.key)
-        if before is None:
-            found[candidate.key] = candidate
-        elif (before.path, before.split) != (candidate.path, candidate.split):
-            refused[f"row {number}"] = f"{candidate.key} stands in another row already, in the split {before.split}"
-        elif task.multilabel:
-            both = {*before.labels, *candidate.labels}
-            found[candidate.key] = replace(before, labels=tuple(sorted(both)))
-        elif before.labels == candidate.labels:
-            others["the same as another row"] += 1
+        if row is None:
+            others[f"in {str(values[columns['split']]).strip().lower()}"] += 1
+        elif why := refusal(suffix(row.found.path), task.modality):
+            refused[number] = why
+            other_files.append(row)
         else:
-            refused[f"row {number}"] = (
-                f"{candidate.key} has the label {before.labels[0]!r} in another row, and here {candidate.labels[0]!r}"
-            )
-    if not found:
-        first = next(iter(refused.items()), None)
-        why = f"has no row that can be used; {first[0]}: {first[1]}" if first else f"is empty. It should hold {LAYOUT}"
-        raise tables.error(source.path, why)
-    present = {candidate.split for candidate in found.values()}
+            good.append(row)
+    if len(other_files) > len(good):
+        first = other_files[0]
+        raise tables.error(
+            source.path,
+            f"names files that are no {task.modality}s in {len(other_files):,} rows, such as {first.found.key} in row "
+            f"{first.number}: {refused[first.number]}. Set task.kind to what they are",
+        )
+    candidates, contradictions, repeated = together(good, val_share, task.multilabel)
+    refused |= contradictions
+    if repeated:
+        others["the same as another row"] = repeated
+    if not candidates:
+        why = f"has no row that can be used; row {min(refused)}: {refused[min(refused)]}" if refused else ""
+        raise tables.error(source.path, why or f"is empty. It should hold {LAYOUT}")
+    present = {candidate.split for candidate in candidates}
     if "split" in columns and (absent := [split for split in SPLITS if split not in present]):
         what = ", ".join(f"{count} x {name.removeprefix('in ')}" for name, count in others.items()) or "none else"
         raise tables.error(
@@ -75,17 +81,21 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
             f"has no row of the split {absent[0]!r} in its column {columns['split']!r}, but {what}. "
             "Rename one of them, or drop the column: then data.split holds out",
         )
-    labels = {label for candidate in found.values() for label in candidate.labels}
-    numbered = all(label.isdecimal() for label in labels)
+    there = {label for candidate in candidates for label in candidate.labels}
     return Listing(
-        sorted(found.values(), key=lambda candidate: candidate.key),
+        candidates,
         others,
         held_out_by_ratio="split" not in columns,
         where=f"data.source.path: {redact(source.path)}",
         layout=LAYOUT,
         own_split="give the table a column `split`",
-        refused=refused,
-        class_order=tuple(sorted(labels, key=int)) if numbered else (),
+        refused={f"row {number}": refused[number] for number in sorted(refused)},
+        lost={
+            label: f"row {row.number}, which is refused: {refused[row.number]}"
+            for row in reversed([*good, *other_files])
+            for label in row.labels
+            if row.number in refused and label not in there
+        },
     )
 
 
@@ -94,10 +104,13 @@ def digest(source: TableSource) -> str:
     content = _content(source)
     names, rows = tables.read(source.path, content)
     column = _columns(source, names)["path"]
-    root = source.root or folder_of(source.path)
-    paths = {joined(root, str(row[column])) for row in rows if row.get(column)}
+    find = finder(source.root or folder_of(source.path))
+    paths = set()
+    for row in rows:
+        with suppress(BadSample):
+            paths.add(_find(row.get(column), find).path)
     known = hashlib.sha256(hashlib.sha256(content).digest())
-    for path, mark in sorted(marks(path for path in paths if is_utf8(path)).items()):
+    for path, mark in sorted(marks(paths).items()):
         known.update(f"{path}\0{mark}\n".encode())
     return known.hexdigest()
 
@@ -124,28 +137,24 @@ def _columns(source: TableSource, names: list[str]) -> dict[str, str]:
     return columns
 
 
-def _candidate(
+def _row(
+    number: int,
     row: Mapping[str, Any],
     columns: Mapping[str, str],
-    root: str,
+    find: Callable[[str], Found],
     source: TableSource,
-    val_share: float,
     multilabel: bool,
-) -> Candidate | None:
+) -> Row | None:
     """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
-    if not isinstance(named, str) or not named.strip():
-        raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
-    if not is_utf8(named) or "\0" in named:
-        raise BadSample("its path is no text")
-    path = joined(root, named.strip())
-    if is_url(path):
-        check_url(path)
+    found = _find(named, find)
+    if is_url(found.path):
+        check_url(found.path)
     start_s, end_s = (_seconds(row, columns.get(name)) for name in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise BadSample(f"end_s {end_s:g} is not behind start_s {start_s or 0:g}")
     labels = _labels(row.get(columns["label"]), source, multilabel)
-    key = named.strip() if start_s is None and end_s is None else f"{named.strip()}#{_time(start_s)}-{_time(end_s)}"
+    split = None
     if "split" in columns:
         said = str(row.get(columns["split"]) or "").strip().lower()
         if said not in SPLIT_NAMES:
@@ -155,9 +164,18 @@ def _candidate(
             )
         if (split := SPLIT_NAMES[said]) not in SPLITS:
             return None
-    else:
-        split = "val" if held_out(named.strip(), val_share) else "train"  # segments of one video go together
-    return Candidate(key, path, labels, split, start_s, end_s)
+    return Row(number, found, start_s, end_s, labels, split)
+
+
+def _find(named: Any, find: Callable[[str], Found]) -> Found:
+    """Where a row's path leads. BadSample for what is no path."""
+    if not isinstance(named, str) or not named.strip():
+        raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
+    if not is_utf8(named):
+        raise BadSample("its path is no text")
+    if not named.isprintable() and any(category(c) == "Cc" for c in named.strip()):
+        raise BadSample(f"its path {named!r} has a control character")
+    return find(named.strip())
 
 
 def _seconds(row: Mapping[str, Any], column: str | None) -> float | None:
@@ -173,10 +191,6 @@ def _seconds(row: Mapping[str, Any], column: str | None) -> float | None:
     return seconds
 
 
-def _time(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.6f}".rstrip("0").rstrip(".")
-
-
 def _labels(value: Any, source: TableSource, multilabel: bool) -> tuple[str, ...]:
     if isinstance(value, list | tuple):
         if not multilabel:
@@ -186,17 +200,6 @@ def _labels(value: Any, source: TableSource, multilabel: bool) -> tuple[str, ...
         values = value.split(source.separator) if source.separator else [value]
     else:
         values = [value]
-    names = [_name(one) for one in values]
     if multilabel:
-        return tuple(sorted({name for name in names if name}))
-    if not names[0]:
-        raise BadSample("its label is empty")
-    return (names[0],)
-
-
-def _name(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadSample(f"its label {value!r} is neither text nor a whole number")
-    return str(value).strip()
+        return tuple(sorted({class_name(one) for one in values if one is not None and str(one).strip()}))
+    return (class_name(value),)

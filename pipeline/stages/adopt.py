@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.graph import Context
@@ -9,6 +10,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
 from pipeline.sources.adopted import Row, read_tar
+from pipeline.sources.classes import LEFT_OUT, naming, notes, renamed
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 from pipeline.stages.parallel import run_parallel
 from pipeline.stages.rows import read_rows, write_rows
@@ -17,8 +19,11 @@ TARS = "tars.jsonl"
 """Rows of at (absolute path or URL), bytes and sha256."""
 
 
-def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
-    """Rows of all samples and of all bad ones, in the order of the tars; `tars.jsonl` is written on the way."""
+def read_tars(context: Context) -> tuple[list[Row], list[Row], int]:
+    """Rows of all samples and of all bad ones, in the order of the tars, and how many members are passed over.
+
+    `tars.jsonl` is written on the way.
+    """
     recipe: Recipe = context.recipe
     source = recipe.data.source
     assert isinstance(source, WebDatasetSource)
@@ -37,18 +42,23 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row]]:
         found.append({"at": tar.at, "bytes": tar.bytes, "sha256": tar.sha256})
         passed_over += tar.passed_over
         context.progress(number + 1, len(jobs), "tars read")
-    if passed_over:
-        context.progress.say(
-            f"ingest: members passed over, as they are hidden or without an extension: {passed_over:,}"
-        )
     write_rows(context.out / TARS, found)
-    return samples, bad
+    return samples, bad, passed_over
+
+
+def named(recipe: Recipe, samples: Sequence[Row], passed_over: int) -> tuple[list[Row], Listing]:
+    """The samples with their classes in place of their labels, and what the tars hold by these."""
+    source = recipe.data.source
+    assert isinstance(source, WebDatasetSource)
+    names = naming((label for row in samples for label in row["classes"]), recipe.data.classes)
+    pairs = ((row, renamed(row["classes"], names, recipe.task.multilabel)) for row in samples)
+    kept = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
+    others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})
+    return kept, replace(listing(source, kept), others=others, notes=tuple(notes(names)))
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
-    """What the tars hold; classes that are all numbers keep the order of these."""
-    labels = {name for row in samples for name in row["classes"]}
-    numbered = all(label.isdecimal() for label in labels)
+    """What the tars hold."""
     return Listing(
         [Candidate(row["key"], "", tuple(row["classes"]), row["split"]) for row in samples],
         Counter(),
@@ -56,7 +66,6 @@ def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
         where="data.source.urls",
         layout=webdataset.LAYOUT,
         own_split="name the tars of val in data.source.val_urls",
-        class_order=tuple(sorted(labels, key=int)) if numbered else (),
     )
 
 

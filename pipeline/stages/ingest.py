@@ -12,8 +12,9 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.graph import Context, Stage, some
 from pipeline.recipe import Recipe
-from pipeline.recipe.sources import DigitsSource, FolderSource, MovingDigitsSource, WebDatasetSource
-from pipeline.sources import SOURCES, digest, files
+from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
+from pipeline.sources import SOURCES, digest, files, mixture, summary
+from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.stages import adopt
 from pipeline.stages.apart import each_apart
@@ -29,6 +30,8 @@ Row = dict[str, Any]
 CHUNK = 64
 MISSING = "missing.txt"
 """Names, a line each, of what annotations name and is not there."""
+DATA = "data"
+"""The fact that holds the lines which a plan shows of the data: what there is, and what is not used."""
 DRAWN = "files"
 """Folder of the artifact that holds what a drawing source draws."""
 
@@ -44,25 +47,30 @@ STAGE = Stage(
     run="pipeline.stages.ingest:run",
     # data.max_bad decides whether ingest succeeds, not what it makes. The shard stage, whose key it is, looks again.
     keys=("task.kind", "data.source", "data.split"),
+    late=("data.classes",),
     outside=outside,
 )
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Write `samples.jsonl`, `quarantine.jsonl` and `classes.json`; returns the counts."""
+    """Write `samples.jsonl`, `quarantine.jsonl` and `classes.json`; returns the counts, and the data in words."""
     recipe: Recipe = context.recipe
     source = recipe.data.source
     drawn = _draw(context, source) if isinstance(source, MovingDigitsSource | DigitsSource) else None
     table = context.out / QUARANTINE
     if isinstance(source, WebDatasetSource):
-        samples, quarantine = adopt.read_tars(context)
+        samples, quarantine, passed_over = adopt.read_tars(context)
         write_rows(table, quarantine)
         check_share(quarantine, len(samples) + len(quarantine), recipe.data.max_bad, table)
-        listing = adopt.listing(source, samples)
+        samples, listing = adopt.named(recipe, samples, passed_over)
         check_listing(recipe, listing)
+        _tell(context, summary.of_others(listing))
     else:
         listing = look(recipe, drawn)
-        _tell(context, listing)
+        _tell(context, summary.of_others(listing))
+        refused = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+        write_rows(table, refused)  # before any file is opened: these may be too many already
+        check_share(refused, len(listing.candidates) + len(refused), recipe.data.max_bad, table)
         samples, quarantine = _probe(context, listing)
         write_rows(table, quarantine)
         check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
@@ -77,6 +85,8 @@ def run(context: Context) -> dict[str, Any]:
             what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
             context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
 
+    told = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
+    _tell(context, [told])
     numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
         labels = sorted(numbers[name] for name in row.pop("classes"))
@@ -88,7 +98,19 @@ def run(context: Context) -> dict[str, Any]:
     if listing.missing:
         (context.out / MISSING).write_text("".join(f"{name}\n" for name in listing.missing))
     missing = {"missing": len(listing.missing)} if listing.missing else {}
-    return {"samples": len(samples), "quarantined": len(quarantine), "classes": len(classes), **missing}
+    why = summary.of_refused({row["source"]: row["reason"] for row in quarantine})
+    return {
+        "samples": len(samples),
+        "quarantined": len(quarantine),
+        "classes": len(classes),
+        **missing,
+        DATA: [told, *summary.of_others(listing), *why],
+    }
+
+
+def _tell(context: Context, lines: Sequence[str]) -> None:
+    for line in lines:
+        context.progress.say(f"ingest: {line}")
 
 
 def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
@@ -99,15 +121,26 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     source, share = recipe.data.source, recipe.data.split.val
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
-    listing = SOURCES[source.kind].look(source, recipe.task, share)
+    found = SOURCES[source.kind].look(source, recipe.task, share)
+    listing = settle(found, recipe.data.classes, recipe.task.multilabel)
     check_listing(recipe, listing)
     return listing
 
 
 def check_listing(recipe: Recipe, listing: Listing) -> None:
-    """Raise where no model can be trained on what a source holds, or measured."""
+    """Raise where no model can be trained on what a source holds, or measured; with what was refused, if anything."""
+    try:
+        _check_classes(recipe, listing)
+    except ZoetropeError as error:
+        raise ZoetropeError("\n  ".join([str(error), *summary.of_refused(listing.refused)])) from error
+
+
+def _check_classes(recipe: Recipe, listing: Listing) -> None:
     share = recipe.data.split.val
     classes = {split: {n for c in listing.candidates if c.split == split for n in c.labels} for split in SPLITS}
+    if isinstance(recipe.data.source, MixtureSource):
+        for name in recipe.data.source.of:
+            mixture.check_trained(name, [one for one in listing.candidates if one.source == name])
     names, count = classes["train"] | classes["val"], len(listing.candidates)
     if not names:
         raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
@@ -131,20 +164,6 @@ def check_listing(recipe: Recipe, listing: Listing) -> None:
             else f"{listing.where}: val has samples of class {found}, and train has none. "
             "Is the name spelt alike in both? Else move some samples to train, or remove the class."
         )
-
-
-def _tell(context: Context, listing: Listing) -> None:
-    """Say what is not used of the source, and not for being bad."""
-    if listing.others:
-        passed_over = ", ".join(f"{count} x {what}" for what, count in listing.others.most_common(5))
-        context.progress.say(f"ingest: files passed over: {passed_over}")
-    if listing.missing:
-        context.progress.say(
-            f"ingest: missing are {len(listing.missing):,} of the videos that the annotations name, such as "
-            f"{listing.missing[0]}; all are listed in {MISSING}"
-        )
-    if unlabelled := sum(not candidate.labels for candidate in listing.candidates):
-        context.progress.say(f"ingest: {unlabelled:,} samples have no label at all")
 
 
 def draw(source: MovingDigitsSource | DigitsSource, folder: Path, numbers: range) -> None:

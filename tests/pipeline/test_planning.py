@@ -123,6 +123,17 @@ def a_folder(root: Path, extension: str) -> Path:
     return root
 
 
+def test_a_plan_says_what_the_data_are(tmp_path: Path) -> None:
+    source = a_folder(tmp_path / "photos", "jpg")
+    (source / "train" / "cat" / "notes.txt").touch()
+    overrides = (f"data.source={{kind: folder, path: {source}}}", "train.batch_size=2", "cluster.workers=1")
+    recipe = quickstart(tmp_path / "store", *overrides, name="quickstart-images")
+    before = ("data: 6 train, 2 val, 2 classes: cat 3+1, dog 3+1", "files passed over: 1 x .txt")
+    assert make_plan(recipe)[0].notes == before
+    publish_until(recipe, "ingest", {"ingest": {"data": ["data: as it was found"]}})
+    assert make_plan(recipe)[0].notes == ("data: as it was found",)
+
+
 def test_a_source_folder_is_looked_at_before_anything_is_started(tmp_path: Path) -> None:
     source = a_folder(tmp_path / "clips", "mp4")
     overrides = (f"data.source={{kind: folder, path: {source}}}", "train.batch_size=2", "cluster.workers=1")

@@ -59,6 +59,16 @@ def test_warnings_follow_the_plan(tmp_path: Path) -> None:
     ]
 
 
+def test_the_data_follow_the_stages(tmp_path: Path) -> None:
+    planned = replace(the_plan(quickstart(tmp_path)), notes=("data: 3 [train] " + "word " * 20, "refused: 1"))
+    assert printed(report.show_plan, planned).splitlines()[5:] == [
+        "data: 3 [train] word word word word word word word word word word word word word",
+        "  word word word word word word word",
+        "refused: 1",
+        "5 stages to run",
+    ]
+
+
 def test_plan_with_nothing_to_do(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
     assert printed(report.show_plan, the_plan(quickstart(tmp_path))) == (

@@ -1,4 +1,5 @@
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.limits import CONVERT
 from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import FolderSource
 from pipeline.sources.folder import look, tree_digest, walk
@@ -124,6 +126,44 @@ def test_other_files_are_counted(make: Make) -> None:
         "outside of train/ and val/": 1,
         "outside of a class folder": 1,
     }
+
+
+def test_a_class_of_which_nothing_can_be_taken_is_known(make: Make) -> None:
+    root = make(*numbered("cat", range(9)), *numbered("dog", range(9)))
+    make("eel/1.heic", "eel/2.HEIC", "eel/notes.txt", "fox/1.mp4", "annotations/1.xml", "dog/9.heic", "heic.heic")
+    listing = list_folder(root, 0.5)
+    assert listing.lost == {"eel": f"2 x .heic ({CONVERT['.heic']})", "fox": "1 x .mp4"}
+    assert listing.others == {".heic": 4, ".txt": 1, ".mp4": 1, ".xml": 1}
+    make(
+        *numbered("train/cat", [1]), *numbered("val/cat", [1]), "train/gnu/1.heic", "val/cat/2.heic", "test/yak/1.heic"
+    )
+    for name in ("cat", "dog", "eel", "fox", "annotations"):
+        shutil.rmtree(root / name)
+    assert list_folder(root, 0.5).lost == {"gnu": f"1 x .heic ({CONVERT['.heic']})"}
+
+
+def test_every_kind_that_is_passed_over_is_known(make: Make) -> None:
+    root = make(*numbered("cat", range(9)), *numbered("dog", range(9)), *(f"cat/x.{i}" for i in range(8)))
+    assert list_folder(root, 0.5).others == {f".{i}": 1 for i in range(8)}
+
+
+def test_folders_that_are_equal_in_nfc_are_one_class(make: Make) -> None:
+    root = make(*numbered("cafe\u0301", range(9)), *numbered("caf\u00e9 ", [9]), *numbered("tea", range(9)))
+    listing = list_folder(root, 0.5)
+    assert listing.classes() == ["caf\u00e9", "tea"]
+    assert {c.key for c in listing.candidates} >= {"cafe\u0301/1.jpg", "caf\u00e9 /9.jpg"}  # as they lie
+
+
+def test_folders_of_numbers_are_in_their_order(make: Make) -> None:
+    root = make(*(f"{name}/{i}.jpg" for name in ("10", "9", "0", "01") for i in range(9)))
+    assert list_folder(root, 0.5).classes() == ["0", "01", "9", "10"]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\u202eb", "a\x1b[31m", " ", os.fsdecode(b"\xff")])
+def test_folders_whose_names_are_none_of_a_class(make: Make, name: str) -> None:
+    says = refusal(make(*numbered("cat", range(9)), *numbered(name, range(9))))
+    assert f"has the folder {name!r}, which names no class: its label" in says
+    assert says.isprintable()
 
 
 def test_links_are_followed_but_not_in_circles(make: Make, tmp_path: Path) -> None:

@@ -102,6 +102,42 @@ def test_videos_gone_from_youtube_are_counted(kinetics: Set) -> None:
     )
 
 
+def test_splits_in_capitals_and_with_blanks(kinetics: Set) -> None:
+    kinetics.text("train.csv", HEAD + "run,a,0,10,Train\nsit,b,0,10, train\n")
+    kinetics.text("validate.csv", HEAD + "run,c,0,10,Validate\n")
+    kinetics.text("test.csv", HEAD + "run,d,0,10,TEST\n")
+    kinetics.video("a.mp4", "b.mp4", "c.mp4")
+    listing = kinetics.look()
+    assert [split for *_, split in rows(listing)] == ["train", "train", "val"]
+    assert listing.others == {"in test": 1}
+
+
+def test_a_video_that_is_named_twice(kinetics: Set) -> None:
+    kinetics.text("train.csv", HEAD + "".join(f"{row},train\n" for row in ["run,a,0,10", "sit,a,0,10", "sit,b,0,10"]))
+    kinetics.text("validate.csv", HEAD + "sit,b,0,10,validate\nsit,c,0,10,validate\nsit,c,0,10,val\nrun,d,0,10,val\n")
+    kinetics.text("more.csv", HEAD + 'sit,e,0,10,train\nrun,e,20,30,train\nrun,f,0,10,train\n"r\x07n",g,0,10,train\n')
+    kinetics.video(*(f"{name}.mp4" for name in "abcdefg"))
+    listing = kinetics.look()
+    assert rows(listing) == [("c.mp4", "sit", "val"), ("d.mp4", "run", "val"), ("f.mp4", "run", "train")]
+    assert listing.others == {"in test": 1, "named twice": 1}
+    assert listing.refused == {
+        "a.mp4": "it is named twice, as 'run' in train and as 'sit' in train",
+        "b.mp4": "it is named twice, as 'sit' in train and as 'sit' in val",
+        "e.mp4": "it is named twice, as 'sit' in train and as 'run' in train",
+        "g.mp4": "its label 'r\\x07n' has a character that does not print",
+    }
+
+
+def test_a_video_in_the_folder_of_another_class_is_another_one(kinetics: Set) -> None:
+    kinetics.video("val/air_drumming/bbbbbbbbbbb.mp4", "air drumming/-0aa_-bcdef.mp4", "part_2/ccccccccccc.mp4")
+    listing = kinetics.look()
+    assert rows(listing) == [
+        ("air drumming/-0aa_-bcdef.mp4", "air drumming", "train"),
+        ("part_2/ccccccccccc.mp4", "abseiling", "val"),  # no class is called so
+    ]
+    assert listing.missing == ("bbbbbbbbbbb_000000_000010",)
+
+
 def test_a_split_that_is_not_there_at_all(kinetics: Set) -> None:
     kinetics.video("abseiling/bbbbbbbbbbb.mp4", "x/-0aa_-bcdef.mp4")
     assert "has no video of the split 'val' of" in kinetics.refusal()
@@ -240,6 +276,22 @@ def test_hmdb51(tmp_path: Path) -> None:
     assert listing.others == {"in neither split": 1}
     made.text("catch_test_split1.txt", "same.avi 3\n")
     assert "should have a video and 0, 1 or 2 in line 1, not 'same.avi 3'" in made.refusal()
+
+
+def test_one_name_in_two_classes_of_which_one_is_gone(ucf101: Set) -> None:
+    ucf101.text("testlist01.txt", "YoYo/v_YoYo_g02_c01.avi\nArchery/v_YoYo_g02_c01.avi\n")
+    assert ucf101.look(max_missing=0.5).missing == ("v_YoYo_g02_c01",)
+
+
+def test_stems_and_class_folders_in_another_form_of_unicode(ucf101: Set) -> None:
+    ucf101.text("testlist01.txt", "cafe\u0301/th\u00e9.avi\n")
+    ucf101.text("trainlist01.txt", "caf\u00e9/a.avi 1\nYoYo/v_YoYo_g01_c01.avi 1\n")
+    ucf101.video("cafe\u0301/the\u0301.avi", "cafe\u0301/a.avi")
+    assert rows(ucf101.look()) == [
+        ("YoYo/v_YoYo_g01_c01.avi", "YoYo", "train"),
+        ("cafe\u0301/a.avi", "caf\u00e9", "train"),
+        ("cafe\u0301/the\u0301.avi", "caf\u00e9", "val"),
+    ]
 
 
 def test_the_digest_is_of_annotations_and_videos(ucf101: Set) -> None:

@@ -8,11 +8,14 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import Task
+from pipeline.decode.limits import BadSample
+from pipeline.recipe.schema import Classes, Task
 from pipeline.recipe.sources import TableSource
-from pipeline.sources import table, tables
+from pipeline.sources import files, table, tables
+from pipeline.sources.classes import settle
 from pipeline.sources.listing import Listing
 
+CASES = Path(__file__).parents[2] / "cases"
 VIDEOS, IMAGES = Task(kind="video-classification"), Task(kind="image-classification")
 SETS = Task(kind="video-multilabel")
 ROWS: list[dict[str, Any]] = [
@@ -62,6 +65,73 @@ def test_the_same_in_every_form(tmp_path: Path, name: str) -> None:
     assert not listing.refused
 
 
+READ = [("a b.jpg", "big, red"), ("f/1.jpg", "small")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.csv", 'path;label\na b.jpg;"big, red"\nf/1.jpg;small\n', READ),
+        ("t.csv", "path;label\na b.jpg;big, red\nf/1.jpg;small\n", READ),
+        ("t.csv", "path\tlabel\na b.jpg\tbig, red\nf/1.jpg\tsmall\n", READ),
+        ("t.tsv", "path\tlabel\na b.jpg\tbig, red\nf/1.jpg\tsmall\n", READ),
+        ("t.csv", 'path,label\na b.jpg,"big, red"\nf/1.jpg,small\n', READ),
+        ("t.csv", '"path","label"\r\n"a b.jpg","big, red"\r\n"f/1.jpg","small"\r\n', READ),
+        ("t.csv", 'path,label\n"f;0.jpg",a;b\nf/1.jpg,c\n', [("f/1.jpg", "c"), ("f;0.jpg", "a;b")]),
+        ("t.txt", "f/0.jpg 0\nf/1.jpg  10 \n", [("f/0.jpg", "0"), ("f/1.jpg", "10")]),
+        ("t.csv", "f/0.jpg,cat\nf/1.jpg,dog\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "f/0.jpg cat\nf/1.jpg dog\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "https://h/0.jpg?x=1,cat\nf/1.jpg,dog\n", [("f/1.jpg", "dog"), ("https://h/0.jpg?x=1", "cat")]),
+        ("t.csv", "path label\nf/0.jpg cat\n", [("f/0.jpg", "cat")]),
+        ("t.csv", ",path,label\n0,f/0.jpg,cat\n1,f/1.jpg,dog\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "path,label,,\nf/0.jpg,cat\nf/1.jpg,dog,,\n,,,\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", "path,label\nf/0.jpg,cat,\nf/1.jpg,dog,\n", [("f/0.jpg", "cat"), ("f/1.jpg", "dog")]),
+        ("t.csv", '\n\npath,label\n"f/0.jpg","a\n"\n', [("f/0.jpg", "a")]),
+    ],
+)
+def test_separators_and_headings(tmp_path: Path, name: str, content: str, expected: list[tuple[str, str]]) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    listing = look(path, IMAGES)
+    assert [(c.key, c.labels[0]) for c in listing.candidates] == expected
+    assert not listing.refused
+
+
+def test_lists_with_the_length_of_each_video(tmp_path: Path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("f/0.mp4 120 0\nf/1.mp4 7 1\n")
+    assert [(c.key, c.labels[0]) for c in look(path).candidates] == [("f/0.mp4", "0"), ("f/1.mp4", "1")]
+
+
+def test_a_separator_is_found_in_a_long_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("path;label\n" + "".join(f"f/{i}.jpg;{i % 3}\n" for i in range(100)))
+    for cut in range(30, 60):
+        monkeypatch.setattr(tables, "SNIFFED_CHARACTERS", cut)
+        assert len(look(path, IMAGES).candidates) == 100
+
+
+@pytest.mark.parametrize("name", ["trailing_commas.csv", "backslashes.csv"])
+def test_tables_as_spreadsheets_and_windows_write_them(tmp_path: Path, name: str) -> None:
+    path = photos(tmp_path, 12) / name
+    path.write_text((CASES / name).read_text())
+    listing = look(path, IMAGES)
+    assert sorted(c.key for c in listing.candidates) == sorted(f"f/{i}.jpg" for i in range(12))
+    odd, even = ("cat", "dog") if name.startswith("t") else ("dog", "cat")
+    assert {c.key: c.labels[0] for c in listing.candidates} == {f"f/{i}.jpg": odd if i % 2 else even for i in range(12)}
+    assert not listing.refused
+
+
+def test_padded_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text((CASES / "zero_padded.csv").read_text())
+    listing = look(path, IMAGES)
+    assert listing.classes() == ["01", "1", "02", "2", "3", "10"]
+    settled = settle(listing, Classes(), multilabel=False)
+    assert settled.classes() == ["1", "2", "3", "10"]
+    assert [(c.key, c.labels[0]) for c in settled.candidates[:2]] == [("f/0.jpg", "1"), ("f/1.jpg", "1")]
+
+
 def test_other_names_another_root_and_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes("\ufefffile,what,begin\na.mp4,1,0.25\na.mp4,10,3\nb.mp4,2,\n\n".encode())
@@ -86,27 +156,111 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
         {},
         {"path": ""},
         {"label": " "},
+        {"path": "a\x1b[31m.mp4"},
+        {"label": "a\u202eb"},
         {"start_s": "soon"},
         {"start_s": "-1"},
         {"start_s": "nan"},
         {"start_s": "3", "end_s": "3"},
         {"end_s": "0"},
         {},
-        {"label": "jump"},
+        {"path": "b.mp4"},
+        {"path": "b.mp4", "label": "jump"},
     ]
     listing = look(write(tmp_path / "t.csv", [fine | change for change in changes]))
     assert listing.refused == {
         "row 2": "its path is empty",
         "row 3": "its label is empty",
-        "row 4": "its start_s 'soon' is no number of seconds",
-        "row 5": "its start_s '-1' is no time in a video",
-        "row 6": "its start_s 'nan' is no time in a video",
-        "row 7": "end_s 3 is not behind start_s 3",
-        "row 8": "end_s 0 is not behind start_s 0",
-        "row 10": "a.mp4 has the label 'run' in another row, and here 'jump'",
+        "row 4": "its path 'a\\x1b[31m.mp4' has a control character",
+        "row 5": "its label 'a\\u202eb' has a character that does not print",
+        "row 6": "its start_s 'soon' is no number of seconds",
+        "row 7": "its start_s '-1' is no time in a video",
+        "row 8": "its start_s 'nan' is no time in a video",
+        "row 9": "end_s 3 is not behind start_s 3",
+        "row 10": "end_s 0 is not behind start_s 0",
+        "row 12": "b.mp4 has several labels: 'run' (row 12), 'jump' (row 13)",
+        "row 13": "b.mp4 has several labels: 'run' (row 12), 'jump' (row 13)",
     }
     assert listing.others == {"the same as another row": 1}
     assert [c.key for c in listing.candidates] == ["a.mp4"]
+
+
+def photos(folder: Path, count: int) -> Path:
+    (folder / "f").mkdir()
+    for i in range(count):
+        (folder / "f" / f"{i}.jpg").write_bytes(b"%d" % i)
+    return folder
+
+
+def test_one_file_in_many_spellings_is_one_sample(tmp_path: Path) -> None:
+    path = photos(tmp_path, 3) / "t.csv"
+    path.write_text((CASES / "one_file_many_spellings.csv").read_text())
+    listing = look(path, IMAGES)
+    assert [(c.key, c.labels) for c in listing.candidates] == [("f/1.jpg", ("dog",)), ("f/2.jpg", ("cat",))]
+    why = "f/0.jpg has several labels: 'cat' (row 1), 'dog' (row 2)"
+    assert listing.refused == {f"row {number}": why for number in (1, 2, 3, 4)}
+
+
+def test_links_and_absolute_paths_lead_to_one_file_too(tmp_path: Path) -> None:
+    folder = photos(tmp_path, 3)
+    (folder / "g").symlink_to(folder / "f")
+    (folder / "z.jpg").symlink_to(folder / "f" / "0.jpg")
+    (folder / "hard.jpg").hardlink_to(folder / "f" / "1.jpg")
+    names = ["z.jpg", "g/0.jpg", f"{folder}/f/0.jpg", f"{folder}/./f/1.jpg", "hard.jpg", "g/2.jpg"]
+    for order in (names, names[::-1]):
+        listing = look(write(folder / "t.csv", [{"path": name, "label": "x"} for name in order]), IMAGES)
+        assert [c.key for c in listing.candidates] == ["f/1.jpg", "g/2.jpg", "z.jpg"]
+        assert listing.others == {"the same as another row": 3}
+    table = write(folder / "t.csv", [{"path": n, "label": f"l{n[0]}"} for n in names])
+    sets = look(table, Task(kind="image-multilabel"), separator="|")
+    assert {c.key: c.labels for c in sets.candidates} == {
+        "f/1.jpg": ("l/", "lh"),
+        "g/2.jpg": ("lg",),
+        "z.jpg": ("l/", "lg", "lz"),
+    }
+
+
+def test_one_sample_in_two_splits_is_refused_in_both(tmp_path: Path) -> None:
+    photos(tmp_path, 3)
+    rows = [("f/0.jpg", "train"), ("f/1.jpg", "val"), ("./f/0.jpg", "val"), ("f/2.jpg", "train")]
+    path = write(tmp_path / "t.csv", [{"path": name, "label": "x", "split": split} for name, split in rows])
+    listing = look(path, IMAGES)
+    why = "f/0.jpg stands in several splits: 'train' (row 1), 'val' (row 3)"
+    assert listing.refused == {"row 1": why, "row 3": why}
+    assert [c.key for c in listing.candidates] == ["f/1.jpg", "f/2.jpg"]
+
+
+def test_a_part_from_the_start_is_one_sample_however_the_start_is_written(tmp_path: Path) -> None:
+    rows = [{"path": "a.mp4", "label": label, "start_s": s, "end_s": "2"} for label, s in (("run", ""), ("sit", "0.0"))]
+    path = write(tmp_path / "t.csv", [*rows, {"path": "b.mp4", "label": "run", "start_s": "", "end_s": ""}])
+    assert list(look(path).refused) == ["row 1", "row 2"]
+
+
+def test_names_in_other_forms_of_unicode(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    (tmp_path / decomposed).touch()
+    rows = [{"path": name, "label": "caf\u00e9"} for name in (composed, decomposed)]
+    listing = look(write(tmp_path / "t.csv", [*rows, {"path": "x.jpg", "label": "cafe\u0301"}]), IMAGES)
+    assert [(c.key, c.path) for c in listing.candidates] == [
+        (decomposed, str(tmp_path / decomposed)),
+        ("x.jpg", str(tmp_path / "x.jpg")),
+    ]
+    assert listing.classes() == ["caf\u00e9"]
+    (tmp_path / composed).touch()  # two files then
+    assert [c.key for c in look(tmp_path / "t.csv", IMAGES).candidates] == [decomposed, composed, "x.jpg"]
+
+
+def test_the_same_number_is_the_same_label(tmp_path: Path) -> None:
+    rows = [("a.mp4", "1"), ("a.mp4", "01"), ("b.mp4", "2"), ("b.mp4", "3")]
+    listing = look(write(tmp_path / "t.csv", [{"path": name, "label": label} for name, label in rows]))
+    assert list(listing.refused) == ["row 3", "row 4"]
+
+
+def test_whole_numbers_stored_as_floats(tmp_path: Path) -> None:
+    rows = [{"path": f"{i}.mp4", "label": float(i)} for i in range(11)]
+    for name in ("t.jsonl", "t.parquet"):
+        assert look(write(tmp_path / name, rows)).classes() == [str(i) for i in range(11)]
+    assert look(write(tmp_path / "t.csv", rows)).classes() == [f"{i}.0" for i in range(11)]
 
 
 def test_labels_of_json(tmp_path: Path) -> None:
@@ -116,6 +270,13 @@ def test_labels_of_json(tmp_path: Path) -> None:
     assert listing.refused["row 2"] == "its label True is neither text nor a whole number"
     assert listing.refused["row 4"] == "it has a list of labels, and task.kind asks for one"
     assert look(tmp_path / "t.jsonl", SETS).candidates[-1].labels == ("x",)
+
+
+def test_backslashes_that_lead_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadSample, match=r"no file f\\0\.jpg; backslashes part no folders here, write / in their place$"
+    ):
+        files._open_local("f\\0.jpg")
 
 
 def test_sets_of_labels(tmp_path: Path) -> None:
@@ -147,7 +308,15 @@ def test_sets_of_labels(tmp_path: Path) -> None:
             "data.source.columns.label: {0} has no such column: unknown column 'label'; did you mean",
         ),
         ("path,label\na,b\n", {"columns": {"end_s": "stop"}}, "columns.end_s: {0} has no such column: unknown column"),
-        ("path;label\na;b\n", {}, "known are: path;label"),
+        (
+            "path,label,,\na.mp4,b,,\nc.mp4,d,e,f\n",
+            {},
+            "has values in line 3 whose columns 3 and 4 have no name; name or",
+        ),
+        ("path,label,\na.mp4,b, c\n", {}, "has values in line 2 whose column 3 has no name; name or remove them."),
+        ("a.mp4 0 5 3\n", {}, "has no heading, and 4 columns; name them in its first line: path,label,split."),
+        ("a.mp4,0,train\nb.mp4,1,val\n", {}, "has no heading, and 3 columns"),
+        ("a.jpg 3 0\n", {}, "has no heading, and 3 columns"),
         ("", {}, "the table is empty"),
         ("path,label\n", {}, "data.source.path: {0} is empty. It should hold a row a sample"),
         ("path,label\na,b,c\n", {}, "data.source.path: {0} has 3 values in line 2, and its first line 2."),
@@ -155,7 +324,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
         ("path,path\na,b\n", {}, "has two columns of one name"),
         ("path,label,split\na,b,train\nc,d,foo\n", {}, "says 'foo' for c; known are train, training, val"),
         (
-            "path,label,split\na,b,train\nc,d,test\n",
+            "path,label,split\na.mp4,b,train\nc.mp4,d,test\n",
             {},
             "{0} has no row of the split 'val' in its column 'split', but 1 x test. Rename one of them, or drop",
         ),
@@ -177,7 +346,7 @@ def test_tables_that_are_refused(tmp_path: Path, content: str, source: dict[str,
         ("t.jsonl", b'{"path": 1}\n{"path"\n', "has no valid JSON in line 2"),
         ("t.jsonl", b"[1]\n", "has no object in line 1"),
         ("t.parquet", b"PAR1 no", "is no valid Parquet file"),
-        ("t.xlsx", b"PK", "is no table by its name, which should end in one of .csv, .jsonl, .parquet"),
+        ("t.xlsx", b"PK", "is no table by its name, which should end in one of .csv, .tsv, .txt, .jsonl, .parquet"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path: Path, name: str, content: bytes, says: str) -> None:
@@ -196,6 +365,18 @@ def test_missing_and_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", packed.stat().st_size + 1)
     monkeypatch.setattr(tables, "MAX_ROWS", 49)
     assert "has 50 rows" in refusal(packed)
+
+
+def test_files_of_another_kind(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg", "c.mp4"]
+    path = write(tmp_path / "t.csv", [{"path": name, "label": name} for name in names])
+    assert refusal(path) == (
+        f"data.source.path: {path} names files that are no videos in 2 rows, such as a.jpg in row 1: .jpg is an "
+        "extension of images, and task.kind asks for videos. Set task.kind to what they are."
+    )
+    listing = look(path, IMAGES)
+    assert listing.refused == {"row 3": ".mp4 is an extension of videos, and task.kind asks for images"}
+    assert listing.lost == {"c.mp4": f"row 3, which is refused: {listing.refused['row 3']}"}
 
 
 def test_images_have_no_times(tmp_path: Path) -> None:

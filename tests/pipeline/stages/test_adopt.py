@@ -16,6 +16,7 @@ from pipeline.decode.image import decode_image, encode_jpeg
 from pipeline.decode.transcode import encode
 from pipeline.graph import Context
 from pipeline.recipe import Recipe, check, load
+from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.quality import facts_warning
@@ -27,6 +28,7 @@ from pipeline.stages.rows import read_rows
 from pipeline.store import Artifact
 from tests.pipeline.stages.alone import Told
 
+CASES = Path(__file__).parents[2] / "cases"
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
@@ -133,6 +135,37 @@ def test_labels_from_json_and_a_split_of_its_own(tmp_path: Path) -> None:
     }
 
 
+def test_whole_numbers_that_json_writes_as_floats(tmp_path: Path) -> None:
+    recipe = a_recipe(urls=str(CASES / "labels_json_float.tar"), label="json.label")
+    assert isinstance(recipe.data.source, WebDatasetSource)
+    tar = read_tar(str(CASES / "labels_json_float.tar"), recipe.data.source, recipe.task)
+    assert [(row["name"], row["classes"]) for row in tar.samples] == [
+        ("0", ("0",)),
+        ("1", ("1",)),
+        ("2", ("0",)),
+        ("3", ("1",)),
+    ]
+    assert tar.bad == []
+
+
+def test_json_members_that_are_the_label(tmp_path: Path) -> None:
+    labels = [b"10", b" 9.0 ", b'"x"', b"\xef\xbb\xbf9"] * 4
+    files = {f"{i}__{e}": d for i, label in enumerate(labels) for e, d in (("jpg", jpeg(1)), ("json", label))}
+    path = pack(tmp_path / "a.tar", **files)
+    dataset, _, _ = adopted(a_recipe(urls=str(path), label="json"), tmp_path / "made")
+    assert dataset.classes == ("9", "10", "x")
+    assert [read_all(dataset)[str(i)][0] for i in range(4)] == [1, 0, 2, 0]
+    write_tars(tmp_path / "objects", [sample(i) for i in range(10)])
+    with pytest.raises(ZoetropeError, match=r"its json is an object; set data\.source\.label to one of json\.meta\n"):
+        adopted(a_recipe(urls=f"{tmp_path}/objects/*.tar", label="json"), tmp_path / "refused")
+
+
+def test_text_with_a_byte_order_mark(tmp_path: Path) -> None:
+    labels = [b"\xef\xbb\xbf%d\r\n" % (i % 2) for i in range(10)]
+    files = {f"{i}__{e}": d for i, label in enumerate(labels) for e, d in (("jpg", jpeg(1)), ("cls", label))}
+    assert adopted(a_recipe(urls=str(pack(tmp_path / "a.tar", **files))), tmp_path / "made")[0].classes == ("0", "1")
+
+
 def test_sets_of_labels(tmp_path: Path) -> None:
     labels = [["a"], ["b", "a"], [], ["b"]] * 5
     samples = [{"__key__": f"{i}", "jpg": jpeg(1), "json": {"labels": one}} for i, one in enumerate(labels)]
@@ -185,12 +218,22 @@ def good(count: int = 10) -> dict[str, bytes]:
 BAD: dict[str, tuple[dict[str, bytes], dict[str, Any], str]] = {
     "no label": ({"x__jpg": jpeg(1)}, {}, r"it has no label: no member \.cls, but \.jpg; see data\.source\.label"),
     "a pickled label": ({"x__jpg": jpeg(1), "x__pyd": b"\x80\x04."}, {"label": "pyd"}, "nothing is unpickled here"),
-    "an empty label": ({"x__jpg": jpeg(1), "x__cls": b" "}, {}, "its label is no class: ''"),
+    "an empty label": ({"x__jpg": jpeg(1), "x__cls": b" "}, {}, "its label is empty"),
     "a huge label": ({"x__jpg": jpeg(1), "x__cls": b"1" * (2 << 20)}, {}, "has 2,097,152 bytes, and may have"),
     "no such key": (
         {"x__jpg": jpeg(1), "x__json": b'{"class": 1}'},
         {"label": "json.label"},
         r"its \.json has no key 'label', but class; see data\.source\.label",
+    ),
+    "an object": (
+        {"x__jpg": jpeg(1), "x__json": b'{"label": {"name": "a", "number": 1}}'},
+        {"label": "json.label"},
+        r"its json\.label is an object; set data\.source\.label to one of json\.label\.name, json\.label\.number",
+    ),
+    "half a number": (
+        {"x__jpg": jpeg(1), "x__json": b'{"label": 1.5}'},
+        {"label": "json.label"},
+        "its label 1.5 is neither text nor a whole number",
     ),
     "no JSON": ({"x__jpg": jpeg(1), "x__json": b"{" * 100_000}, {"label": "json.label"}, r"its \.json is no JSON"),
     "nested": (
@@ -296,10 +339,8 @@ def test_a_tar_that_was_changed_after_it_was_adopted(tmp_path: Path) -> None:
 
 def test_what_is_hidden_is_passed_over_and_said(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", **good(), **{"__hidden": b"", "README": b"hello"})
-    assert any(
-        "passed over, as they are hidden or without an extension: 2" in text
-        for text in adopted(a_recipe(urls=str(path)), tmp_path / "made")[2].said
-    )
+    told = adopted(a_recipe(urls=str(path)), tmp_path / "made")[2]
+    assert "ingest: files passed over: 2 x hidden or without an extension" in told.said
 
 
 @pytest.mark.parametrize(
@@ -371,3 +412,18 @@ def test_tars_that_are_sorted_by_class_are_told(
     }
     facts = adopted(a_recipe(urls=str(pack(tmp_path / "a.tar", **files))), tmp_path / "made")[1]
     assert (facts_warning(facts, window) is not None) == told
+
+
+def test_other_classes_than_the_labels(tmp_path: Path) -> None:
+    labels = ["car", "bus", "01", "1", "cat"]
+    write_tars(tmp_path / "data", [{"__key__": f"{i}", "jpg": jpeg(1), "cls": labels[i % 5]} for i in range(40)])
+    recipe = a_recipe(urls=f"{tmp_path}/data/*.tar")
+    data = recipe.data.model_copy(update={"classes": Classes(merge={"vehicle": ["car", "bus"]}, keep=["vehicle", "1"])})
+    dataset, facts, told = adopted(recipe.model_copy(update={"data": data}), tmp_path / "made")
+    assert dataset.classes == ("1", "vehicle")
+    assert facts["train"] + facts["val"] == 32
+    assert {key: one[0] for key, one in read_all(dataset).items()} == {
+        f"{i}": [1, 1, 0, 0][i % 5] for i in range(40) if i % 5 < 4
+    }
+    assert "ingest: files passed over: 8 x of classes that data.classes.keep leaves out" in told.said
+    assert "ingest: the labels '01', '1' are one number, and one class" in told.said

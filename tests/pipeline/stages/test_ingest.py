@@ -68,7 +68,12 @@ GOOD = {"train/dog/1.jpg": JPEG, "train/cat/2.jpg": JPEG, "val/cat/3.jpg": JPEG,
 
 def test_images(tmp_path: Path) -> None:
     context, facts = run(GOOD, tmp_path)
-    assert facts == {"samples": 4, "quarantined": 0, "classes": 2}
+    assert facts == {
+        "samples": 4,
+        "quarantined": 0,
+        "classes": 2,
+        "data": ["data: 2 train, 2 val, 2 classes: cat 1+1, dog 1+1"],
+    }
     assert json.loads((context.out / "classes.json").read_text()) == ["cat", "dog"]
     rows = read_rows(context.out / "samples.jsonl")
     assert [(row["key"], row["label"], row["split"]) for row in rows] == [
@@ -107,7 +112,9 @@ def test_bad_files_are_left_out_with_a_reason(tmp_path: Path, modality: str) -> 
     bad = BAD_IMAGES if modality == "image" else BAD_VIDEOS
     good = GOOD if modality == "image" else {name.replace("jpg", "mp4"): MP4 for name in GOOD}
     context, facts = run(good | {name: content for name, (content, _) in bad.items()}, tmp_path, modality, max_bad=0.5)
-    assert facts == {"samples": 4, "quarantined": 3, "classes": 2}
+    assert (facts["samples"], facts["quarantined"], facts["classes"]) == (4, 3, 2)
+    first = next(iter(bad))
+    assert facts["data"][1].startswith(f"refused: 3, such as {first}: {bad[first][1]}")
     rows = {row["source"]: row for row in read_rows(context.out / "quarantine.jsonl")}
     assert rows.keys() == bad.keys()
     for name, (_, reason) in bad.items():
@@ -177,6 +184,7 @@ def test_what_was_passed_over_or_is_not_measured_is_said(tmp_path: Path) -> None
     assert said(context) == [
         "ingest: files passed over: 1 x .txt, 1 x in test",
         "ingest: not in val, so not measured: 'eel'",
+        "ingest: data: 3 train, 2 val, 3 classes: cat 1+1, dog 1+1, eel 1+0",
     ]
 
 
@@ -207,7 +215,8 @@ def not_root() -> Iterator[None]:
 def test_drawn_samples_lie_in_the_artifact(tmp_path: Path) -> None:
     source = {"kind": "moving-digits", "samples": 70, "size_px": 16, "frames": 2}
     context = a_context(a_recipe(source, "video", split={"val": 0.3}), tmp_path)
-    assert ingest.run(context) == {"samples": 70, "quarantined": 0, "classes": 4}
+    facts = ingest.run(context)
+    assert (facts["samples"], facts["quarantined"], facts["classes"]) == (70, 0, 4)
     rows = read_rows(context.out / "samples.jsonl")
     assert all((context.out / row["path"]).stat().st_size == row["bytes"] for row in rows)
     assert ingest.outside({"data": {"source": source}}) == ""
@@ -223,3 +232,56 @@ def test_the_data_do_not_depend_on_the_seed(tmp_path: Path) -> None:
         ingest.run(context)
         made.append({p.relative_to(context.out): p.read_bytes() for p in context.out.rglob("*") if p.is_file()})
     assert made[0] == made[1]
+
+
+def test_other_classes_than_the_folders(tmp_path: Path) -> None:
+    classes = {"merge": {"pet": ["cat", "dog"]}, "rename": {"eel": "fish"}, "keep": ["pet", "fish"]}
+    more = {f"{split}/{name}/5.jpg": JPEG for split in ("train", "val") for name in ("eel", "fox")}
+    context, facts = run(GOOD | more, tmp_path, classes=classes)
+    left_out = "files passed over: 2 x of classes that data.classes.keep leaves out"
+    assert facts["data"] == ["data: 3 train, 3 val, 2 classes: fish 1+1, pet 2+2", left_out]
+    assert json.loads((context.out / "classes.json").read_text()) == ["fish", "pet"]
+    assert said(context) == [f"ingest: {left_out}", f"ingest: {facts['data'][0]}"]
+    rows = read_rows(context.out / "samples.jsonl")
+    assert {row["key"]: row["label"] for row in rows} == {
+        **dict.fromkeys(GOOD, 1),
+        "train/eel/5.jpg": 0,
+        "val/eel/5.jpg": 0,
+    }
+
+
+def test_a_class_that_would_vanish_is_an_error_unless_it_is_not_wanted(tmp_path: Path) -> None:
+    files = GOOD | {"train/eel/1.heic": b"x", "val/eel/2.heic": b"x"}
+    message = refusal(files, tmp_path)
+    assert message.startswith(f"data.source.path: {tmp_path / 'source'}: nothing of class 'eel' can be used; of 'eel' ")
+    assert "there is 2 x .heic (HEIC is not read; convert it" in message
+    assert message.endswith("or name the classes that count in data.classes.keep.")
+    context, _ = run(files, tmp_path / "again", classes={"keep": ["cat", "dog"]})
+    assert said(context)[0] == "ingest: files passed over: 2 x .heic"
+
+
+def test_too_many_rows_that_are_refused_stop_before_a_file_is_opened(tmp_path: Path) -> None:
+    rows = [f"{i}.jpg,{i % 2}" for i in range(20)] + ["clip.mp4,1"]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows]))
+    with pytest.raises(ZoetropeError) as caught:
+        ingest.run(a_context(a_recipe({"kind": "table", "path": str(tmp_path / "table.csv")}), tmp_path))
+    assert str(caught.value) == (
+        "1 of 21 files cannot be used; data.max_bad = 0.01 allows 0:\n"
+        "  row 21: .mp4 is an extension of videos, and task.kind asks for images\n"
+        "Mend or remove these files, or leave them out: data.max_bad=0.048."
+    )
+    assert len(read_rows(tmp_path / "out" / "quarantine.jsonl")) == 1
+
+
+def test_what_was_refused_is_said_where_too_little_is_left(tmp_path: Path) -> None:
+    def refusal(rows: str, **data: Any) -> str:
+        (tmp_path / "table.csv").write_text(rows)
+        with pytest.raises(ZoetropeError) as caught:
+            ingest.look(a_recipe({"kind": "table", "path": str(tmp_path / "table.csv")}, **data))
+        return str(caught.value)
+
+    says = refusal("path,label,split\n0.jpg,cat,train\n./0.jpg,dog,train\n1.jpg,cat,val\n2.jpg,cat,train")
+    assert "nothing of class 'dog' can be used; of 'dog' there is row 2, which is refused: 0.jpg has several" in says
+    says = refusal("path,label\n0.jpg,cat\n1.jpg,dog\n2.jpg,dog\n3.jpg,\n", split={"val": 0.001})
+    assert "leaves no sample of 3 in the split 'val'" in says
+    assert says.endswith("\n  refused: 1, such as row 4: its label is empty")

@@ -188,6 +188,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
         "ingest: 2 samples have no label at all",
         "ingest: not in train, so not learned: 'eel'",
         "ingest: not in val, so not measured: 'dog'",
+        "ingest: data: 3 train, 2 val, 3 classes: cat 1+1, dog 2+0, eel 0+1",
     ]
 
 
@@ -201,11 +202,12 @@ def test_missing_videos_are_said_and_listed(tmp_path: Path) -> None:
         (tmp_path / "videos" / f"{name}_000000_000001.mp4").write_bytes(encode(clip(0, 4), FPS))
     source = {"kind": "kinetics", "path": str(tmp_path / "videos"), "annotations": str(tmp_path / "k.csv")}
     context = a_context(a_recipe(source), tmp_path / "ingest")
-    assert ingest.run(context) == {"samples": 3, "quarantined": 0, "classes": 2, "missing": 1}
+    facts = ingest.run(context)
+    assert (facts["samples"], facts["quarantined"], facts["classes"], facts["missing"]) == (3, 0, 2, 1)
     assert (context.out / "missing.txt").read_text() == "d_000000_000001\n"
     assert said(context)[0] == (
         "ingest: missing are 1 of the videos that the annotations name, such as d_000000_000001; "
-        "all are listed in missing.txt"
+        "ingest lists all in missing.txt"
     )
 
 

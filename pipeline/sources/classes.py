@@ -1,0 +1,106 @@
+"""From the labels that a source gives to the classes of a run: spellings of one number, and `data.classes`."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.decode.limits import BadSample
+from pipeline.graph import some
+from pipeline.recipe.schema import Classes
+from pipeline.sources.labels import class_name, meaning, spellings
+from pipeline.sources.listing import Candidate, Listing
+
+Naming = Mapping[str, str | None]
+"""Each label -> its class; None for one that is left out."""
+LEFT_OUT = "of classes that data.classes.keep leaves out"
+
+
+def naming(labels: Iterable[str], asked: Classes) -> Naming:
+    """What each label is called in the end. ZoetropeError for a wish that names no class, or names one twice.
+
+    `rename` and `merge` are of the source's names, `keep` of those that come out.
+    """
+    spelt = spellings(labels)
+    known = {meaning(name): name for name in spelt.values()}
+    new: dict[str, str] = {}
+    for key, target, old in (
+        *(("rename", target, old) for old, target in asked.rename.items()),
+        *(("merge", target, old) for target, several in asked.merge.items() for old in several),
+    ):
+        name = _known(old, known, key)
+        if name in new:
+            raise ZoetropeError(f"data.classes.{key}: the class {name!r} stands in it or in data.classes.rename twice.")
+        new[name] = _name(target, key)
+    last = {name: new.get(name, name) for name in known.values()}
+    for old, target in asked.rename.items():
+        if (same := [name for name in last if last[name] == _name(target, "rename")])[1:]:
+            raise ZoetropeError(
+                f"data.classes.rename: {old!r} cannot be called {target!r}, as another class is. To make one class of "
+                f"them: data.classes.merge={{{target}: [{', '.join(same)}]}}."
+            )
+    if asked.keep is None:
+        return {label: last[name] for label, name in spelt.items()}
+    there = {meaning(name): name for name in last.values()}
+    kept = {_known(name, there, "keep") for name in asked.keep}
+    return {label: last[name] if last[name] in kept else None for label, name in spelt.items()}
+
+
+def renamed(labels: Iterable[str], names: Naming, multilabel: bool) -> tuple[str, ...] | None:
+    """A sample's classes by its labels, sorted; None for a sample that is left out.
+
+    In a multi-label task a class that is left out is no question any more, and its samples stay.
+    """
+    classes = {name for label in labels if (name := names[label]) is not None}
+    return tuple(sorted(classes)) if classes or multilabel else None
+
+
+def settle(listing: Listing, asked: Classes, multilabel: bool) -> Listing:
+    """The listing with its classes in place of its labels. ZoetropeError for wrong wishes and for a class that is lost.
+
+    A class is lost when the source has it and nothing of it can be used.
+    """
+    occurring = {label for candidate in listing.candidates for label in candidate.labels}
+    names = naming(occurring | listing.lost.keys(), asked)
+    candidates: list[Candidate] = []
+    others = Counter(listing.others)
+    for candidate in listing.candidates:
+        classes = renamed(candidate.labels, names, multilabel)
+        if classes is None:
+            others[LEFT_OUT] += 1
+        else:
+            candidates.append(candidate if classes == candidate.labels else replace(candidate, labels=classes))
+    there = {names[label] for label in occurring}
+    if lost := [label for label in sorted(listing.lost) if names[label] not in {*there, None}]:
+        which = some([repr(name) for name in lost])
+        raise ZoetropeError(
+            f"{listing.where}: nothing of class {which} can be used; of {lost[0]!r} there is {listing.lost[lost[0]]}. "
+            "Mend that, move what is no class elsewhere, or name the classes that count in data.classes.keep."
+        )
+    order = tuple(name for label in listing.class_order if (name := names.get(label)) is not None)
+    return replace(
+        listing, candidates=candidates, others=others, class_order=order, lost={}, notes=(*listing.notes, *notes(names))
+    )
+
+
+def notes(names: Iterable[str]) -> list[str]:
+    """Which labels are one class for being one number."""
+    found: dict[object, list[str]] = {}
+    for label in sorted(names):
+        found.setdefault(meaning(label), []).append(repr(label))
+    return [f"the labels {', '.join(same)} are one number, and one class" for same in found.values() if same[1:]]
+
+
+def _known(name: str, known: Mapping[Decimal | str, str], key: str) -> str:
+    found = known.get(meaning(_name(name, key)))
+    if found is None:
+        raise ZoetropeError(f"data.classes.{key}: {unknown('class', name, known.values())}")
+    return found
+
+
+def _name(name: str, key: str) -> str:
+    try:
+        return class_name(name)
+    except BadSample as error:
+        raise ZoetropeError(f"data.classes.{key}: {name!r} is no name of a class: {error.reason}.") from error

@@ -1,0 +1,52 @@
+"""What a source holds, in a few lines: for the plan, while ingest runs, and in its artifact."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.sources.kinds import counted
+from pipeline.sources.listing import SPLITS, Listing
+
+SHOWN = 8
+LONGEST = 40
+"""Characters of a class's name that are shown."""
+
+
+def of_listing(listing: Listing) -> list[str]:
+    """All lines of what is known by names alone."""
+    samples = [(candidate.split, candidate.labels) for candidate in listing.candidates]
+    return [of_samples(samples, listing.classes()), *of_others(listing), *of_refused(listing.refused)]
+
+
+def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
+    """How many samples there are, and of the first classes: "data: 969 train, 231 val, 2 classes: a 500+131, ..."."""
+    splits = Counter(split for split, _ in samples)
+    counts = Counter((split, name) for split, names in samples for name in names)
+    shown = [f"{_short(name)} {'+'.join(str(counts[split, name]) for split in SPLITS)}" for name in classes[:SHOWN]]
+    more = f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else ""
+    sizes = ", ".join(f"{splits[split]:,} {split}" for split in SPLITS)
+    return f"data: {sizes}, {len(classes):,} classes: {', '.join(shown)}{more}"
+
+
+def of_others(listing: Listing) -> list[str]:
+    """What is not used of the source, and not for being bad."""
+    found = list(listing.notes)
+    if listing.others:
+        found.append(f"files passed over: {counted(listing.others)}")
+    if listing.missing:
+        found.append(
+            f"missing are {len(listing.missing):,} of the videos that the annotations name, such as "
+            f"{listing.missing[0]}; ingest lists all in missing.txt"
+        )
+    if unlabelled := sum(not candidate.labels for candidate in listing.candidates):
+        found.append(f"{unlabelled:,} samples have no label at all")
+    return found
+
+
+def of_refused(refused: Mapping[str, str]) -> list[str]:
+    """How many samples cannot be used, with the first one's reason."""
+    first = next(iter(refused.items()), None)
+    return [f"refused: {len(refused):,}, such as {first[0]}: {first[1]}"] if first else []
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
