@@ -275,6 +275,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stage, "run_parallel", run_here)
     for stage in (ingest, shard):
         monkeypatch.setattr(stage, "each_apart", each_here)
+    monkeypatch.setattr("pipeline.feed.apart.each_apart", each_here)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,10 @@
 """Images and videos that are read as they came: what their headers and packets say, without decoding them."""
 
 import io
+from pathlib import Path
 
 from pipeline.decode.image_header import check_structure
-from pipeline.decode.limits import MAX_VIDEO_BYTES, BadSample, check_bytes
+from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES, BadSample, check_bytes
 from pipeline.decode.probe import Kind, Probe, frame_rate, open_video, probe_file, video_stream
 from pipeline.decode.transcode import packets
 from pipeline.decode.video import count_frames
@@ -32,3 +33,11 @@ def probe_foreign(data: bytes, kind: Kind) -> Probe:
     if count_frames(data) != frames:
         raise BadSample("decord counts other frames than there are")
     return Probe(width, height, frames, rate, frames / rate, len(data))
+
+
+def probe_member(path: Path, offset: int, length: int, kind: Kind) -> Probe:
+    """The same of the bytes of a tar's member."""
+    check_bytes(length, MAX_IMAGE_BYTES if kind == "image" else MAX_VIDEO_BYTES)
+    with path.open("rb") as file:
+        file.seek(offset)
+        return probe_foreign(file.read(length), kind)

@@ -41,10 +41,11 @@ class Tar:
     passed_over: int = 0
 
 
-def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
+def read_tar(url: str, source: WebDatasetSource, task: Task, timeout_s: float) -> Tar:
     """One tar, wholly read once: its sha256, and of every sample label, size and place; a tar without files is bad.
 
-    ZoetropeError, naming the tar, when it is no plain tar or a sample's members do not follow each other.
+    So is a sample that takes longer than `timeout_s`. ZoetropeError, naming the tar, when it is no plain tar or a
+    sample's members do not follow each other.
     """
     from pipeline.shards.files import sha256
     from pipeline.store.cache import adopt
@@ -55,8 +56,9 @@ def read_tar(url: str, source: WebDatasetSource, task: Task) -> Tar:
             if not tar.bytes:
                 raise ZoetropeError(f"{url}: this tar is empty.")
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                for key, group in _groups(tar, path):
-                    _add(tar, key, group, content, source, task)
+                groups = _groups(tar, path)
+                rows = [_row(tar, key, group, content, source, task) for key, group in groups]
+            _probe(tar, path, [row for row in rows if row], task.modality, timeout_s)
             if not (tar.samples or tar.bad or tar.passed_over):
                 tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
             if files.is_url(url):
@@ -101,33 +103,32 @@ def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
         yield before, group
 
 
-def _add(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> None:
-    from pipeline.decode.foreign import probe_foreign
-
+def _row(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> Row | None:
+    """What a sample's members say before it is looked at; None, and a row of the bad ones, when it cannot be used."""
     name = f"{tar.at.rpartition('/')[2]}/{key}"
     try:
         extension = _data_extension(group, source, task.modality)
         labels = _labels(group, content, source)
         if len(labels) != 1 and not task.multilabel:
             raise BadSample(f"it has {len(labels)} labels, and task.kind asks for one")
-        member = group[extension]
-        found = probe_foreign(content[member.offset : member.offset + member.length], task.modality)
     except BadSample as error:
         tar.bad.append({"source": name, "stage": "ingest", "reason": error.reason})
-        return
-    tar.samples.append(
-        {
-            "key": name,
-            "name": key,
-            "extension": extension,
-            "offset": member.offset,
-            "length": member.length,
-            "classes": labels,
-            "width": found.width,
-            "height": found.height,
-            "frames": found.frames,
-        }
-    )
+        return None
+    place = {"offset": group[extension].offset, "length": group[extension].length}
+    return {"key": name, "name": key, "extension": extension, **place, "classes": labels}
+
+
+def _probe(tar: Tar, path: Path, rows: list[Row], modality: Modality, timeout_s: float) -> None:
+    """Enter rows among the samples, with sizes and frames, or among the bad ones."""
+    from pipeline.decode.foreign import probe_member
+    from pipeline.feed.apart import each_apart
+
+    calls = [(path, row["offset"], row["length"], modality) for row in rows]
+    for row, found in zip(rows, each_apart(probe_member, calls, timeout_s), strict=True):
+        if isinstance(found, ZoetropeError):
+            tar.bad.append({"source": row["key"], "stage": "ingest", "reason": str(found)})
+        else:
+            tar.samples.append({**row, "width": found.width, "height": found.height, "frames": found.frames})
 
 
 def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) -> str:

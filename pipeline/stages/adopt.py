@@ -29,7 +29,7 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row], int]:
     assert isinstance(source, WebDatasetSource)
     named = webdataset.tars(source)
     splits = [split for split, urls in named.items() for _ in urls]
-    jobs = [(url, source, recipe.task) for urls in named.values() for url in urls]
+    jobs = [(url, source, recipe.task, recipe.feed.timeout_s) for urls in named.values() for url in urls]
     samples: list[Row] = []
     bad: list[Row] = []
     found: list[Row] = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
+from pipeline.feed.apart import each_apart
 from pipeline.graph import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
@@ -17,7 +18,6 @@ from pipeline.sources import SOURCES, digest, files, mixture, summary
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.stages import adopt
-from pipeline.stages.apart import each_apart
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows

@@ -139,7 +139,7 @@ def test_a_source_folder_is_looked_at_before_anything_is_started(tmp_path: Path)
     overrides = (f"data.source={{kind: folder, path: {source}}}", "train.batch_size=2", "cluster.workers=1")
     planned, _ = make_plan(quickstart(tmp_path / "store", *overrides))
     assert len(planned.to_run) == 5
-    assert "holds no file of .bmp, .jpeg, .jpg, .png, .webp, but 8 x .mp4" in refusal(
+    assert ".webp, but 8 x .mp4. Does task.kind fit this data?" in refusal(
         quickstart(tmp_path / "store", *overrides, name="quickstart-images")
     )
     (source / "train" / "dog").rename(source / "train" / "dgo")

@@ -138,7 +138,7 @@ def test_labels_from_json_and_a_split_of_its_own(tmp_path: Path) -> None:
 def test_whole_numbers_that_json_writes_as_floats(tmp_path: Path) -> None:
     recipe = a_recipe(urls=str(CASES / "labels_json_float.tar"), label="json.label")
     assert isinstance(recipe.data.source, WebDatasetSource)
-    tar = read_tar(str(CASES / "labels_json_float.tar"), recipe.data.source, recipe.task)
+    tar = read_tar(str(CASES / "labels_json_float.tar"), recipe.data.source, recipe.task, 60)
     assert [(row["name"], row["classes"]) for row in tar.samples] == [
         ("0", ("0",)),
         ("1", ("1",)),
@@ -296,7 +296,7 @@ def test_a_tar_behind_a_tar_is_not_lost_in_silence() -> None:
         assert (len(first.getnames()), len(both.getnames())) == (8, 16)
     source = WebDatasetSource(kind="webdataset", urls=str(case))
     with pytest.raises(ZoetropeError, match=rf"^{case}: this tar goes on .* mark, at byte 20,480: .* again"):
-        read_tar(str(case), source, a_recipe(urls=str(case)).task)
+        read_tar(str(case), source, a_recipe(urls=str(case)).task, 60)
 
 
 @pytest.mark.parametrize("blocks", [1, 2, 20])

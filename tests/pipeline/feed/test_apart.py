@@ -10,7 +10,7 @@ import pytest
 from pipeline.base.alive import alive
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
-from pipeline.stages.apart import each_apart
+from pipeline.feed.apart import each_apart
 from tests.processes import family, left_of
 
 LONG_S = 60.0
