@@ -70,6 +70,7 @@ def run(context: Context) -> dict[str, Any]:
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
 
     from pipeline.feed.quarantine import rows
+    from pipeline.stages.checkpoints import fetched
     from pipeline.stages.fit import fit
     from pipeline.training.checkpoint import final_weights, read
 
@@ -79,8 +80,8 @@ def run(context: Context) -> dict[str, Any]:
         checkpoint, metrics = fit(context, dataset, partial(tracker.send, writer))
         described.result()
 
-    with checkpoint.as_directory() as folder:
-        state = read(Path(folder))
+    with fetched(checkpoint, context.parts) as kept:
+        state = read(kept)
     _save_weights(final_weights(state), context.out / WEIGHTS)
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)
