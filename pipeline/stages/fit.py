@@ -125,6 +125,7 @@ def _work(config: dict[str, Any]) -> None:
     from pipeline.stages.ahead import shards_ahead
     from pipeline.stages.feeds import feeds
     from pipeline.stages.notice import Notice
+    from pipeline.stages.whole_shards import hashed_beside
     from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
@@ -138,6 +139,7 @@ def _work(config: dict[str, Any]) -> None:
     sent: list[Any] = []  # of one caller, so with the last one all are there
 
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        look()
         at(step)
         if process.rank:
             return
@@ -167,6 +169,7 @@ def _work(config: dict[str, Any]) -> None:
         with (
             checkpoints.newest_whole(kept, parts, process, progress.say) as (done, resume),
             feeds(recipe, progress.say, beside) as make_feed,
+            hashed_beside(dataset, ("train", "val"), process.rank, process.world) as look,
             shards_ahead(recipe, dataset, process, beside, done, progress.say)
             if is_read_here
             else nullcontext(lambda step: None) as at,

@@ -55,10 +55,11 @@ WEIGHTS = "model.safetensors"
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
-    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.dataset import DATASET_FILE, open_dataset
     from pipeline.training.class_weights import loss_weights
 
     recipe: Recipe = context.recipe
+    context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
     check_samples(recipe, dataset)
     if said := facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window):

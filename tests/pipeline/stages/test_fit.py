@@ -150,6 +150,16 @@ def test_a_full_disk_is_said_at_once(ray_of_two: None, make_recipe: Any, images:
         fit(context(recipe, tiny_disk), images, partial(send, points))
 
 
+@pytest.mark.slow
+def test_a_flipped_shard_ends_the_training(
+    ray_of_two: None, make_recipe: Any, images: Dataset, damaged: Any, tmp_path: Path
+) -> None:
+    broken = damaged(images, "train", {20: lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]})
+    recipe, points = make_recipe("image", **{"cluster.max_failures": 1000}), tracker(tmp_path)
+    with pytest.raises(ZoetropeError, match=r"train/shard-000001\.tar: this file is damaged .*--rerun shard"):
+        fit(context(recipe, tmp_path), broken, partial(send, points))
+
+
 def test_only_errors_in_words_are_final() -> None:
     callback = RaiseAtOnce()
     callback.after_exception(None, {0: RuntimeError("connection closed by peer"), 1: OSError("disk")})
