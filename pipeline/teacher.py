@@ -7,6 +7,7 @@ from pathlib import Path
 from models.source import WITHIN
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.store import Artifact, Store, open_store
+from pipeline.store.artifact import MANIFEST, parse_manifest
 
 FILES = ("model.safetensors", "recipe.yaml", "classes.json")
 """What an exported model's folder holds."""
@@ -15,16 +16,18 @@ FILES = ("model.safetensors", "recipe.yaml", "classes.json")
 def find_teacher(teacher: str, store_url: str) -> Path:
     """The folder with an exported model's `FILES`, fetched where they are not on this node.
 
-    `teacher` is the name of a run of the store or, with a `/` in it, a path. ZoetropeError when there is no such model.
+    `teacher` is the name of a run of the store or, with a `/` in it, a path. ZoetropeError when there is no such model,
+    or when it lies in an artifact and is not what that one's manifest says.
     """
     if "/" not in teacher:
         artifact = _of_run(teacher, open_store(store_url))
-        artifact.files.fetch([f"model/{name}" for name in FILES])
-        return artifact.path / "model"
+        return _checked(artifact)
     path = Path(teacher).expanduser()
     for folder in (path / name for name in WITHIN):
         if all((folder / name).is_file() for name in FILES):
-            return folder
+            listed = folder.parent / MANIFEST
+            manifest = parse_manifest(listed.read_bytes()) if folder.name == "model" and listed.is_file() else None
+            return _checked(Artifact(folder.parent, manifest)) if manifest else folder
     raise ZoetropeError(
         f"loss.distill.teacher: {path} holds no exported model ({', '.join(FILES)}). Write the path of a folder such "
         "as runs/artifacts/export/.../model, or the name of a run of this store."
@@ -43,6 +46,12 @@ def digest(folder: Path) -> str:
 def read_classes(folder: Path) -> tuple[str, ...]:
     """The names of the classes that it knows."""
     return tuple(json.loads((folder / "classes.json").read_text()))
+
+
+def _checked(export: Artifact) -> Path:
+    for name in FILES:
+        export.whole(f"model/{name}")
+    return export.path / "model"
 
 
 def _of_run(name: str, store: Store) -> Artifact:

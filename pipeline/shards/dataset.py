@@ -52,7 +52,8 @@ def changed(path: Path, shard: Shard) -> ZoetropeError:
     """The error for the tar or index of a shard that is not what `dataset.json` lists."""
     if shard.at is not None and path.suffix == ".tar":
         return ZoetropeError(
-            f"{path}: this tar was changed after it was adopted (its size differs); the same command looks at it anew"
+            f"{path}: this tar was changed after it was adopted (its size or sha256 differ); put it back as it was, or "
+            "`run RECIPE --rerun ingest` looks at it anew"
         )
     return ZoetropeError(
         f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "

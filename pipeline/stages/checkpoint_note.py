@@ -4,13 +4,14 @@ On an object store it is written by one request, which is done wholly or not at 
 """
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ray.train import UserCallback
+
+from pipeline.shards.files import publishing
 
 NOTE, COPY = "checkpoint_manager_snapshot.json", "checkpoints.copy.json"
 
@@ -34,6 +35,9 @@ def mend(folder: Path) -> str | None:
         _keep(folder)  # the last copy may be older, and name what is gone
     elif _is_whole(copy):
         _copy(copy, note)
+    elif any((folder / name).is_dir() for name in _named(note)):
+        for name in _named(note):  # Ray Train wants all that it names; the workers tell what is not in there
+            (folder / name).mkdir(exist_ok=True)
     elif note.exists():
         note.unlink()
         return "train: begins anew, since Ray Train's note of its checkpoints is cut off or names some that are gone"
@@ -42,11 +46,16 @@ def mend(folder: Path) -> str | None:
 
 def _is_whole(note: Path) -> bool:
     """Whether it can be read, and the checkpoints that it names are there."""
+    names = _named(note)
+    return bool(names) and all((note.parent / name).is_dir() for name in names)
+
+
+def _named(note: Path) -> list[str]:
+    """The folders of the checkpoints that it names; none when it is cut off."""
     try:
-        names = [one["checkpoint_dir_name"] for one in json.loads(note.read_bytes())["checkpoint_results"]]
+        return [one["checkpoint_dir_name"] for one in json.loads(note.read_bytes())["checkpoint_results"]]
     except (OSError, ValueError, LookupError, TypeError):
-        return False
-    return all((note.parent / name).is_dir() for name in names)
+        return []
 
 
 def _keep(folder: Path) -> None:
@@ -55,6 +64,5 @@ def _keep(folder: Path) -> None:
 
 
 def _copy(note: Path, to: Path) -> None:
-    new = to.with_name(f"{to.name}.new")
-    shutil.copyfile(note, new)
-    os.replace(new, to)
+    with publishing(to) as new:
+        shutil.copyfile(note, new)

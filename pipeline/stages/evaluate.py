@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.base.files import Files
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.stages import tracker
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
+from pipeline.store import Artifact
 from pipeline.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -40,20 +40,19 @@ def run(context: Context) -> dict[str, Any]:
     import ray
 
     from pipeline.feed.quarantine import check_bad, rows
-    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.dataset import DATASET_FILE, open_dataset
     from pipeline.tracking import figures
     from pipeline.tracking.fonts import class_names
 
     recipe: Recipe = context.recipe
+    context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
     trained = context.inputs["train"]
     writer = tracker.go_on(context, trained)
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     say = context.progress.say
-    parts = _gather(
-        context, [predict.remote(recipe, dataset, trained.files, rank, world, say) for rank in range(world)]
-    )
+    parts = _gather(context, [predict.remote(recipe, dataset, trained, rank, world, say) for rank in range(world)])
     bad = {sample: reason for part in parts for sample, reason in part.bad.items()}
     check_bad(bad, recipe.data.max_bad, dataset, "val")
     write_rows(context.out / QUARANTINE, rows(dataset, "val", bad, STAGE.name))
@@ -111,12 +110,15 @@ class Part:
 
 
 def fetch_and_predict(
-    recipe: Recipe, dataset: "Dataset", trained: Files, rank: int, world: int, say: Callable[[str], None]
+    recipe: Recipe, dataset: "Dataset", trained: Artifact, rank: int, world: int, say: Callable[[str], None]
 ) -> Part:
-    """`predict_part` on a node that may have neither the shards nor the weights yet."""
+    """`predict_part` on a node that may have neither the shards nor the weights yet; ZoetropeError for damaged ones."""
+    from pipeline.stages.whole_shards import hashed_beside
+
     if recipe.feed.kind == "local":
         dataset.fetch("val")  # not shard by shard, while batches wait with their time limit
-    return predict_part(recipe, dataset, trained.file(WEIGHTS), rank, world, say)
+    with hashed_beside(dataset, ("val",), rank, world):
+        return predict_part(recipe, dataset, trained.whole(WEIGHTS), rank, world, say)
 
 
 def predict_part(

@@ -42,7 +42,8 @@ PACKAGES = (
 def run(context: Context) -> dict[str, Any]:
     """Write `model/` (weights, recipe, classes) and `mlflow-model/`; returns the model's MLflow URI."""
     trained = context.inputs["train"]
-    trained.files.fetch(TAKEN)
+    for name in TAKEN:
+        trained.whole(name)
     exported = write_model(context.recipe, trained.path, context.out)
     return {"mlflow_model": tracker.log_model(tracker.go_on(context, trained), context, exported)}
 

@@ -1,10 +1,8 @@
 """The training loop under Ray Train, which launches it on every worker, restarts it, and keeps its checkpoints."""
 
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ import ray.train.torch
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
+    CheckpointUploadMode,
     FailureConfig,
     RunConfig,
     ScalingConfig,
@@ -27,7 +26,7 @@ from pipeline.graph import Context
 from pipeline.stages.checkpoint_note import CopyNote, mend
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import settle
-from pipeline.store import Parts
+from pipeline.store import open_store
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -91,7 +90,8 @@ def fit(
             "dataset": dataset,
             "send": send,
             "progress": context.progress,
-            "upload": None if context.parts.shared else Upload(context.parts, context.fingerprint),
+            "parts": context.parts,
+            "name": context.fingerprint,
         },
         torch_config=ray.train.torch.TorchConfig(timeout_s=RENDEZVOUS_TIMEOUT_S),
         scaling_config=scaling(
@@ -118,38 +118,23 @@ def fit(
     return result.checkpoint, result.metrics
 
 
-@dataclass(frozen=True)
-class Upload:
-    """Brings a checkpoint to where Ray Train keeps them, if that is no folder.
-
-    By itself it uses `pyarrow.fs.copy_files`, which does not say when closing a file of fsspec fails, and so loses
-    small files in silence.
-    """
-
-    parts: Parts
-    name: str
-
-    def __call__(self, checkpoint: Checkpoint, folder: str) -> Checkpoint:
-        """Copy it to `folder`, with the store's own patience; StoreError when that fails."""
-        self.parts.upload(Path(checkpoint.path), f"{self.name}/{folder}")
-        path, filesystem = self.parts.ray_storage()
-        return Checkpoint(f"{path}/{self.name}/{folder}", filesystem)
-
-
 def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     import torch
 
     from models.source import locate
     from models.weights import local_file
+    from pipeline.stages import checkpoints
     from pipeline.stages.ahead import shards_ahead
     from pipeline.stages.feeds import feeds
     from pipeline.stages.notice import Notice
+    from pipeline.stages.whole_shards import hashed_beside
     from pipeline.tasks import TASKS
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
     recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
+    parts = config["parts"]
     task = TASKS[recipe.task.kind]
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
@@ -160,6 +145,7 @@ def _work(config: dict[str, Any]) -> None:
     sent: list[Any] = []  # of one caller, so with the last one all are there
 
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+        look()
         at(step)
         if process.rank:
             return
@@ -171,36 +157,34 @@ def _work(config: dict[str, Any]) -> None:
         progress(step, total, note)
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-        # Ranks report alike, or Ray Train waits for ever; the folder's name tells restarts in other sizes apart.
-        name = f"step-{step:09d}-of-{process.world}"
+        # Ranks report alike, or Ray Train waits for ever.
+        name = checkpoints.name_of(step, process.world, kept)
         if process.rank:
             ray.train.report(metrics, checkpoint_dir_name=name)
             return
         settle(sent[0])
-        with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder))
-            made = Checkpoint.from_directory(folder)
-            ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_fn=config["upload"])
+        with open_store(recipe.store).in_words():
+            made = checkpoints.write(parts, f"{config['name']}/{name}", save)
+        ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD)
 
     asked = Notice(process, recipe.cluster.workers.max)
-    checkpoint = ray.train.get_checkpoint()
-    done = int(Path(checkpoint.path).name.split("-")[1]) if checkpoint else 0
-    if checkpoint and not process.rank:
-        progress.say(f"train: goes on after {done} steps; workers: {process.world}")
+    kept = [one.checkpoint for one in ray.train.get_all_reported_checkpoints()]
     beside = place.get_local_world_size()
     is_read_here = recipe.feed.kind == "local"
     try:
         with (
+            checkpoints.newest_whole(kept, parts, process, progress.say) as (done, resume),
             feeds(recipe, progress.say, beside) as make_feed,
+            hashed_beside(dataset, ("train", "val"), process.rank, process.world) as look,
             shards_ahead(recipe, dataset, process, beside, done, progress.say)
             if is_read_here
             else nullcontext(lambda step: None) as at,
-            checkpoint.as_directory() if checkpoint else nullcontext() as folder,
         ):
-            resume = Path(folder) if folder else None
             if not resume and not process.rank and recipe.model.weights:
                 local_file(locate(recipe.model.weights)[0], progress.say)  # who loads them then finds them here
             ray.train.collective.barrier()  # torch's own end after RENDEZVOUS_TIMEOUT_S; fetching may take longer
+            if resume and not process.rank:
+                progress.say(f"train: goes on after {done} steps; workers: {process.world}")
             train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
     except torch.OutOfMemoryError as error:
         raise ZoetropeError(

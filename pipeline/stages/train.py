@@ -57,10 +57,11 @@ WEIGHTS = "model.safetensors"
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
-    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.dataset import DATASET_FILE, open_dataset
     from pipeline.training.class_weights import loss_weights
 
     recipe: Recipe = context.recipe
+    context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
     check_samples(recipe, dataset)
     if said := facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window):
@@ -72,6 +73,7 @@ def run(context: Context) -> dict[str, Any]:
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
 
     from pipeline.feed.quarantine import rows
+    from pipeline.stages.checkpoints import fetched
     from pipeline.stages.fit import fit
     from pipeline.training.checkpoint import final_weights, read
 
@@ -81,8 +83,8 @@ def run(context: Context) -> dict[str, Any]:
         checkpoint, metrics = fit(context, dataset, partial(tracker.send, writer))
         described.result()
 
-    with checkpoint.as_directory() as folder:
-        state = read(Path(folder))
+    with fetched(checkpoint, context.parts) as kept:
+        state = read(kept)
     _save_weights(final_weights(state), context.out / WEIGHTS)
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)

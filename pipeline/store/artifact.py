@@ -52,6 +52,23 @@ class Artifact:
         """The local path of one of its files, fetched when it is not on this node yet."""
         return self.files.file(name)
 
+    def whole(self, name: str) -> Path:
+        """The local path of one of its files, read wholly; StoreError when it is not what the manifest says."""
+        path = self.file(name)
+        expected = {row["path"]: row["sha256"] for row in self.manifest["files"]}
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read: {error.strerror}; {self._again}") from error
+        if found != expected.get(name):
+            raise StoreError(f"{path}: this file is damaged, its sha256 is not that of the manifest; {self._again}")
+        return path
+
+    @property
+    def _again(self) -> str:
+        return f"`python -m pipeline run RECIPE --rerun {self.stage}` makes it again"
+
     @property
     def stage(self) -> str:
         """Name of the stage that made it."""

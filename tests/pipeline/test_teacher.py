@@ -30,12 +30,20 @@ def test_a_run_by_its_name(tmp_path: Path) -> None:
     recipe = quickstart(tmp_path / "store")
     store = publish_until(recipe, "export")
     export = store.artifacts("export")[0]
-    artifact = store.find("export", export["fingerprint"])
-    assert artifact is not None
-    folder = model_in(artifact.path / "model")
+    with store.work("export", export["fingerprint"]) as work:
+        model_in(work.out / "model")
+        artifact = store.publish(work, export, replace=True)
+    folder = artifact.path / "model"
     planned, _ = make_plan(recipe)
     run = store.record_run("first", {}, planned.steps)
-    assert find_teacher(run.folder.name, store.url) == folder
+    teachers = (run.folder.name, str(folder), str(artifact.path))
+    assert [find_teacher(teacher, store.url) for teacher in teachers] == [folder] * 3
+    (folder / "model.safetensors").write_text("Weights")  # as long as before
+    for teacher in teachers:
+        with pytest.raises(
+            ZoetropeError, match=r"model\.safetensors: this file is damaged.* --rerun export` makes it again"
+        ):
+            find_teacher(teacher, store.url)
 
 
 @pytest.mark.parametrize(

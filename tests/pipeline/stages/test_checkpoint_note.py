@@ -47,3 +47,13 @@ def test_without_another_it_begins_anew_and_says_so(tmp_path: Path, copied: str 
 
 def test_a_first_attempt_has_none(tmp_path: Path) -> None:
     assert mend(tmp_path / "none") is None
+
+
+def test_a_checkpoint_that_is_gone_leaves_the_others(tmp_path: Path) -> None:
+    """Ray Train refuses a note that names what is gone; in an empty folder the workers find no checkpoint."""
+    for steps in ((1,), (1, 2)):
+        report(tmp_path, *steps)
+    (tmp_path / "step-2").rmdir()
+    assert mend(tmp_path) is None
+    assert (tmp_path / NOTE).read_text() == note(1, 2)
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-1", "step-2"]

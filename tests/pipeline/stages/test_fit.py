@@ -21,6 +21,7 @@ from pipeline.stages.fit import RaiseAtOnce, fit, reason
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import POINTS, send
 from pipeline.training import checkpoint
+from tests.pipeline.training.test_loop import assert_same
 
 
 class Points:
@@ -114,14 +115,49 @@ def test_goes_on_when_the_note_of_its_checkpoints_was_cut_off(
 
 
 @pytest.mark.slow
-def test_a_torn_checkpoint_is_said(ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
-    recipe = make_recipe("image", **{"train.duration": "1ep", "cluster.max_failures": 1000})
+def test_goes_on_from_the_checkpoint_before_a_damaged_one(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    recipe = make_recipe("image", **{"train.checkpoint": "2st", "cluster.max_failures": 1000})
     points = tracker(tmp_path)
-    folder, _ = fitted(recipe, tmp_path, images, points)
-    (folder / checkpoint.FILE).write_bytes(b"torn")
-    with pytest.raises(ZoetropeError, match=r"checkpoint.pt: cannot be read as a checkpoint"):
+    folder, metrics = fitted(recipe, tmp_path, images, points)
+    expected = checkpoint.read(folder)
+    taken = len(ray.get(points.taken.remote()))
+    os.truncate(folder / checkpoint.FILE, 1000)
+    again, measured = fitted(recipe, tmp_path, images, points)
+    assert (again.name, measured) == (f"{folder.name}-again", metrics)
+    assert_same(checkpoint.read(again), expected)
+    assert [step for step, values in ray.get(points.taken.remote())[taken:] if "train/loss" in values] == [6]
+
+    shutil.rmtree(folder)  # and the other one, flipped
+    with (again / checkpoint.FILE).open("r+b") as file:
+        file.seek(5000)
+        byte = file.read(1)
+        file.seek(5000)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(
+        ZoetropeError, match=r"checkpoint.pt: cannot be read as a checkpoint .*--rerun train` trains from"
+    ):
         fit(context(recipe, tmp_path), images, partial(send, points))
     shutil.rmtree(tmp_path / "scratch")
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_said_at_once(ray_of_two: None, make_recipe: Any, images: Dataset, tiny_disk: Path) -> None:
+    recipe = make_recipe("image", **{"store": str(tiny_disk), "cluster.max_failures": 1000, "model.width": 16})
+    points = tracker(tiny_disk)
+    with pytest.raises(ZoetropeError, match=rf"cannot write to the store {tiny_disk}.*: no space is left on it"):
+        fit(context(recipe, tiny_disk), images, partial(send, points))
+
+
+@pytest.mark.slow
+def test_a_flipped_shard_ends_the_training(
+    ray_of_two: None, make_recipe: Any, images: Dataset, damaged: Any, tmp_path: Path
+) -> None:
+    broken = damaged(images, "train", {20: lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]})
+    recipe, points = make_recipe("image", **{"cluster.max_failures": 1000}), tracker(tmp_path)
+    with pytest.raises(ZoetropeError, match=r"train/shard-000001\.tar: this file is damaged .*--rerun shard"):
+        fit(context(recipe, tmp_path), broken, partial(send, points))
 
 
 def test_only_errors_in_words_are_final() -> None:

@@ -1,4 +1,7 @@
+import hashlib
 import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,76 @@ def test_final_weights_are_the_best_else_the_average_else_the_last() -> None:
     assert checkpoint.final_weights(state) == {"w": best}
 
 
+def flip(path: Path, at: int, bit: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def test_the_digest_is_one_that_sha256sum_reads(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "made", trained(1), 7, {}, BAD, RECIPE)
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["checkpoint.pt", "checkpoint.pt.sha256"]
+    found = hashlib.sha256((tmp_path / "made" / checkpoint.FILE).read_bytes()).hexdigest()
+    assert (tmp_path / "made" / checkpoint.DIGEST).read_text() == f"{found}  checkpoint.pt\n"
+    assert checkpoint.damage(tmp_path / "made") is None
+
+
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
+    """In headers, pickle, weights, optimizer, padding and directory of the zip, and in the digest."""
+    checkpoint.save(tmp_path, trained(1), 7, {}, BAD, RECIPE)
+    path, digest = tmp_path / checkpoint.FILE, tmp_path / checkpoint.DIGEST
+    size = path.stat().st_size
+    assert size > 5000
+    for file, places in ((path, range(0, size, 43)), (digest, range(digest.stat().st_size))):
+        for at in places:
+            flip(file, at, at % 8)
+            assert checkpoint.damage(tmp_path) == "its sha256 is not that in checkpoint.pt.sha256", at
+            flip(file, at, at % 8)
+    assert checkpoint.damage(tmp_path) is None
+
+
+def test_a_checkpoint_of_an_older_version_has_no_digest(tmp_path: Path) -> None:
+    parts = trained(1)
+    checkpoint.save(tmp_path, parts, 7, {}, BAD, RECIPE)
+    (tmp_path / checkpoint.DIGEST).unlink()
+    assert checkpoint.restore(tmp_path, trained(2)) == (7, {}, BAD)
+    path = tmp_path / checkpoint.FILE
+    flip(path, path.read_bytes().index(parts["model"][0].weight.detach().numpy().tobytes()))
+    torch.load(path, weights_only=True)  # who loads it is told nothing
+    with pytest.raises(
+        ZoetropeError, match=r"checkpoint\.pt: cannot .* \(the CRC of its member archive/data/0 differs\)"
+    ):
+        checkpoint.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: os.truncate(path, path.stat().st_size // 2), "sha256"),
+        (lambda path: os.truncate(path, 0), "sha256"),
+        (lambda path: path.unlink(), "No such file"),
+    ],
+)
+def test_half_a_file_an_empty_one_and_none(tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:
+    checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
+    damage(tmp_path / checkpoint.FILE)
+    assert says in str(checkpoint.damage(tmp_path))
+
+
+def test_a_full_disk_says_so_and_what_was_there_stays(tmp_path: Path) -> None:
+    """A file may grow to 3,000 bytes only: the kernel refuses the rest, as it does on a full disk."""
+    checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoint.save(tmp_path, trained(2), 8, {}, {}, RECIPE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert checkpoint.read(tmp_path)["step"] == 7
+
+
 def test_a_torn_file_is_said(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
     path = tmp_path / checkpoint.FILE
@@ -62,6 +135,7 @@ def test_a_torn_file_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [{"schema": 99, "step": 1}, {}, [1, 2]])
 def test_another_schema_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / checkpoint.FILE)
+    assert checkpoint.damage(tmp_path) is None
     with pytest.raises(ZoetropeError, match=r"is a checkpoint of schema (99|None), this version reads 2"):
         checkpoint.read(tmp_path)
 

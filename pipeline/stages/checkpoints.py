@@ -1,0 +1,110 @@
+"""A training's checkpoints on the node of a worker: where they are written, and which one it goes on from.
+
+Where every node sees the store they lie in its folder and are written right there. An object store gets and gives them
+through this node's part of its cache. Nothing is written to TMPDIR, which may be small.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ray.train import Checkpoint
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.base.files import check_seen
+from pipeline.store import Parts
+from pipeline.training.checkpoint import FILE, damage
+from pipeline.training.distributed import Process, gather
+
+
+def write(parts: Parts, name: str, save: Callable[[Path], None]) -> Checkpoint:
+    """Have `save(folder)` write a checkpoint, and keep it as `name` below the storage path of Ray Train.
+
+    Raises StoreError when the store does not take it, OSError when this node's disk does not.
+    """
+    path, filesystem = parts.ray_storage()
+    if parts.shared:
+        check_seen(Path(path))
+        save(Path(path, name))
+    else:
+        # Not by Ray Train: `pyarrow.fs.copy_files` does not say when closing a file of fsspec fails, and so loses
+        # small files in silence.
+        with _passing(parts, "written") as folder:
+            save(folder)
+            parts.upload(folder, name)
+    return Checkpoint(f"{path}/{name}", filesystem)
+
+
+@contextmanager
+def fetched(checkpoint: Checkpoint, parts: Parts, rank: int = 0) -> Iterator[Path]:
+    """A checkpoint's folder on this node. `rank`: of several that fetch it at the same time."""
+    if parts.shared:
+        yield Path(checkpoint.path)
+        return
+    with _passing(parts, f"fetched-{rank}") as folder:
+        with suppress(FileNotFoundError):  # who reads it says what is missing
+            checkpoint.to_directory(folder)
+        yield folder
+
+
+@contextmanager
+def newest_whole(
+    kept: Sequence[Checkpoint], parts: Parts, process: Process, say: Callable[[str], None]
+) -> Iterator[tuple[int, Path | None]]:
+    """The steps that were done at the newest checkpoint that is as it was written, and its folder on this node.
+
+    kept: the newest last; when there is none, this gives (0, None)
+    say:  tells the user of those that are damaged
+    ZoetropeError when all of them are damaged.
+    """
+    damaged: list[str] = []
+    for checkpoint in reversed(kept):
+        with fetched(checkpoint, parts, process.rank) as folder:
+            what = damage(folder)
+            if what is None:
+                _check_agreed(len(damaged), process)
+                for one in damaged if not process.rank else ():
+                    say(f"train: {one}; the one before it is taken")
+                yield steps_of(checkpoint), folder
+                return
+        damaged.append(f"{checkpoint.path}/{FILE}: cannot be read as a checkpoint ({what})")
+    _check_agreed(len(damaged), process)
+    if damaged:
+        raise ZoetropeError(
+            f"no checkpoint of this training is whole: {'; '.join(damaged)}. "
+            "`python -m pipeline run RECIPE --rerun train` trains from step 0."
+        )
+    yield 0, None
+
+
+def name_of(step: int, world: int, kept: Sequence[Checkpoint]) -> str:
+    """The name of a new checkpoint, after `step` steps by `world` workers; none of `kept` has it.
+
+    Steps are done again when the checkpoint behind them is damaged; Ray Train would remove both under one name.
+    """
+    name = f"step-{step:09d}-of-{world}"
+    return f"{name}-again" if any(Path(checkpoint.path).name == name for checkpoint in kept) else name
+
+
+def steps_of(checkpoint: Checkpoint) -> int:
+    """The steps that were done when a checkpoint was written."""
+    return int(Path(checkpoint.path).name.split("-")[1])
+
+
+def _check_agreed(passed_over: int, process: Process) -> None:
+    """RuntimeError, so that another try is made, when not all workers go on from the same checkpoint."""
+    if len({*gather(passed_over, process)}) > 1:
+        raise RuntimeError("a checkpoint is damaged for some of the workers and not for others")
+
+
+@contextmanager
+def _passing(parts: Parts, name: str) -> Iterator[Path]:
+    """An empty folder on this node for what comes from the store, or goes there; removed behind the block."""
+    folder = parts.out.with_name("scratch") / name
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
