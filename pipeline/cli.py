@@ -73,11 +73,12 @@ def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
-    from pipeline.planning import make_plan, warnings
+    from pipeline.planning import check_start, make_plan, warnings
 
     began = time.monotonic()
     checked = load(recipe, overrides or ())
     planned, store = make_plan(checked, rerun or ())
+    check_start(checked, planned)
     report.show_plan(console, planned, warnings(checked, planned))
     if not planned.to_run:
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}

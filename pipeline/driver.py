@@ -1,6 +1,5 @@
 """The driver of a run: starts or joins Ray, executes the plan, and owns the status of the MLflow run."""
 
-import logging
 import math
 import os
 import signal
@@ -14,9 +13,10 @@ from rich.console import Console
 
 from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
+from pipeline.joining import join, joined_address, start
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
-from pipeline.stages.resources import cpus, why_no_gpus
+from pipeline.stages.resources import cores, cpus, why_no_gpus
 from pipeline.stages.tracker import Services, start_tracker
 from pipeline.store import Store
 from pipeline.tracking.address import resolve
@@ -36,7 +36,7 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
     with ray_cluster(recipe, console):
         if any(step.stage.name == "train" for step in plan.to_run):
             gpus = ray.cluster_resources().get("GPU", 0)
-            console.print(why_no_gpus(recipe, gpus, joined=bool(os.environ.get("RAY_ADDRESS"))), end="", markup=False)
+            console.print(why_no_gpus(recipe, gpus, joined=joined_address() is not None), end="", markup=False)
         tracker = start_tracker(tracking, recipe, store.home, record.folder)
         try:
             with Progress(console) as progress:
@@ -64,24 +64,18 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
 
     `dashboard`: on the loopback interface; Ray Train cleans up behind a trial of Ray Tune's only where there is one.
     """
-    joined = bool(os.environ.get("RAY_ADDRESS"))
-    console.print(f"{'joining' if joined else 'starting'} Ray ...")
-    if joined:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    address = joined_address()
+    console.print(f"{'joining' if address else 'starting'} Ray ...")
+    if address:
+        join(address)
     else:
         # Training workers wait for ever on a machine with fewer CPUs than they ask for; better to share them.
         needed = math.ceil(cpus(recipe))
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
-        ray.init(
-            num_cpus=max(there, needed),
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-        with suppress(OSError):  # Ray writes its token readable for everybody
+        start(num_cpus=max(cores(), needed), include_dashboard=dashboard)
+        with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
     before = signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs its own
     try:

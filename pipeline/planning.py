@@ -12,6 +12,7 @@ from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDataset
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.shards.quality import facts_warning
 from pipeline.stages import evaluate, export, ingest, shard, train
+from pipeline.stages.room import room_problem, sharing_warning
 from pipeline.store import Store, open_store
 from pipeline.tracking.address import resolve
 
@@ -83,8 +84,20 @@ def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
     return []
 
 
+def check_start(recipe: Recipe, planned: Plan) -> None:
+    """Raise for a plan that cannot be run on this machine, and perhaps on another: its training has no room here."""
+    if _trains(planned) and (said := room_problem(recipe)):
+        raise ZoetropeError(said)
+
+
+def _trains(planned: Plan) -> bool:
+    return any(step.stage.name == "train" for step in planned.to_run)
+
+
 def warnings(recipe: Recipe, planned: Plan) -> list[str]:
-    """What does not stop a run and should be known before it: adopted shards that are sorted by class."""
+    """What does not stop a plan and should be known before a run, such as adopted shards that are sorted by class."""
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
-    said = facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None
-    return [said] if said else []
+    said = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
+    if _trains(planned):
+        said += [room_problem(recipe), sharing_warning(recipe)]
+    return [text for text in said if text]
