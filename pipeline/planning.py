@@ -11,10 +11,13 @@ from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.shards.quality import facts_warning
+from pipeline.shards.short import short_warning
 from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.stages.room import room_problem, sharing_warning
 from pipeline.store import Store, open_store
 from pipeline.tracking.address import resolve
+from pipeline.training.lone import lone_problem
+from pipeline.training.unreached import unreached
 
 GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.STAGE))
 
@@ -30,6 +33,8 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
     planned = plan(GRAPH, plain(recipe), store, rerun)
     if planned.to_run:
         problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned)]
+        if not problems and _trains(planned) and (lone := lone_problem(recipe, _stored(planned))):
+            problems = [lone]
         if problems:
             raise recipe_error(recipe.name, problems)
     return planned, store
@@ -90,6 +95,12 @@ def check_start(recipe: Recipe, planned: Plan) -> None:
         raise ZoetropeError(said)
 
 
+def _stored(planned: Plan) -> int | None:
+    """Samples of the training split, once there are shards."""
+    shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
+    return int(shards.facts["train"]) if shards else None
+
+
 def _trains(planned: Plan) -> bool:
     return any(step.stage.name == "train" for step in planned.to_run)
 
@@ -97,7 +108,8 @@ def _trains(planned: Plan) -> bool:
 def warnings(recipe: Recipe, planned: Plan) -> list[str]:
     """What does not stop a plan and should be known before a run, such as adopted shards that are sorted by class."""
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
-    said = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
+    said: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
     if _trains(planned):
-        said += [room_problem(recipe), sharing_warning(recipe)]
+        said += [room_problem(recipe), sharing_warning(recipe), *unreached(recipe, _stored(planned))]
+        said += [short_warning(recipe, shards.files)] if shards else []
     return [text for text in said if text]
