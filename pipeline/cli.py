@@ -26,7 +26,7 @@ class Verbs(TyperGroup):
     """Runs a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
 
     stopped = "Stopped. The same command goes on from here."
-    """Said after Ctrl-C."""
+    """Said after Ctrl-C, and after an error that nobody need mend."""
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does, but for the end."""
@@ -35,6 +35,8 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except ZoetropeError as error:
             errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
+            if error.goes_on:
+                errors.print(self.stopped)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             errors.print(self.stopped)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
 from pipeline.joining import join, joined_address, start
+from pipeline.lost import RayLostError, signals_end_the_block
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.stages.resources import cores, cpus, why_no_gpus
@@ -77,14 +77,12 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
         start(num_cpus=max(cores(), needed), include_dashboard=dashboard)
         with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
-    before = signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs its own
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with signals_end_the_block():  # after ray.init, which installs its own
+            yield
+    except RayLostError:  # there is nothing to shut down
+        raise
+    except BaseException:
         ray.shutdown()
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    """SIGTERM, by `ray job stop` for one, ends a run as Ctrl-C does."""
-    raise KeyboardInterrupt
+        raise
+    ray.shutdown()
