@@ -30,7 +30,7 @@ class Verbs(TyperGroup):
     """Runs a verb; an error that the user can mend is shown without a traceback and ends with exit code 1."""
 
     stopped = "Stopped. The same command goes on from here."
-    """Said after Ctrl-C."""
+    """Said after Ctrl-C, and after an error that nobody need mend."""
 
     def invoke(self, ctx: Any) -> Any:
         """As Typer does, but for the end."""
@@ -39,6 +39,8 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except ZoetropeError as error:
             errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
+            if error.goes_on:
+                errors.print(self.stopped)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             errors.print(self.stopped)
@@ -77,11 +79,12 @@ def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
-    from pipeline.planning import make_plan, warnings
+    from pipeline.planning import check_start, make_plan, warnings
 
     began = time.monotonic()
     checked = load(recipe, overrides or ())
     planned, store = make_plan(checked, rerun or ())
+    check_start(checked, planned)
     report.show_plan(console, planned, warnings(checked, planned))
     if not planned.to_run:
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}

@@ -1,13 +1,11 @@
 """The driver of a run: starts or joins Ray, executes the plan, and owns the status of the MLflow run."""
 
-import logging
 import math
 import os
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ray
 from rich.console import Console
@@ -15,10 +13,12 @@ from rich.console import Console
 from pipeline.base.errors import ZoetropeError
 from pipeline.execute import StageResult, execute
 from pipeline.graph import Plan
+from pipeline.joining import join, joined_address, start
+from pipeline.lost import RayLostError, signals_end_the_block
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.runs import Run
-from pipeline.stages.resources import cpus, why_no_gpus
+from pipeline.stages.resources import cores, cpus, why_no_gpus
 from pipeline.stages.tracker import Services, answer, start_tracker
 from pipeline.store import Store
 from pipeline.tracking.address import resolve
@@ -38,7 +38,7 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
     with _closing(record), ray_cluster(recipe, console):
         if any(step.stage.name == "train" for step in plan.to_run):
             gpus = ray.cluster_resources().get("GPU", 0)
-            console.print(why_no_gpus(recipe, gpus, joined=bool(os.environ.get("RAY_ADDRESS"))), end="", markup=False)
+            console.print(why_no_gpus(recipe, gpus, joined=joined_address() is not None), end="", markup=False)
         services = Services(start_tracker(tracking, recipe, store.home, record.folder), record.folder)
         try:
             with Progress(console) as progress:
@@ -82,33 +82,25 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
 
     `dashboard`: on the loopback interface; Ray Train cleans up behind a trial of Ray Tune's only where there is one.
     """
-    joined = bool(os.environ.get("RAY_ADDRESS"))
-    console.print(f"{'joining' if joined else 'starting'} Ray ...")
-    if joined:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    address = joined_address()
+    console.print(f"{'joining' if address else 'starting'} Ray ...")
+    if address:
+        join(address)
     else:
         # Training workers wait for ever on a machine with fewer CPUs than they ask for; better to share them.
         needed = math.ceil(cpus(recipe))
-        there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
         path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
-        ray.init(
-            num_cpus=max(there, needed),
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-        with suppress(OSError):  # Ray writes its token readable for everybody
+        start(num_cpus=max(cores(), needed), include_dashboard=dashboard)
+        with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
-    before = signal.signal(signal.SIGTERM, _interrupt)  # after ray.init, which installs its own
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with signals_end_the_block():  # after ray.init, which installs its own
+            yield
+    except RayLostError:  # there is nothing to shut down
+        raise
+    except BaseException:
         ray.shutdown()
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    """SIGTERM, by `ray job stop` for one, ends a run as Ctrl-C does."""
-    raise KeyboardInterrupt
+        raise
+    ray.shutdown()

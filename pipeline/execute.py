@@ -216,6 +216,7 @@ class _Execution:
             with suppress(OSError, ZoetropeError):  # a full store must not hide what happened
                 log = f" (traceback: {self.run.log(name, outcome.trace)})"
             error = ZoetropeError(f"stage {name} failed: {outcome.what}{log}")
+            error.goes_on = outcome.system
         self.progress.finish(
             name, f"failed: {error}" if self.errors else "failed"
         )  # the first is raised, and shown then

@@ -12,11 +12,15 @@ from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.shards.quality import facts_warning
+from pipeline.shards.short import short_warning
 from pipeline.sources import summary
 from pipeline.sources.listing import Listing
 from pipeline.stages import evaluate, export, ingest, shard, train
+from pipeline.stages.room import room_problem, sharing_warning
 from pipeline.store import Artifact, Store, open_store
 from pipeline.tracking.address import resolve
+from pipeline.training.lone import lone_problem
+from pipeline.training.unreached import unreached
 
 GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.STAGE))
 
@@ -35,6 +39,8 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
     if planned.to_run:
         listing = _listing(recipe, planned)
         problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned, listing)]
+        if not problems and _trains(planned) and (lone := lone_problem(recipe, _stored(planned))):
+            problems = [lone]
         if problems:
             raise recipe_error(recipe.name, problems)
         if listing and not ingested:
@@ -103,8 +109,27 @@ def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
     return []
 
 
-def warnings(recipe: Recipe, planned: Plan) -> list[str]:
-    """What does not stop a run and should be known before it: adopted shards that are sorted by class."""
+def check_start(recipe: Recipe, planned: Plan) -> None:
+    """Raise for a plan that cannot be run on this machine, and perhaps on another: its training has no room here."""
+    if _trains(planned) and (said := room_problem(recipe)):
+        raise ZoetropeError(said)
+
+
+def _stored(planned: Plan) -> int | None:
+    """Samples of the training split, once there are shards."""
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
-    said = facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None
-    return [said] if said else []
+    return int(shards.facts["train"]) if shards else None
+
+
+def _trains(planned: Plan) -> bool:
+    return any(step.stage.name == "train" for step in planned.to_run)
+
+
+def warnings(recipe: Recipe, planned: Plan) -> list[str]:
+    """What does not stop a plan and should be known before a run, such as adopted shards that are sorted by class."""
+    shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
+    said: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
+    if _trains(planned):
+        said += [room_problem(recipe), sharing_warning(recipe), *unreached(recipe, _stored(planned))]
+        said += [short_warning(recipe, shards.files)] if shards else []
+    return [text for text in said if text]

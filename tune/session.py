@@ -12,8 +12,9 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.driver import ray_cluster
+from pipeline.joining import joined_address
 from pipeline.recipe import Recipe
-from pipeline.stages.resources import resources
+from pipeline.stages.room import lacking
 from pipeline.store import open_store
 from pipeline.tracking.address import resolve
 from tune.tracking import PARENT, start_search_tracker
@@ -55,16 +56,10 @@ def quiet() -> Iterator[None]:
 
 def check_room(trial: Recipe) -> None:
     """Raise for a trial that this Ray can never run; a cluster that grows by itself tells too little to be asked."""
-    if os.environ.get("RAY_ADDRESS"):
-        return
-    there = ray.cluster_resources()
-    for kind, each in resources(trial).items():
-        needed = each * trial.cluster.workers.min
-        if needed > there.get(kind, 0):
-            raise ZoetropeError(
-                f"tune.trial: a trial takes {needed:g} {kind}s, and there are {there.get(kind, 0):g}. "
-                "Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
-            )
+    if not joined_address() and (said := lacking(trial, ray.cluster_resources())):
+        raise ZoetropeError(
+            f"tune.trial: a trial takes {said}. Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
+        )
 
 
 @contextmanager

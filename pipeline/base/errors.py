@@ -9,6 +9,9 @@ MOST_LISTED = 30
 class ZoetropeError(Exception):
     """Base of every error that a user can cause. The message is the whole story: what, why, what to do."""
 
+    goes_on = False
+    """Whether the same command, with nothing changed, goes on from there."""
+
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
     """The names that look most like `name`, best first; empty when none is near."""

@@ -1,6 +1,7 @@
 """The training loop under Ray Train, which launches it on every worker, restarts it, and keeps its checkpoints."""
 
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -26,6 +27,8 @@ from pipeline.graph import Context
 from pipeline.stages.checkpoint_note import CopyNote, mend
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import settle
+from pipeline.stages.tries import SameErrorTwice, Tries, deaths, failure_words
+from pipeline.stages.waiting import Waiting
 from pipeline.store import open_store
 
 if TYPE_CHECKING:
@@ -41,16 +44,8 @@ Workers of a fixed number cannot be fewer: they wait, for machines to start, as 
 RESIZE_S = 30.0
 """How often Ray Train looks for room for more workers. Every time it finds some, the training starts anew."""
 MOST_KEPT = 2
-
-
-class RaiseAtOnce(UserCallback):
-    """Ends a training whose error will come again. Ray Train retries whatever a worker raises, `max_failures` times."""
-
-    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Raised in the controller, which takes an error of its own as final."""
-        for error in worker_exceptions.values():
-            if isinstance(error, ZoetropeError):
-                raise error
+CPU_IS_FULL = "DefaultCPUAllocator: can't allocate memory"
+"""In the message of the RuntimeError that torch raises then; on a GPU it is an error of its own type."""
 
 
 class Trainer(ray.train.torch.TorchTrainer):
@@ -76,7 +71,8 @@ def fit(
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = START_S
     each = resources(context.recipe)
     storage_path, storage_filesystem = context.parts.ray_storage()
-    ours: list[UserCallback] = [RaiseAtOnce()]
+    say = context.progress.say
+    ours: list[Any] = [Tries(say, cluster.max_failures), Waiting(context.recipe, say)]
     if context.parts.shared:
         notes = Path(storage_path, context.fingerprint)
         ours.append(CopyNote(notes))
@@ -186,30 +182,28 @@ def _work(config: dict[str, Any]) -> None:
             if resume and not process.rank:
                 progress.say(f"train: goes on after {done} steps; workers: {process.world}")
             train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
-    except torch.OutOfMemoryError as error:
-        raise ZoetropeError(
-            f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "
-            "Set train.micro_batch (the batch stays what it is, in smaller parts) or take more cluster.workers."
-        ) from error
+    except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError) or CPU_IS_FULL in str(error):
+            raise ZoetropeError(
+                f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "
+                "Set train.micro_batch (the batch stays what it is, in smaller parts) or take more cluster.workers."
+            ) from error
+        error.add_note(traceback.format_exc())  # a traceback does not travel by itself
+        raise
 
 
 def reason(error: TrainingFailedError, max_failures: int) -> Exception:
     """What ended the training, in words: the loop's own error, else a worker's death, else what a worker raised."""
     own = getattr(error, "controller_failure", None)
-    if isinstance(own, ZoetropeError):
+    if isinstance(own, ZoetropeError | SameErrorTwice):
         return own
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     for failure in failures.values():
         if isinstance(failure, ZoetropeError):
             return failure
-    for rank, failure in failures.items():
-        # The others see it as a lost connection.
-        if isinstance(getattr(failure, "health_check_failure", None), ray.exceptions.RayError):
-            return ZoetropeError(
-                f"training worker {rank} died (killed, out of memory, or a crash in native code), and that once more "
-                f"than cluster.max_failures = {max_failures} allows. The same command goes on from the last checkpoint."
-            )
-    for rank, failure in failures.items():
-        first = (str(failure).strip() or "no message").splitlines()[0]
-        return RuntimeError(f"training worker {rank} failed: {type(failure).__name__}: {first}")
-    return error
+    if deaths(failures):
+        return ZoetropeError(
+            f"{failure_words(failures)}, and that once more than cluster.max_failures = {max_failures} allows. "
+            "The same command goes on from the last checkpoint."
+        )
+    return RuntimeError(failure_words(failures)) if failures else error

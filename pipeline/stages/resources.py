@@ -1,17 +1,29 @@
 """What a worker takes from the cluster."""
 
+import os
+
 from pipeline.recipe import Recipe
 
 
 def resources(recipe: Recipe) -> dict[str, float]:
-    """What one worker takes: `{"CPU": ...}`, and "GPU" when it has any. Ray must be initialised."""
+    """What one worker takes from this Ray, which must be initialised."""
     import ray
 
+    return takes(recipe, ray.cluster_resources().get("GPU", 0))
+
+
+def takes(recipe: Recipe, there: float) -> dict[str, float]:
+    """What one worker takes where there are so many GPUs: `{"CPU": ...}`, and "GPU" when it has any."""
     cluster = recipe.cluster
     gpus = cluster.gpus_per_worker
     if gpus == "auto":
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) >= cluster.workers.min else 0.0
+        gpus = 1.0 if there >= cluster.workers.min else 0.0
     return {"CPU": cluster.cpus_per_worker, **({"GPU": gpus} if gpus else {})}
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpus(recipe: Recipe) -> float:

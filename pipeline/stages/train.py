@@ -15,10 +15,12 @@ from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.redact import redact_values
 from pipeline.shards.quality import facts_warning
+from pipeline.shards.short import short_warning
 from pipeline.stages import tracker
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
 from pipeline.teacher import digest, find_teacher
+from pipeline.training.unreached import unreached
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -59,13 +61,19 @@ def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
     from pipeline.shards.dataset import DATASET_FILE, open_dataset
     from pipeline.training.class_weights import loss_weights
+    from pipeline.training.lone import lone_problem
 
     recipe: Recipe = context.recipe
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
     check_samples(recipe, dataset)
-    if said := facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window):
-        context.progress.say(said)
+    samples = dataset.split("train").samples
+    if lone := lone_problem(recipe, samples):
+        raise ZoetropeError(lone)
+    sorted_by_class = facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window)
+    for said in (sorted_by_class, short_warning(recipe, dataset.files), *unreached(recipe, samples)):
+        if said:
+            context.progress.say(said)
     loss_weights(recipe, dataset)  # refuses wrong names before workers start
     key = _mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)

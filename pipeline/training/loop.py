@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.base.keyed import seed64
+from pipeline.base.place import noting_steps
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import MakeFeed, local_feed
 from pipeline.feed.quarantine import Bad
@@ -96,8 +97,9 @@ def train(
     def save(folder: Path) -> None:
         checkpoint.save(folder, learner.parts, done, metrics, bad, redact_values(plain(recipe)))
 
+    done = start
     steps = range(start, start if learner.has_ended else plan.total)
-    with closing(make_feed(source, steps, bad["train"])) as feed:
+    with closing(make_feed(source, steps, bad["train"])) as feed, noting_steps(lambda: done):
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))

@@ -89,6 +89,22 @@ def test_plan_of_a_first_run(terminal: Terminal, tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+def test_more_gpus_than_there_are(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan may be that of another machine; the run is of this one, and Ray would let it wait for ever."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    arguments = (QUICKSTART, f"store={tmp_path / 'store'}", "cluster.workers=1", "cluster.gpus_per_worker=1")
+    says = "cluster.gpus_per_worker: the training takes 1 x 1 GPU, and there are 0 on this machine."
+    code, out, _ = terminal("plan", *arguments)
+    assert code == 0
+    assert f"5 stages to run\nWarning: {says}" in out
+    code, out, err = terminal("run", *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"Error: {says}")
+    publish_until(quickstart(tmp_path / "store"), "train")  # nothing is trained any more
+    assert "Warning" not in terminal("plan", *arguments)[1]
+
+
 def test_rerun(terminal: Terminal, tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
     arguments = ("plan", QUICKSTART, f"store={tmp_path}", "--rerun", "evaluate")

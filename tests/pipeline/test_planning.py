@@ -196,6 +196,27 @@ def test_a_stated_epoch_is_what_batches_are_made_of(tmp_path: Path) -> None:
     )
 
 
+def test_a_batch_that_leaves_one_sample_alone_in_front_of_batch_norm(tmp_path: Path) -> None:
+    images = ("model={kind: resnet18, width: 8}", "train.batch_size=17", "train.micro_batch=16", "cluster.workers=1")
+    assert "train.micro_batch: a batch of 17 leaves one sample after parts of 16" in refusal(
+        quickstart(tmp_path, *images, name="quickstart-images")
+    )
+    make_plan(quickstart(tmp_path, *images, "train.micro_batch=9", name="quickstart-images"))
+
+
+def test_a_schedule_beyond_the_end_of_the_training_is_warned_of(tmp_path: Path) -> None:
+    recipe = quickstart(tmp_path, "schedule.warmup=200%", "cluster.workers=1")
+    (said,) = warnings(recipe, make_plan(recipe)[0])
+    assert said.startswith("schedule.warmup: 200% is longer than the training")
+    later = quickstart(tmp_path, "schedule.warmup=121st", "cluster.workers=1", "train.duration=4ep")
+    assert warnings(later, make_plan(later)[0]) == []  # before there are shards nobody knows
+    publish_until(later, "shard")
+    (said,) = warnings(later, make_plan(later)[0])  # 4 x 30 steps
+    assert said.startswith("schedule.warmup: 121st is longer than the training (4ep)")
+    publish_until(later, "train")
+    assert warnings(later, make_plan(later)[0]) == []
+
+
 def test_shards_that_are_sorted_by_class_are_warned_of(tmp_path: Path) -> None:
     recipe = quickstart(tmp_path)
     assert warnings(recipe, make_plan(recipe)[0]) == []

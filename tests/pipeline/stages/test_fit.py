@@ -1,6 +1,7 @@
 import os
 import shutil
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from pipeline.graph import Context
 from pipeline.progress import Reporter
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.checkpoint_note import COPY, NOTE
-from pipeline.stages.fit import RaiseAtOnce, fit, reason
+from pipeline.stages.fit import fit, reason
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import POINTS, send
+from pipeline.stages.tries import SameErrorTwice
 from pipeline.training import checkpoint
 from tests.pipeline.training.test_loop import assert_same
 
@@ -92,6 +94,20 @@ def test_an_error_that_comes_again_ends_the_training_at_once(
         fit(context(recipe, tmp_path), images, partial(send, points))
 
 
+def broken_send(step: int, metrics: dict[str, float]) -> None:
+    raise ValueError("it cannot be sent")
+
+
+@pytest.mark.slow
+def test_an_error_that_came_twice_at_one_step_ends_the_training(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    recipe = make_recipe("image", **{"train.checkpoint": "2st", "cluster.max_failures": 1000})
+    with pytest.raises(SameErrorTwice, match="after 2 steps, with no checkpoint in between: ValueError") as caught:
+        fit(context(recipe, tmp_path), images, broken_send)
+    assert "in broken_send" in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.slow
 def test_goes_on_when_the_note_of_its_checkpoints_was_cut_off(
     ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
@@ -160,13 +176,6 @@ def test_a_flipped_shard_ends_the_training(
         fit(context(recipe, tmp_path), broken, partial(send, points))
 
 
-def test_only_errors_in_words_are_final() -> None:
-    callback = RaiseAtOnce()
-    callback.after_exception(None, {0: RuntimeError("connection closed by peer"), 1: OSError("disk")})
-    with pytest.raises(ZoetropeError, match="diverged"):
-        callback.after_exception(None, {0: RuntimeError("closed"), 1: ZoetropeError("diverged")})
-
-
 def failed(failures: dict[int, Exception]) -> TrainingFailedError:
     error: Any = WorkerGroupError("", failures)  # mypy sees two classes of one name
     return error
@@ -183,7 +192,7 @@ def test_reasons_by_weight() -> None:
     assert "cluster.max_failures = 3" in str(dead)
     other = reason(failed({4: closed}), 3)
     assert not isinstance(other, ZoetropeError)  # a bug: its traceback goes to the log
-    assert str(other) == "training worker 4 failed: RuntimeError: connection closed by peer"
+    assert str(other) == "training worker 4 failed before its first step: RuntimeError: connection closed by peer"
 
 
 def test_resources_of_a_worker(ray_of_two: None, make_recipe: Any) -> None:

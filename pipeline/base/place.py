@@ -1,0 +1,20 @@
+"""Where in a training an error came: a note on it, which travels to other processes and stands in its traceback."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def noting_steps(steps: Callable[[], int]) -> Iterator[None]:
+    """Note on an error that leaves the block after how many steps it came."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"after {steps()} steps")
+        raise
+
+
+def noted_steps(error: BaseException) -> str:
+    """What `noting_steps` has noted, such as "after 12 steps"; before the first step nothing."""
+    notes = getattr(error, "__notes__", ())
+    return next((note for note in notes if note.startswith("after ") and note.endswith(" steps")), "")

@@ -1,0 +1,39 @@
+"""Parts of a schedule that lie beyond the end of the training."""
+
+from pipeline.recipe import Recipe
+from pipeline.recipe.duration import Length
+from pipeline.recipe.sampling import epoch_samples
+from pipeline.recipe.schedules import Step
+
+
+def unreached(recipe: Recipe, samples: int | None) -> list[str]:
+    """A sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
+
+    samples: of the training split; None where it is not known yet, and then only lengths of one unit are compared.
+    """
+    duration, said = recipe.train.duration, []
+    warmup = recipe.schedule.warmup
+    if _is_longer(warmup, recipe, samples):
+        said.append(
+            f"schedule.warmup: {warmup} is longer than the training ({duration}), "
+            "so the learning rate never reaches its peak"
+        )
+    if isinstance(recipe.schedule, Step):
+        late = [str(point) for point in recipe.schedule.at if _is_longer(point, recipe, samples)]
+        if late:
+            said.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
+    return said
+
+
+def _is_longer(length: Length, recipe: Recipe, samples: int | None) -> bool:
+    """Whether a length is longer than the training, as far as that can be told."""
+    train = recipe.train
+    if length.unit == "%":
+        return length.amount > 100
+    if length.unit == train.duration.unit:
+        return length.amount > train.duration.amount
+    if samples is None:
+        return False
+    full, rest = divmod(epoch_samples(train.sampling, samples), train.distinct)
+    epoch = full + (train.keep_last and rest > 0)
+    return length.steps(epoch, train.batch_size) > train.duration.steps(epoch, train.batch_size)
