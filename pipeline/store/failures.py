@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.base.errors import cut
 from pipeline.redact import redact_log
 
 Kind = Literal["away", "missing", "there already", "no place", "refused", "full", "not offered", "this node", "other"]
@@ -108,5 +109,4 @@ def _status(error: BaseException) -> tuple[int | None, str]:
 
 
 def _text(error: BaseException) -> str:
-    text = redact_log(" ".join(str(error).split())) or type(error).__name__
-    return text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - 3] + "..."
+    return cut(redact_log(" ".join(str(error).split())) or type(error).__name__, _MOST_TEXT)
