@@ -13,10 +13,10 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-import yaml
-
 from augment.magnitudes import MAGNITUDES
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.files import read_small
+from pipeline.base.plain_yaml import parse_yaml
 
 PolicyStep = tuple[str, float, float | None]
 Policy = list[list[PolicyStep]]
@@ -84,15 +84,14 @@ def _inline(entry: Any, folder: Path) -> Any:
 
 def _read(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_small(path, _MAX_BYTES)
     except OSError as error:
         raise ZoetropeError(f"cannot read the policy {path}: {error.strerror}") from error
     if len(data) > _MAX_BYTES:
         raise ZoetropeError(f"the policy {path} is larger than {_MAX_BYTES:,} bytes, so it is no policy")
     try:
-        return json.loads(data) if path.suffix == ".json" else yaml.safe_load(data)
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        return json.loads(data) if path.suffix == ".json" else parse_yaml(data.decode())
+    except (ValueError, RecursionError) as error:
         raise ZoetropeError(f"the policy {path} is not valid {path.suffix[1:]}: {error}") from error
 
 

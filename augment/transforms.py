@@ -9,6 +9,7 @@ import inspect
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
 from typing import Any, TypeAlias
 
 import albumentations as A
@@ -27,6 +28,22 @@ from pipeline.base.keyed import Part, generator, key_bits
 UInt8Array = npt.NDArray[np.uint8]
 Spec = Sequence[Mapping[str, Mapping[str, Any] | None]]
 Transform: TypeAlias = A.BasicTransform | BaseCompose
+
+
+def check_package() -> None:
+    """Raise `ZoetropeError` when AlbumentationsX is installed, which carries the import name of albumentations."""
+    try:
+        found = metadata.version("albumentationsx")
+    except metadata.PackageNotFoundError:
+        return
+    raise ZoetropeError(
+        f"AlbumentationsX {found} is installed, which `import albumentations` finds in place of albumentations: it is "
+        "another package, of the AGPL, with other transforms. Install the right one: pip uninstall albumentationsx "
+        "albumentations; pip install 'albumentations>=2.0.8,<2.1'"
+    )
+
+
+check_package()
 
 # albumentations makes these of a whole clip at once, as one image of 3 T channels or with NumPy's strides, which takes
 # longer than frame by frame, up to 14 times (`python -m benchmarks.augment`)

@@ -38,7 +38,7 @@ def check_store(url: str) -> None:
 def check_tracking(uri: str) -> None:
     """The same for MLflow's database, by the URI that `pipeline.tracking.address.resolve` gives."""
     scheme, _, path = uri.partition(":///")
-    if scheme == "sqlite" and _in_copy(path):
+    if scheme.startswith("sqlite") and _in_copy(path):
         raise ZoetropeError(
             f"MLflow's database {path} is in the job's working directory, a temporary copy that Ray deletes after the "
             "job, with all that MLflow would keep there. Leave `tracking.uri` and MLFLOW_TRACKING_URI out, for a file "

@@ -1,6 +1,9 @@
 """Files of a folder by their names: on a disk that every node sees, or fetched first from where they are kept."""
 
+import errno
+import os
 import socket
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,3 +63,14 @@ def check_seen(folder: Path) -> None:
 def as_files(folder: Path | Files) -> Files:
     """A path as `Files`; `Files` as they are."""
     return Folder(folder) if isinstance(folder, Path) else folder
+
+
+def read_small(path: Path, cap_bytes: int) -> bytes:
+    """The first `cap_bytes` + 1 bytes of a file at most, so that a longer one is told from one that fits.
+
+    Raises OSError, also for what is no file: to open a pipe waits for whoever writes into it, and a device has no end.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device and no file")
+        return file.read(cap_bytes + 1)

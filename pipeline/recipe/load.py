@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pipeline.base.errors import nearest
+from pipeline.base.errors import brief, nearest
+from pipeline.base.files import read_small
+from pipeline.base.plain_yaml import MAX_DEPTH, parse_yaml
 from pipeline.job import in_job
 from pipeline.recipe.schema import Recipe
 from pipeline.recipe.validate import RecipeError, check, with_policies
 
 MAX_FILE_BYTES = 1 << 20
+MAX_FILES = 16
+"""Of a chain of `extends`."""
 _PATH_KEYS = (
     ("store",),
     ("data", "source", "path"),
@@ -48,53 +50,15 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return check(values, str(path), path.parent, problems)
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that also refuses what would be silently lost or blown up: duplicate keys and aliases."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed; write the value again",
-                problem_mark=self.peek_event().start_mark,
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key_node.start_mark)
-            if key_node.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key_node.value!r} stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-def _parse(text: str) -> Any:
-    """The value of a YAML text. Raises ValueError that says what is wrong, and where."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506 (_Loader is a SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise ValueError(f"is not valid YAML: {problem}{where}") from None
-    except RecursionError:
-        raise ValueError("is not valid YAML: nested too deeply") from None
-    except ValueError as error:  # such as a date of month 13
-        raise ValueError(f"is not valid YAML: {error}") from None
-
-
 def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     """The file's values, merged over those of the recipe that it extends."""
-    resolved = path.resolve()
+    resolved = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link to itself
     if resolved in chain:
         raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*chain, resolved))}")
+    if len(chain) == MAX_FILES:
+        raise RecipeError(f"{chain[0]}: extends a chain of more than {MAX_FILES} files; write them into fewer")
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
+        content = read_small(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         by = f" (`extends` of {chain[-1].name})" if chain else ""
         sent = " (a job gets no files that git ignores)" if in_job() else ""
@@ -106,11 +70,11 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if len(content) > MAX_FILE_BYTES:
         raise RecipeError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB; that is no recipe")
     try:
-        values = _parse(content.decode())
+        values = parse_yaml(content.decode())
     except UnicodeDecodeError:
         raise RecipeError(f"{path}: is no text in UTF-8; a recipe is a YAML file") from None
     except ValueError as error:
-        raise RecipeError(f"{path}: {error}") from None
+        raise RecipeError(f"{path}: is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values, such as `name: my-run`")
     _resolve_paths(values, resolved.parent)
@@ -122,7 +86,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return layer
     if not isinstance(base, str):
-        raise RecipeError(f"{path}: extends: write the name of one file, not {base!r}")
+        raise RecipeError(f"{path}: extends: write the name of one file, not {brief(base)}")
     return _merge(_read(resolved.parent / base, (*chain, resolved)), layer)
 
 
@@ -154,12 +118,12 @@ def _override(values: dict[str, Any], text: str) -> None:
     """Set `a.b.c` to what stands behind `=`, read as YAML; a new `kind` drops the options of the old one."""
     dotted, equals, value_text = text.partition("=")
     keys = dotted.strip().split(".")
-    if not equals or not all(keys):
-        raise RecipeError(f"{text!r}: an override is written as key.subkey=value, such as train.duration=10ep")
+    if not equals or not all(keys) or len(keys) > MAX_DEPTH:
+        raise RecipeError(f"{brief(text)}: an override is written as key.subkey=value, such as train.duration=10ep")
     try:
-        value = _parse(value_text)
+        value = parse_yaml(value_text)
     except ValueError as error:
-        raise RecipeError(f"{text!r}: the value {error}") from None
+        raise RecipeError(f"{brief(text)}: the value is not valid YAML: {error}") from None
     set_key(values, dotted.strip(), value)
 
 

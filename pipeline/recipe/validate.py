@@ -1,19 +1,21 @@
 """Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
-from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Task, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.redact import redact, redact_values
+
+MOST_LINES, LONGEST_LINE = 50, 2000
 
 
 class RecipeError(ZoetropeError):
@@ -38,11 +40,9 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        found += _sentences(error, values)
-        found += cross_problems(values)
-    else:
-        found += cross_problems(plain(recipe))
-    if found:
+        found += _sentences(error, values) + cross_problems(values)
+        raise recipe_error(where, found + transform_problems(values)) from None
+    if found := found + cross_problems(plain(recipe)):
         raise recipe_error(where, found + transform_problems(values))
     return recipe
 
@@ -76,7 +76,9 @@ def plain(recipe: Recipe) -> dict[str, Any]:
 def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
     """The error for all of `problems`, without secrets that a value may hold."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    return RecipeError(f"{where}: {count}\n" + "\n".join(f"  {redact(problem)}" for problem in problems))
+    lines = [f"  {cut(redact(problem), LONGEST_LINE)}" for problem in problems[:MOST_LINES]]
+    more = [f"  and {len(problems) - MOST_LINES} more"] if len(problems) > MOST_LINES else []
+    return RecipeError("\n".join([f"{where}: {count}", *lines, *more]))
 
 
 def transform_problems(values: Mapping[str, Any]) -> list[str]:
@@ -117,7 +119,22 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
-    return problems + _sharing_problems(values)
+    return problems + _sharing_problems(values) + list(_secrets(values))
+
+
+def _secrets(value: Any, where: str = "") -> Iterator[str]:
+    """Every URL that holds a password or a signature. MLflow's alone may: it is no input, and hidden in all records."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _secrets(inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            yield from _secrets(inner, f"{where}[{number}]")
+    elif isinstance(value, str) and "://" in value and redact(value) != value and where != "tracking.uri":
+        yield (
+            f"{where}: {redact(value)} holds a password or a signature, and recipes are kept with what they made. Give "
+            "credentials by the environment (AWS_ACCESS_KEY_ID, ...), or fetch the file yourself and name its path"
+        )
 
 
 def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
@@ -221,7 +238,7 @@ def _last(transforms: Any) -> Any:
 def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
     """A line for each key that pydantic has something against; transforms are left to `transform_problems`."""
     by_path: dict[str, list[str]] = {}
-    for item in error.errors(include_url=False):
+    for item in error.errors(include_url=False)[: 2 * MOST_LINES]:
         if tuple(item["loc"][:2]) in {("augment", "train"), ("augment", "eval")} and item["type"] != "missing":
             continue
         path, sentence = _sentence(item, values)
@@ -234,7 +251,7 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
     """Dotted path, and what is wrong and what is right, for one pydantic error."""
     path, key, model = _walk(item["loc"], values)
     kind, context = item["type"], item.get("ctx", {})
-    given = repr(redact_values({key: item["input"]})[key])
+    given = brief(redact_values({key: item["input"]})[key])
     if kind == "extra_forbidden":
         return path, unknown("key", key, model.model_fields if model else [])
     if kind == "missing":

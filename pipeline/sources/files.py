@@ -17,6 +17,7 @@ from pipeline.base.alive import alive
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import MAX_VIDEO_BYTES, BadSample
 from pipeline.redact import redact
+from pipeline.store.failures import failure_of
 
 PROTOCOLS = ("http", "https", "s3", "gs", "abfs", "az", "file")
 TRIES = 3
@@ -234,20 +235,24 @@ def tried(url: str, work: Callable[[Any, str], Result]) -> Result:
             raise
         except ImportError as error:
             raise ZoetropeError(f"{redact(url)} cannot be opened: {error}. Install that package.") from error
-        except PermissionError:
-            raise BadSample(f"no permission to read {redact(url)}") from None
         except Exception as error:  # whatever the libraries below fsspec raise for a network
-            # fsspec says "not found" of HTTP requests that failed in any way; what really happened is the cause.
-            cause = error.__cause__ if url.startswith("http") and isinstance(error, FileNotFoundError) else None
-            status = getattr(cause or error, "status", None)
-            if status in (401, 403):
-                raise BadSample(f"no permission to read {redact(url)}: HTTP status {status}") from None
-            if status in (404, 410) or (isinstance(error, FileNotFoundError) and cause is None):
+            failure = failure_of(error)
+            if failure.kind == "missing":
                 raise BadSample(f"there is no file {redact(url)}") from None
-            if attempt == TRIES - 1:
-                reason = redact((str(cause or error).strip() or type(cause or error).__name__).splitlines()[0])
+            if failure.status in (401, 403) or isinstance(error, PermissionError):
+                answer = f": HTTP status {failure.status}" if failure.status else ""
+                raise BadSample(f"no permission to read {redact(url)}{answer}") from None
+            if failure.kind == "this node":
                 raise ZoetropeError(
-                    f"{redact(url)} cannot be reached: {reason}. Is the host up, and are credentials and endpoint set?"
+                    f"{redact(url)} cannot be kept in {tempfile.gettempdir()} meanwhile: {failure.words}. Make room "
+                    "there, or set TMPDIR to another folder."
+                ) from error
+            # What is in no list may be the network as well; an answer such as 400 stays the same.
+            again = failure.kind == "away" or (failure.kind == "other" and failure.status is None)
+            if attempt == TRIES - 1 or not again:
+                raise ZoetropeError(
+                    f"{redact(url)} cannot be reached: {failure.words}. Is the host up, and are credentials and "
+                    "endpoint set?"
                 ) from error
             time.sleep(WAIT_S * 2**attempt)
     raise AssertionError("unreachable")

@@ -24,6 +24,9 @@ FIRST_PATIENCE_S = 10.0  # for a store that this process has not heard of yet
 PATIENCE_S = 60.0  # for one that answered before; a stage should not die of a short outage
 BOTOCORE_TRIES = 8  # about a minute
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 10.0
+# A server that takes a connection and says nothing must not hold a write for ever: botocore asks it whether to go on
+# (Expect: 100-continue), and aiohttp's limits of time begin behind its answer.
+WRITE_S, SLOWEST_WRITE = 300.0, 1 << 16  # and bytes a second
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 _heard: set[str] = set()
@@ -94,11 +97,12 @@ class Objects:
         """
 
         def write(filesystem: Any, path: str) -> None:
+            limit = _write_limit(filesystem, len(content))
             if not create:
-                filesystem.pipe_file(path, content)
+                filesystem.pipe_file(path, content, **limit)
                 return
             try:
-                filesystem.pipe_file(path, content, mode="create")
+                filesystem.pipe_file(path, content, mode="create", **limit)
             except (NotImplementedError, TypeError, ValueError) as error:
                 self._create_by_looking(filesystem, path, content, error)
             except OSError as error:
@@ -117,11 +121,16 @@ class Objects:
         """For stores that cannot write only where there is nothing: of two at the same time the later one wins."""
         if filesystem.exists(path):
             raise FileExistsError(path) from error
-        filesystem.pipe_file(path, content)
+        filesystem.pipe_file(path, content, **_write_limit(filesystem, len(content)))
 
     def upload(self, source: Path, key: str) -> None:
         """Write a local file's content; the object is whole or not there."""
-        self._do(f"write {key}", lambda filesystem, path: filesystem.put_file(str(source), path), key)
+        size = source.stat().st_size
+
+        def write(filesystem: Any, path: str) -> None:
+            filesystem.put_file(str(source), path, **_write_limit(filesystem, size))
+
+        self._do(f"write {key}", write, key)
 
     def download(self, key: str, target: Path) -> None:
         """Write an object's content to a local file. FileNotFoundError when there is none."""
@@ -230,6 +239,11 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _write_limit(filesystem: Any, size_bytes: int) -> dict[str, float]:
+    """How long a write may take, as an argument that fsspec's asynchronous file systems take."""
+    return {"timeout": WRITE_S + size_bytes / SLOWEST_WRITE} if filesystem.async_impl else {}
 
 
 def _entry(info: dict[str, Any]) -> Entry:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.tracking.address import Tracking, masked
+from pipeline.tracking.address import Tracking, masked, sqlite_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,8 +45,10 @@ def _client(uri: str, artifact_location: str | None) -> "MlflowClient":
     quiet()
     from mlflow import MlflowClient
 
-    if uri.startswith("sqlite:///"):
-        create_schema(Path(uri.removeprefix("sqlite:///")), artifact_location or "")
+    if uri.startswith("sqlite"):
+        from sqlalchemy.engine import make_url
+
+        create_schema(Path(make_url(uri).database or ""), artifact_location or "")
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -75,7 +77,7 @@ def create_schema(database: Path, artifact_location: str) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}")
     try:
-        SqlAlchemyStore(f"sqlite:///{temporary}", artifact_location).engine.dispose()
+        SqlAlchemyStore(sqlite_uri(temporary), artifact_location).engine.dispose()
         try:
             os.link(temporary, database)
         except FileExistsError:

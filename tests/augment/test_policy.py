@@ -89,7 +89,7 @@ def test_faults(policy: Any, lines: list[str]) -> None:
         ("a.yaml", b"!!python/object/apply:os.system [ls]", "is not valid yaml"),
         ("a.yaml", b"\xff\xfe\x00", "is not valid yaml"),
         ("a.json", b" " * 1_000_001, "is larger than 1,000,000 bytes"),
-        ("a.yaml", b"a: &a [1,1]\nb: &b [*a,*a]\nc: [*b,*b]", "must be a list"),
+        ("a.yaml", b"a: &a [1,1]\nb: &b [*a,*a]\nc: [*b,*b]", "is not valid yaml: aliases"),
     ],
 )
 def test_broken_files(tmp_path: Path, name: str, data: bytes, message: str) -> None:

@@ -16,7 +16,7 @@ from albumentations import BasicTransform, CoarseDropout, Compose, HorizontalFli
 
 from augment.own import OWN
 from augment.refused import REFUSED
-from augment.transforms import BY_FRAME, TRANSFORMS, check, compose, output_shape
+from augment.transforms import BY_FRAME, TRANSFORMS, check, check_package, compose, output_shape
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator, key_bits
 
@@ -291,3 +291,13 @@ def test_output_shape() -> None:
             output_shape(varying, 64)
     with pytest.raises(ZoetropeError, match="does not fit frames of 64 x 64 px"):
         output_shape([{"CenterCrop": {"height": 80, "width": 40}}], 64)
+
+
+def test_the_fork_of_the_same_import_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_package()
+    about = tmp_path / "albumentationsx-2.0.14.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text("Metadata-Version: 2.1\nName: albumentationsx\nVersion: 2.0.14\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ZoetropeError, match=r"^AlbumentationsX 2\.0\.14 is installed, .* of the AGPL, .* pip install "):
+        check_package()

@@ -75,4 +75,4 @@ def test_how_a_trial_ended_waits_for_mlflow(tmp_path: Path) -> None:
 
 def test_parameters_hold_no_secrets() -> None:
     found = parameters({"a.b": [1], "data.token": "abcdefgh", "u": "https://me:pw@host/x"})
-    assert found == {"a.b": [1], "data.token": "abcdefgh", "u": "https://me:***@host/x"}
+    assert found == {"a.b": [1], "data.token": "***", "u": "https://me:***@host/x"}

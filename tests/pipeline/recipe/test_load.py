@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,49 @@ def test_files_that_are_none(tmp_path: Path, write: Write, monkeypatch: pytest.M
     )
     (tmp_path / "photo.yaml").write_bytes(b"\xff\xd8\xff\xe0")
     assert "is no text in UTF-8" in problems(tmp_path / "photo.yaml")
-    assert "larger than 1 MiB" in problems(Path("/dev/zero"))
+    assert "/dev/zero: cannot be read: it is a pipe or a device and no file" in problems(Path("/dev/zero"))
+
+
+def test_what_a_recipe_extends_may_be_hostile_as_well(write: Write, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")  # to open it would wait for whoever writes into it
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    assert "pipe.yaml: cannot be read: it is a pipe or a device" in problems(tmp_path / "pipe.yaml")
+    for base, says in (
+        ("pipe.yaml", "pipe.yaml: cannot be read: it is a pipe or a device and no file"),
+        ("/dev/zero", "/dev/zero: cannot be read: it is a pipe or a device and no file"),
+        ("loop.yaml", "loop.yaml: cannot be read: Too many levels of symbolic links"),
+        (".", "is a folder, and a recipe is a file"),
+        ("x" * 5000, "cannot be read: File name too long"),
+        ('"a\\0b"', "a text holds a character that no text can"),
+    ):
+        assert says in problems(write(f"extends: {base}\n"))
+
+
+def test_a_long_chain_of_extends(small: dict[str, Any], write: Write, tmp_path: Path) -> None:
+    for number in range(40):
+        write({"extends": f"{number + 1}.yaml"}, f"{number}.yaml")
+    assert problems(tmp_path / "0.yaml") == (
+        f"{tmp_path}/0.yaml: extends a chain of more than 16 files; write them into fewer"
+    )
+    write(small, "15.yaml")
+    assert load(tmp_path / "0.yaml").name == "small"
+
+
+def test_a_large_file_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(1 << 30)
+    assert problems(tmp_path / "large.yaml").endswith("larger than 1 MiB; that is no recipe")
+
+
+def test_what_is_said_of_long_values_is_short(small: dict[str, Any], write: Write) -> None:
+    long = "x" * 100_000
+    overrides = [f"train.duration={long}", f"model={long}", f"{long}=1", f"seed=[{long}", f"train.{long}=1", long]
+    overrides += [".".join(["a"] * 3000) + "=1", "extends=" + long]
+    for override in overrides:
+        assert len(problems(write(small), override)) < 5000
+    message = problems(write(small | {f"key{i}": 1 for i in range(90)}))
+    assert message.splitlines()[0].endswith("90 problems")
+    assert message.splitlines()[-1] == "  and 40 more"
 
 
 def test_a_teacher_with_a_slash_is_a_path_and_another_one_a_run(

@@ -263,6 +263,49 @@ def test_secrets_are_not_repeated(small: dict[str, Any], tracking: Any) -> None:
     assert "s3cret" not in message
 
 
+@pytest.mark.parametrize("wrong", [5, "Blur", None, [5], {"Blur": {}}])
+def test_transforms_that_alone_are_wrong_are_told(small: dict[str, Any], wrong: Any) -> None:
+    lines = problems(put(small, "augment.train", wrong))
+    assert len(lines) == 2
+    assert lines[1].startswith("augment.train")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("model.weights", "https://me:s3cret@host/w.pth", "model.weights: https://me:***@host/w.pth"),
+        ("model.weights", "https://host/w.pth?token=s3cret", "model.weights: https://host/w.pth?token=***"),
+        ("loss", {"distill": {"teacher": "https://s3cret@host/t"}}, "loss.distill.teacher: https://***@host/t"),
+        ("store", "s3://id:s3cret@bucket/runs", "store: s3://id:***@bucket/runs"),
+        (
+            "data.source",
+            {"kind": "table", "path": "https://h/t.csv?sig=s3cret"},
+            "data.source.path: https://h/t.csv?sig=***",
+        ),
+        (
+            "data.source",
+            {"kind": "table", "path": "t.csv", "root": "ftp://me:s3cret@host"},
+            "data.source.root: ftp://me:***@host",
+        ),
+        (
+            "data.source",
+            {"kind": "webdataset", "urls": ["a.tar", "https://h/b.tar?X-Amz-Signature=s3cret"], "label": "cls"},
+            "data.source.urls[1]: https://h/b.tar?X-Amz-Signature=***",
+        ),
+    ],
+)
+def test_a_url_with_a_secret_is_refused(small: dict[str, Any], key: str, value: Any, place: str) -> None:
+    message = "\n".join(problems(put(small, key, value)))
+    assert f"{place} holds a password or a signature" in message
+    assert "Give credentials by the environment" in message
+    assert "s3cret" not in message
+
+
+def test_mlflow_s_address_may_hold_a_password(small: dict[str, Any]) -> None:
+    uri = "postgresql://me:s3/cret@host/db"
+    assert check(put(small, "tracking", {"uri": uri}), "r").tracking.uri == uri
+
+
 def test_a_recipe_cannot_be_changed(small: dict[str, Any]) -> None:
     recipe = check(small, "r")
     with pytest.raises(ValueError, match="frozen"):

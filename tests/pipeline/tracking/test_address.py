@@ -1,6 +1,9 @@
+import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.tracking.address import masked, resolve
@@ -33,11 +36,65 @@ def test_a_relative_sqlite_path_becomes_absolute(monkeypatch: pytest.MonkeyPatch
     )
 
 
-@pytest.mark.parametrize("uri", ["http://ann:s3cret@host:5000", "postgresql+psycopg2://ann:s3cret@host/db"])
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("plain", "sqlite:////data/plain/mlflow.db"),
+        ("a b", "sqlite:////data/a b/mlflow.db"),
+        ("st?re", "sqlite+pysqlite:////data/st%3Fre/mlflow.db"),
+        ("my%20store", "sqlite+pysqlite:////data/my%2520store/mlflow.db"),
+        ("a#b&c=d", "sqlite:////data/a#b&c=d/mlflow.db"),
+        ("größe", "sqlite:////data/größe/mlflow.db"),
+        ("a@b:c", "sqlite:////data/a@b:c/mlflow.db"),
+        ("it's", "sqlite:////data/it's/mlflow.db"),
+    ],
+)
+def test_any_name_of_a_folder_reaches_sqlalchemy(name: str, uri: str) -> None:
+    tracking = resolve(None, f"/data/{name}")
+    assert tracking.uri == uri
+    assert make_url(tracking.uri).database == f"/data/{name}/mlflow.db"
+    assert shlex.split(tracking.ui_command) == ["mlflow", "ui", "--backend-store-uri", uri]
+    assert resolve(uri, "elsewhere") == tracking
+    assert tracking.shown == uri
+
+
+def test_a_path_that_an_older_sqlalchemy_cannot_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlalchemy.engine.make_url", lambda uri: SimpleNamespace(database="/data/st"))
+    with pytest.raises(
+        ZoetropeError, match=r"/data/st\?re/mlflow.db: SQLAlchemy below 2.1 cannot .* Rename the folder"
+    ):
+        resolve(None, "/data/st?re")
+
+
+def test_a_query_of_a_uri_stays(tmp_path: Path) -> None:
+    tracking = resolve(f"sqlite:///{tmp_path}/a.db?timeout=5", "x")
+    assert tracking.uri == f"sqlite+pysqlite:///{tmp_path}/a.db?timeout=5"
+    assert tracking.artifact_location == f"{tmp_path}/mlartifacts"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ann:s3cret@host:5000",
+        "postgresql+psycopg2://ann:s3cret@host/db",
+        "postgresql://ann:s/s3cret@host/db",
+        "postgresql://ann:s s3cret@host/db",
+        "postgresql://ann@corp:1?s3cret@host/db",
+        "postgresql://host/db?user=ann&password=s3cret",
+        "mssql+pyodbc://ann:s#s3cret@host/db?driver=x",
+    ],
+)
 def test_a_password_is_never_shown(uri: str, tmp_path: Path) -> None:
     tracking = resolve(uri, tmp_path)
     assert tracking.uri == uri
     assert "s3cret" not in f"{tracking} {tracking!r} {tracking.shown} {tracking.ui_command}"
+
+
+def test_what_is_shown_is_the_rest_of_the_address() -> None:
+    assert (
+        resolve("postgresql://u:p/s s@h:5432/db?sslmode=require", "x").shown == "postgresql://h:5432/db?sslmode=require"
+    )
+    assert resolve("http://u:p@h:5000/mlflow", "x").shown == "http://h:5000/mlflow"
 
 
 def test_masked_leaves_the_rest_of_the_text() -> None:
@@ -47,7 +104,17 @@ def test_masked_leaves_the_rest_of_the_text() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "says"),
-    [("./mlruns", "plain folders"), ("file:///mlruns", "plain folders"), ("htp://ann:s3cret@host", "'http'")],
+    [
+        ("./mlruns", "plain folders"),
+        ("file:///mlruns", "plain folders"),
+        ("htp://ann:s3cret@host", "'http'"),
+        ("postgresql://ann:s3cret@x@host/db", "the password holds an @. .* write @ as %40"),
+        ("postgresql://ann:pw@host:s3cret/db", "SQLAlchemy cannot read it; .* write @ as %40"),
+        ("http://ann:s3cret/x@host", "names no host, or a port that is no number. .* / as %2F"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///file:x.db?uri=true", "names no file"),
+    ],
 )
 def test_what_mlflow_cannot_use_is_refused_in_words(uri: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match=says) as refusal:

@@ -89,3 +89,16 @@ def test_the_dataset_is_an_input_for_training_once(tracking: Tracking) -> None:
     assert json.loads(entry.dataset.profile or "") == {"train": 960}
     assert json.loads(entry.dataset.source) == {"uri": "/store/shard-1"}
     assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
+
+
+def test_a_folder_of_any_name(tmp_path: Path) -> None:
+    name = "my%20 st?re #1"
+    tracking = resolve(None, tmp_path / name)
+    run_id = opened(tracking)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.txt").write_text("a")
+    log_files(tracking, run_id, tmp_path / "files")
+    assert Path(client(tracking).download_artifacts(run_id, "a.txt")).read_text() == "a"
+    assert {path.name for path in tmp_path.iterdir()} == {name, "files"}
+    assert {path.name for path in (tmp_path / name).iterdir()} == {"mlflow.db", "mlartifacts"}
+    assert (tmp_path / name / "mlartifacts" / run_id / "artifacts" / "a.txt").is_file()
