@@ -3,7 +3,11 @@
 from pipeline.base.errors import ZoetropeError
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov"})
+VIDEO_EXTENSIONS = frozenset(
+    # MP4 and its kin; Matroska; AVI; Flash; Windows Media; Ogg; MPEG program, transport and bare streams; GIF
+    {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".asf", ".ogv"}
+    | {".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".m1v", ".m2v", ".gif"}
+)
 
 MAX_IMAGE_BYTES = 128 * 2**20
 MAX_IMAGE_PIXELS = 89_478_485  # 256 MiB of RGB; above it Pillow warns of a decompression bomb
