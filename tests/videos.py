@@ -41,6 +41,7 @@ def video(
     rotation: int = 0,
     movflags: str = "",
     mirrored: bool = False,
+    pixel_format: str = "",
     container_options: dict[str, str] | None = None,
 ) -> bytes:
     """A video of FRAMES numbered frames of `size` (height, width) at 25 a second, or at the times `pts_ms`."""
@@ -49,7 +50,7 @@ def video(
     with av.open(file, "w", format=container, container_options=muxer) as out:
         stream: Any = out.add_stream(codec, rate=25, options=options or {})
         stream.height, stream.width = size
-        stream.pix_fmt = {"mjpeg": "yuvj420p", "ffv1": "yuv444p", "gif": "rgb8"}.get(codec, "yuv420p")
+        stream.pix_fmt = pixel_format or {"mjpeg": "yuvj420p", "ffv1": "yuv444p", "gif": "rgb8"}.get(codec, "yuv420p")
         stream.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, 25)
         if rotation:
             stream.set_display_rotation(rotation)

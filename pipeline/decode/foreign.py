@@ -57,9 +57,9 @@ EXACT = {
 }
 """FFmpeg's names of the codecs that decord reads frame by frame, by demuxer."""
 WAY_OUT = "set shard.video.transcode: true (videos in tars: encode them as H.264 in MP4, or use kind: folder or table)"
-COMPARED = 16
+COMPARED = 8
 """How many frames are compared with PyAV's."""
-COMPARED_PIXELS = 16 * 1920 * 1088
+COMPARED_PIXELS = 8 * 1920 * 1088
 """How many pixels at most, where the frames are large."""
 MAX_DIFFERENCE = 6.0
 """Mean absolute difference of two decoders' colours, 0 to 255: it is 0 for 8 bits and up to 3 for 10."""
