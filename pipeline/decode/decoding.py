@@ -93,7 +93,7 @@ def _decode(packet: av.packet.Packet) -> tuple[list[VideoFrame], list[tuple[int,
 def _nal_types(packet: av.packet.Packet, extradata: bytes | None) -> set[int]:
     """The types of the NAL units in a packet of H.264: behind start codes, or with their length before each (avcC)."""
     data, types = bytes(packet), set()
-    if not (extradata and extradata[0] == 1):
+    if not extradata or extradata[0] != 1 or len(extradata) < 5:
         return {data[found.end()] & 31 for found in re.finditer(rb"\x00\x00\x01(?=.)", data, re.DOTALL)}
     length_bytes, at = extradata[4] % 4 + 1, 0
     while at + length_bytes < len(data):

@@ -56,7 +56,7 @@ def _avi_end(file: BinaryIO, size: int) -> int:
 def _matroska_end(file: BinaryIO, size: int) -> int:
     """The end of the Segment, or of its last element where its length is open (a live recording)."""
     at, end, segment_end = 0, 0, size
-    while at < min(size, segment_end):
+    while at < min(size, segment_end) and end <= size:
         head = _read(file, at, 12)
         element, length, body = _ebml(head)
         if element not in MATROSKA_IDS:
@@ -160,7 +160,7 @@ def _colours_bytes(flags: bytes) -> int:
 
 
 def _read(file: BinaryIO, at: int, length: int) -> bytes:
-    file.seek(at)
+    file.seek(min(at, 1 << 40))  # lengths in a file may be larger than what can be sought to
     return file.read(length)
 
 

@@ -138,6 +138,18 @@ def test_length_caps(cap: str, value: float, reason: str, tmp_path: Path, monkey
         probe(tmp_path / "a.mp4", "video")
 
 
+@pytest.mark.parametrize(("cap", "is_read"), [(5.0, True), (2.0, False)])
+def test_a_videos_own_frames_tell_how_long_it_is(cap: float, is_read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subtitle stays for 20 s; the video ends after 2.4 s."""
+    monkeypatch.setattr(limits, "MAX_VIDEO_DURATION_S", cap)
+    path = Path(__file__).parents[2] / "cases" / "mkv_subtitle_longer.mkv"
+    if is_read:
+        assert probe(path, "video").fps == 25
+        return
+    with pytest.raises(BadSample, match="lasts 20 s, more than the 2 s allowed"):
+        probe(path, "video")
+
+
 def test_size_caps() -> None:
     limits.check_bytes(5, 5)
     limits.check_pixels(2, 3, 6)

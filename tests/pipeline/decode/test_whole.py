@@ -71,3 +71,16 @@ def test_a_structure_that_is_lost(kind: str, says: str) -> None:
     data[len(data) // 2 :] = b"\x07" * (len(data) - len(data) // 2)
     with pytest.raises(BadSample, match=says):
         check_whole(io.BytesIO(data), kind)
+
+
+@pytest.mark.parametrize(
+    ("demuxer", "head"),
+    [
+        ("mov", struct.pack(">I4sQ", 1, b"mdat", 2**64 - 1)),
+        ("asf", bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c") + b"\xff" * 8),
+        ("matroska", bytes.fromhex("1a45dfa380 18538067 01fffffffffffffe")),
+    ],
+)
+def test_lengths_beyond_every_file(demuxer: str, head: bytes) -> None:
+    with pytest.raises(BadSample, match="cut off"):
+        check_whole(io.BytesIO(head + bytes(64)), demuxer)
