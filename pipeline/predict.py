@@ -8,8 +8,9 @@ import numpy as np
 import torch
 import yaml
 
+from pipeline.decode.foreign import check_video
 from pipeline.decode.image import check_and_store_image
-from pipeline.decode.transcode import check_video, transcode
+from pipeline.decode.transcode import transcode
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import check
 from pipeline.tasks import TASKS

@@ -14,9 +14,10 @@ import av.error
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pipeline.decode.container import demuxer_of, frame_rate
+from pipeline.decode.decoding import decoded_frames
 from pipeline.decode.limits import BadSample, check_length
-from pipeline.decode.probe import Probe, frame_rate
-from pipeline.decode.transcode import decoded_frames
+from pipeline.decode.probe import Probe
 
 TOLERANCE_S = 0.0005
 SLACK_S = 1.0
@@ -25,7 +26,7 @@ SEEK_FROM_S = 2.0
 """Up to there decoding from the start is as quick."""
 EARLIER_S = 0.5
 SEEKABLE = ("mov", "matroska")
-"""Formats, by the beginnings of FFmpeg's names for them, that keep the exact times of their key frames."""
+"""Formats, by their demuxers, that keep the exact times of their key frames."""
 
 
 def is_inside(time_s: float, start_s: float | None, end_s: float | None) -> bool:
@@ -75,7 +76,7 @@ def frames_between(
     zero_s = first.time
     frames = chain([first], frames)
     wanted_s = start_s or 0.0
-    if zero_s is not None and wanted_s > SEEK_FROM_S and container.format.name.startswith(SEEKABLE):
+    if zero_s is not None and wanted_s > SEEK_FROM_S and demuxer_of(container) in SEEKABLE:
         frames = _from_key_frame(container, stream, zero_s, wanted_s) or _again(container, stream)
     count, last_s = 0, 0.0
     for i, frame in enumerate(frames):

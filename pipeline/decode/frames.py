@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.base.alive import alive
 from pipeline.decode.cut import check_inside, is_behind, is_inside
 from pipeline.decode.image import check_image, decode_image
 from pipeline.decode.image_header import open_image, upright_size
@@ -101,6 +102,7 @@ def _pictures(paths: list[Path], content: "hashlib._Hash") -> Iterator[npt.NDArr
                 f"{path.name} has {picture.shape[1]} x {picture.shape[0]} pixels, and the first frame "
                 f"{shape[1]} x {shape[0]}"
             )
+        alive()
         yield picture
 
 

@@ -5,7 +5,11 @@ from pipeline.base.errors import ZoetropeError
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"}
 )
-VIDEO_EXTENSIONS = frozenset({".mp4", ".avi", ".mkv", ".webm", ".mov"})
+VIDEO_EXTENSIONS = frozenset(
+    # MP4 and its kin; Matroska; AVI; Flash; Windows Media; Ogg; MPEG program, transport and bare streams; GIF
+    {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".asf", ".ogv"}
+    | {".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".m1v", ".m2v", ".gif"}
+)
 
 _HEIC = (
     "HEIC is not read; convert it: heif-convert a.heic a.jpg, or magick a.heic a.jpg, or on a Mac "

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.decode.limits import BadSample
+from pipeline.decode.upright import display_matrix, upright
 
 
 def decode_frames(data: bytes | memoryview, frames: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
@@ -41,7 +42,7 @@ def _by_pyav(data: bytes | memoryview, frames: npt.NDArray[np.integer]) -> npt.N
         with av.open(io.BytesIO(data), "r") as container:
             for i, frame in enumerate(container.decode(video=0)):
                 if i in wanted:
-                    found[i] = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
+                    found[i] = upright(frame, display_matrix(frame))
         return np.stack([found[i] for i in frames.tolist()])
     except (av.error.FFmpegError, KeyError) as error:
         raise BadSample("the video cannot be decoded") from error

@@ -194,9 +194,10 @@ def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], reci
 def _store_video(path: Path, row: dict[str, Any], recipe: Recipe) -> "tuple[Transcoded, str]":
     """A video, a segment of one or a folder of frames as it is stored, and the sha256 of the source's content."""
     from pipeline.decode.cut import frames_between
+    from pipeline.decode.foreign import check_video
     from pipeline.decode.frames import encode_frames
     from pipeline.decode.probe import open_file
-    from pipeline.decode.transcode import check_video, transcode
+    from pipeline.decode.transcode import transcode
 
     video = recipe.shard.video
     target = (video.short_side, video.gop, video.crf)

@@ -206,10 +206,10 @@ def test_bad_files_stop_a_run_in_words_and_leave_nothing_finished(tmp_path: Path
     assert done.stderr == (
         "Error: 5 of 5 files cannot be used; data.max_bad = 0.01 allows 0:\n"
         "  train/cat/1.mp4: the file is empty (zero bytes)\n"
-        "  train/cat/2.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
-        "  train/dog/1.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
-        "  val/cat/1.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
-        "  val/dog/1.mp4: its content is no MP4, MOV, AVI, MKV or WebM video\n"
+        "  train/cat/2.mp4: its content is no MP4, MOV, AVI, MKV, WebM, FLV, WMV, Ogg, GIF or MPEG video\n"
+        "  train/dog/1.mp4: its content is no MP4, MOV, AVI, MKV, WebM, FLV, WMV, Ogg, GIF or MPEG video\n"
+        "  val/cat/1.mp4: its content is no MP4, MOV, AVI, MKV, WebM, FLV, WMV, Ogg, GIF or MPEG video\n"
+        "  val/dog/1.mp4: its content is no MP4, MOV, AVI, MKV, WebM, FLV, WMV, Ogg, GIF or MPEG video\n"
         "Mend or remove these files.\n"
     )
     assert "Traceback" not in done.stdout

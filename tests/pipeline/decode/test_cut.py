@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.decode import cut
+from pipeline.decode.container import open_video, video_stream
 from pipeline.decode.cut import frames_between, is_behind, is_inside, probe_segment
 from pipeline.decode.limits import BadSample
-from pipeline.decode.probe import Probe, open_video, video_stream
+from pipeline.decode.probe import Probe
 from pipeline.decode.transcode import transcode
 from pipeline.decode.video import decode_frames
 

@@ -91,13 +91,13 @@ def test_videos(name: str, container: str, codec: str, tmp_path: Path) -> None:
         ("a.jpg", b"", "image", "empty"),
         ("a.mp4", b"", "video", "empty"),
         ("a.jpg", b"a text, not a picture", "image", "no image that can be read: JPEG, PNG, WebP, BMP"),
-        ("a.mp4", b"a text, not a video", "video", "no MP4, MOV, AVI, MKV or WebM"),
-        ("a.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret\n", "video", "no MP4, MOV, AVI, MKV or WebM"),
-        ("a.avi", b"ffconcat version 1.0\nfile /etc/passwd\n", "video", "no MP4, MOV, AVI, MKV or WebM"),
+        ("a.mp4", b"a text, not a video", "video", "no MP4, MOV, AVI, MKV, WebM, FLV"),
+        ("a.mp4", b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret\n", "video", "no MP4, MOV, AVI, MKV, WebM, FLV"),
+        ("a.avi", b"ffconcat version 1.0\nfile /etc/passwd\n", "video", "no MP4, MOV, AVI, MKV, WebM, FLV"),
         ("a.svg", b"<svg/>", "image", "extension '.svg' is not one of .avif, .bmp"),
         ("a.heic", b"\0\0\0\x18ftypheic", "image", "HEIC is not read; convert it: heif-convert a.heic a.jpg"),
         ("a.NEF", b"II*\0", "image", "develop it: dcraw -T a.nef"),
-        ("a.txt", b"text", "video", "extension '.txt' is not one of .avi, .mkv"),
+        ("a.txt", b"text", "video", "extension '.txt' is not one of .3gp, .asf, .avi"),
         ("a", b"text", "video", "extension '' is not one of"),
         ("a.png", huge_png(60_000), "image", "pixels"),
         ("a.png", huge_png(10_000), "image", "10000 x 10000 pixels are more than the 89,478,485 allowed"),
@@ -138,6 +138,18 @@ def test_length_caps(cap: str, value: float, reason: str, tmp_path: Path, monkey
     monkeypatch.setattr(limits, cap, value)
     with pytest.raises(BadSample, match=reason):
         probe(tmp_path / "a.mp4", "video")
+
+
+@pytest.mark.parametrize(("cap", "is_read"), [(5.0, True), (2.0, False)])
+def test_a_videos_own_frames_tell_how_long_it_is(cap: float, is_read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subtitle stays for 20 s; the video ends after 2.4 s."""
+    monkeypatch.setattr(limits, "MAX_VIDEO_DURATION_S", cap)
+    path = Path(__file__).parents[2] / "cases" / "mkv_subtitle_longer.mkv"
+    if is_read:
+        assert probe(path, "video").fps == 25
+        return
+    with pytest.raises(BadSample, match="lasts 20 s, more than the 2 s allowed"):
+        probe(path, "video")
 
 
 def test_size_caps() -> None:

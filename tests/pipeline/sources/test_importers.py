@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.limits import VIDEO_EXTENSIONS
 from pipeline.recipe.schema import Task
 from pipeline.sources import _SOURCE, SOURCES
 from pipeline.sources.listing import FrameFolder, Listing
@@ -96,8 +97,8 @@ def test_videos_gone_from_youtube_are_counted(kinetics: Set) -> None:
     assert listing.missing == ("-0aa_-bcdef_000005_000015",)
     assert kinetics.refusal(max_missing=0.3).startswith(
         f"data.source.path: 1 of 3 videos that {kinetics.folder / 'annotations'} names are not below "
-        f"{kinetics.folder / 'videos'} as files of .avi, .mkv, .mov, .mp4, .webm, such as -0aa_-bcdef_000005_000015; "
-        "data.source.max_missing = 0.3 allows 0. Fetch them, or go on with what is there: "
+        f"{kinetics.folder / 'videos'} as files of {', '.join(sorted(VIDEO_EXTENSIONS))}, such as "
+        "-0aa_-bcdef_000005_000015; data.source.max_missing = 0.3 allows 0. Fetch them, or go on with what is there: "
         "data.source.max_missing=0.334."
     )
 

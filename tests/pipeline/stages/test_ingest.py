@@ -102,7 +102,7 @@ BAD_IMAGES = {
 }
 BAD_VIDEOS = {
     "train/cat/empty.mp4": (b"", "the file is empty (zero bytes)"),
-    "train/cat/text.mp4": (b"#EXTM3U\nhttp://127.0.0.1/x", "its content is no MP4, MOV, AVI, MKV or WebM video"),
+    "train/cat/text.mp4": (b"#EXTM3U\nhttp://127.0.0.1/x", "its content is no MP4, MOV, AVI, MKV, WebM, "),
     "train/dog/cut.mp4": (MP4[: len(MP4) // 3], "the video cannot be opened: its header is broken or the file is cut"),
 }
 
