@@ -29,8 +29,8 @@ class Stage:
     `run` names a function, "pipeline.stages.shard:run", imported only where it runs: `run(context) -> facts` (a dict
     that JSON can hold). `keys` are dotted recipe keys, each with all below it; those of `late` are keys, too, and may
     be left out, as keys are that came later (`Section.late`). `outside(values)` gives a digest of what
-    it reads beside these (a source's listing). `retries` counts tries after its worker or node died; errors that it
-    raises are never retried.
+    it reads beside these (a source's listing). `news` says why the version moved last. `retries` counts tries after its
+    worker or node died; errors that it raises are never retried.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Stage:
     inputs: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
     outside: Callable[[Mapping[str, Any]], str] | None = None
+    news: str = ""
     num_cpus: float = 0  # 0 for one that starts workers of its own, or it takes their place
     retries: int = 1
 
@@ -216,7 +217,7 @@ def _differences(
     """What is not as it was when the artifact of `manifest` was made, one sentence each."""
     found = []
     if manifest["version"] != stage.version:
-        found.append(f"version {manifest['version']} -> {stage.version}")
+        found.append(f"version {manifest['version']} -> {stage.version}" + (f": {stage.news}" if stage.news else ""))
     was, now = dict(_leaves(manifest["values"])), dict(_leaves(values))
     for key in [*now, *(key for key in was if key not in now)]:
         if key not in was:

@@ -51,6 +51,8 @@ def video(
         stream: Any = out.add_stream(codec, rate=25, options=options or {})
         stream.height, stream.width = size
         stream.pix_fmt = pixel_format or {"mjpeg": "yuvj420p", "ffv1": "yuv444p", "gif": "rgb8"}.get(codec, "yuv420p")
+        if codec.startswith("libvpx"):
+            stream.codec_context.thread_count = 1  # its threads wait for each other by spinning: minutes, when busy
         stream.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, 25)
         if rotation:
             stream.set_display_rotation(rotation)

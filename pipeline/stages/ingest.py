@@ -43,12 +43,13 @@ def outside(values: Mapping[str, Any]) -> str:
 
 STAGE = Stage(
     name="ingest",
-    version=3,
+    version=4,
     run="pipeline.stages.ingest:run",
     # data.max_bad decides whether ingest succeeds, not what it makes. The shard stage, whose key it is, looks again.
     keys=("task.kind", "data.source", "data.split"),
     late=("data.classes",),
     outside=outside,
+    news="files of more kinds are taken, one file counts once, and classes that are numbers are ordered by value",
 )
 
 

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
 STAGE = Stage(
     name="shard",
-    version=1,
+    version=2,
     run="pipeline.stages.shard:run",
     keys=("task.kind", "data.max_bad", "shard", "seed"),
     inputs=("ingest",),
+    news="some pictures were stored on their side or white, and some videos with other frames than theirs",
 )
 
 

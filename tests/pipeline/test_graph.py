@@ -114,8 +114,8 @@ def test_passwords_are_neither_shown_nor_counted(store: FolderStore) -> None:
 
 def test_version_and_input_changed(store: FolderStore) -> None:
     make(store, VALUES)
-    newer = Graph([replace(INGEST, version=2), SHARD, TRAIN])
-    assert reasons(plan(newer, VALUES, store))["ingest"] == ("version 1 -> 2",)
+    newer = Graph([replace(INGEST, version=2, news="what it read wrongly is read right"), SHARD, TRAIN])
+    assert reasons(plan(newer, VALUES, store))["ingest"] == ("version 1 -> 2: what it read wrongly is read right",)
     make(store, changed(data={"url": "y"}), Graph([INGEST]))  # ingest is there, shard of it is not
     assert reasons(plan(GRAPH, changed(data={"url": "y"}), store)) == {
         "shard": ("input ingest changed",),

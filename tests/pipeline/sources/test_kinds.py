@@ -9,7 +9,7 @@ def test_why_an_extension_is_not_taken() -> None:
     assert refusal(".heic", "image") == CONVERT[".heic"]
     says = refusal(".xyz", "video")
     assert says is not None
-    assert says.startswith("its extension '.xyz' is not one of .avi, ")
+    assert says.startswith("its extension '.xyz' is not one of .3gp, .asf, .avi, ")
 
 
 def test_kinds_are_counted_and_printed() -> None:
