@@ -244,7 +244,7 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
     with ray_cluster(recipe, Console()):
         actor = tracker.start_tracker(resolve(None, store.url), recipe, store.home, record.folder)
         board: Any = ray.remote(num_cpus=0)(Board).remote()
-        services, told = tracker.Services(actor), Reporter("train", board)
+        services, told = tracker.Services(actor, record.folder), Reporter("train", board)
         context = Context(recipe, {}, out, scratch, "0" * 32, services, told, store.home, {})
         tracker.begin(context, "benchmark", system_every_s=tracker.SYSTEM_EVERY_S)
         with mock.patch.object(fit, "_work", partial(take_turns, turns=turns, answers=answers)):

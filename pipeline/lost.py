@@ -32,6 +32,7 @@ def signals_end_the_block() -> Iterator[None]:
     """SIGTERM, by `ray job stop` for one, ends the block as Ctrl-C does; the death of Ray's by a RayLostError."""
     children = {name: child for child in psutil.Process().children() if (name := child.name()) in OURS}
     ended, lost = threading.Event(), list[str]()
+    main = threading.get_ident()
 
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt  # Ray's own code lets no other exception through
@@ -41,7 +42,7 @@ def signals_end_the_block() -> Iterator[None]:
             if gone := [name for name, child in children.items() if not _runs(child)]:
                 lost.extend(gone)
                 atexit.register(os._exit, 1)  # before Ray's own end, which waits for what is gone
-                signal.raise_signal(signal.SIGTERM)
+                signal.pthread_kill(main, signal.SIGTERM)  # to this very thread, whatever it waits for
                 return
 
     before = signal.signal(signal.SIGTERM, interrupt)

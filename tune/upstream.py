@@ -33,5 +33,5 @@ def _shards(recipe: Recipe, console: Console) -> Files:
     show_plan(console, planned)
     record = store.record_run(recipe.name, plain(recipe), steps)  # of reused shards, too: `gc` keeps what runs use
     with Progress(console) as progress:
-        results: Sequence = execute(planned, recipe, store, Services(None), progress, record)
+        results: Sequence = execute(planned, recipe, store, Services(None, record.folder), progress, record)
     return results[-1].artifact.files
