@@ -32,6 +32,7 @@ settings.load_profile("here")
 
 RecipeMaker = Callable[..., Recipe]
 ROOT = Path(__file__).parents[1]
+NO_IMAGE = "its content is no image that can be read: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or PPM"
 COLOURS = {"blue": (40, 60, 200), "green": (40, 200, 60), "red": (200, 60, 40)}
 SHARDS = {"train": (16, 10), "val": (7,)}
 SPLIT_SEEDS = {"train": 1, "val": 2}

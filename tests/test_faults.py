@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline.stages.tracker import NOTE as TRACKER
-from tests.conftest import ROOT
+from tests.conftest import NO_IMAGE, ROOT
 from tests.pipeline.tracking.mlflow_server import Server
 from tests.processes import begotten, family, left_of
 from tests.test_tracking import tracked
@@ -216,7 +216,7 @@ def test_samples_that_went_bad_in_the_shards(make_project: Callable[..., Any]) -
     (row,) = [json.loads(line) for line in (project.artifact("evaluate") / "quarantine.jsonl").read_text().splitlines()]
     assert row["stage"] == "evaluate"
     assert (project.folder / "data" / row["source"]).exists()
-    assert row["reason"] == "the image cannot be decoded"
+    assert row["reason"] == NO_IMAGE
 
 
 def test_an_mlflow_server_restarted_beside_a_killed_worker_and_hung_at_the_end(

@@ -233,4 +233,4 @@ def test_a_file_name_is_shown_and_not_obeyed(terminal: Terminal, tmp_path: Path,
     code, _, err = terminal("preview", recipe, source, f"store={tmp_path}/runs", "train.batch_size=2")
     assert code == 1
     assert err.count("\n") == 1
-    assert f"/{shown}: its content is no JPEG" in err
+    assert f"/{shown}: its content is no image that can be read" in err

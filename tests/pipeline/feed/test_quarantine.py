@@ -20,6 +20,7 @@ from pipeline.feed.local import LocalFeed
 from pipeline.feed.quarantine import Bad, check_bad, rows, substitutes
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
+from tests.conftest import NO_IMAGE
 
 TIMEOUT_S = 200.0
 Batches = list[dict[str, np.ndarray]]
@@ -59,7 +60,7 @@ def test_a_broken_sample_is_replaced_by_arithmetic(
     recipe, bad = make_recipe("image", **{"data.max_bad": 0.2}), Bad()
     found = batches(training(recipe, damaged(images, "train", {4: zeros, 20: zeros})), range(6), workers, bad)
     assert sorted(bad) == [4, 20]
-    assert bad[4] == "the image cannot be decoded"
+    assert bad[4] == NO_IMAGE
     whole = BatchMaker(training(recipe, images))
     for step, batch in enumerate(found):
         epoch, k = whole.source.place(step)
@@ -105,9 +106,7 @@ def test_in_evaluation_a_broken_sample_has_weight_0(make_recipe: Any, images: Da
     assert not found["pixels"][2].any()
     rest = [0, 1, 3, 4, 5, 6]
     assert all(np.array_equal(found[name][rest], whole[name][rest]) for name in whole)
-    assert rows(dataset, "val", bad, "evaluate") == [
-        {"source": "2002.jpg", "stage": "evaluate", "reason": "the image cannot be decoded"}
-    ]
+    assert rows(dataset, "val", bad, "evaluate") == [{"source": "2002.jpg", "stage": "evaluate", "reason": NO_IMAGE}]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -27,6 +27,7 @@ from pipeline.stages.remote_feed import Actors, RemoteFeed
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
+from tests.conftest import NO_IMAGE
 from tests.pipeline.feed.test_quarantine import crashing, zeros
 from tests.pipeline.stages.test_fit import fitted, tracker
 from tests.processes import family, left_of
@@ -197,7 +198,7 @@ def test_bad_samples_and_their_substitutes_are_the_same(
     bad, expected_bad = Bad(), Bad()
     with closing(actors.feed(source, range(6), bad)) as feed:
         assert_same(taken(feed), made_here(source, range(6), expected_bad))
-    assert bad == expected_bad == {4: "the image cannot be decoded", 20: "the image cannot be decoded"}
+    assert bad == expected_bad == {4: NO_IMAGE, 20: NO_IMAGE}
 
     strict = training(make_recipe("image", **REMOTE, **{"data.max_bad": 0.04}), source.dataset)
     with (
