@@ -21,6 +21,7 @@ CAPS = {
     "video, pixels of a frame": limits.MAX_VIDEO_PIXELS,
     "video, frames": limits.MAX_VIDEO_FRAMES,
     "video, seconds": limits.MAX_VIDEO_DURATION_S,
+    "memory to read and store a sample, bytes": limits.MAX_SAMPLE_MEMORY_BYTES,
     "table, bytes": tables.MAX_TABLE_BYTES,
     "table, rows": tables.MAX_ROWS,
     "annotation file, bytes": annotated.MAX_ANNOTATION_BYTES,

@@ -1,6 +1,7 @@
 """The shard stage on what the ingest stage left; its Ray tasks are run in this process."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
+from pipeline.feed.apart import each_apart
 from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.stages import shard
@@ -187,6 +189,25 @@ def test_too_many_that_cannot_be_decoded(tmp_path: Path) -> None:
         shard.run(context)
     assert "  and 5 more, see " + str(context.out / "quarantine.jsonl") in str(caught.value)
     assert not (context.out / "dataset.json").exists()
+
+
+def test_a_sample_that_hangs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody writes into the pipe, so that opening it never ends."""
+    monkeypatch.setattr(shard, "each_apart", each_apart)
+    source = ingested(tmp_path, [image(i) for i in range(COUNT)])
+    path = source.files.path / "files" / "0.jpg"
+    path.unlink()
+    os.mkfifo(path)
+    recipe = a_recipe(max_bad=0.5)
+    recipe = recipe.model_copy(update={"feed": recipe.feed.model_copy(update={"timeout_s": 1.0})})
+    facts = shard.run(a_context(recipe, tmp_path, ingest=source))
+    assert (facts["train"], facts["val"], facts["quarantined"]) == (6, 3, 1)
+    (row,) = read_rows(tmp_path / "out" / "quarantine.jsonl")
+    assert row == {
+        "source": "x/0.jpg",
+        "stage": "shard",
+        "reason": "its decoder took longer than feed.timeout_s = 1 s, 2 times",
+    }
 
 
 def test_finished_shards_are_kept_with_their_bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
