@@ -159,8 +159,9 @@ PLAIN: dict[bytes, Callable[[bytes | memoryview], bool]] = {
 def check_structure(data: bytes) -> None:
     """Raise `BadSample` for what would cost a decoder far more than its size lets one think.
 
-    A PNG with a chunk longer than the file: OpenCV takes memory for it, up to 2 GB. What follows the PNG's end is no
-    part of it. A JPEG with more than `MAX_JPEG_SCANS` scans: each is decoded over the whole picture.
+    A PNG with a chunk longer than the file: OpenCV takes memory for it, up to 2 GB. A PNG without an end is refused,
+    too; what follows the end is no part of it. A JPEG with more than `MAX_JPEG_SCANS` scans: each is decoded over the
+    whole picture.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         at, kind = 8, b""
@@ -169,6 +170,8 @@ def check_structure(data: bytes) -> None:
             at += 12 + length
             if at > len(data):
                 raise BadSample("the image is broken or cut off: a part of it ends behind the file")
+        if kind != b"IEND":  # Pillow does without it, and OpenCV 5 does not
+            raise BadSample("the image is cut off: its end is missing")
     elif data.startswith(b"\xff\xd8") and (scans := _jpeg_scans(data)) > MAX_JPEG_SCANS:
         raise BadSample(f"the JPEG has {scans:,} scans, more than the {MAX_JPEG_SCANS} allowed; save it anew")
 

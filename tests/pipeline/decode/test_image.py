@@ -118,6 +118,13 @@ def test_truncated_images_are_refused(name: str, share: float) -> None:
         check_and_store_image(data[: int(len(data) * share)], "jpg", 256, 95, True)
 
 
+@pytest.mark.parametrize("lost", [1, 4, 11, 12])
+def test_a_png_cut_off_in_its_last_twelve_bytes_is_refused(lost: int) -> None:
+    data = saved(Image.fromarray(picture(24, 36)), "PNG")
+    with pytest.raises(BadSample, match="cut off: its end is missing"):
+        check_and_store_image(data[:-lost], "png", 256, 95, True)
+
+
 @pytest.mark.parametrize(
     ("mode", "options"),
     [
