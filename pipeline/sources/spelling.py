@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePath
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline.decode.limits import BadSample
 from pipeline.redact import redact
@@ -35,8 +35,8 @@ class Found:
 def finder(root: str) -> Callable[[str], Found]:
     """A function that finds the file of a path, which is relative to the folder or URL `root` when it is not absolute.
 
-    A local path that leads to no file is tried in Unicode's other forms (macOS writes names decomposed), and with
-    slashes in place of backslashes (as Windows writes).
+    A local path that leads to no file is tried in Unicode's other forms (macOS writes names decomposed), with slashes
+    in place of backslashes (as Windows writes), and one of `file://` with its `%20` and the like decoded.
     """
     root = canonical_url(root) if is_url(root) else os.path.abspath(root)
     prefix = f"{root.rstrip('/')}/"
@@ -44,12 +44,15 @@ def finder(root: str) -> Callable[[str], Found]:
 
     def find(named: str) -> Found:
         path = joined(root, named)
+        others = []
         if is_url(path):
             path = canonical_url(path)
+            others = [unquote(path)] if "%" in path else []
         if not is_url(path):
             path = os.path.normpath(path)
-            slashes = [os.path.normpath(joined(root, named.replace("\\", "/")))] if "\\" in named else []
-            for spelt in (path, *slashes):
+            if "\\" in named:
+                others.append(joined(root, named.replace("\\", "/")))
+            for spelt in (path, *map(os.path.normpath, others)):
                 if (there := _there(spelt, names)) and (status := _status(there)):
                     path = there
                     file = (status.st_dev, status.st_ino) if status.st_ino else path

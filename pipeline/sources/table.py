@@ -156,7 +156,8 @@ def _row(
     labels = _labels(row.get(columns["label"]), source, multilabel)
     split = None
     if "split" in columns:
-        said = str(row.get(columns["split"]) or "").strip().lower()
+        value = row.get(columns["split"])
+        said = "" if value is None else str(value).strip().lower()
         if said not in SPLIT_NAMES:
             raise ZoetropeError(
                 f"data.source.columns.split: {redact(source.path)} says {said!r} for {named}; known are "

@@ -94,8 +94,8 @@ def _heading(path: str, first: list[str]) -> list[str]:
 
 
 def _reader(text: str, separator: str, strict: bool) -> Any:
-    blank = separator == " "
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=blank, strict=strict)
+    # A blank before a quote, as in `a.jpg, "big, red"`: without it the quotes would be part of the value.
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict)
 
 
 def _separator(text: str) -> str:
@@ -138,6 +138,8 @@ def _parquet(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
         names = file.schema_arrow.names
     except (pa.ArrowException, OSError) as wrong:
         raise error(path, f"is no valid Parquet file: {str(wrong).splitlines()[0]}") from None
+    if len(set(names)) < len(names):
+        raise error(path, "has two columns of one name")
     if told.num_rows > MAX_ROWS or inflated > MAX_TABLE_BYTES:
         raise error(path, f"has {told.num_rows:,} rows, {inflated:,} bytes unpacked; {MAX_ROWS:,} rows are allowed")
 

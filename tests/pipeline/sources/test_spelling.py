@@ -59,6 +59,17 @@ def test_backslashes_part_folders_where_no_file_has_them(tmp_path: Path) -> None
     assert finder(str(tmp_path))("f\\1.jpg").key == "f\\1.jpg"
 
 
+def test_a_file_url_may_be_encoded(tmp_path: Path) -> None:
+    file = tmp_path / "caf\u00e9 50%.jpg"
+    file.touch()
+    find = finder(str(tmp_path))
+    assert file.as_uri().endswith("caf%C3%A9%2050%25.jpg")
+    assert find(file.as_uri()) == find(f"file://{file}") == find(file.name)
+    (tmp_path / "a%20b.jpg").touch()
+    assert find(f"file://{tmp_path}/a%20b.jpg").key == "a%20b.jpg"
+    assert find("caf%C3%A9 50%.jpg").path == str(tmp_path / "caf%C3%A9 50%.jpg")  # no URL: as it stands
+
+
 def test_a_folder_and_a_file_in_two_forms_of_unicode(tmp_path: Path) -> None:
     folder, file = "\u00fcber", "cafe\u0301.jpg"
     (tmp_path / folder).mkdir()

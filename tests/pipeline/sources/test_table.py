@@ -76,6 +76,7 @@ READ = [("a b.jpg", "big, red"), ("f/1.jpg", "small")]
         ("t.csv", "path\tlabel\na b.jpg\tbig, red\nf/1.jpg\tsmall\n", READ),
         ("t.tsv", "path\tlabel\na b.jpg\tbig, red\nf/1.jpg\tsmall\n", READ),
         ("t.csv", 'path,label\na b.jpg,"big, red"\nf/1.jpg,small\n', READ),
+        ("t.csv", '"path", "label"\n"a b.jpg", "big, red"\n"f/1.jpg", "small"\n', READ),
         ("t.csv", '"path","label"\r\n"a b.jpg","big, red"\r\n"f/1.jpg","small"\r\n', READ),
         ("t.csv", 'path,label\n"f;0.jpg",a;b\nf/1.jpg,c\n', [("f/1.jpg", "c"), ("f;0.jpg", "a;b")]),
         ("t.txt", "f/0.jpg 0\nf/1.jpg  10 \n", [("f/0.jpg", "0"), ("f/1.jpg", "10")]),
@@ -323,6 +324,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
         ('path,label\na,"b\n', {}, "is no valid CSV in line 2"),
         ("path,path\na,b\n", {}, "has two columns of one name"),
         ("path,label,split\na,b,train\nc,d,foo\n", {}, "says 'foo' for c; known are train, training, val"),
+        ("path,label,split\na,b,train\nc,d,\n", {}, "says '' for c; known are train, training, val"),
         (
             "path,label,split\na.mp4,b,train\nc.mp4,d,test\n",
             {},
@@ -353,6 +355,15 @@ def test_files_that_are_no_tables(tmp_path: Path, name: str, content: bytes, say
     path = tmp_path / name
     path.write_bytes(content)
     assert says in refusal(path)
+
+
+def test_what_only_parquet_can_hold(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    two = pa.table([["a.jpg"], ["b.jpg"], ["cat"]], names=["path", "path", "label"])
+    parquet.write_table(two, path)
+    assert "has two columns of one name" in refusal(path)
+    parquet.write_table(pa.table({"path": ["a.mp4"], "label": ["run"], "split": [0]}), path)
+    assert "says '0' for a.mp4; known are train" in refusal(path)
 
 
 def test_missing_and_huge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
