@@ -185,7 +185,8 @@ def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray
         more = f" and {len(stray) - 1} more lie" if len(stray) > 1 else " lies"
         return f"{root}: {stray[0]}{more} beside the class folders. Put each file into a folder named after its class."
     if others:
-        return f"{root} holds no file of {wanted}, but {counted(others)}. Does task.kind fit this data?"
+        convert = next((f": {CONVERT[what]}." for what in others if what in CONVERT), None)
+        return f"{root} holds no file of {wanted}, but {counted(others)}{convert or '. Does task.kind fit this data?'}"
     return f"{root} is empty. It should hold {layout}; files may be {wanted}."
 
 

@@ -211,6 +211,7 @@ def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
             ("cat/a.mp4", "cat/b.mp4"),
             ".tif, .tiff, .webp, but 2 x .mp4. Does task.kind fit this data?",
         ),
+        (("cat/a.HEIC", "dog/b.heic"), ".tif, .tiff, .webp, but 2 x .heic: HEIC is not read; convert it: heif-convert"),
         (("a.jpg",), "a.jpg lies beside the class folders. Put each file into a folder named after its class."),
         (("a.jpg", "b.jpg", "c.jpg"), "a.jpg and 2 more lie beside the class folders."),
         (("train/cat/a.jpg", "test/cat/b.jpg"), "has train/ and test/, but no val/. Name the held-out folder val/, or"),
