@@ -53,6 +53,7 @@ def look_up(
     folders = {_plain(one.label) for one in said}
     found: dict[str, Candidate] = {}
     refused: dict[str, str] = {}
+    classes: list[tuple[str, str]] = []
     missing: list[str] = []
     total, there = Counter[str](), Counter[str]()
     for one in said:
@@ -72,14 +73,17 @@ def look_up(
         except BadSample as error:
             refused[key] = error.reason
             continue
+        classes.append((key, candidate.labels[0]))
         before = found.setdefault(key, candidate)
         if before is not candidate and before == candidate:
             others["named twice"] += 1
         elif before != candidate:
             refused.setdefault(key, f"it is named twice, as {_what(before)} and as {_what(candidate)}")
     _check(source, root, missing, total, there)
+    good = sorted((one for key, one in found.items() if key not in refused), key=lambda candidate: candidate.key)
+    learned = {candidate.labels[0] for candidate in good}
     return Listing(
-        sorted((one for key, one in found.items() if key not in refused), key=lambda candidate: candidate.key),
+        good,
         others,
         held_out_by_ratio=False,
         where=f"data.source.path: {root}",
@@ -88,6 +92,11 @@ def look_up(
         refused=refused,
         missing=tuple(sorted(missing)),
         class_order=_numbering(class_order),
+        lost={
+            label: f"{key}, which is refused: {refused[key]}"
+            for key, label in reversed(classes)
+            if key in refused and label not in learned
+        },
     )
 
 

@@ -40,12 +40,13 @@ def _annotations(source: KineticsSource, others: Counter[str]) -> Iterator[Annot
             said = row["split"].strip().lower()
             split = SPLITS.get(said)
             if split is None:
-                others[f"in {said}"] += 1
+                others[f"in {said or 'no split'}"] += 1
                 continue
+            key = row["youtube_id"].strip()
             try:
                 start_s, end_s = float(row["time_start"]), float(row["time_end"])
-            except ValueError:
+                cut = Name(f"{key}_{int(start_s):06d}_{int(end_s):06d}")
+            except (ValueError, OverflowError):  # NaN and infinity have no whole part
                 raise annotated.wrong(f"{path} has a time that is no number in line {number}") from None
-            key = row["youtube_id"].strip()
             whole = Name(key, start_s, end_s) if source.untrimmed else Name(key)
-            yield Annotation((Name(f"{key}_{int(start_s):06d}_{int(end_s):06d}"), whole), row["label"], split)
+            yield Annotation((cut, whole), row["label"], split)

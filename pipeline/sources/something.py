@@ -41,7 +41,7 @@ def _classes(path: Path) -> list[str]:
     numbers = _json(path, dict)
     try:
         return sorted(numbers, key=lambda name: int(numbers[name]))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise annotated.wrong(f"{path} should give each template its number") from None
 
 

@@ -32,14 +32,16 @@ def of_others(listing: Listing) -> list[str]:
     found = list(listing.notes)
     if listing.others:
         found.append(f"files passed over: {counted(listing.others)}")
-    if listing.missing:
-        found.append(
-            f"missing are {len(listing.missing):,} of the videos that the annotations name, such as "
-            f"{listing.missing[0]}; ingest lists all in missing.txt"
-        )
+    found += [f"{line}; ingest lists all in missing.txt" for line in of_missing(listing.missing)]
     if unlabelled := sum(not candidate.labels for candidate in listing.candidates):
         found.append(f"{unlabelled:,} samples have no label at all")
     return found
+
+
+def of_missing(missing: Sequence[str]) -> list[str]:
+    """How many videos are named and not there, with the first one's name."""
+    first = next(iter(missing), None)
+    return [f"missing are {len(missing):,} of the videos that the annotations name, such as {first}"] if first else []
 
 
 def of_refused(refused: Mapping[str, str]) -> list[str]:

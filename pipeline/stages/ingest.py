@@ -129,11 +129,12 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
 
 
 def check_listing(recipe: Recipe, listing: Listing) -> None:
-    """Raise where no model can be trained on what a source holds, or measured; with what was refused, if anything."""
+    """Raise where no model can be trained on what a source holds, or measured; with what is missing or refused."""
     try:
         _check_classes(recipe, listing)
     except ZoetropeError as error:
-        raise ZoetropeError("\n  ".join([str(error), *summary.of_refused(listing.refused)])) from error
+        why = [*summary.of_missing(listing.missing), *summary.of_refused(listing.refused)]
+        raise ZoetropeError("\n  ".join([str(error), *why])) from error
 
 
 def _check_classes(recipe: Recipe, listing: Listing) -> None:
@@ -155,6 +156,8 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
             raise ZoetropeError(
                 f"data.split.val: a share of {share:g} leaves no sample of {count} in the split {split!r}. "
                 f"Add samples, change data.split.val, or {listing.own_split}."
+                if listing.held_out_by_ratio
+                else f"{listing.where}: no sample of the split {split!r} is left that can be used."
             )
     if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.multilabel:
         found = some([repr(name) for name in untrained])

@@ -127,6 +127,16 @@ def test_a_video_that_is_named_twice(kinetics: Set) -> None:
         "e.mp4": "it is named twice, as 'sit' in train and as 'run' in train",
         "g.mp4": "its label 'r\\x07n' has a character that does not print",
     }
+    assert not listing.lost
+
+
+def test_a_class_whose_videos_are_all_refused_is_lost(ucf101: Set) -> None:
+    ucf101.text("trainlist01.txt", "YoYo/v_YoYo_g01_c01.avi 1\nArchery/v_1.avi 2\nArchery/v_2.avi 2\n")
+    ucf101.text("testlist01.txt", "YoYo/v_YoYo_g02_c01.avi\nArchery/v_1.avi\nArchery/v_2.avi\n")
+    ucf101.video("Archery/v_1.avi", "Archery/v_2.avi")
+    assert ucf101.look().lost == {
+        "Archery": "Archery/v_1.avi, which is refused: it is named twice, as 'Archery' in train and as 'Archery' in val"
+    }
 
 
 def test_a_video_in_the_folder_of_another_class_is_another_one(kinetics: Set) -> None:
@@ -150,6 +160,9 @@ def test_annotations_that_are_none(kinetics: Set) -> None:
     assert "train.csv has no column 'youtube_id'; it should be one of Kinetics' train.csv" in kinetics.refusal()
     kinetics.text("train.csv", HEAD + "x,y,soon,later,train\n")
     assert "train.csv has a time that is no number in line 2" in kinetics.refusal()
+    for time in ("nan", "inf", ""):
+        kinetics.text("train.csv", HEAD + f"x,y,0,{time},train\n")
+        assert "train.csv has a time that is no number in line 2" in kinetics.refusal()
     assert "is no folder" in kinetics.refusal(annotations="/nowhere")
     empty = kinetics.folder / "empty"
     empty.mkdir()
@@ -226,8 +239,9 @@ def test_templates_must_be_in_the_labels_file(something: Set) -> None:
     assert "should be a list of objects with id and template" in something.refusal()
     something.text("something-something-v2-labels.json", "{")
     assert "labels.json is no valid JSON" in something.refusal()
-    something.text("something-something-v2-labels.json", {"x": "y"})
-    assert "should give each template its number" in something.refusal()
+    for number in ("y", None, float("inf")):
+        something.text("something-something-v2-labels.json", {"x": number})
+        assert "should give each template its number" in something.refusal()
 
 
 @pytest.fixture

@@ -285,3 +285,7 @@ def test_what_was_refused_is_said_where_too_little_is_left(tmp_path: Path) -> No
     says = refusal("path,label\n0.jpg,cat\n1.jpg,dog\n2.jpg,dog\n3.jpg,\n", split={"val": 0.001})
     assert "leaves no sample of 3 in the split 'val'" in says
     assert says.endswith("\n  refused: 1, such as row 4: its label is empty")
+    rows = "path,label,split\n0.jpg,cat,train\n1.jpg,dog,train\n2.jpg,eel,val\n3.jpg,,val\n"
+    says = refusal(rows, classes={"keep": ["cat", "dog"]})
+    assert f"{tmp_path / 'table.csv'}: no sample of the split 'val' is left that can be used.\n" in says
+    assert says.endswith("\n  refused: 1, such as row 4: its label is empty")

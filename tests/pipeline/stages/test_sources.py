@@ -209,6 +209,9 @@ def test_missing_videos_are_said_and_listed(tmp_path: Path) -> None:
         "ingest: missing are 1 of the videos that the annotations name, such as d_000000_000001; "
         "ingest lists all in missing.txt"
     )
+    (tmp_path / "videos" / "b_000000_000001.mp4").unlink()
+    with pytest.raises(ZoetropeError, match=r"one class only, 'run'.*\n  missing are 2 of the videos .*_000001$"):
+        ingest.look(a_recipe(source))
 
 
 @pytest.mark.parametrize(
