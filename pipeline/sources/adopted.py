@@ -31,13 +31,17 @@ MAX_DEPTH = 32
 
 @dataclass
 class Tar:
-    """What one tar holds: rows of its samples with the names of their classes, rows of the bad ones."""
+    """What one tar holds: rows of its samples with the names of their classes, rows of the bad ones.
+
+    refused: classes that bad samples have -> the first of these and its reason, in words
+    """
 
     at: str
     bytes: int
     sha256: str
     samples: list[Row] = field(default_factory=list)
     bad: list[Row] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
     passed_over: int = 0
 
 
@@ -106,16 +110,27 @@ def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
 def _row(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> Row | None:
     """What a sample's members say before it is looked at; None, and a row of the bad ones, when it cannot be used."""
     name = f"{tar.at.rpartition('/')[2]}/{key}"
+    labels: tuple[str, ...] = ()
+    unlabelled = None
+    try:
+        labels = _labels(group, content, source, task.multilabel)
+    except BadSample as error:
+        unlabelled = error
     try:
         extension = _data_extension(group, source, task.modality)
-        labels = _labels(group, content, source)
-        if len(labels) != 1 and not task.multilabel:
-            raise BadSample(f"it has {len(labels)} labels, and task.kind asks for one")
+        if unlabelled:
+            raise unlabelled
     except BadSample as error:
-        tar.bad.append({"source": name, "stage": "ingest", "reason": error.reason})
+        _refuse(tar, name, error.reason, labels)
         return None
     place = {"offset": group[extension].offset, "length": group[extension].length}
     return {"key": name, "name": key, "extension": extension, **place, "classes": labels}
+
+
+def _refuse(tar: Tar, name: str, reason: str, labels: tuple[str, ...]) -> None:
+    tar.bad.append({"source": name, "stage": "ingest", "reason": reason})
+    for label in labels:
+        tar.refused.setdefault(label, f"{name}, which is refused: {reason}")
 
 
 def _probe(tar: Tar, path: Path, rows: list[Row], modality: Modality, timeout_s: float) -> None:
@@ -126,7 +141,7 @@ def _probe(tar: Tar, path: Path, rows: list[Row], modality: Modality, timeout_s:
     calls = [(path, row["offset"], row["length"], modality) for row in rows]
     for row, found in zip(rows, each_apart(probe_member, calls, timeout_s), strict=True):
         if isinstance(found, ZoetropeError):
-            tar.bad.append({"source": row["key"], "stage": "ingest", "reason": str(found)})
+            _refuse(tar, row["key"], str(found), row["classes"])
         else:
             tar.samples.append({**row, "width": found.width, "height": found.height, "frames": found.frames})
 
@@ -149,8 +164,8 @@ def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) 
     raise BadSample(f"no member is the {modality}: {has}; data.source.extensions says which it is")
 
 
-def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource) -> tuple[str, ...]:
-    """The names of its classes. BadSample when it has no label, or one that is none."""
+def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, multilabel: bool) -> tuple[str, ...]:
+    """The names of its classes, one but for `multilabel`. BadSample when it has no label, or one that is none."""
     name, *keys = source.label.split(".", MAX_DEPTH) if source.label.startswith("json.") else [source.label]
     if name not in group:
         raise BadSample(
@@ -180,5 +195,8 @@ def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource) -> tuple
         deeper = [f"{source.label}.{key}" for key in sorted(map(str, value))[:5]]
         raise BadSample(f"its {source.label} is an object; set data.source.label to one of {', '.join(deeper)}")
     if isinstance(value, list):
-        return tuple(sorted({class_name(one) for one in value}))
+        labels = tuple(sorted({class_name(one) for one in value}))
+        if len(labels) != 1 and not multilabel:
+            raise BadSample(f"it has {len(labels)} labels, and task.kind asks for one")
+        return labels
     return (class_name(value),)

@@ -71,17 +71,22 @@ def settle(listing: Listing, asked: Classes, multilabel: bool) -> Listing:
             others[LEFT_OUT] += 1
         else:
             candidates.append(candidate if classes == candidate.labels else replace(candidate, labels=classes))
-    there = {names[label] for label in occurring}
-    if lost := [label for label in sorted(listing.lost) if names[label] not in {*there, None}]:
-        which = some([repr(name) for name in lost])
-        raise ZoetropeError(
-            f"{listing.where}: nothing of class {which} can be used; of {lost[0]!r} there is {listing.lost[lost[0]]}. "
-            "Mend that, move what is no class elsewhere, or name the classes that count in data.classes.keep."
-        )
+    check_lost(listing.where, listing.lost, names, occurring)
     order = tuple(name for label in listing.class_order if (name := names.get(label)) is not None)
     return replace(
         listing, candidates=candidates, others=others, class_order=order, lost={}, notes=(*listing.notes, *notes(names))
     )
+
+
+def check_lost(where: str, lost: Mapping[str, str], names: Naming, occurring: Iterable[str]) -> None:
+    """ZoetropeError for a class that only labels of `lost` have, which say in words what there is of it."""
+    there = {names[label] for label in occurring}
+    if gone := [label for label in sorted(lost) if names[label] not in {*there, None}]:
+        which = some([repr(name) for name in gone])
+        raise ZoetropeError(
+            f"{where}: nothing of class {which} can be used; of {gone[0]!r} there is {lost[gone[0]]}. "
+            "Mend that, move what is no class elsewhere, or name the classes that count in data.classes.keep."
+        )
 
 
 def notes(names: Iterable[str]) -> list[str]:

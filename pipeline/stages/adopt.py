@@ -1,7 +1,7 @@
 """WebDataset tars from elsewhere, read where they lie: ingest looks at every member, shard writes indices alone."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
 from pipeline.sources.adopted import Row, read_tar
-from pipeline.sources.classes import LEFT_OUT, naming, notes, renamed
+from pipeline.sources.classes import LEFT_OUT, check_lost, naming, notes, renamed
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 from pipeline.stages.parallel import run_parallel
 from pipeline.stages.rows import read_rows, write_rows
@@ -19,10 +19,9 @@ TARS = "tars.jsonl"
 """Rows of at (absolute path or URL), bytes and sha256."""
 
 
-def read_tars(context: Context) -> tuple[list[Row], list[Row], int]:
-    """Rows of all samples and of all bad ones, in the order of the tars, and how many members are passed over.
-
-    `tars.jsonl` is written on the way.
+def read_tars(context: Context) -> tuple[list[Row], list[Row], dict[str, str], int]:
+    """Rows of all samples and of all bad ones, in the order of the tars; the classes that bad ones have, each with a
+    reason in words; and how many members are passed over. `tars.jsonl` is written on the way.
     """
     recipe: Recipe = context.recipe
     source = recipe.data.source
@@ -33,24 +32,33 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row], int]:
     samples: list[Row] = []
     bad: list[Row] = []
     found: list[Row] = []
+    refused: dict[str, str] = {}
     passed_over = 0
     for number, tar in enumerate(run_parallel(read_tar, jobs)):
         for row in tar.samples:
             chosen = splits[number] or ("val" if held_out(row["key"], recipe.data.split.val) else "train")
             samples.append({**row, "tar": number, "split": chosen})
         bad += tar.bad
+        refused = tar.refused | refused
         found.append({"at": tar.at, "bytes": tar.bytes, "sha256": tar.sha256})
         passed_over += tar.passed_over
         context.progress(number + 1, len(jobs), "tars read")
     write_rows(context.out / TARS, found)
-    return samples, bad, passed_over
+    return samples, bad, refused, passed_over
 
 
-def named(recipe: Recipe, samples: Sequence[Row], passed_over: int) -> tuple[list[Row], Listing]:
-    """The samples with their classes in place of their labels, and what the tars hold by these."""
+def named(
+    recipe: Recipe, samples: Sequence[Row], refused: Mapping[str, str], passed_over: int
+) -> tuple[list[Row], Listing]:
+    """The samples with their classes in place of their labels, and what the tars hold by these.
+
+    ZoetropeError for a class of which all samples are refused.
+    """
     source = recipe.data.source
     assert isinstance(source, WebDatasetSource)
-    names = naming((label for row in samples for label in row["classes"]), recipe.data.classes)
+    occurring = {label for row in samples for label in row["classes"]}
+    names = naming(occurring | refused.keys(), recipe.data.classes)
+    check_lost("data.source.urls", refused, names, occurring)
     pairs = ((row, renamed(row["classes"], names, recipe.task.multilabel)) for row in samples)
     kept = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
     others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})

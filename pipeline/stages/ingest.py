@@ -60,10 +60,10 @@ def run(context: Context) -> dict[str, Any]:
     drawn = _draw(context, source) if isinstance(source, MovingDigitsSource | DigitsSource) else None
     table = context.out / QUARANTINE
     if isinstance(source, WebDatasetSource):
-        samples, quarantine, passed_over = adopt.read_tars(context)
+        samples, quarantine, refused_classes, passed_over = adopt.read_tars(context)
         write_rows(table, quarantine)
         check_share(quarantine, len(samples) + len(quarantine), recipe.data.max_bad, table)
-        samples, listing = adopt.named(recipe, samples, passed_over)
+        samples, listing = adopt.named(recipe, samples, refused_classes, passed_over)
         check_listing(recipe, listing)
         _tell(context, summary.of_others(listing))
     else:

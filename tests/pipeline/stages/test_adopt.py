@@ -290,6 +290,20 @@ def test_bad_samples_are_left_out_with_the_reason(name: str, tmp_path: Path) -> 
     assert "x" not in read_all(dataset)
 
 
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [("x__jpg", "its content is no image that can be read"), ("x__heic", r"no member is the image: it has \.cls \.he")],
+)
+def test_a_class_whose_samples_are_all_bad_is_lost(image: str, reason: str, tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar", **good(), **{image: b"no image", "x__cls": b"eel"})
+    says = rf"^data\.source\.urls: nothing of class 'eel' can be used; of 'eel' there is a\.tar/x, which .*: {reason}"
+    with pytest.raises(ZoetropeError, match=says):
+        adopted(a_recipe(urls=str(path), max_bad=0.1), tmp_path / "made")
+    recipe = a_recipe(urls=str(path), max_bad=0.1)
+    data = recipe.data.model_copy(update={"classes": Classes(keep=["0", "1"])})
+    assert len(adopted(recipe.model_copy(update={"data": data}), tmp_path / "kept")[0].classes) == 2
+
+
 def test_a_tar_behind_a_tar_is_not_lost_in_silence() -> None:
     case = Path(__file__).parents[2] / "cases" / "two_tars_put_together_by_cat.tar"
     with tarfile.open(case) as first, tarfile.open(case, ignore_zeros=True) as both:
