@@ -47,7 +47,7 @@ def finder(root: str) -> Callable[[str], Found]:
         others = []
         if is_url(path):
             path = canonical_url(path)
-            others = [unquote(path)] if "%" in path else []
+            others = [decoded] if (decoded := unquote(path)) != path and decoded.isprintable() else []
         if not is_url(path):
             path = os.path.normpath(path)
             if "\\" in named:
@@ -71,14 +71,14 @@ def canonical_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     host, slash, path = rest.partition("/")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets without an address of IPv6, of whatever scheme
+        raise BadSample(f"{redact(url)!r} is no URL") from None
     if scheme == "file":
         return slash + path
     if scheme not in PORTS:
         return f"{scheme}://{host}{_direct(slash + path)}"
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise BadSample(f"{redact(url)!r} is no URL") from None
     user, at, host = parts.netloc.rpartition("@")
     place = user + at + host.lower().removesuffix(PORTS[scheme])
     return urlunsplit((scheme, place, _direct(_decoded(parts.path)) or "/", _decoded(parts.query), ""))

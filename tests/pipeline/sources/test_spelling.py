@@ -27,8 +27,9 @@ def test_urls(url: str, canonical: str) -> None:
 
 def test_urls_that_are_none_or_local() -> None:
     assert canonical_url("file:///data/f/0.jpg") == "/data/f/0.jpg"
-    with pytest.raises(BadSample, match=r"'http://\[h/0.jpg' is no URL"):
-        canonical_url("http://[h/0.jpg")
+    for scheme in ("http", "s3"):
+        with pytest.raises(BadSample, match=rf"'{scheme}://\[h/0.jpg' is no URL"):
+            canonical_url(f"{scheme}://[h/0.jpg")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,7 @@ def test_a_file_url_may_be_encoded(tmp_path: Path) -> None:
     assert find(file.as_uri()) == find(f"file://{file}") == find(file.name)
     (tmp_path / "a%20b.jpg").touch()
     assert find(f"file://{tmp_path}/a%20b.jpg").key == "a%20b.jpg"
+    assert find(f"file://{tmp_path}/a%00b.jpg").key == "a%00b.jpg"
     assert find("caf%C3%A9 50%.jpg").path == str(tmp_path / "caf%C3%A9 50%.jpg")  # no URL: as it stands
 
 
