@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
@@ -159,17 +160,20 @@ PLAIN: dict[bytes, Callable[[bytes | memoryview], bool]] = {
 def check_structure(data: bytes) -> None:
     """Raise `BadSample` for what would cost a decoder far more than its size lets one think.
 
-    A PNG with a chunk longer than the file: OpenCV takes memory for it, up to 2 GB. A PNG without an end is refused,
-    too; what follows the end is no part of it. A JPEG with more than `MAX_JPEG_SCANS` scans: each is decoded over the
-    whole picture.
+    A PNG with a chunk longer than the file: OpenCV takes memory for it, up to 2 GB. Damage in a PNG that Pillow
+    overlooks and OpenCV does not is refused, too; what follows the PNG's end is no part of it. A JPEG with more than
+    `MAX_JPEG_SCANS` scans: each is decoded over the whole picture.
     """
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        at, kind = 8, b""
+        at, kind, view = 8, b"", memoryview(data)
         while at + 12 <= len(data) and kind != b"IEND":
             length, kind = struct.unpack_from(">I4s", data, at)
-            at += 12 + length
+            start, at = at + 4, at + 12 + length
             if at > len(data):
                 raise BadSample("the image is broken or cut off: a part of it ends behind the file")
+            damaged = kind == b"IDAT" and zlib.crc32(view[start : at - 4]) != int.from_bytes(view[at - 4 : at])
+            if damaged or not kind.isalpha():
+                raise BadSample("the image is broken: the checksum of a part of it is wrong, or its name is none")
         if kind != b"IEND":  # Pillow does without it, and OpenCV 5 does not
             raise BadSample("the image is cut off: its end is missing")
     elif data.startswith(b"\xff\xd8") and (scans := _jpeg_scans(data)) > MAX_JPEG_SCANS:

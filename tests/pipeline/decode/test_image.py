@@ -125,6 +125,18 @@ def test_a_png_cut_off_in_its_last_twelve_bytes_is_refused(lost: int) -> None:
         check_and_store_image(data[:-lost], "png", 256, 95, True)
 
 
+def test_damage_that_pillow_overlooks_in_a_png_is_refused() -> None:
+    data = bytearray(saved(Image.fromarray(picture(24, 36)), "PNG"))
+    last = data.rindex(b"IEND") - 8  # of the pixels' checksum
+    for at in (last, data.rindex(b"IEND") + 1):
+        damaged = bytearray(data)
+        damaged[at] ^= 0x80
+        with Image.open(io.BytesIO(damaged)) as image:
+            image.load()
+        with pytest.raises(BadSample, match="the checksum of a part of it is wrong, or its name is none"):
+            check_and_store_image(bytes(damaged), "png", 256, 95, True)
+
+
 @pytest.mark.parametrize(
     ("mode", "options"),
     [
