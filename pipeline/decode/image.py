@@ -15,6 +15,8 @@ UInt8Array = npt.NDArray[np.uint8]
 
 STORED = frozenset({"JPEG", "MPO", "PNG", "WEBP", "BMP"})
 """What OpenCV and other readers of shards decode well. MPO: a JPEG that others follow."""
+MAX_JPEG_SIDE = 65_500
+"""Pixels, as libjpeg has it."""
 JPEG_NAMES = frozenset({"jpeg", "jpe", "jfif"})
 BITS_PER_SAMPLE = 258  # TIFF's tag
 TURNS = {
@@ -115,4 +117,6 @@ def check_and_store_image(
         width, height = round(width * scale), round(height * scale)
         size = (width, height)
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # as above
+    if max(width, height) > MAX_JPEG_SIDE:
+        raise BadSample(f"{width} x {height} pixels are too long for a JPEG of {MAX_JPEG_SIDE:,} at most; crop it")
     return encode_jpeg(pixels, quality), "jpg", width, height

@@ -137,6 +137,14 @@ def test_damage_that_pillow_overlooks_in_a_png_is_refused() -> None:
             check_and_store_image(bytes(damaged), "png", 256, 95, True)
 
 
+def test_a_picture_too_long_for_a_jpeg_is_refused() -> None:
+    strip = Image.new("RGB", (65_501, 2))
+    with pytest.raises(BadSample, match=r"^65501 x 2 pixels are too long for a JPEG of 65,500 at most; crop it$"):
+        check_and_store_image(saved(strip, "TIFF"), "tif", 256, 95, True)
+    assert check_and_store_image(saved(strip, "PNG"), "png", 256, 95, True)[1:] == ("png", 65_501, 2)
+    assert check_and_store_image(saved(strip.crop((0, 0, 65_500, 2)), "TIFF"), "tif", 256, 95, True)[1] == "jpg"
+
+
 @pytest.mark.parametrize(
     ("mode", "options"),
     [
