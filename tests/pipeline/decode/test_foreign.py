@@ -11,7 +11,7 @@ from pipeline.decode import foreign
 from pipeline.decode.foreign import check_video, probe_foreign
 from pipeline.decode.limits import BadSample
 from pipeline.decode.video import decode_frames
-from tests.videos import ALL, FRAMES, OPEN_GOP, PARTS, SOURCES, number_of, sequential, video
+from tests.videos import ALL, FRAMES, OPEN_GOP, PARTS, SOURCES, avi_of_a_pipe, number_of, sequential, video
 
 CASES = Path(__file__).parents[2] / "cases"
 
@@ -27,12 +27,6 @@ REFUSED_AS_THEY_ARE = {
     "begins at a recovery point": "does not start with a key frame",
     "hevc, begins within an open GOP": "does not start with a key frame",
 }
-
-
-def avi_of_a_pipe() -> bytes:
-    """An AVI whose writer could not go back to fill in the length of its list of frames."""
-    head, movi, frames = video("avi", "mpeg4").partition(b"movi")
-    return head[:-4] + b"\xff\xff\xff\xff" + movi + frames
 
 
 @pytest.mark.parametrize("name", [*PARTS, *SOURCES])
