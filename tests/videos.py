@@ -71,6 +71,13 @@ def _mirrored(data: bytes) -> bytes:
     return data[:matrix] + struct.pack(">ii", -a, -b) + data[matrix + 8 :]
 
 
+def avi_of_a_pipe() -> bytes:
+    """An AVI whose writer could not go back to fill in the lengths of the file and of its list of frames."""
+    head, movi, frames = video("avi", "mpeg4").partition(b"movi")
+    frames = frames[: frames.rindex(b"idx1")]
+    return head[:4] + b"\xff" * 4 + head[8:-4] + b"\xff" * 4 + movi + frames
+
+
 def sequential(data: bytes) -> list[UInt8Array]:
     """All frames by PyAV, in order, RGB."""
     with av.open(io.BytesIO(data), "r") as container:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import av.packet
+import av.container
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from pipeline.decode.container import NAMES, demuxer_of, frame_rate, open_video, video_stream
 from pipeline.decode.decoding import decoded_frames, packets
@@ -58,6 +59,8 @@ EXACT = {
 }
 """FFmpeg's names of the codecs that decord reads frame by frame, by demuxer."""
 WAY_OUT = "set shard.video.transcode: true (videos in tars: encode them as H.264 in MP4, or use kind: folder or table)"
+AVI_OF_A_PIPE = b"LIST\xff\xff\xff\xffmovi"
+"""Frames without an end: decord 0.6 seeks there, behind the file, and dies."""
 COMPARED = 8
 """How many frames are compared with PyAV's."""
 COMPARED_PIXELS = 8 * 1920 * 1088
@@ -77,7 +80,7 @@ def probe_foreign(data: bytes, kind: Kind) -> Probe:
     found = _probe_packets(data)
     with open_video(io.BytesIO(data)) as container:
         frames = islice(decoded_frames(container, video_stream(container), whole=False), COMPARED)
-        width, height, _ = _check_pictures(data, demuxer_of(container), frames, range(COMPARED))
+        width, height, _ = _check_pictures(data, container, frames, range(COMPARED))
     return replace(found, width=width, height=height)
 
 
@@ -99,9 +102,9 @@ def check_video(data: bytes) -> Transcoded:
     compared = [i + one for i in np.linspace(0, found.frames - 2, COMPARED // 2).astype(int) for one in (0, 1)]
     with open_video(io.BytesIO(data)) as container:
         frames = decoded_frames(container, video_stream(container))
-        width, height, count = _check_pictures(data, demuxer_of(container), frames, compared)
-    if count != found.frames:
-        raise BadSample(f"{count} frames can be decoded of {found.frames}; {WAY_OUT}")
+        width, height, count = _check_pictures(data, container, frames, compared)
+        if count != found.frames:
+            raise _unfit(container, f"{count} frames can be decoded of {found.frames}")
     return Transcoded(data, width, height, count, found.fps, found.duration_s)
 
 
@@ -112,33 +115,47 @@ def _probe_packets(data: bytes) -> Probe:
         stream = video_stream(container)
         demuxer, codec = demuxer_of(container), stream.codec_context.codec.canonical_name
         if codec not in EXACT.get(demuxer, ()):
-            raise BadSample(f"{codec.upper()} in {NAMES[demuxer]} cannot be read frame by frame as it is; {WAY_OUT}")
+            raise _unfit(container)
         check_whole(io.BytesIO(data), demuxer)
-        frames = _check_packets(packets(container, stream), ordered=demuxer == "avi")
+        frames = _check_packets(container, stream)
         if demuxer == "mov" and len(stream.index_entries) > stream.frames:
-            raise BadSample(f"the MP4 is fragmented, and decord reads other frames of it; {WAY_OUT}")
+            raise _unfit(container, "it is fragmented, and decord reads other frames of it")
+        if demuxer == "avi" and AVI_OF_A_PIPE in data:
+            raise _unfit(container, "it was written to a pipe, and decord reads behind its end")
+        try:
+            counted = count_frames(data)
+        except BadSample:  # Matroska without a duration
+            raise _unfit(container, "decord cannot open it") from None
+        if counted != frames:
+            raise _unfit(container, f"decord counts {counted} frames of {frames}")
         rate = float(frame_rate(stream))
         size = stream.codec_context.width, stream.codec_context.height
-    if count_frames(data) != frames:
-        raise BadSample(f"decord counts other frames than there are; {WAY_OUT}")
     return Probe(*size, frames, rate, frames / rate, len(data))
 
 
-def _check_packets(packets: Iterator[av.packet.Packet], ordered: bool) -> int:
-    """How many frames they show. BadSample for orders in which decord returns other frames.
+def _unfit(container: av.container.InputContainer, why: str = "") -> BadSample:
+    """The refusal of a video that decord would read wrongly, by codec and container, with the way out."""
+    codec = video_stream(container).codec_context.codec.canonical_name
+    kind = f"{codec.upper()} in {NAMES[demuxer_of(container)]}"
+    return BadSample(f"{kind} cannot be read frame by frame as it is{why and f': {why}'}; {WAY_OUT}")
 
-    `ordered`: the format keeps no times of display, so that decoding and display must have one order (no B-frames).
+
+def _check_packets(container: av.container.InputContainer, stream: VideoStream) -> int:
+    """How many frames the packets show. BadSample for orders in which decord returns other frames.
+
+    AVI keeps no times of display, so that decoding and display must have one order (no B-frames).
     """
+    ordered = demuxer_of(container) == "avi"
     key_pts, seen, frames = 0, set[int](), 0
-    for packet in packets:
+    for packet in packets(container, stream):
         if not packet.size:
             continue
         if packet.pts is None or packet.pts in seen or (ordered and packet.pts != packet.dts):
-            raise BadSample(f"its frames have no times of their own or B-frames without them; {WAY_OUT}")
+            raise _unfit(container, "its frames have no times of their own or B-frames without them")
         if not seen and not packet.is_keyframe:
-            raise BadSample(f"the video does not start with a key frame; {WAY_OUT}")
+            raise _unfit(container, "it does not start with a key frame")
         if not packet.is_keyframe and packet.pts < key_pts:
-            raise BadSample(f"the video has open GOPs, and decord reads other frames of them; {WAY_OUT}")
+            raise _unfit(container, "it has open GOPs, and decord reads other frames of them")
         key_pts = packet.pts if packet.is_keyframe else key_pts
         seen.add(packet.pts)
         frames += not packet.is_discard
@@ -148,7 +165,7 @@ def _check_packets(packets: Iterator[av.packet.Packet], ordered: bool) -> int:
 
 
 def _check_pictures(
-    data: bytes, demuxer: str, frames: Iterator[VideoFrame], compared: Sequence[int]
+    data: bytes, container: av.container.InputContainer, frames: Iterator[VideoFrame], compared: Sequence[int]
 ) -> tuple[int, int, int]:
     """(width, height) as decord gives them and how many `frames` there were. BadSample where decord's are not these.
 
@@ -157,11 +174,11 @@ def _check_pictures(
     first, count, ours = None, -1, {}
     for count, frame in enumerate(frames):
         matrix = display_matrix(frame)
-        if is_mirrored(matrix) or (matrix != AS_STORED and demuxer != "mov"):
-            raise BadSample(f"decord does not show its frames upright; {WAY_OUT}")
+        if is_mirrored(matrix) or (matrix != AS_STORED and demuxer_of(container) != "mov"):
+            raise _unfit(container, "decord does not show its frames upright")
         first = first or frame
         if (frame.width, frame.height) != (first.width, first.height):
-            raise BadSample(f"the size of its frames changes; {WAY_OUT}")
+            raise _unfit(container, "the size of its frames changes")
         if count in compared[:: 1 + COMPARED * frame.width * frame.height // COMPARED_PIXELS]:
             ours[count] = _small(upright(frame, matrix))
     if first is None:
@@ -171,7 +188,7 @@ def _check_pictures(
     for i, picture in zip(order.tolist(), map(_small, theirs), strict=True):
         apart = {j: _apart(picture, one) for j, one in ours.items()}
         if apart[i] > min(MAX_DIFFERENCE, min(apart.values()) + 1):
-            raise BadSample(f"decord gives another picture for frame {i}; {WAY_OUT}")
+            raise _unfit(container, f"decord gives another picture for frame {i}")
     return theirs.shape[2], theirs.shape[1], count + 1
 
 

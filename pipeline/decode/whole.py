@@ -36,8 +36,11 @@ def check_whole(file: BinaryIO, demuxer: str) -> None:
 
 
 def _avi_end(file: BinaryIO, size: int) -> int:
-    """The end of the last chunk. Behind the RIFF's own end only another RIFF belongs to the file (OpenDML)."""
-    at, end, riff_end = 0, 0, 0
+    """The end of the last chunk: within the list of frames where its length is open.
+
+    Behind the RIFF's own end only another RIFF belongs to the file (OpenDML).
+    """
+    at, end, riff_end, is_open = 0, 0, 0, False
     while len(head := _read(file, at, 8)) == 8:
         kind, length = struct.unpack("<4sI", head)
         if kind == b"RIFF":
@@ -47,10 +50,11 @@ def _avi_end(file: BinaryIO, size: int) -> int:
         if at >= riff_end:
             break
         if length in AVI_OPEN and kind == b"LIST":
-            return size  # FFmpeg marks a last packet that is not whole
+            at, is_open = at + 12, True
+            continue
         end = at + 8 + length
         at = end + length % 2
-    return end
+    return at + 8 if is_open and 0 < len(head) < 8 else end
 
 
 def _matroska_end(file: BinaryIO, size: int) -> int:

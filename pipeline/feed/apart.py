@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from pipeline.base.alive import listen
@@ -94,15 +95,18 @@ def _serve(pipe: Connection) -> None:
             function, arguments = pipe.recv()
             pipe.send(())
             for each in arguments:
-                pipe.send((_answer(function, each),))
+                pipe.send_bytes(_answer(function, each))
 
 
-def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> memoryview:
+    """What the call returned or raised, in a tuple, pickled: that takes memory, too, and may fail."""
     try:
-        return function(*arguments)
-    except ZoetropeError as error:
-        return error
+        try:
+            return ForkingPickler.dumps((function(*arguments),))
+        except ZoetropeError as error:
+            return ForkingPickler.dumps((error,))
     except MemoryError:
-        return BadSample(f"decoding it takes more than {MAX_SAMPLE_MEMORY_BYTES >> 30} GiB of memory")
+        why = f"decoding it takes more than {MAX_SAMPLE_MEMORY_BYTES >> 30} GiB of memory"
+        return ForkingPickler.dumps((BadSample(why),))
     except Exception:
-        return _Failure(traceback.format_exc())
+        return ForkingPickler.dumps((_Failure(traceback.format_exc()),))

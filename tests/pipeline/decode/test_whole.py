@@ -10,11 +10,12 @@ import pytest
 from pipeline.decode.container import demuxer_of, open_video
 from pipeline.decode.limits import BadSample
 from pipeline.decode.whole import check_whole
-from tests.videos import video
+from tests.videos import avi_of_a_pipe, video
 
 QUICK = {"deadline": "realtime", "cpu-used": "8"}
 KINDS: dict[str, Callable[[], bytes]] = {
     "avi": lambda: video("avi", "mpeg4"),
+    "avi of a pipe": avi_of_a_pipe,
     "matroska": lambda: video("matroska", "libx264"),
     "webm": lambda: video("webm", "libvpx", options=QUICK),
     "live matroska": lambda: video("matroska", "libx264", container_options={"live": "1", "cluster_time_limit": "300"}),
@@ -25,13 +26,15 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "gif": lambda: video("gif", "gif"),
     "mpegts": lambda: video("mpegts", "mpeg2video"),
 }
-MAY_END_BEHIND_ANY_PART = {"flv", "mpegts", "fragmented mp4", "live matroska"}
+MAY_END_BEHIND_ANY_PART = {"avi of a pipe", "flv", "mpegts", "fragmented mp4", "live matroska"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_files(kind: str) -> None:
     data = KINDS[kind]()
-    demuxer = {"webm": "matroska", "live matroska": "matroska", "fragmented mp4": "mov"}.get(kind, kind)
+    demuxer = {"webm": "matroska", "avi of a pipe": "avi", "live matroska": "matroska", "fragmented mp4": "mov"}.get(
+        kind, kind
+    )
     file = io.BytesIO(data)
     file.seek(7)
     check_whole(file, demuxer)

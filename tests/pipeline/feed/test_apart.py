@@ -22,7 +22,7 @@ def double(number: int) -> int:
     return 2 * number
 
 
-def act(what: str, marks: Path | None = None) -> str:
+def act(what: str, marks: Path | None = None) -> object:
     """What a file may make a decoder do. `marks` notes the tries."""
     if marks:
         with marks.open("a") as file:
@@ -39,6 +39,10 @@ def act(what: str, marks: Path | None = None) -> str:
         raise ZoetropeError("https://host.example/a.mp4 cannot be reached")
     if what == "bug":
         raise KeyError("no such name")
+    if what == "large answer":
+        return bytes(5 << 30)  # and as many bytes again when it is pickled
+    if what == "no pickle":
+        return lambda: what
     if what == "large":
         return str(len(bytearray(64 << 30)))
     if what == "slow":
@@ -93,6 +97,15 @@ def test_a_process_killed_from_outside_costs_nothing(tmp_path: Path) -> None:
 
 def test_memory_has_a_limit() -> None:
     assert outcomes("large", "two") == ["decoding it takes more than 8 GiB of memory", "two"]
+
+
+def test_an_answer_too_large_for_the_pipe_is_told_as_memory() -> None:
+    assert outcomes("large answer", "two") == ["decoding it takes more than 8 GiB of memory", "two"]
+
+
+def test_an_answer_that_cannot_be_sent_is_an_error_of_our_own() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)failed:\nTraceback .*pickle local object"):
+        outcomes("no pickle")
 
 
 def test_work_that_is_given_up_leaves_no_process() -> None:
