@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 from rich.console import Console
@@ -19,7 +19,7 @@ from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.runs import Run
 from pipeline.stages.resources import cores, cpus, why_no_gpus
-from pipeline.stages.tracker import Services, answer, start_tracker
+from pipeline.stages.tracker import Services, start_tracker, watched
 from pipeline.store import Store
 from pipeline.tracking.address import resolve
 
@@ -40,15 +40,16 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
             gpus = ray.cluster_resources().get("GPU", 0)
             console.print(why_no_gpus(recipe, gpus, joined=joined_address() is not None), end="", markup=False)
         services = Services(start_tracker(tracking, recipe, store.home, record.folder), record.folder)
-        try:
-            with Progress(console) as progress:
-                results = execute(plan, recipe, store, services, progress, record)
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-            raise
-        finally:
-            _end_tracking(services, status, console)
+        with watched(services):
+            try:
+                with Progress(console) as progress:
+                    results = execute(plan, recipe, store, services, progress, record)
+                status = "FINISHED"
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            finally:
+                _end_tracking(services.tracker, status, console)
     return results
 
 
@@ -64,9 +65,9 @@ def _closing(record: Run) -> Iterator[None]:
         raise
 
 
-def _end_tracking(services: Services, status: "Status", console: Console) -> None:
+def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
     try:
-        for sentence in answer(services, services.tracker.end.remote(status), END_S):
+        for sentence in ray.get(tracker.end.remote(status), timeout=END_S):
             console.print(sentence, markup=False)
     except ray.exceptions.RayError as error:
         console.print(

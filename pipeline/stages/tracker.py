@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ MODEL_S = 3600.0
 LIMIT_S = 300.0
 """For an answer from the tracker, which may have to be started again."""
 SYSTEM_EVERY_S = 10.0
-SETTLE_S = 5.0
+SETTLE_S = 120.0
 LOOK_S = 5.0
 ANSWER_S = 60.0
 """A tracker that says nothing for so long is ended, and another goes on. Starting it and a flush take less."""
@@ -205,20 +205,29 @@ def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: P
     return actor.remote(tracking, recipe, store, run_folder)
 
 
-def answer(services: Services, call: Any, limit_s: float) -> Any:
-    """What a call of the tracker returns. One that shows no sign of life is ended: Ray starts another for its calls.
+@contextmanager
+def watched(services: Services) -> Iterator[None]:
+    """While this lasts, end the tracker's process when it shows no sign of life; Ray then starts another.
 
-    Raises RayError when there is no answer within `limit_s`, which a stage must not wait for.
+    For the driver, which is on the tracker's node.
     """
     import ray
 
-    until_s = time.monotonic() + limit_s
-    while not ray.wait([call], timeout=LOOK_S)[0] and time.monotonic() < until_s:
-        sign = services.tracker.ready.remote()
-        if not ray.wait([call, sign], timeout=ANSWER_S)[0] and (pid := _read_note(services.folder).get("pid")):
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-    return ray.get(call, timeout=0)
+    ended = threading.Event()
+
+    def watch() -> None:
+        with suppress(ray.exceptions.RayError):  # Ray itself is gone
+            while not ended.wait(LOOK_S):
+                sign = services.tracker.ready.remote()
+                if not ray.wait([sign], timeout=ANSWER_S)[0] and (pid := _read_note(services.folder).get("pid")):
+                    with suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="watch-tracker", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def _read_note(folder: Path) -> dict[str, Any]:
@@ -241,11 +250,11 @@ def go_on(context: Context, trained: Artifact) -> Any:
 
     # A training by earlier code has no key; nothing of it is kept here.
     key, run_id = trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"]
-    services = context.services
+    actor = context.services.tracker
     with suppress(ray.exceptions.RayError):  # `finish` says it
         # Calls in other threads must not come first.
-        answer(services, services.tracker.take_up.remote(context.progress, key, run_id), LIMIT_S)
-    return services.tracker
+        ray.get(actor.take_up.remote(context.progress, key, run_id), timeout=LIMIT_S)
+    return actor
 
 
 def send(tracker: Any, *point: Any) -> Any:
@@ -254,7 +263,10 @@ def send(tracker: Any, *point: Any) -> Any:
 
 
 def settle(*sent: Any) -> None:
-    """Wait, for seconds at most, until points or files are kept. Points from before a checkpoint are not made again."""
+    """Wait until points or files are kept, or for as long as another tracker may take to come.
+
+    Points from before a checkpoint are not made again, and what is on the way is lost with the process that sent it.
+    """
     import ray
 
     ray.wait(list(sent), num_returns=len(sent), timeout=SETTLE_S)
@@ -264,9 +276,8 @@ def finish(context: Context) -> str | None:
     """Ship what a stage has made; its MLflow run, None when there is none yet."""
     import ray
 
-    services = context.services
     try:
-        run_id: str | None = answer(services, services.tracker.flush.remote(FLUSH_S), LIMIT_S)
+        run_id: str | None = ray.get(context.services.tracker.flush.remote(FLUSH_S), timeout=LIMIT_S)
     except ray.exceptions.RayError as error:
         context.progress.say(
             f"MLflow has not all of this run yet: its writer does not answer ({type(error).__name__})."
@@ -281,7 +292,7 @@ def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
 
     call = tracker.log_model.options(concurrency_group=MODEL).remote(folder)
     try:
-        uri: str | None = answer(context.services, call, MODEL_S + LIMIT_S)
+        uri: str | None = ray.get(call, timeout=MODEL_S + LIMIT_S)
     except ray.exceptions.RayError as error:
         context.progress.say(
             f"MLflow has not the model of this run: its writer does not answer ({type(error).__name__})."

@@ -76,7 +76,7 @@ def greedy(context: Context) -> dict[str, Any]:
 
 def quiet(context: Context) -> dict[str, Any]:
     """Shows no progress for a while."""
-    time.sleep(3)
+    time.sleep(1.5)
     return {}
 
 

@@ -91,6 +91,7 @@ def test_the_dataset_is_an_input_for_training_once(tracking: Tracking) -> None:
     assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
 
 
+@pytest.mark.slow
 def test_a_folder_of_any_name(tmp_path: Path) -> None:
     name = "my%20 st?re #1"
     tracking = resolve(None, tmp_path / name)
