@@ -35,10 +35,11 @@ def start(**options: Any) -> None:
 
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # Ray raises whatever
         raise ZoetropeError(
             f"Ray cannot start: {_first_line(error)}. It writes below HOME ({os.environ.get('HOME', 'not set')}) and "
-            f"{tempfile.gettempdir()}; set HOME, or RAY_TMPDIR, to a folder that can be written."
+            f"{tempfile.gettempdir()}; where these cannot be written, set HOME or RAY_TMPDIR. Else the machine may be "
+            "busy, or a process of Ray's was killed: the same command tries again."
         ) from error
 
 
