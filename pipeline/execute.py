@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, TaskCancelledError
+from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.base.errors import ZoetropeError
@@ -202,8 +203,7 @@ class _Execution:
             # What the first attempt finished is kept, even when all was to be made again.
             running.job = replace(running.job, fresh=False)
             self.progress.say(f"{stage.name}: {outcome.what}; try {running.attempt + 1} of {stage.retries + 1}")
-            with suppress(RayError):  # the board is lost too
-                ray.get(self.board.free.remote(stage.name), timeout=FLUSH_S)
+            _free_room()
             time.sleep(RETRY_S)
             self.submit(running)
         else:
@@ -290,6 +290,17 @@ class _Execution:
     def close(self) -> None:
         with suppress(RayError):
             ray.kill(self.board)
+
+
+def _free_room() -> None:
+    """Give back the placement groups of a stage that died: Ray keeps them for as long as the driver lives.
+
+    Those of this job alone, whose number ends their names; of its stages only the training has any.
+    """
+    job = ray.get_runtime_context().get_job_id()
+    for name, group in ray.util.placement_group_table().items():
+        if name.endswith(job) and group["state"] != "REMOVED":
+            ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(name))))
 
 
 def _outcome(ref: ray.ObjectRef) -> Outcome:

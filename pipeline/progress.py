@@ -28,7 +28,6 @@ class Board:
     def __init__(self) -> None:
         self._latest: dict[str, tuple[float, float | None, str]] = {}
         self._said: list[str] = []
-        self._held: dict[str, list[Any]] = {}
 
     def report(self, stage: str, done: float, total: float | None, note: str) -> None:
         """Enter how far a stage is."""
@@ -37,17 +36,6 @@ class Board:
     def say(self, text: str) -> None:
         """Enter a sentence for the user."""
         self._said.append(text)
-
-    def hold(self, stage: str, group: Any) -> None:
-        """Remember a placement group of Ray that a stage's tasks hold."""
-        self._held.setdefault(stage, []).append(group)
-
-    def free(self, stage: str) -> None:
-        """Give back the resources of a stage whose process is gone; what was given back already does not matter."""
-        from ray.util import remove_placement_group
-
-        for group in self._held.pop(stage, []):
-            remove_placement_group(group)
 
     def take(self) -> tuple[dict[str, tuple[float, float | None, str]], list[str]]:
         """All that is new since the last call."""
@@ -83,12 +71,6 @@ class Reporter:
         if self._board is not None:
             with suppress(Exception):
                 self._board.say.remote(text[:MAX_TEXT])
-
-    def hold(self, group: Any) -> None:
-        """Have a placement group given back when the stage dies: Ray keeps it for as long as the driver lives."""
-        if self._board is not None:
-            with suppress(Exception):
-                self._board.hold.remote(self._stage, group)
 
     def flush(self) -> None:
         """Wait, at most `FLUSH_S`, until the board has all that was sent."""

@@ -135,9 +135,6 @@ def _work(config: dict[str, Any]) -> None:
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
 
-    if not process.rank:
-        progress.hold(ray.util.get_current_placement_group())
-
     sent: list[Any] = []  # of one caller, so with the last one all are there
 
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:

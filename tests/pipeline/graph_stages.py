@@ -14,7 +14,6 @@ import ray
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
-from pipeline.progress import Reporter
 
 
 class Refused(ZoetropeError):
@@ -64,9 +63,6 @@ def greedy(context: Context) -> dict[str, Any]:
     """Needs all CPUs, and dies with them in hand at the first try."""
     group = ray.util.placement_group([{"CPU": 2}])
     ray.get(group.ready(), timeout=60)
-    assert isinstance(context.progress, Reporter)
-    context.progress.hold(group)
-    context.progress.flush()
     if not (context.services / "death").exists():
         (context.services / "death").touch()
         os.kill(os.getpid(), signal.SIGKILL)

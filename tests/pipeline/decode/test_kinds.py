@@ -68,10 +68,7 @@ CODECS: dict[str, dict[str, Any]] = {
     "gif": {"codec": "gif", "pixel_format": "rgb8"},
 }
 CONTAINERS = ["mp4", "mov", "3gp", "matroska", "webm", "avi", "flv", "mpegts", "mpeg", "vob", "asf", "ogg", "gif"]
-COMMON = [
-    ("mp4", "h264 b-frames"), ("avi", "mpeg4"), ("flv", "h264 b-frames"), ("mpegts", "h264 b-frames"),
-    ("mpeg", "mpeg2 b-frames"), ("asf", "wmv2"), ("ogg", "vp8"), ("gif", "gif"),
-]  # fmt: skip
+COMMON = [("mp4", "h264 b-frames"), ("avi", "mpeg4"), ("flv", "h264 b-frames"), ("mpegts", "h264 b-frames")]
 AS_IT_IS = {
     # of which decord gave 0 wrong frames in 24 random orders; everything else has to be refused
     "mp4": {"h264", "hevc", "mpeg4", "mpeg1", "mpeg2", "vp9", "mjpeg", "png"},

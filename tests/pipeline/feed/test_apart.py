@@ -83,6 +83,7 @@ def test_a_call_that_hangs_is_given_up_after_two_tries(tmp_path: Path) -> None:
     assert marks.read_text().split() == ["one", "hang", "hang", "two"]
 
 
+@pytest.mark.slow
 def test_a_call_that_shows_signs_of_life_may_take_long() -> None:
     assert outcomes("slow", timeout_s=SHORT_S) == ["slow"]
 

@@ -191,6 +191,7 @@ def test_too_many_that_cannot_be_decoded(tmp_path: Path) -> None:
     assert not (context.out / "dataset.json").exists()
 
 
+@pytest.mark.slow
 def test_a_sample_that_hangs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody writes into the pipe, so that opening it never ends."""
     monkeypatch.setattr(shard, "each_apart", each_apart)

@@ -21,6 +21,7 @@ def test_every_kind_of_a_recipe_has_its_task() -> None:
     assert set(get_args(Section.model_fields["kind"].annotation)) == TASKS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["image-classification", "image-multilabel"])
 def test_a_report_of_very_many_classes_has_no_table_of_all_pairs(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
