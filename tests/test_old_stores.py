@@ -1,0 +1,78 @@
+"""Stores of earlier versions stay valid: a recipe's stages keep their fingerprints.
+
+A fingerprint that must change is named in the commit that changes it, with the reason.
+`python -m tests.test_old_stores` prints them as they are now.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.graph import fingerprint, read_values
+from pipeline.planning import GRAPH
+from pipeline.recipe import load, plain
+
+ROOT = Path(__file__).parents[1]
+RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorted((ROOT / "recipes").rglob("*.yaml"))}
+STAGES = ("ingest", "shard", "train", "evaluate", "export")
+PINNED: dict[str, tuple[str, ...]] = {
+    "cifar10-hornet.yaml": ("23d75c0277a5", "571785716639", "18d11772c447", "aa351abfa5ac", "df52196f4fab"),
+    "cifar10-resnet.yaml": ("23d75c0277a5", "571785716639", "a5c50a7a3547", "74b7a475eed8", "c9f0c7d60126"),
+    "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
+    "images.yaml": ("4670f8a62d6c", "571785716639", "335495ac98ed", "efb647b27f63", "bd4cf40188c7"),
+    "moving-digits-timesformer.yaml": ("66ea7606145a", "a4b75edf213b", "f8dbc20fb709", "f246314e8eb7", "59df8ebacb3a"),
+    "moving-digits-tsn.yaml": ("66ea7606145a", "a4b75edf213b", "204ebb51ef6c", "337de23013ed", "786fa143958c"),
+    "moving-digits.yaml": ("66ea7606145a", "a4b75edf213b", "470150bd61ee", "b82b9b7687de", "b0fae48bd9b5"),
+    "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
+    "quickstart-tsn.yaml": ("f24ae61aa4bc", "98ca51814aed", "076960c1d078", "de644f82a54c", "53841aa4cc4d"),
+    "quickstart.yaml": ("f24ae61aa4bc", "98ca51814aed", "108cb2ef3bad", "87d5b12d4136", "277eaf9e2d8f"),
+    "table-multilabel.yaml": ("ff5622d44f3c", "fbe8a5269f6e", "b0b3e4c6b1d0", "e6f0a60ec1f0", "f429ec716a28"),
+    "table.yaml": ("cf98b24ed5dc", "8e88a332574f", "dbead33fbb42", "df7675171e98", "622899d14727"),
+    "timesformer-kinetics.yaml": ("5367ac7b7cd9", "667a17f2b660", "a2a1e5c28f08", "0fa17e5047a5", "1ce47a63fb8a"),
+    "tricks/autoaugment.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "98518fb90b69", "743f158bd642", "ce3652e39f1b"),
+    "tricks/baseline.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "bfcad02c26c2", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/cosine.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "be85c949fed0", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/distillation.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "81cab31ec4ed", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/label-smoothing.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "210fffd11768", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/mixup.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "12d430963e35", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/policy-search.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "be85c949fed0", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/ricap.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "c42458fdef8f", "74b7a475eed8", "ce3652e39f1b"),
+    "tricks/teacher.yaml": ("cb97fcc6bc45", "c26ed1f5bd78", "47136b080c34", "b8e550484735", "a2d7a939ea85"),
+    "tsm-kinetics.yaml": ("5367ac7b7cd9", "0820dc308e7b", "e5bd6656cc25", "d0daefc6acbf", "5213747413d6"),
+    "tsm-something.yaml": ("c58b118f6f32", "0820dc308e7b", "ffbc717a51f4", "787d3701b724", "5213747413d6"),
+    "tsn-kinetics.yaml": ("5367ac7b7cd9", "0820dc308e7b", "1ae8e7094526", "69cdf2bf0747", "9dfb66a65ee9"),
+    "tune-policy.yaml": ("629922d9bd9e", "2d0cfaafeb49", "1d8ef64fe20d", "3fb47536b645", "6f47bd6ae8e3"),
+    "tune-quickstart.yaml": ("629922d9bd9e", "2d0cfaafeb49", "515d472c2dd1", "6c351f3b775f", "6f47bd6ae8e3"),
+    "videos.yaml": ("31635d55403c", "8e88a332574f", "dbead33fbb42", "df7675171e98", "622899d14727"),
+}
+
+
+def fingerprints(path: Path) -> tuple[str, ...]:
+    """The first 12 digits of each stage's, with inputs and a source's listing of given digests, paths made relative."""
+    text = json.dumps(plain(load(path))).replace(str(ROOT), "ROOT").replace(str(Path.home()), "HOME")
+    values = json.loads(text)
+    found = []
+    for stage in GRAPH.order:
+        digests = {name: f"digest of {name}" for name in stage.inputs}
+        outside = "listing" if stage.outside else None
+        found.append(fingerprint(stage, read_values(stage, values), digests, outside)[:12])
+    return tuple(found)
+
+
+def test_the_stages_are_the_same() -> None:
+    assert tuple(stage.name for stage in GRAPH.order) == STAGES
+
+
+def test_every_recipe_is_pinned() -> None:
+    assert PINNED.keys() == RECIPES.keys()
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_fingerprints(name: str) -> None:
+    assert dict(zip(STAGES, fingerprints(RECIPES[name]), strict=True)) == dict(zip(STAGES, PINNED[name], strict=True))
+
+
+if __name__ == "__main__":
+    for name, path in RECIPES.items():
+        print(f'    "{name}": {json.dumps(fingerprints(path)).replace("[", "(").replace("]", ")")},')
