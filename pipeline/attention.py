@@ -8,7 +8,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.predict import Predictor
 from pipeline.teacher import FILES
 from pipeline.tracking.figures import augmentation_sheet
-from pipeline.training.step import predict
+from pipeline.training.step import infer
 
 
 def draw_attention(folder: Path, video: Path, path: Path) -> str:
@@ -25,8 +25,9 @@ def draw_attention(folder: Path, video: Path, path: Path) -> str:
     if not isinstance(predictor.model, TimeSformer):
         raise ZoetropeError(f"{predictor.recipe.model.kind} has no attention to draw; train one of the timesformer_*")
     clip = predictor.pixels(video.read_bytes())[:1]
-    scores = predict(predictor.model, clip[None], predictor.normalize, predictor.recipe)[0]
+    said = infer(predictor.task, predictor.model, {"pixels": clip[None]}, predictor.normalize, predictor.recipe)
     maps = attention_rollout(predictor.model, predictor.normalize(clip))[0]
+    scores = said["scores"][0]
     best = int(scores.argmax())
     answer = f"{predictor.classes[best]} {scores[best]:.1%}"
     augmentation_sheet([[(clip[0], answer), (overlay(clip[0], maps), "blue: least attention, red: most")]], path)

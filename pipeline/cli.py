@@ -15,6 +15,7 @@ from pipeline import report
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import load
 from pipeline.redact import redact
+from pipeline.tasks import task_of
 from pipeline.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) ->
         from pipeline.driver import drive
 
         results = drive(checked, planned, store, console)
-        report.show_stages(console, results, time.monotonic() - began)
+        report.show_stages(console, results, time.monotonic() - began, task_of(checked))
         artifacts = {result.stage: result.artifact for result in results}
     report.show_result(console, checked, artifacts, str(recipe), overrides or ())
 

@@ -8,7 +8,7 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel
 
 
-class ClassifierFromBytes(PythonModel):
+class ModelFromBytes(PythonModel):
     """A data frame with a column `content`, the bytes of one image or video a row, to the answers of the task."""
 
     def load_context(self, context: Any) -> None:
@@ -18,8 +18,8 @@ class ClassifierFromBytes(PythonModel):
         self.predictor = Predictor(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """A row a file: the best class and its probability, or for a multi-label task the labels and their scores."""
+        """A row a file: the task's answer."""
         return pd.DataFrame(self.predictor.answers([bytes(content) for content in model_input["content"]]))
 
 
-mlflow.models.set_model(ClassifierFromBytes())
+mlflow.models.set_model(ModelFromBytes())

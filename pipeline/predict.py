@@ -1,4 +1,4 @@
-"""The exported model on new files: bytes in, scores out. They go the way that a sample goes in the run."""
+"""The exported model on new files: bytes in, answers out. They go the way that a sample goes in the run."""
 
 import json
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ from pipeline.decode.image import check_and_store_image
 from pipeline.decode.transcode import transcode
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import check
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Arrays
 from pipeline.training.model import load_model
-from pipeline.training.step import Normalize, predict
+from pipeline.training.step import Normalize, infer
 
 
 class Predictor:
@@ -24,6 +25,7 @@ class Predictor:
     def __init__(self, folder: Path, device: str | None = None) -> None:
         self.recipe = check(yaml.safe_load((folder / "recipe.yaml").read_text()), str(folder / "recipe.yaml"))
         self.classes: list[str] = json.loads((folder / "classes.json").read_text())
+        self.task = task_of(self.recipe, tuple(self.classes))
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = load_model(self.recipe, len(self.classes), folder / "model.safetensors", self.device)
         self.normalize = Normalize.of(self.recipe, self.device)
@@ -31,14 +33,14 @@ class Predictor:
             self.recipe, training=False, num_clips=self.recipe.evaluate.clips, num_crops=self.recipe.evaluate.crops
         )
 
-    def __call__(self, contents: Sequence[bytes]) -> np.ndarray:
-        """Scores 0..1 float32 [n, K] for the bytes of n image or video files. BadSample for one that is none."""
-        rows = [predict(self.model, self.pixels(content)[None], self.normalize, self.recipe) for content in contents]
-        return torch.cat(rows).cpu().numpy() if rows else np.zeros((0, len(self.classes)), np.float32)
+    def __call__(self, content: bytes) -> Arrays:
+        """The task's answer to the bytes of an image or video file, `scores` float32 [K]. BadSample for none."""
+        answer = infer(self.task, self.model, {"pixels": self.pixels(content)[None]}, self.normalize, self.recipe)
+        return {name: value[0].cpu().numpy() for name, value in answer.items()}
 
     def answers(self, contents: Sequence[bytes]) -> dict[str, list]:
-        """What the model says of n files, in the columns of the task's `ANSWER`."""
-        return TASKS[self.recipe.task.kind].answers(self(contents), tuple(self.classes))
+        """What the model says of n files, in the task's columns."""
+        return self.task.answers([self(content) for content in contents])
 
     def pixels(self, content: bytes) -> np.ndarray:
         """Stored as a sample of the run is stored, then seen as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""

@@ -15,7 +15,8 @@ from pipeline.graph import Plan
 from pipeline.recipe import Recipe
 from pipeline.redact import redact
 from pipeline.store import Artifact
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Task, result_words
 from pipeline.training.scaling import scaled_lr
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _hanging(head: str, text: str, width: int) -> str:
     return textwrap.fill(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
 
 
-def show_stages(console: Console, results: "Sequence[StageResult]", total_s: float) -> None:
+def show_stages(console: Console, results: "Sequence[StageResult]", total_s: float, task: Task) -> None:
     """What each stage did, and how long it took; where the reasons are when samples were left out."""
     table = Table()
     table.add_column("stage", no_wrap=True)
@@ -78,7 +79,7 @@ def show_stages(console: Console, results: "Sequence[StageResult]", total_s: flo
     table.add_column("what", overflow="fold")
     for result in results:
         took = f"{result.duration_s:.1f}" if result.action == "made" else ""
-        table.add_row(result.stage, result.action, took, facts(result.artifact.facts))
+        table.add_row(result.stage, result.action, took, facts(result.artifact.facts, task.measures))
     table.add_section()
     table.add_row("in all", "", f"{total_s:.1f}", "")
     console.print(table, soft_wrap=False)
@@ -89,10 +90,11 @@ def show_stages(console: Console, results: "Sequence[StageResult]", total_s: flo
             console.print(f"{count} {files} left out; the reasons are in {result.artifact.file('quarantine.jsonl')}")
 
 
-def facts(values: Mapping[str, object]) -> str:
-    """The numbers among a stage's facts, in a line.
+def facts(values: Mapping[str, object], forms: Mapping[str, str]) -> str:
+    """The numbers among a stage's facts, in a line; metrics as `forms` write them.
 
-    >>> facts({"train": 969, "bytes": 6830080, "quarantined": 0, "val/top1": 0.71428, "run": "3f2a"})
+    >>> values = {"train": 969, "bytes": 6830080, "quarantined": 0, "val/top1": 0.71428, "run": "3f2a"}
+    >>> facts(values, {"top1": "{:.1%}"})
     'train 969, 6.8 MB, val/top1 71.4%'
     """
     shown = []
@@ -102,8 +104,7 @@ def facts(values: Mapping[str, object]) -> str:
         elif isinstance(value, int) and (value or name != "quarantined"):
             shown.append(f"{name} {value}")
         elif isinstance(value, float):
-            is_share = name.rpartition("/")[2] in ("top1", "top5", "mAP", "f1")
-            shown.append(f"{name} {value:.1%}" if is_share else f"{name} {value:.4g}")
+            shown.append(f"{name} {forms.get(name.rpartition('/')[2], '{:.4g}').format(value)}")
     return ", ".join(shown)
 
 
@@ -116,8 +117,7 @@ def show_result(
     browse = resolve(recipe.tracking.uri, recipe.store).ui_command
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
     arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}"]
-    task = TASKS[recipe.task.kind]
-    console.print(f"\n[bold]{task.TITLE} {artifacts['evaluate'].facts[task.HEADLINE]:.1%}[/]")
+    console.print(f"\n[bold]{result_words(task_of(recipe), artifacts['evaluate'].facts)}[/]")
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
     console.print("\nBrowse the results:")

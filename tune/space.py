@@ -13,7 +13,7 @@ from pipeline.recipe.space import Domain
 from pipeline.recipe.tuning import Tune
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import ingest, shard
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
 
 Values = dict[str, Any]
 """Recipe key to value: a point of the space."""
@@ -57,7 +57,7 @@ def check_tune(recipe: Recipe) -> Tune:
             "docs/tune.md shows one; recipes/tune-quickstart.yaml is an example."
         )
     tune = recipe.tune
-    metrics = [f"val/{name}" for name in TASKS[recipe.task.kind].METRICS]
+    metrics = [f"val/{name}" for name in task_of(recipe).measures]
     problems = [] if tune.metric in metrics else [f"tune.metric: {unknown('metric', tune.metric, metrics)}"]
     problems += _key_problems(tune)
     problems = problems or list(_value_problems(recipe, tune.space))

@@ -10,14 +10,15 @@ import numpy as np
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.laps import Laps
 from pipeline.feed.quarantine import Bad, substitutes
-from pipeline.feed.ring import Cell, Layout, idle_cell
+from pipeline.feed.ring import Cell, idle_cell
 from pipeline.feed.sequence import TrainingOrder, training_order
 from pipeline.feed.views import ViewMaker, view_size
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.order import Positions, evaluation_batch, evaluation_steps, rank_slice
 from pipeline.shards.reader import ShardReader
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Layout, Task
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class BatchSource:
     def order(self) -> TrainingOrder:
         """The training order of the split. Where it has to be read, it travels to other processes once it was."""
         return training_order(self.recipe, self.dataset, self.split)
+
+    @cached_property
+    def task(self) -> Task:
+        """What a sample means."""
+        return task_of(self.recipe, self.dataset.classes)
 
     @property
     def group(self) -> int:
@@ -73,19 +79,18 @@ class BatchSource:
         """dtype and shape of the arrays of this rank's largest batch.
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
-        label, the task's targets [n, ...]; weight float32 [n], 0 for a sample that only fills up a rank without any,
-        and for a bad one in evaluation; sample int64 [n].
+        weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;
+        sample int64 [n]; and the task's fields [n, ...].
         """
         size = view_size(self.recipe, self.training)
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
         parts = [rank_slice(self.recipe.train.batch_size, self.group, rank, self.world) for rank in range(self.world)]
         n = max(part.stop - part.start for part in parts)
-        target, shape = TASKS[self.recipe.task.kind].target_layout(len(self.dataset.classes))
         return {
             "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
-            "label": (target, (n, *shape)),
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
+            **{name: (dtype, (n, *shape)) for name, (dtype, shape) in self.task.layout(*size).items()},
         }
 
 
@@ -100,7 +105,6 @@ class BatchMaker:
         self.bad = {} if bad is None else bad
         self.cell = cell or idle_cell()
         self.split = source.dataset.split(source.split)
-        self.task = TASKS[source.recipe.task.kind]
         self.reader = ShardReader(source.dataset.files, source.split)
         self.laps = Laps(source.timed)
         self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops, self.laps)
@@ -123,7 +127,8 @@ class BatchMaker:
                 candidates = chain(candidates, self._substitutes(epoch, k, cut.start + i))
             occurrence = int(mine.occurrence[i])
             if not any(self._put(arrays, i, sample, epoch, occurrence) for sample in candidates):
-                arrays["pixels"][i], arrays["label"][i], arrays["weight"][i] = 0, 0, 0
+                for name in arrays.keys() - {"sample"}:
+                    arrays[name][i] = 0
         self.cell.rest()
         return len(mine), len(batch)
 
@@ -143,7 +148,7 @@ class BatchMaker:
             return False
         self.cell.rest()
         arrays["pixels"][i], arrays["sample"][i] = pixels, sample
-        self.task.put_target(arrays["label"], i, raw.label)
+        self.source.task.put(arrays, i, raw)
         self.laps.lap("collate")
         return True
 

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.tasks.base import Layout
 
-Layout = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
-"""Name of an array -> its dtype and shape."""
 SHARED = Path("/dev/shm")
 _ALIGN_BYTES = 64
 _NOTHING = -1

@@ -1,7 +1,7 @@
 """Evaluate: the trained model on the whole validation split, in all its views, shared by as many tasks as workers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Tally
 
 if TYPE_CHECKING:
     from pipeline.feed.quarantine import Bad
@@ -28,7 +29,6 @@ STAGE = Stage(
     keys=("task", "seed", "clip", "model", "augment", "evaluate"),
     inputs=("shard", "train"),
 )
-COLUMNS = ("sample", "labels", "probabilities")
 PART_SAMPLES = 512
 """Another process takes seconds to start: it is worth that for so many samples."""
 SHOWN = 16
@@ -56,12 +56,10 @@ def run(context: Context) -> dict[str, Any]:
     bad = {sample: reason for part in parts for sample, reason in part.bad.items()}
     check_bad(bad, recipe.data.max_bad, dataset, "val")
     write_rows(context.out / QUARANTINE, rows(dataset, "val", bad, STAGE.name))
-    sample, labels, probabilities = (np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS)
-    order = np.argsort(sample)
-    sample, labels, probabilities = sample[order], labels[order], probabilities[order]
+    sample, tally = merged(parts)
 
-    task = TASKS[recipe.task.kind]
-    certainty = task.certainty(probabilities, labels)
+    task = task_of(recipe, dataset.classes)
+    certainty = task.certainty(tally.rows)
     shown = {
         "worst": np.argsort(certainty, kind="stable")[:SHOWN],
         "best": np.argsort(-certainty, kind="stable")[:SHOWN],
@@ -70,22 +68,17 @@ def run(context: Context) -> dict[str, Any]:
     pixels = _remote(recipe, first_views).remote(recipe, dataset, sample[np.concatenate(list(shown.values()))])
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
-    measured = task.metrics(np.sum([part.sums for part in parts], axis=0))
-    measured |= task.write_report(context.out, dataset.classes, sample_keys(dataset, sample), labels, probabilities)
+    measured = task.metrics(tally)
+    measured |= task.report(context.out, sample_keys(dataset, sample), tally)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"test/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
-    names = tuple(class_names(dataset.classes))
+    teller = task_of(recipe, tuple(class_names(dataset.classes)))
     views = np.split(ray.get(pixels), [len(shown["worst"])])
     for (name, chosen), looks in zip(shown.items(), views, strict=True):
-        answers = [task.answer_text(probabilities[i], names) for i in chosen]
-        figures.predictions(
-            looks,
-            [task.truth_text(labels[i], names) for i in chosen],
-            [said for said, _ in answers],
-            [score for _, score in answers],
-            drawn / f"{name}_predictions.png",
-        )
+        rows_of = [{column: values[i] for column, values in tally.rows.items()} for i in chosen]
+        drawings = [teller.compared(look, row) for look, row in zip(looks, rows_of, strict=True)]
+        figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
     tracker.settle(*sent)
@@ -95,18 +88,24 @@ def run(context: Context) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Part:
-    """Predictions: sample int64 [n], labels (the task's targets), probabilities float32 [n, K]; and their `sums`.
+    """What one process measured: its samples int64 [n] and the tally of them.
 
-    They are what grows most with the classes: 4.4 GB for 50,000 samples of 21,841 classes.
+    Rows are what grows most with the classes: 4.4 GB for 50,000 samples of 21,841 classes.
 
-    `bad`: the samples that could not be used, which have no prediction.
+    `bad`: the samples that could not be used, which are not measured.
     """
 
     sample: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-    sums: np.ndarray
+    tally: Tally
     bad: "Bad"
+
+
+def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
+    """The numbers of all samples, ascending, and the tally of all."""
+    sample = np.concatenate([part.sample for part in parts])
+    order = np.argsort(sample)
+    rows = {name: np.concatenate([part.tally.rows[name] for part in parts])[order] for name in parts[0].tally.rows}
+    return sample[order], Tally(np.sum([part.tally.sums for part in parts], axis=0), rows)
 
 
 def fetch_and_predict(
@@ -137,27 +136,28 @@ def predict_part(
     from pipeline.feed.batch import BatchSource
     from pipeline.stages.feeds import feeds
     from pipeline.training.model import load_model
-    from pipeline.training.step import Normalize, predict
+    from pipeline.training.step import Normalize, infer, to_device
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(recipe, len(dataset.classes), weights, device)
     normalize = Normalize.of(recipe, device)
     evaluate = recipe.evaluate
     source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
-    predictions = []
+    rows: dict[str, list[np.ndarray]] = {}
     bad: Bad = {}
-    task = TASKS[recipe.task.kind]
-    total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=device)
+    samples, task = [], source.task
+    total = torch.zeros((), dtype=torch.float64, device=device)
     with feeds(recipe, say) as make_feed, closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
-            arrays = batch.arrays
-            counts = arrays["weight"] > 0
-            probabilities = predict(model, arrays["pixels"], normalize, recipe)
-            labels, weight = (torch.from_numpy(arrays[name]).to(device) for name in ("label", "weight"))
-            total += task.sums(probabilities, labels, weight)
-            predictions.append((arrays["sample"][counts], arrays["label"][counts], probabilities.cpu().numpy()[counts]))
-    sample, label, probability = (np.concatenate(columns) for columns in zip(*predictions, strict=True))
-    return Part(sample, label, probability, total.cpu().numpy(), bad)
+            counts = batch.arrays["weight"] > 0
+            answer = infer(task, model, batch.arrays, normalize, recipe)
+            fields, weight = to_device(batch.arrays, device)
+            total = total + task.sums(answer, fields, weight)
+            samples.append(batch.arrays["sample"][counts])
+            for name, column in task.rows(answer, fields).items():
+                rows.setdefault(name, []).append(column.cpu().numpy()[counts])
+    columns = {name: np.concatenate(parts) for name, parts in rows.items()}
+    return Part(np.concatenate(samples), Tally(total.cpu().numpy(), columns), bad)
 
 
 def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     """Write `model/` and `mlflow-model/` into `out` from what a training left in `trained`; returns the latter."""
     import yaml
 
-    from pipeline.tasks import TASKS
+    from pipeline.tasks import task_of
     from pipeline.tracking.model import save_model
 
     folder = out / "model"
@@ -64,6 +64,6 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
     script = ROOT / "pipeline" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
-    answer = TASKS[recipe.task.kind].ANSWER
-    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answer)
+    answers = task_of(recipe).columns
+    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answers)
     return exported

@@ -125,13 +125,14 @@ def _work(config: dict[str, Any]) -> None:
     from pipeline.stages.feeds import feeds
     from pipeline.stages.notice import Notice
     from pipeline.stages.whole_shards import hashed_beside
-    from pipeline.tasks import TASKS
+    from pipeline.tasks import task_of
+    from pipeline.tasks.base import result_words
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
     recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
     parts = config["parts"]
-    task = TASKS[recipe.task.kind]
+    task = task_of(recipe)
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
 
@@ -146,7 +147,7 @@ def _work(config: dict[str, Any]) -> None:
         if "train/loss" in metrics:
             note = f"loss {metrics['train/loss']:.3f}, {metrics['throughput/samples_per_s']:.0f} samples/s"
         else:
-            note = f"val {task.TITLE} {metrics[f'val/{task.HEADLINE}']:.1%}"
+            note = f"val {result_words(task, {name.removeprefix('val/'): value for name, value in metrics.items()})}"
         progress(step, total, note)
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.tasks.base import Drawing
 from pipeline.tracking.fonts import drawable, families
 
 DPI = 120
@@ -63,19 +64,11 @@ def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path
     save(figure, path)
 
 
-def predictions(
-    pixels: np.ndarray, truth: Sequence[str], predicted: Sequence[str], scores: Sequence[float], path: Path
-) -> None:
-    """Samples with what the model said (green when right, red when wrong), its score 0..1, and the truth.
-
-    `pixels` uint8 [N, H, W, 3], or clips [N, T, H, W, 3], in the order to show: the best ones or the worst ones.
-    """
-    titles, colours = [], []
-    for true, said, score in zip(truth, predicted, scores, strict=True):
-        right = true == said
-        titles.append(f"{score:.2f} {said}" + ("" if right else f"\nis {true}"))
-        colours.append(RIGHT if right else WRONG)
-    _sheet([_strip(sample) for sample in pixels], titles, colours, path)
+def predictions(shown: Sequence[Drawing], path: Path) -> None:
+    """Samples with what the model said, green when right, red when wrong; in the order to show: best ones or worst."""
+    colours = {True: RIGHT, False: WRONG, None: "black"}
+    strips, words = [_strip(one.pixels) for one in shown], [one.words for one in shown]
+    _sheet(strips, words, [colours[one.right] for one in shown], path)
 
 
 def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) -> None:

@@ -3,7 +3,7 @@
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
 
 
 def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
@@ -13,7 +13,7 @@ def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
         return None
     if asked == "balanced":
         train = dataset.split("train")
-        return TASKS[recipe.task.kind].balanced(train.class_counts, train.samples)
+        return task_of(recipe, dataset.classes).balanced(train.class_counts, train.samples)
     for name in asked:
         if name not in dataset.classes:
             raise ZoetropeError(f"loss.class_weights: {unknown('class', name, dataset.classes)}")

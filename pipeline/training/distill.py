@@ -4,32 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe, load
 from pipeline.shards.dataset import Dataset
 from pipeline.teacher import find_teacher, read_classes
 from pipeline.training.model import load_model
-
-
-def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """float [n]: T^2 * KL(softmax(teacher / T) || softmax(student / T)) of logits float [n, K] (section 2).
-
-    The factor keeps the gradient's size whatever the temperature. Cross-entropy has the same gradient, but is not 0
-    where both agree.
-    """
-    answer, taught = (functional.log_softmax(x.float() / temperature, 1) for x in (student, teacher))
-    return temperature**2 * functional.kl_div(answer, taught, log_target=True, reduction="none").sum(1)
-
-
-def binary_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """float [n]: the same for multi-label logits, a choice of two a class, the mean over classes."""
-    answer, taught = (
-        torch.stack([functional.logsigmoid(x.float() / temperature), functional.logsigmoid(-x.float() / temperature)])
-        for x in (student, teacher)
-    )
-    return temperature**2 * functional.kl_div(answer, taught, log_target=True, reduction="none").sum(0).mean(1)
 
 
 @dataclass(frozen=True)

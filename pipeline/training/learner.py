@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 import models
 from pipeline.base.keyed import seed64
 from pipeline.recipe import Recipe
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
 from pipeline.training.checkpoint import Stateful
 from pipeline.training.distributed import Process, synchronise_norms, wrap
 from pipeline.training.early_stopping import EarlyStopping
@@ -53,7 +53,7 @@ class Learner:
             make_optimizer(model, recipe.optimizer),
             torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16"),
             average(model, recipe.train.ema) if recipe.train.ema else None,
-            EarlyStopping(f"val/{TASKS[recipe.task.kind].HEADLINE}", stop.patience, stop.min_delta) if stop else None,
+            EarlyStopping(f"val/{task_of(recipe).headline.metric}", stop.patience, stop.min_delta) if stop else None,
         )
 
     @property

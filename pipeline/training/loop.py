@@ -18,14 +18,14 @@ from pipeline.feed.quarantine import Bad
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import TASKS, Task
+from pipeline.tasks.base import Tally, Task
 from pipeline.training import checkpoint, schedule
 from pipeline.training.distributed import Process, add_up, agree, share_buffers
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
 from pipeline.training.scaling import scaled_lr
-from pipeline.training.step import Normalize, check_finite, predict, train_step
+from pipeline.training.step import Normalize, check_finite, infer, to_device, train_step
 
 LOG_EVERY_STEPS = 10
 
@@ -92,7 +92,7 @@ def train(
     model = learner.parallel(recipe, process)
     normalize = Normalize.of(recipe, process.device)
     objective = Objective.of(recipe, dataset, process.device)
-    meter = Meter(process, TASKS[recipe.task.kind])
+    meter = Meter(process, source.task)
 
     def save(folder: Path) -> None:
         checkpoint.save(folder, learner.parts, done, metrics, bad, redact_values(plain(recipe)))
@@ -147,13 +147,14 @@ def evaluate(
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
-    task = TASKS[recipe.task.kind]
-    total = torch.zeros(task.num_sums(len(dataset.classes)), dtype=torch.float64, device=process.device)
+    task = source.task
+    total = torch.zeros((), dtype=torch.float64, device=process.device)
     with closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
-            labels, weights = (torch.from_numpy(batch.arrays[name]).to(process.device) for name in ("label", "weight"))
-            total += task.sums(predict(model, batch.arrays["pixels"], normalize, recipe), labels, weights)
-    return {f"val/{name}": value for name, value in task.metrics(add_up(total, process).cpu().numpy()).items()}
+            fields, weights = to_device(batch.arrays, process.device)
+            total = total + task.sums(infer(task, model, batch.arrays, normalize, recipe), fields, weights)
+    measured = task.metrics(Tally(add_up(total, process).cpu().numpy()))
+    return {f"val/{name}": value for name, value in measured.items()}
 
 
 class Meter:
@@ -179,10 +180,10 @@ class Meter:
     def read(self, waited_s: float) -> dict[str, float]:
         """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
         sums = add_up(self.total, self.process).cpu().numpy()
-        means = self.task.metrics(sums)
+        means = self.task.metrics(Tally(sums))
         elapsed = time.perf_counter() - self.since
         result = {
-            **{f"train/{name}": means[name] for name in self.task.IN_TRAINING},
+            **{f"train/{name}": means[name] for name in self.task.in_training},
             "throughput/samples_per_s": float(sums[-1]) / elapsed,
             "throughput/data_wait": (waited_s - self.waited_before_s) / elapsed,
             "memory/process_gib": psutil.Process().memory_info().rss / 2**30,

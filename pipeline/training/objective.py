@@ -1,12 +1,11 @@
-"""What a training step minimises: everything between its normalised batch and the summed loss, but for the model."""
+"""What a training step minimises: everything between its normalised batch and the loss, but for the model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from augment.mixing.base import Mixing
 from augment.mixing.batch import Mixed, mix
@@ -17,9 +16,10 @@ from augment.mixing.ricap import Ricap
 from pipeline.recipe import Recipe
 from pipeline.recipe.mixing import mixes
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import TASKS
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Fields, Task
 from pipeline.training.class_weights import loss_weights
-from pipeline.training.distill import Teacher, binary_divergence, divergence, load_teacher
+from pipeline.training.distill import Teacher, load_teacher
 
 WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sample_pairing": SamplePairing}
 
@@ -41,10 +41,10 @@ def _way(options: Any) -> Mixing:
 
 @dataclass(frozen=True)
 class Objective:
-    """Mixing and loss of a recipe for `num_classes` classes; class_weights float [K]."""
+    """Mixing and loss of a recipe and its task; class_weights float [K]."""
 
     recipe: Recipe
-    num_classes: int
+    task: Task
     class_weights: Tensor | None = None
     teacher: Teacher | None = None
 
@@ -54,7 +54,7 @@ class Objective:
         weights = loss_weights(recipe, dataset)
         return cls(
             recipe,
-            len(dataset.classes),
+            task_of(recipe, dataset.classes),
             None if weights is None else torch.tensor(weights, device=device),
             load_teacher(recipe, dataset, device),
         )
@@ -71,26 +71,18 @@ class Objective:
         recipe = self.recipe
         return mix(x, self.mixing, recipe.mix_group, recipe.seed, "mix", epoch, k, first_group=first_group)
 
-    def mixed_targets(self, targets: Tensor, mixed: Mixed) -> Tensor:
-        """float [n, K]: the task's targets [n, ...] mixed as the pixels were."""
-        return TASKS[self.recipe.task.kind].mixed_targets(targets, mixed.index, mixed.weights, self.num_classes)
+    def losses(self, model: nn.Module, out: Any, x: Tensor, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
+        """The task's parts of the loss, each summed, of what the model gave for input x; weights float [n].
 
-    def loss_sum(
-        self, logits: Tensor, x: Tensor, targets: Tensor, weights: Tensor, auxiliary: Sequence[Tensor] = ()
-    ) -> Tensor:
-        """The loss, summed over samples; logits float [n, K] of input x, weights float [n].
-
-        `auxiliary`: logits of heads inside the model, which learn from the labels as its own head does.
+        Of a tuple the first is the model's answer; the others are heads inside it, which learn from the same fields.
         """
-        loss, task = self.recipe.loss, self.recipe.task
-        labelled, *others = (
-            TASKS[task.kind].loss_sum(head, targets, weights, loss.label_smoothing, self.class_weights)
-            for head in (logits, *auxiliary)
-        )
+        loss = self.recipe.loss
+        heads = out if isinstance(out, tuple) else (out,)
+        parts, *others = (self.task.losses(model, head, fields, weights, self.class_weights) for head in heads)
         for other in others:
-            labelled = labelled + loss.auxiliary * other
+            parts = {name: part + loss.auxiliary * other[name] for name, part in parts.items()}
         if self.teacher is None or loss.distill is None:
-            return labelled
-        differ = binary_divergence if task.multilabel else divergence
-        taught = (differ(logits, self.teacher(x), loss.distill.temperature) * weights).sum()
-        return (1 - loss.distill.weight) * labelled + loss.distill.weight * taught
+            return parts
+        taught = self.task.distance(heads[0], self.teacher(x), loss.distill.temperature)
+        share = loss.distill.weight
+        return {name: (1 - share) * part for name, part in parts.items()} | {"taught": share * (taught * weights).sum()}

@@ -8,8 +8,10 @@ import torch
 
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
+from pipeline.feed.ring import new_arrays
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
+from pipeline.tasks import task_of
 from pipeline.tracking.figures import augmentation_sheet
 from pipeline.tracking.fonts import class_names
 from pipeline.training.objective import Objective
@@ -36,21 +38,20 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
     with closing(LocalFeed(source, range(1), recipe.feed.workers, recipe.feed.timeout_s, {})) as feed:
         samples = next(iter(feed)).arrays["sample"].tolist()
     maker, split, occurrences = BatchMaker(source), dataset.split("train"), source.positions(0, 0).occurrence.tolist()
-    classes = tuple(class_names(dataset.classes))
+    task = task_of(recipe, tuple(class_names(dataset.classes)))
     stored, truth, augmented, said = [], [], [], []
-    dtype, shape = maker.task.target_layout(len(classes))
-    targets = np.zeros((len(samples), *shape), dtype)
+    arrays = new_arrays(source.layout())
     for i, sample in enumerate(samples):
         raw = maker.reader.read(*split.place(sample))
-        maker.task.put_target(targets, i, raw.label)
+        task.put(arrays, i, raw)
         before, after, names = maker.view_maker.explain(raw.data, raw.frames, 0, sample, occurrences[i])
         height, width = before.shape[-3:-1]
-        truth.append(maker.task.truth_text(targets[i], classes))
+        truth.append(task.truth(before, {name: array[i] for name, array in arrays.items()}).words)
         stored.append((before, f"stored, {width} x {height} px: {truth[i]}"))
         augmented.append(after)
         said.append(", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was")
     states: list[list[State]] = [stored, list(zip(augmented, said, strict=True))]
-    if mixed := _mixed(Objective(recipe, len(classes)), np.stack(augmented), truth):
+    if mixed := _mixed(Objective(recipe, task), np.stack(augmented), truth):
         states.append(mixed)
     return [list(of_one) for of_one in zip(*states, strict=True)][:shown]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
 from pipeline.shards.order import rank_slice
-from pipeline.tasks import TASKS
+from pipeline.tasks.base import Answer, Arrays, Fields, Inputs, Task
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
@@ -76,28 +77,29 @@ def train_step(
     ranks is the global batch's mean. Returns the task's `sums` of this rank on the device, float64, with the training's
     own loss.
     """
-    device, recipe = process.device, objective.recipe
+    device, recipe, task = process.device, objective.recipe, objective.task
     optimizer, scaler = learner.optimizer, learner.scaler
-    task, group = TASKS[recipe.task.kind], recipe.mix_group
+    group = recipe.mix_group
     first = rank_slice(samples, group, process.rank, process.world).start
-    labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
+    fields, weights = to_device(batch, device)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
+    cuts = list(micro_batches(len(weights), recipe.train.micro_batch))
     for cut in cuts:
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             x = normalize(batch["pixels"][cut, 0])
-            targets = labels[cut]
+            of_cut: Fields = {name: field[cut] for name, field in fields.items()}
             if mixed := objective.mix(x, *place, first_group=(first + cut.start) // group):
-                x, targets = mixed.pixels, objective.mixed_targets(targets, mixed)
+                x, of_cut = mixed.pixels, task.mixed(of_cut, mixed)
             with autocast(recipe, device):
-                answer = model(x)
-                logits, *auxiliary = answer if isinstance(answer, tuple) else (answer,)
-                loss = objective.loss_sum(logits, x, targets, weights[cut], auxiliary)
+                out = model(x)
+                parts = objective.losses(learner.model, out, x, of_cut, weights[cut])
+                loss = torch.stack([*parts.values()]).sum()
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
-            part = task.sums(task.scores(logits), targets, weights[cut], training=True)
+            answer = task.answer(out[0] if isinstance(out, tuple) else out)
+            part = task.sums(answer, of_cut, weights[cut], training=True)
             part[0] = loss.detach()
             total = total + part
     if recipe.optimizer.l1 or recipe.train.grad_clip is not None:
@@ -114,17 +116,40 @@ def train_step(
     return total
 
 
+def to_device(arrays: Arrays, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
+    """A batch's fields, and its samples' weights."""
+    there = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.keys() - {"pixels", "sample"}}
+    weights = there.pop("weight")
+    return there, weights
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trained model as a task calls it: see `pipeline.tasks.base.Run`."""
+
+    model: nn.Module
+    normalize: Normalize
+    recipe: Recipe
+
+    def parts(self, n: int) -> Iterator[slice]:
+        """Cut n samples into as many as a training's step has at once."""
+        return micro_batches(n, self.recipe.train.micro_batch or self.recipe.train.batch_size)
+
+    def inputs(self, arrays: Arrays) -> Inputs:
+        """Normalised, on the device."""
+        return {"pixels": self.normalize(arrays["pixels"])}
+
+    def __call__(self, inputs: Inputs) -> Any:
+        """The model's outputs, in the recipe's precision."""
+        x = inputs["pixels"]
+        with torch.no_grad(), autocast(self.recipe, x.device):
+            return self.model(x)
+
+
 @torch.no_grad()
-def predict(model: nn.Module, pixels: np.ndarray, normalize: Normalize, recipe: Recipe) -> Tensor:
-    """Scores 0..1 float [n, K] on the device, averaged over the views of uint8 [n, V, ...] pixels."""
-    n, views = pixels.shape[:2]
-    flat = pixels.reshape(n * views, *pixels.shape[2:])
-    parts = []
-    for cut in micro_batches(len(flat), recipe.train.micro_batch or recipe.train.batch_size):
-        x = normalize(flat[cut])
-        with autocast(recipe, x.device):
-            parts.append(TASKS[recipe.task.kind].scores(model(x)))
-    return torch.cat(parts).view(n, views, -1).mean(1)
+def infer(task: Task, model: nn.Module, arrays: Arrays, normalize: Normalize, recipe: Recipe) -> Answer:
+    """The task's answer to a batch's arrays, on the device; pixels uint8 [n, V, ...]."""
+    return task.infer(Running(model, normalize, recipe), arrays)
 
 
 def check_finite(loss: float, step: int, recipe: Recipe) -> None:

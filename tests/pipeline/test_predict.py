@@ -55,10 +55,11 @@ def test_a_file_is_predicted_as_the_evaluation_predicts_its_sample(
 ) -> None:
     recipe, dataset, folder = exported(modality)
     part = predict_part(recipe, dataset, folder / WEIGHTS)
-    found = Predictor(folder / "model", device="cpu")(validation_files(modality))
+    predictor = Predictor(folder / "model", device="cpu")
+    found = np.stack([predictor(content)["scores"] for content in validation_files(modality)])
     assert part.sample.tolist() == list(range(7))
-    assert part.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
-    np.testing.assert_allclose(found, part.probabilities, rtol=0, atol=1e-5)
+    assert part.tally.rows["label"].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    np.testing.assert_allclose(found, part.tally.rows["scores"], rtol=0, atol=1e-5)
     assert found.std(0).max() > 1e-3  # not one answer to everything
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
 
@@ -69,17 +70,19 @@ def test_parts_of_an_evaluation_add_up_to_the_whole(exported: Any) -> None:
     parts = [predict_part(recipe, dataset, folder / WEIGHTS, rank, 3) for rank in range(3)]
     order = np.argsort(np.concatenate([part.sample for part in parts]))
     assert np.concatenate([part.sample for part in parts])[order].tolist() == list(range(7))
-    np.testing.assert_allclose(np.concatenate([p.probabilities for p in parts])[order], whole.probabilities, atol=1e-6)
-    np.testing.assert_allclose(np.sum([part.sums for part in parts], axis=0), whole.sums, rtol=1e-5)
-    assert whole.sums[3] == 7
+    np.testing.assert_allclose(
+        np.concatenate([p.tally.rows["scores"] for p in parts])[order], whole.tally.rows["scores"], atol=1e-6
+    )
+    np.testing.assert_allclose(np.sum([part.tally.sums for part in parts], axis=0), whole.tally.sums, rtol=1e-5)
+    assert whole.tally.sums[-1] == 7
 
 
 def test_no_files_and_files_that_are_none(exported: Any) -> None:
     _, _, folder = exported("image")
     predictor = Predictor(folder / "model", device="cpu")
-    assert predictor([]).shape == (0, 3)
+    assert predictor.answers([]) == {"label": [], "score": []}
     with pytest.raises(ZoetropeError):
-        predictor([b"no image"])
+        predictor.answers([b"no image"])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_files_of_another_size_than_the_model_sees(
     write_model(recipe, tmp_path, tmp_path)
     width = 10 if "evaluate.crops" in changes else 24
     with pytest.raises(ZoetropeError, match=reason):
-        Predictor(tmp_path / "model", device="cpu")([encode_jpeg(np.zeros((20, width, 3), np.uint8), 90)])
+        Predictor(tmp_path / "model", device="cpu")(encode_jpeg(np.zeros((20, width, 3), np.uint8), 90))
 
 
 LOAD = """
@@ -124,7 +127,8 @@ def test_the_mlflow_model_predicts_from_bytes_in_a_fresh_process(
 ) -> None:
     _, dataset, folder = exported(modality)
     contents = validation_files(modality)[:3]
-    expected = Predictor(folder / "model", device="cpu")(contents)
+    predictor = Predictor(folder / "model", device="cpu")
+    expected = np.stack([predictor(content)["scores"] for content in contents])
     files, elsewhere = tmp_path / "files", tmp_path / "elsewhere"
     files.mkdir()
     elsewhere.mkdir()

@@ -14,6 +14,7 @@ from pipeline.graph import Plan
 from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 from pipeline.store import Artifact
+from pipeline.tasks.classification import Classification
 from tests.pipeline.stores import publish_until, quickstart
 
 
@@ -138,7 +139,7 @@ def test_a_value_in_a_reason_is_no_markup(tmp_path: Path) -> None:
     ],
 )
 def test_facts(facts: dict[str, Any], shown: str) -> None:
-    assert report.facts(facts) == shown
+    assert report.facts(facts, {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}) == shown
 
 
 def results(recipe: Recipe) -> list[StageResult]:
@@ -153,7 +154,7 @@ def results(recipe: Recipe) -> list[StageResult]:
 
 def test_the_table_of_stages(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
-    text = printed(report.show_stages, results(quickstart(tmp_path)), 61.04)
+    text = printed(report.show_stages, results(quickstart(tmp_path)), 61.04, Classification(()))
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
     assert lines == [
         ["ingest", "reused", "", "samples 1200, classes 4"],
@@ -169,14 +170,14 @@ def test_the_table_of_stages(tmp_path: Path) -> None:
 def test_samples_that_were_left_out_are_said(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export", {"shard": {"quarantined": 2}})
     made = results(quickstart(tmp_path))
-    text = printed(report.show_stages, made, 1.0)
+    text = printed(report.show_stages, made, 1.0, Classification(()))
     assert text.endswith(f"2 files were left out; the reasons are in {made[1].artifact.path}/quarantine.jsonl\n")
 
 
 def test_samples_that_went_bad_later_are_said(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export", {"train": {"quarantined": 2}, "evaluate": {"quarantined": 1}})
     made = results(quickstart(tmp_path))
-    text = printed(report.show_stages, made, 1.0)
+    text = printed(report.show_stages, made, 1.0, Classification(()))
     assert f"2 samples were left out; the reasons are in {made[2].artifact.path}/quarantine.jsonl\n" in text
     assert text.endswith(
         f"1 validation sample was left out; the reasons are in {made[3].artifact.path}/quarantine.jsonl\n"

@@ -17,8 +17,10 @@ from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import local_feed
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Task
 from pipeline.training.model import load_model
-from pipeline.training.step import Normalize, predict
+from pipeline.training.step import Normalize, infer
 from tune.policy.recipes import auto_augment
 
 PASSES = 5
@@ -48,6 +50,7 @@ class Density:
     """Scores policies. pixels uint8 [n, (T,) H, W, 3] are the held-out samples as `augment.eval` makes them."""
 
     recipe: Recipe
+    task: Task
     model: nn.Module
     normalize: Normalize
     pixels: np.ndarray
@@ -59,7 +62,8 @@ class Density:
         """Of the model in `weights` and the first `most` samples of the dataset's split `val`, which lie in memory."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_model(recipe, len(dataset.classes), weights, device)
-        return cls(recipe, model, Normalize.of(recipe, device), *_views(recipe, dataset, most), key)
+        task = task_of(recipe, dataset.classes)
+        return cls(recipe, task, model, Normalize.of(recipe, device), *_views(recipe, dataset, most), key)
 
     def __call__(self, policy: Policy) -> Score:
         """The same draws for every policy, so that candidates differ in the policy alone."""
@@ -67,7 +71,8 @@ class Density:
         draws = []
         for number in range(PASSES):
             seen = [augmentation(view, "density", *self.key, number, i) for i, view in enumerate(self.pixels)]
-            draws.append(predict(self.model, np.stack(seen)[:, None], self.normalize, self.recipe).cpu().numpy())
+            answer = infer(self.task, self.model, {"pixels": np.stack(seen)[:, None]}, self.normalize, self.recipe)
+            draws.append(answer["scores"].cpu().numpy())
         return best_of(np.stack(draws), self.labels)
 
 

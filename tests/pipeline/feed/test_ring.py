@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.feed.ring import Layout, Ring, idle_cell, new_arrays, slot_bytes
+from pipeline.feed.ring import Ring, idle_cell, new_arrays, slot_bytes
+from pipeline.tasks.base import Layout
 
 LAYOUT: Layout = {"pixels": (np.dtype(np.uint8), (3, 5)), "label": (np.dtype(np.int64), (3,))}
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -16,7 +16,8 @@ from pipeline.stages import export
 from pipeline.stages.evaluate import fetch_and_predict, first_views, sample_keys
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact, FolderStore
-from pipeline.tasks import classification
+from pipeline.tasks.base import Tally
+from pipeline.tasks.classification import Classification
 from pipeline.training.model import build_model
 from tests.pipeline.stages.alone import a_context
 
@@ -51,7 +52,8 @@ def test_tables(images: Dataset, tmp_path: Path) -> None:
     probabilities = np.full((7, 3), 0.1)
     probabilities[np.arange(7), predicted] = 0.8
     (tmp_path / "figures").mkdir()
-    classification.write_report(tmp_path, images.classes, sample_keys(images, np.arange(7)), labels, probabilities)
+    tally = Tally(np.zeros(0), {"label": labels, "scores": probabilities})
+    Classification(images.classes).report(tmp_path, sample_keys(images, np.arange(7)), tally)
     assert rows(tmp_path / "per_class.csv") == [
         ["class", "samples", "recall", "precision"],
         ["blue", "3", str(2 / 3), str(2 / 3)],

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.tasks.base import Drawing
 from pipeline.tracking.figures import (
     augmentation_sheet,
     class_bars,
@@ -54,8 +55,8 @@ def test_states_and_the_frames_of_a_clip_stand_in_order(tmp_path: Path) -> None:
 
 def test_right_is_green_and_wrong_is_red(tmp_path: Path) -> None:
     samples = np.full((1, 20, 20, 3), 128, dtype=np.uint8)
-    predictions(samples, ["cat"], ["cat"], [0.9], tmp_path / "right.png")
-    predictions(samples, ["cat"], ["dog"], [0.9], tmp_path / "wrong.png")
+    predictions([Drawing(samples[0], "0.90 cat", True)], tmp_path / "right.png")
+    predictions([Drawing(samples[0], "0.90 dog\nis cat", False)], tmp_path / "wrong.png")
     green, red = (26, 127, 55), (207, 34, 46)
     assert share_of(pixels(tmp_path / "right.png"), green) > 0
     assert share_of(pixels(tmp_path / "right.png"), red) == 0
@@ -85,7 +86,7 @@ def test_a_dollar_begins_no_formula(tmp_path: Path) -> None:
     # "$x^$" is none that TeX could read; as one, "$a$" would be drawn as narrow as "a".
     names = ["$x^$", "a$b$c", r"\$5"]
     class_bars(np.linspace(0, 1, 3), np.arange(3), names, "$x^$", tmp_path / "bars.png")
-    predictions(np.zeros((3, 9, 9, 3), np.uint8), names, names[::-1], [0.5] * 3, tmp_path / "predictions.png")
+    predictions([Drawing(np.zeros((9, 9, 3), np.uint8), name, None) for name in names], tmp_path / "predictions.png")
     widths = []
     for name in ("Xa", "$$a", "$a$"):
         figure = Figure(figsize=(2, 1))

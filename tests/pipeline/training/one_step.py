@@ -15,6 +15,7 @@ from pipeline.feed.ring import new_arrays
 from pipeline.recipe import check
 from pipeline.recipe.optimizers import Sgd
 from pipeline.shards.dataset import open_dataset
+from pipeline.tasks import task_of
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.learner import Learner
 from pipeline.training.model import build_model
@@ -51,7 +52,7 @@ def main(rank: int, world: int, folder: Path) -> None:
             samples,
             (0, job["k"]),
             Normalize.of(recipe, process.device),
-            Objective(recipe, 3),
+            Objective(recipe, task_of(recipe, ("blue", "green", "red"))),
             process,
         )
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -7,7 +7,10 @@ from torch.nn import functional
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import classification, multilabel
+from pipeline.tasks.classification import Classification
+from pipeline.tasks.classification.loss import cross_entropy
+from pipeline.tasks.multilabel import Multilabel
+from pipeline.tasks.multilabel.loss import binary_cross_entropy
 from pipeline.training.class_weights import loss_weights
 from pipeline.training.objective import Objective
 
@@ -17,14 +20,14 @@ ONES, WEIGHTS = torch.ones(3), torch.tensor([0.5, 1.0, 4.0])
 
 def test_balanced_a_sample_counts_one_on_average() -> None:
     counts = (6, 2, 0, 4)
-    weights = classification.balanced(counts, 12)
+    weights = Classification(("a", "b", "c", "d")).balanced(counts, 12)
     assert weights == pytest.approx([12 / 18, 2, 1, 1])
     assert sum(n * w for n, w in zip(counts, weights, strict=True)) == pytest.approx(12)
 
 
 def test_balanced_true_labels_count_as_much_as_the_others() -> None:
     counts, samples = (1, 3, 4, 0), 4
-    weights = multilabel.balanced(counts, samples)
+    weights = Multilabel(("a", "b", "c", "d")).balanced(counts, samples)
     assert weights == [3.0, 1 / 3, 1.0, 1.0]
     for count, weight in list(zip(counts, weights, strict=True))[:2]:
         assert count * weight == pytest.approx(samples - count)
@@ -34,24 +37,24 @@ def test_balanced_true_labels_count_as_much_as_the_others() -> None:
 def test_of_labels_they_are_torchs(smoothing: float) -> None:
     labels = torch.tensor([0, 2, 0])
     expected = functional.cross_entropy(LOGITS, labels, WEIGHTS, reduction="sum", label_smoothing=smoothing)
-    found = classification.loss_sum(LOGITS, labels, ONES, smoothing, WEIGHTS)
+    found = cross_entropy(LOGITS, labels, ONES, smoothing, WEIGHTS)
     assert found.item() == pytest.approx(expected.item())
     hot = functional.one_hot(labels, 3).float()
-    assert classification.loss_sum(LOGITS, hot, ONES, smoothing, WEIGHTS).item() == pytest.approx(expected.item())
+    assert cross_entropy(LOGITS, hot, ONES, smoothing, WEIGHTS).item() == pytest.approx(expected.item())
 
 
 def test_of_mixed_labels_each_class_has_its_weight() -> None:
     mixed = torch.tensor([[0.75, 0, 0.25]])
     nll = -LOGITS[:1].log_softmax(1)[0]
     expected = 0.75 * 0.5 * nll[0] + 0.25 * 4.0 * nll[2]
-    assert classification.loss_sum(LOGITS[:1], mixed, ONES[:1], 0.0, WEIGHTS).item() == pytest.approx(expected.item())
+    assert cross_entropy(LOGITS[:1], mixed, ONES[:1], 0.0, WEIGHTS).item() == pytest.approx(expected.item())
 
 
 def test_of_many_labels_the_true_ones_are_weighted() -> None:
     targets = torch.tensor([[1, 0, 1]], dtype=torch.uint8)
     log_yes, log_no = functional.logsigmoid(LOGITS[0]), functional.logsigmoid(-LOGITS[0])
     expected = -(0.5 * log_yes[0] + log_no[1] + 4.0 * log_yes[2]) / 3
-    assert multilabel.loss_sum(LOGITS[:1], targets, ONES[:1], 0.0, WEIGHTS).item() == pytest.approx(expected.item())
+    assert binary_cross_entropy(LOGITS[:1], targets, ONES[:1], 0.0, WEIGHTS).item() == pytest.approx(expected.item())
 
 
 def test_from_a_recipe(make_recipe: Any, images: Dataset) -> None:

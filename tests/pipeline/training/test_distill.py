@@ -12,7 +12,10 @@ from torch.nn import functional
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe, plain
 from pipeline.shards.dataset import Dataset
-from pipeline.training.distill import binary_divergence, divergence, load_teacher
+from pipeline.tasks import task_of
+from pipeline.tasks.classification.loss import divergence
+from pipeline.tasks.multilabel.loss import binary_divergence
+from pipeline.training.distill import load_teacher
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from pipeline.training.model import build_model
@@ -72,11 +75,12 @@ def test_the_gradient_hardly_depends_on_a_high_temperature() -> None:
 def test_the_loss_is_a_weighted_sum(make_recipe: Any) -> None:
     distill = {"teacher": "./none", "temperature": 2.0, "weight": 0.3}
     recipe = make_recipe("image", loss={"label_smoothing": 0.1, "distill": distill})
-    objective = Objective(recipe, 3, teacher=lambda x: TEACHER)  # type: ignore[arg-type]  # all that is asked of it
+    objective = Objective(recipe, task_of(recipe, ("a", "b", "c")), teacher=lambda x: TEACHER)  # type: ignore[arg-type]  # all that is asked of it
     labels, weights = torch.tensor([0, 2]), torch.tensor([1.0, 0.0])
     labelled = functional.cross_entropy(STUDENT[:1], labels[:1], label_smoothing=0.1)
     expected = 0.7 * labelled + 0.3 * divergence(STUDENT, TEACHER, 2.0)[0]
-    assert objective.loss_sum(STUDENT, STUDENT, labels, weights).item() == pytest.approx(expected.item())
+    parts = objective.losses(torch.nn.Identity(), STUDENT, STUDENT, {"label": labels}, weights)
+    assert sum(part.item() for part in parts.values()) == pytest.approx(expected.item())
 
 
 def test_a_teacher_answers_as_it_would_by_itself_and_does_not_learn(

@@ -15,6 +15,7 @@ from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.order import rank_slice
 from pipeline.shards.writer import StoredSample, write_dataset, write_shard
+from pipeline.tasks import task_of
 from pipeline.training.checkpoint import final_weights, read
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
@@ -23,6 +24,7 @@ from pipeline.training.step import Normalize
 from tests.conftest import COLOURS, image_sample
 
 CPU = torch.device("cpu")
+CLASSES = tuple(COLOURS)
 WAYS: dict[str, dict[str, Any]] = {
     "mixup": {"kind": "mixup", "alpha": 1.0},
     "cutmix": {"kind": "cutmix"},
@@ -39,7 +41,7 @@ def mixed(objective: Objective, x: torch.Tensor, labels: torch.Tensor, *place: i
     """Pixels and targets after mixing."""
     found = objective.mix(x, *place)
     assert found is not None
-    return found.pixels, objective.mixed_targets(labels, found)
+    return found.pixels, objective.task.mixed({"label": labels}, found)["label"]
 
 
 def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: int) -> tuple[Any, Any]:
@@ -49,7 +51,7 @@ def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: i
     count, samples = BatchMaker(source).make(1, k, arrays)
     mine = rank_slice(samples, recipe.mix_group, rank, world)
     assert arrays["weight"][:count].sum() == mine.stop - mine.start
-    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
+    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, task_of(recipe, CLASSES))
     parts = [
         mixed(
             objective,
@@ -85,7 +87,7 @@ def test_the_mixed_batch_depends_on_neither_ranks_nor_micro_batches(
 def test_a_known_mixup(make_recipe: Any) -> None:
     recipe = make_recipe("image", seed=7, mixing={"kind": "mixup", "alpha": 0.5}, **{"train.mix_group": 3})
     x, labels = torch.rand(5, 3, 4, 4), torch.tensor([0, 1, 2, 2, 1])
-    found, targets = mixed(Objective(recipe, 3), x, labels, 4, 9, 10)
+    found, targets = mixed(Objective(recipe, task_of(recipe, CLASSES)), x, labels, 4, 9, 10)
     for group, part in ((10, slice(0, 3)), (11, slice(3, 5))):
         rng = generator(7, "mix", 4, 9, group)
         size = part.stop - part.start
@@ -99,7 +101,8 @@ def test_a_known_mixup(make_recipe: Any) -> None:
 
 
 def test_nothing_is_mixed_unless_it_is_asked_for(make_recipe: Any) -> None:
-    assert Objective(make_recipe("image"), 3).mix(torch.rand(5, 3, 4, 4), 0, 0, 0) is None
+    recipe = make_recipe("image")
+    assert Objective(recipe, task_of(recipe, CLASSES)).mix(torch.rand(5, 3, 4, 4), 0, 0, 0) is None
 
 
 NOTHING: dict[str, dict[str, Any]] = {
@@ -142,19 +145,20 @@ def test_a_probability_leaves_groups_as_they_are(make_recipe: Any) -> None:
     mixing = {"kind": "mixup", "alpha": 1.0, "probability": 0.25}
     recipe = make_recipe("image", mixing=mixing, **{"train.mix_group": 2})
     x = torch.arange(800.0).reshape(800, 1, 1, 1)
-    found, _ = mixed(Objective(recipe, 3), x, torch.zeros(800, dtype=torch.int64), 0, 0, 0)
+    found, _ = mixed(Objective(recipe, task_of(recipe, CLASSES)), x, torch.zeros(800, dtype=torch.int64), 0, 0, 0)
     share = (found != x).reshape(400, 2).all(1).float().mean()
     assert share.item() == pytest.approx(0.25, abs=0.06)
 
 
 def test_an_auxiliary_head_adds_its_share(make_recipe: Any) -> None:
     """Two classes, logits 0 and 0: ln 2; of the auxiliary head ln(1 + e^-2). The second sample does not count."""
-    objective = Objective(make_recipe("image", loss={"auxiliary": 0.3}), 2)
+    recipe = make_recipe("image", loss={"auxiliary": 0.3})
+    objective = Objective(recipe, task_of(recipe, CLASSES[:2]))
     x, labels, weights = torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), torch.tensor([1.0, 0.0])
     head, other = torch.zeros(2, 2), torch.tensor([[1.0, -1.0], [5.0, 5.0]])
-    assert objective.loss_sum(head, x, labels, weights).item() == pytest.approx(0.693147, abs=1e-6)
-    both = objective.loss_sum(head, x, labels, weights, [other]).item()
-    assert both == pytest.approx(0.693147 + 0.3 * 0.126928, abs=1e-6)
+    for out, expected in ((head, 0.693147), ((head, other), 0.693147 + 0.3 * 0.126928)):
+        parts = objective.losses(torch.nn.Identity(), out, x, {"label": labels}, weights)
+        assert {name: part.item() for name, part in parts.items()} == pytest.approx({"loss": expected}, abs=1e-6)
 
 
 def test_a_training_with_an_auxiliary_head(make_recipe: Any, images: Any) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
+from pipeline.tasks import task_of
 from pipeline.training.objective import Objective
 from pipeline.training.preview import draw_preview, first_states
 from pipeline.training.step import Normalize
@@ -29,7 +30,7 @@ def test_the_pictures_are_those_of_the_first_step(
     samples = first_states(recipe, dataset)
     assert len(samples) == shown
     normalize = Normalize.of(recipe, torch.device("cpu"))
-    mixed = Objective(recipe, 3).mix(normalize(arrays["pixels"][:, 0]), 0, 0, 0)
+    mixed = Objective(recipe, task_of(recipe, ("blue", "green", "red"))).mix(normalize(arrays["pixels"][:, 0]), 0, 0, 0)
     assert mixed is not None
     as_pixels = mixed.pixels.movedim(1, -1) * normalize.std + normalize.mean
     for i, (stored, augmented, seen) in enumerate(samples):

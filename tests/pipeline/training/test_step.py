@@ -12,10 +12,11 @@ from torch import nn
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import plain
 from pipeline.shards.dataset import Dataset
+from pipeline.tasks import task_of
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
-from pipeline.training.step import Normalize, check_finite, micro_batches, predict, train_step
+from pipeline.training.step import Normalize, check_finite, infer, micro_batches, train_step
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -69,7 +70,8 @@ def test_views_are_averaged_as_probabilities(make_recipe: Any) -> None:
     recipe = make_recipe("image", **{"train.micro_batch": 2, "augment.mean": [0.5] * 3, "augment.std": [0.1] * 3})
     pixels = np.zeros((2, 3, 4, 4, 3), np.uint8)
     pixels[0, 1], pixels[1, :] = 255, 130
-    found = predict(Mean(), pixels, Normalize.of(recipe, CPU), recipe)
+    task = task_of(recipe, ("dark", "bright"))
+    found = infer(task, Mean(), {"pixels": pixels}, Normalize.of(recipe, CPU), recipe)["scores"]
     bright, middle, dark = (torch.tensor((value / 255 - 0.5) / 0.1).sigmoid() for value in (255, 130, 0))
     assert found[:, 1].tolist() == pytest.approx([float(bright + 2 * dark) / 3, float(middle)], abs=1e-6)
     assert found.sum(1).tolist() == pytest.approx([1, 1])
@@ -89,7 +91,7 @@ def parameters_after(recipe: Any, precision_scaler: bool = False, lr: float = 1.
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
     optimizer = torch.optim.SGD([{"params": list(model.parameters()), "decays": True}], lr=lr)
     learner = Learner(model, optimizer, torch.amp.GradScaler("cpu", enabled=precision_scaler), None, None)
-    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, 3)
+    normalize, objective = Normalize.of(recipe, CPU), Objective(recipe, task_of(recipe, ("blue", "green", "red")))
     sums = train_step(model, learner, one_batch(), 6, (0, 0), normalize, objective, Process())
     assert all(parameter.grad is None for parameter in model.parameters())
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()]), sums

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pipeline.tasks.confusion import count_pairs, dense, most_confused, table
+from pipeline.tasks.classification.confusion import count_pairs, dense, most_confused, table
 
 LABELS, PREDICTED = np.array([3, 0, 3, 1, 3, 0, 2]), np.array([1, 0, 1, 2, 3, 0, 2])
 

@@ -1,0 +1,178 @@
+"""What a task is: it owns a sample's fields, the loss, the measure, the words and the pictures.
+
+A task's object is frozen, small and made once of a recipe and the classes of the data, by `task_of`. Whatever loads
+torch or matplotlib does so in the functions that compute: who plans, or makes batches, need not wait for these.
+
+n samples, K classes. `Fields` are a batch's arrays beside its pixels, by the names of `Task.layout`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from augment.mixing.batch import Mixed
+    from pipeline.shards.reader import RawSample
+
+Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
+"""dtype and shape of arrays, by name."""
+Arrays = Mapping[str, np.ndarray]
+Fields = Mapping[str, "Tensor"]
+Inputs = Mapping[str, "Tensor"]
+"""What a model looks at, normalised and on its device: `pixels` float [n, 3, (T,) H, W]."""
+Answer = Mapping[str, "Tensor"]
+"""What a model says of n samples, tensors [n, ...] by name, which the task makes of a model's outputs."""
+
+
+class Headline(NamedTuple):
+    """The metric that a line about a result tells; larger is better."""
+
+    metric: str
+    title: str
+    """Its name in a sentence."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was measured of some samples: sums add up over them, rows [n, ...] are one a sample, in the samples' order.
+
+    Both come out the same however the samples were shared among processes. The summed loss is the first of the sums,
+    the number of samples the last.
+    """
+
+    sums: np.ndarray
+    rows: Arrays = field(default_factory=dict)
+
+
+class Drawing(NamedTuple):
+    """A sample for a person: uint8 [(T,) H, W, 3], words, and whether an answer is right (None: none was given)."""
+
+    pixels: np.ndarray
+    words: str
+    right: bool | None = None
+
+
+class Run(Protocol):
+    """A trained model, to be called: on its device, in its precision, without gradients."""
+
+    def parts(self, n: int) -> Iterator[slice]:
+        """Cut n samples into as many as go through the model at once."""
+
+    def inputs(self, arrays: Arrays) -> Inputs:
+        """Pixels uint8 [n, (T,) H, W, 3] as the model gets them."""
+
+    def __call__(self, inputs: Inputs) -> Any:
+        """The model's outputs."""
+
+
+class Task(Protocol):
+    """One task's object."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The members that a sample has beside what the model looks at."""
+
+    @property
+    def rides(self) -> frozenset[str]:
+        """What goes through the transforms with the pixels."""
+
+    @property
+    def mixes(self) -> frozenset[str]:
+        """The ways of mixing that mean something for its targets."""
+
+    @property
+    def headline(self) -> Headline:
+        """The metric by which trainings are judged."""
+
+    @property
+    def measures(self) -> dict[str, str]:
+        """The metrics of a validation, and how the number of each is written: "{:.1%}"."""
+
+    @property
+    def in_training(self) -> tuple[str, ...]:
+        """Those that are worth logging of training batches."""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What the exported model answers: names and types, "string" or "double" or a list of either."""
+
+    def layout(self, height: int, width: int) -> Layout:
+        """The fields of one sample whose view has that size."""
+
+    def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
+        """Write a sample's fields to place `i`."""
+
+    def mixed(self, fields: Fields, mixed: "Mixed") -> Fields:
+        """The fields of samples that were mixed as the pixels were."""
+
+    def count(self, fields: Fields, weights: "Tensor") -> "dict[str, Tensor] | None":
+        """What each part of the loss is divided by, a sum over these samples; None: all parts count samples.
+
+        It follows from the targets alone: it is added up over processes and micro-batches before the first forward.
+        """
+
+    def losses(
+        self, model: "nn.Module", out: Any, fields: Fields, weights: "Tensor", class_weights: "Tensor | None" = None
+    ) -> "dict[str, Tensor]":
+        """The loss as parts, each summed over what it counts.
+
+        out: what `model` gave, an auxiliary head's included; fields as they came or mixed; weights float [n], 0 for a
+        sample that only fills up a rank; class_weights float [K].
+        """
+
+    def balanced(self, counts: Sequence[int], samples: int) -> list[float]:
+        """Class weights by which frequent and rare classes count alike; `counts` of each class among `samples`."""
+
+    def distance(self, out: Any, taught: Any, temperature: float) -> "Tensor":
+        """float [n]: how far a student's outputs are from its teacher's (distillation)."""
+
+    def answer(self, out: Any) -> Answer:
+        """A model's outputs for one view a sample as an answer."""
+
+    def infer(self, run: Run, arrays: Arrays) -> Answer:
+        """The answer to a batch's arrays, all their views taken together; pixels uint8 [n, V, (T,) H, W, 3]."""
+
+    def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
+        """float64 [S], on the device: see `Tally`; a sample of weight 0 does not count.
+
+        In `training`, which sums up every step, only what `in_training` needs; the loss is then the step's own.
+        """
+
+    def rows(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
+        """What an evaluation keeps of each sample, its truth included: [n, ...] by name."""
+
+    def metrics(self, tally: Tally) -> dict[str, float]:
+        """The metrics of what was measured; `loss` is among them."""
+
+    def certainty(self, rows: Arrays) -> np.ndarray:
+        """float [n]: how right each answer is, for picking the best and the worst."""
+
+    def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
+        """A sample uint8 [(T,) H, W, 3] with what it is; `fields` of that one sample."""
+
+    def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
+        """A sample with what the model says and, where that is wrong, what it is; a row of `rows`."""
+
+    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
+        """The exported model's answers, the columns of `columns`; a row of `infer`'s answer a file."""
+
+    def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
+        """Write tables (*.csv) and figures (figures/*.png) of an evaluation of the samples `keys`.
+
+        Returns what only all answers together can tell exactly, in place of what `metrics` says.
+        """
+
+
+def result_words(task: Task, metrics: Mapping[str, float]) -> str:
+    """The headline of some metrics, as in "top-1 71.4%"."""
+    metric, title = task.headline
+    return f"{title} {task.measures[metric].format(metrics[metric])}"

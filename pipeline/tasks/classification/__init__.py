@@ -1,0 +1,141 @@
+"""Classification: one label a sample."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Run, Tally
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from augment.mixing.batch import Mixed
+    from pipeline.recipe import Recipe
+    from pipeline.shards.reader import RawSample
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Field `label` int64 [n], or mixed float [n, K]; a model gives logits [n, K]; answers are `scores` [n, K]."""
+
+    classes: tuple[str, ...]
+    label_smoothing: float = 0.0
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    rides: ClassVar[frozenset[str]] = frozenset()
+    mixes: ClassVar[frozenset[str]] = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+    headline: ClassVar[Headline] = Headline("top1", "top-1")
+    measures: ClassVar[dict[str, str]] = {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}
+    in_training: ClassVar[tuple[str, ...]] = ("loss", "top1")
+    columns: ClassVar[dict[str, str]] = {"label": "string", "score": "double"}
+
+    @classmethod
+    def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
+        """As a recipe says."""
+        return cls(classes, recipe.loss.label_smoothing)
+
+    def layout(self, height: int, width: int) -> Layout:
+        """A class number."""
+        return {"label": (np.dtype(np.int64), ())}
+
+    def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
+        """Write the sample's class number."""
+        fields["label"][i] = raw.label
+
+    def mixed(self, fields: Fields, mixed: "Mixed") -> Fields:
+        """float [n, K]: each class' share in the mixed samples."""
+        from augment.mixing.base import soft_targets
+
+        return {"label": soft_targets(fields["label"], mixed.index, mixed.weights, len(self.classes))}
+
+    def count(self, fields: Fields, weights: "Tensor") -> None:
+        """Samples."""
+
+    def losses(
+        self,
+        model: "nn.Module",
+        out: "Tensor",
+        fields: Fields,
+        weights: "Tensor",
+        class_weights: "Tensor | None" = None,
+    ) -> "dict[str, Tensor]":
+        """Cross-entropy with label smoothing."""
+        from pipeline.tasks.classification.loss import cross_entropy
+
+        return {"loss": cross_entropy(out, fields["label"], weights, self.label_smoothing, class_weights)}
+
+    def balanced(self, counts: Sequence[int], samples: int) -> list[float]:
+        """N / (K * n_k) for n_k of N samples, K classes that have any: a sample counts 1 on average.
+
+        A class without samples gets 1.
+
+        >>> Classification(("a", "b", "c")).balanced([6, 2, 0], 8)
+        [0.6666666666666666, 2.0, 1.0]
+        """
+        present = sum(count > 0 for count in counts)
+        return [samples / (present * count) if count else 1.0 for count in counts]
+
+    def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
+        """Of the two distributions over classes."""
+        from pipeline.tasks.classification.loss import divergence
+
+        return divergence(out, taught, temperature)
+
+    def answer(self, out: "Tensor") -> Answer:
+        """Probabilities, which add up to 1."""
+        return {"scores": out.float().softmax(-1)}
+
+    def infer(self, run: Run, arrays: Arrays) -> Answer:
+        """Probabilities, averaged over views."""
+        from pipeline.tasks.views import averaged
+
+        return {"scores": averaged(run, arrays, lambda out: self.answer(out)["scores"])}
+
+    def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
+        """Loss, hits, the most that they can be, and samples."""
+        from pipeline.tasks.classification.measure import sums
+
+        return sums(answer["scores"], fields["label"], weights)
+
+    def rows(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
+        """Scores and the label."""
+        return {"scores": answer["scores"], "label": fields["label"]}
+
+    def metrics(self, tally: Tally) -> dict[str, float]:
+        """`loss` in nats, the mean; `top1` and `top5` as shares of what can be met.
+
+        Of samples with one label that is every sample; so accuracies with and without mixing can be compared.
+        """
+        loss, top1, top5, most1, most5, samples = (float(value) for value in tally.sums)
+        shares = [met / most if most else 0.0 for met, most in ((top1, most1), (top5, most5))]
+        return dict(zip(self.measures, (loss / max(samples, 1.0), *shares), strict=True))
+
+    def certainty(self, rows: Arrays) -> np.ndarray:
+        """The probability of the true class."""
+        return rows["scores"][np.arange(len(rows["label"])), rows["label"]]
+
+    def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
+        """With the name of its class."""
+        return Drawing(pixels, self.classes[int(fields["label"])])
+
+    def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
+        """With the best class and its probability."""
+        best, true = int(row["scores"].argmax()), int(row["label"])
+        words = f"{row['scores'][best]:.2f} {self.classes[best]}"
+        return Drawing(pixels, words if best == true else f"{words}\nis {self.classes[true]}", best == true)
+
+    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
+        """The best class of each file and its probability."""
+        best = [int(row["scores"].argmax()) for row in rows]
+        scores = [float(row["scores"][i]) for row, i in zip(rows, best, strict=True)]
+        return {"label": [self.classes[i] for i in best], "score": scores}
+
+    def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
+        """Tables of classes, of confusions and of predictions, and the confusion matrix."""
+        from pipeline.tasks.classification.report import write_report
+
+        write_report(folder, self.classes, keys, tally.rows["label"], tally.rows["scores"])
+        return {}

@@ -1,0 +1,143 @@
+"""Multi-label classification: a sample has any number of labels, each class is a question of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Run, Tally
+from pipeline.tasks.multilabel.measure import SAID, metrics, named, sums
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from augment.mixing.batch import Mixed
+    from pipeline.recipe import Recipe
+    from pipeline.shards.reader import RawSample
+
+
+@dataclass(frozen=True)
+class Multilabel:
+    """Field `hot` uint8 [n, K], or mixed float; a model gives logits [n, K]; answers are `scores` [n, K].
+
+    The loss is binary cross-entropy (a sigmoid a class), the mean over classes; the metrics are mAP and micro-averaged
+    F1 of what scores `SAID` or more.
+    """
+
+    classes: tuple[str, ...]
+    label_smoothing: float = 0.0
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    rides: ClassVar[frozenset[str]] = frozenset()
+    mixes: ClassVar[frozenset[str]] = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+    headline: ClassVar[Headline] = Headline("mAP", "mAP")
+    measures: ClassVar[dict[str, str]] = {"loss": "{:.4g}", "f1": "{:.1%}", "mAP": "{:.1%}"}
+    in_training: ClassVar[tuple[str, ...]] = ("loss", "f1")
+    columns: ClassVar[dict[str, str]] = {"labels": "list of string", "scores": "list of double"}
+
+    @classmethod
+    def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Multilabel":
+        """As a recipe says."""
+        return cls(classes, recipe.loss.label_smoothing)
+
+    def layout(self, height: int, width: int) -> Layout:
+        """1 for each class that the sample has, else 0."""
+        return {"hot": (np.dtype(np.uint8), (len(self.classes),))}
+
+    def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
+        """Write the sample's set of class numbers."""
+        fields["hot"][i] = 0
+        fields["hot"][i, list(raw.label) if isinstance(raw.label, tuple) else [raw.label]] = 1
+
+    def mixed(self, fields: Fields, mixed: "Mixed") -> Fields:
+        """float [n, K]: each class' share in the mixed samples."""
+        from augment.mixing.base import mix_targets
+
+        return {"hot": mix_targets(fields["hot"].to(mixed.weights.dtype), mixed.index, mixed.weights)}
+
+    def count(self, fields: Fields, weights: "Tensor") -> None:
+        """Samples."""
+
+    def losses(
+        self,
+        model: "nn.Module",
+        out: "Tensor",
+        fields: Fields,
+        weights: "Tensor",
+        class_weights: "Tensor | None" = None,
+    ) -> "dict[str, Tensor]":
+        """Binary cross-entropy with label smoothing."""
+        from pipeline.tasks.multilabel.loss import binary_cross_entropy
+
+        return {"loss": binary_cross_entropy(out, fields["hot"], weights, self.label_smoothing, class_weights)}
+
+    def balanced(self, counts: Sequence[int], samples: int) -> list[float]:
+        """(N - n_k) / n_k, the weight by which a class' true labels count as much as the others; N is `samples`.
+
+        A class that none or every sample has gets 1.
+
+        >>> Multilabel(("a", "b", "c", "d")).balanced([1, 3, 4, 0], 4)
+        [3.0, 0.3333333333333333, 1.0, 1.0]
+        """
+        return [(samples - count) / count if 0 < count < samples else 1.0 for count in counts]
+
+    def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
+        """Of the two probabilities of each class."""
+        from pipeline.tasks.multilabel.loss import binary_divergence
+
+        return binary_divergence(out, taught, temperature)
+
+    def answer(self, out: "Tensor") -> Answer:
+        """A probability a class."""
+        return {"scores": out.float().sigmoid()}
+
+    def infer(self, run: Run, arrays: Arrays) -> Answer:
+        """Probabilities, averaged over views."""
+        from pipeline.tasks.views import averaged
+
+        return {"scores": averaged(run, arrays, lambda out: self.answer(out)["scores"])}
+
+    def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
+        """Loss, answers and labels, scores in bins, and samples."""
+        return sums(answer["scores"], fields["hot"], weights, training)
+
+    def rows(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
+        """Scores and the labels."""
+        return {"scores": answer["scores"], "hot": fields["hot"]}
+
+    def metrics(self, tally: Tally) -> dict[str, float]:
+        """`loss`, `f1` and, unless the sums are of training, `mAP` of the scores in their bins."""
+        return metrics(tally.sums)
+
+    def certainty(self, rows: Arrays) -> np.ndarray:
+        """The mean log-probability of what is true and of what is not."""
+        scores = rows["scores"]
+        return np.log(np.clip(np.where(rows["hot"] > 0, scores, 1 - scores), 1e-12, None)).mean(1)
+
+    def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
+        """With the names of its classes."""
+        return Drawing(pixels, named(fields["hot"], self.classes))
+
+    def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
+        """With the names of what is said, and how probable that whole answer is, taking the classes for independent."""
+        scores, said = row["scores"], row["scores"] >= SAID
+        true, words = named(row["hot"], self.classes), named(said, self.classes)
+        shown = f"{float(np.where(said, scores, 1 - scores).prod()):.2f} {words}"
+        return Drawing(pixels, shown if words == true else f"{shown}\nis {true}", words == true)
+
+    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
+        """What is said of each file, the most probable label first, and these labels' scores."""
+        labels, values = [], []
+        for row in (row["scores"] for row in rows):
+            said = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= SAID]
+            labels.append([self.classes[i] for i in said])
+            values.append([float(row[i]) for i in said])
+        return {"labels": labels, "scores": values}
+
+    def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
+        """Tables of classes and of predictions, and average precision a class; returns the exact `mAP`."""
+        from pipeline.tasks.multilabel.report import write_report
+
+        return write_report(folder, self.classes, keys, tally.rows["hot"], tally.rows["scores"])

@@ -1,0 +1,51 @@
+"""Tables and a figure of how well each class is told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.tasks.multilabel.measure import SAID, exact_average_precision, mean_of_measured, named
+from pipeline.tasks.tables import MAX_COLUMNS, write_csv
+from pipeline.tracking.figures import class_bars
+from pipeline.tracking.fonts import class_names
+
+
+def _score_cells(scores: np.ndarray) -> list[str]:
+    """A cell a class, or one for all; scores [K]."""
+    if len(scores) <= MAX_COLUMNS:
+        return [f"{score:.4f}" for score in scores]
+    return [", ".join(f"{score:.4f}" for score in scores[scores >= SAID])]
+
+
+def write_report(
+    folder: Path, classes: tuple[str, ...], keys: Sequence[str], targets: np.ndarray, probabilities: np.ndarray
+) -> dict[str, float]:
+    """`per_class.csv`, `predictions.csv` and average precision a class as a figure; returns the exact `mAP`.
+
+    In the predictions each class has a column of scores; of more than `MAX_COLUMNS` classes there are the scores of
+    what is said alone.
+    """
+    precision_of = exact_average_precision(probabilities, targets)
+    said = probabilities >= SAID
+    hits, samples, guesses = (said & (targets > 0)).sum(0), targets.sum(0, dtype=np.int64), said.sum(0)
+    per_class = (
+        (
+            name,
+            samples[i],
+            "" if np.isnan(precision_of[i]) else precision_of[i],
+            hits[i] / samples[i] if samples[i] else "",
+            hits[i] / guesses[i] if guesses[i] else "",
+        )
+        for i, name in enumerate(classes)
+    )
+    write_csv(folder / "per_class.csv", ("class", "samples", "average precision", "recall", "precision"), per_class)
+    rows = (
+        (key, named(target, classes), named(row >= SAID, classes), *_score_cells(row))
+        for key, target, row in zip(keys, targets, probabilities, strict=True)
+    )
+    scored = classes if len(classes) <= MAX_COLUMNS else ("scores",)
+    write_csv(folder / "predictions.csv", ("sample", "labels", "predicted", *scored), rows)
+    path = folder / "figures" / "average_precision.png"
+    class_bars(precision_of, samples, class_names(classes), "average precision", path)
+    return {"mAP": mean_of_measured(precision_of)}
