@@ -1,4 +1,4 @@
-"""What the ways of mixing share: a mixed group, partners, and targets."""
+"""What the ways of mixing share: what they draw, and what targets become of it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,30 +7,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augment.mixing.patches import Patch
+
 
 @dataclass(frozen=True)
-class MixedGroup:
-    """A group of g samples after mixing.
+class Draw:
+    """What is to become of a group of g samples; by default each stays as it is.
 
-    pixels: float [g, ..., H, W]
     shifts, weights: sample i's target is the sum over m of weights[m] * target[(i + shifts[m]) % g]
+    patches:         for each shift what is seen of that sample, and where; () where whole pictures are blended
+    blend:           (shift, lam) of such pictures: lam of sample i and 1 - lam of sample (i + shift) % g
     """
 
-    pixels: Tensor
     shifts: tuple[int, ...] = (0,)
     weights: tuple[float, ...] = (1.0,)
+    patches: tuple[Patch, ...] = ()
+    blend: tuple[int, float] | None = None
 
 
 class Mixing(Protocol):
-    """A way of mixing: draws from `rng` and mixes one group, float [g, ..., H, W], which stays as it was."""
+    """A way of mixing: draws from `rng` what is to become of a group of `size` samples of `height` x `width` px."""
 
-    def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup: ...
-
-
-def partners(x: Tensor, shift: int) -> Tensor:
-    """Row i is x[(i + shift) % n]. `torch.roll` would lose the channels-last layout."""
-    shift %= len(x)
-    return torch.cat([x[shift:], x[:shift]]) if shift else x
+    def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw: ...
 
 
 def draw_shifts(rng: np.random.Generator, size: int, count: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Mixing a rank's part of a batch, group by group, each with its own key."""
+"""Mixing a rank's part of a batch, group by group, each with its own key: first what is drawn, then the pixels."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augment.mixing.base import Mixing
+from augment.mixing.base import Draw, Mixing
+from augment.mixing.mixup import mixup
+from augment.mixing.patches import paste
 from pipeline.base.keyed import Part, generator
 
 
@@ -24,25 +26,49 @@ class Mixed:
     weights: Tensor
 
 
-def mix(x: Tensor, mixing: Mixing, group_size: int, *key: Part, first_group: int = 0) -> Mixed:
-    """Mix float x [n, ..., H, W], cut into groups of `group_size` neighbours of which the last may be smaller.
+@dataclass(frozen=True)
+class Drawn:
+    """What is to become of a batch, or of a part of one.
+
+    groups:         each group's place in this part, and what was drawn for it
+    index, weights: as in `Mixed`, on the CPU
+    """
+
+    groups: tuple[tuple[slice, Draw], ...]
+    index: Tensor
+    weights: Tensor
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Pixels after mixing; float x [n, ..., H, W] stays as it was."""
+        return torch.cat([apply(x[place], draw) for place, draw in self.groups])
+
+
+def apply(x: Tensor, draw: Draw) -> Tensor:
+    """A group's pixels after mixing; float x [g, ..., H, W] stays as it was."""
+    return paste(x, draw.shifts, draw.patches) if draw.blend is None else mixup(x, *draw.blend)
+
+
+def draw_batch(
+    mixing: Mixing, n: int, group_size: int, height: int, width: int, *key: Part, first_group: int = 0
+) -> Drawn:
+    """For `n` samples of height x width px, in groups of `group_size` neighbours of which the last may be smaller.
 
     Group j draws from `(*key, first_group + j)`; with the key (seed, "mix", epoch, k) and the number of this part's
     first group in the whole batch, every rank and micro-batch mixes as one process would.
     """
-    pixels, index, weights = [], [], []
-    for number, start in enumerate(range(0, len(x), group_size), first_group):
-        group = mixing(x[start : start + group_size], generator(*key, number))
-        size = len(group.pixels)
-        pixels.append(group.pixels)
-        index.append(start + (np.arange(size)[:, None] + group.shifts) % size)
-        weights.append(np.tile(group.weights, (size, 1)))
+    groups, index, weights = [], [], []
+    for number, start in enumerate(range(0, n, group_size), first_group):
+        size = min(group_size, n - start)
+        draw = mixing.draw(generator(*key, number), size, height, width)
+        groups.append((slice(start, start + size), draw))
+        index.append(start + (np.arange(size)[:, None] + draw.shifts) % size)
+        weights.append(np.tile(draw.weights, (size, 1)))
     most = max(part.shape[1] for part in weights)
     # A group that mixes fewer samples names one of them again, with weight 0
     index = [np.pad(part, ((0, 0), (0, most - part.shape[1])), "edge") for part in index]
     weights = [np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in weights]
-    return Mixed(
-        torch.cat(pixels),
-        torch.from_numpy(np.concatenate(index)).to(x.device, non_blocking=True),
-        torch.from_numpy(np.concatenate(weights).astype(np.float32)).to(x.device, non_blocking=True),
+    return Drawn(
+        tuple(groups),
+        torch.from_numpy(np.concatenate(index)),
+        torch.from_numpy(np.concatenate(weights).astype(np.float32)),
     )

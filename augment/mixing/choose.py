@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from augment.mixing.base import MixedGroup, Mixing
+from augment.mixing.base import Draw, Mixing
 
 
 @dataclass(frozen=True)
@@ -20,11 +19,11 @@ class Choose:
         if min(probabilities, default=0) < 0 or sum(probabilities) > 1 + 1e-9:
             raise ValueError(f"probabilities must not be negative nor sum to more than 1: {probabilities}")
 
-    def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
-        """Mix one group, or not."""
-        draw = float(rng.random())
+    def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
+        """What one of the ways draws for a group, or nothing."""
+        uniform = float(rng.random())
         for mixing, probability in self.of:
-            if draw < probability:
-                return mixing(x, rng)
-            draw -= probability
-        return MixedGroup(x)
+            if uniform < probability:
+                return mixing.draw(rng, size, height, width)
+            uniform -= probability
+        return Draw()

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
-from augment.mixing.base import MixedGroup, draw_partner, partners
+from augment.mixing.base import Draw, draw_partner
+from augment.mixing.patches import Patch
 
 Box = tuple[int, int, int, int]
 
@@ -18,12 +18,11 @@ def cutmix_box(y: int, x: int, share: float, height: int, width: int) -> Box:
     return max(top, 0), max(left, 0), min(top + tall, height), min(left + wide, width)
 
 
-def cutmix(x: Tensor, shift: int, box: Box) -> Tensor:
-    """x_i with the box (top, left, bottom, right) of x_j, j = (i + shift) % n; float [n, ..., H, W]."""
+def cutmix_patches(box: Box, height: int, width: int) -> tuple[Patch, Patch]:
+    """The whole picture, and over it the box (top, left, bottom, right) of another one, at its own place."""
     top, left, bottom, right = box
-    mixed = x.clone()
-    mixed[..., top:bottom, left:right] = partners(x[..., top:bottom, left:right], shift)
-    return mixed
+    whole = Patch(slice(0, height), slice(0, width), 0, 0)
+    return whole, Patch(slice(top, bottom), slice(left, right), top, left)
 
 
 @dataclass(frozen=True)
@@ -35,12 +34,11 @@ class CutMix:
 
     alpha: float = 1.0
 
-    def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
-        """Mix one group."""
+    def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
+        """The partner and the box of a group."""
         if not self.alpha:
-            return MixedGroup(x)
-        height, width = x.shape[-2:]
-        shift, share = draw_partner(rng, len(x)), 1 - float(rng.beta(self.alpha, self.alpha))
+            return Draw()
+        shift, share = draw_partner(rng, size), 1 - float(rng.beta(self.alpha, self.alpha))
         box = cutmix_box(int(rng.integers(height)), int(rng.integers(width)), share, height, width)
         pasted = (box[2] - box[0]) * (box[3] - box[1]) / (height * width)
-        return MixedGroup(cutmix(x, shift, box), (0, shift), (1 - pasted, pasted))
+        return Draw((0, shift), (1 - pasted, pasted), cutmix_patches(box, height, width))

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augment.mixing.base import MixedGroup, draw_partner, partners
+from augment.mixing.base import Draw, draw_partner
+from augment.mixing.patches import partners
 
 
 def mixup(x: Tensor, shift: int, lam: float) -> Tensor:
@@ -23,12 +24,12 @@ class Mixup:
 
     alpha: float = 0.2
 
-    def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
-        """Mix one group."""
+    def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
+        """The partner and the weight of a group."""
         if not self.alpha:
-            return MixedGroup(x)
-        shift, lam = draw_partner(rng, len(x)), float(rng.beta(self.alpha, self.alpha))
-        return MixedGroup(mixup(x, shift, lam), (0, shift), (lam, 1 - lam))
+            return Draw()
+        shift, lam = draw_partner(rng, size), float(rng.beta(self.alpha, self.alpha))
+        return Draw((0, shift), (lam, 1 - lam), blend=(shift, lam))
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,6 @@ class SamplePairing:
 
     max_weight: float = 0.4
 
-    def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
-        """Mix one group."""
-        return MixedGroup(mixup(x, draw_partner(rng, len(x)), 1 - float(rng.uniform(0, self.max_weight))))
+    def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
+        """The partner and the weight of a group."""
+        return Draw(blend=(draw_partner(rng, size), 1 - float(rng.uniform(0, self.max_weight))))

@@ -1,32 +1,20 @@
 """RICAP: four samples' random crops make one picture (Takahashi et al. 2018, "Random Image Cropping And Patching")."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from augment.mixing.base import MixedGroup, draw_shifts, partners
+from augment.mixing.base import Draw, draw_shifts
+from augment.mixing.patches import Patch
 
 
-def ricap_patches(height: int, width: int, y: int, x: int) -> tuple[tuple[slice, slice], ...]:
-    """(rows, columns) of the four patches around the boundary point (y, x): upper left, upper right, lower left, right.
+def ricap_regions(height: int, width: int, y: int, x: int) -> tuple[tuple[slice, slice], ...]:
+    """(rows, columns) of the four regions around the boundary point (y, x): upper left, upper right, lower left, right.
 
-    Patches are empty where the point lies on an edge: at 32 px that is so in 54 % of all draws.
+    Regions are empty where the point lies on an edge: at 32 px that is so in 54 % of all draws.
     """
     above, below, left, right = slice(0, y), slice(y, height), slice(0, x), slice(x, width)
     return (above, left), (above, right), (below, left), (below, right)
-
-
-def ricap(x: Tensor, shifts: Sequence[int], point: tuple[int, int], origins: Sequence[tuple[int, int]]) -> Tensor:
-    """Patch m of picture i is cut out of x[(i + shifts[m]) % n] at origins[m] = (top, left); float [n, ..., H, W]."""
-    mixed = torch.empty_like(x)
-    patches = ricap_patches(x.shape[-2], x.shape[-1], *point)
-    for (rows, columns), shift, (top, left) in zip(patches, shifts, origins, strict=True):
-        tall, wide = rows.stop - rows.start, columns.stop - columns.start
-        mixed[..., rows, columns] = partners(x[..., top : top + tall, left : left + wide], shift)
-    return mixed
 
 
 @dataclass(frozen=True)
@@ -38,17 +26,17 @@ class Ricap:
 
     beta: float = 0.3
 
-    def __call__(self, x: Tensor, rng: np.random.Generator) -> MixedGroup:
-        """Mix one group."""
+    def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
+        """The partners of a group, and what is seen of them."""
         if not self.beta:
-            return MixedGroup(x)
-        height, width = x.shape[-2:]
+            return Draw()
         point = round(height * rng.beta(self.beta, self.beta)), round(width * rng.beta(self.beta, self.beta))
-        shifts = draw_shifts(rng, len(x), 4)
-        sizes = [
-            (rows.stop - rows.start, columns.stop - columns.start)
-            for rows, columns in ricap_patches(height, width, *point)
-        ]
-        origins = [(int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1))) for tall, wide in sizes]
-        weights = tuple(tall * wide / (height * width) for tall, wide in sizes)
-        return MixedGroup(ricap(x, shifts, point, origins), shifts, weights)
+        shifts = draw_shifts(rng, size, 4)
+        patches, weights = [], []
+        for rows, columns in ricap_regions(height, width, *point):
+            tall, wide = rows.stop - rows.start, columns.stop - columns.start
+            patches.append(
+                Patch(rows, columns, int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1)))
+            )
+            weights.append(tall * wide / (height * width))
+        return Draw(shifts, tuple(weights), tuple(patches))

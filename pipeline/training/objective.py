@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from augment.mixing.base import Mixing
-from augment.mixing.batch import Mixed, mix
+from augment.mixing.batch import Mixed, draw_batch
 from augment.mixing.choose import Choose
 from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
@@ -69,7 +69,10 @@ class Objective:
         if self.mixing is None:
             return None
         recipe = self.recipe
-        return mix(x, self.mixing, recipe.mix_group, recipe.seed, "mix", epoch, k, first_group=first_group)
+        key = (recipe.seed, "mix", epoch, k)
+        drawn = draw_batch(self.mixing, len(x), recipe.mix_group, *x.shape[-2:], *key, first_group=first_group)
+        index, weights = (part.to(x.device, non_blocking=True) for part in (drawn.index, drawn.weights))
+        return Mixed(drawn.apply(x), index, weights)
 
     def losses(self, model: nn.Module, out: Any, x: Tensor, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
         """The task's parts of the loss, each summed, of what the model gave for input x; weights float [n].

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from augment.mixing.base import Mixing, draw_partner, draw_shifts, mix_targets, partners, soft_targets
-from augment.mixing.batch import mix
+from augment.mixing.base import Draw, Mixing, draw_partner, draw_shifts, mix_targets, soft_targets
+from augment.mixing.batch import Mixed, apply, draw_batch
 from augment.mixing.choose import Choose
-from augment.mixing.cutmix import CutMix, cutmix, cutmix_box
+from augment.mixing.cutmix import CutMix, cutmix_box, cutmix_patches
 from augment.mixing.mixup import Mixup, SamplePairing, mixup
-from augment.mixing.ricap import Ricap, ricap, ricap_patches
+from augment.mixing.patches import Patch, partners, paste
+from augment.mixing.ricap import Ricap, ricap_regions
 from pipeline.base.keyed import generator
 
 WAYS: dict[str, Mixing] = {
@@ -33,30 +34,36 @@ def samples(n: int, *shape: int) -> Tensor:
     return torch.arange(n, dtype=torch.float32).reshape(n, *[1] * len(shape)).expand(n, *shape).clone()
 
 
+def mix(x: Tensor, way: Mixing, group_size: int, *key: int | str, first_group: int = 0) -> Mixed:
+    """A batch after mixing."""
+    drawn = draw_batch(way, len(x), group_size, *x.shape[-2:], *key, first_group=first_group)
+    return Mixed(drawn.apply(x), drawn.index, drawn.weights)
+
+
 @pytest.mark.parametrize("shape", [(3, 9, 12), (3, 4, 9, 12)], ids=["images", "clips"])
 @pytest.mark.parametrize("name", WAYS)
 def test_contract(name: str, shape: tuple[int, ...]) -> None:
     x = samples(8, *shape)
     different = set()
     for draw in range(12):
-        group = WAYS[name](x, generator(name, draw))
-        again = WAYS[name](x, generator(name, draw))
-        assert group.pixels.shape == x.shape
-        assert group.pixels.dtype == x.dtype
-        assert torch.equal(group.pixels, again.pixels)
-        assert (group.shifts, group.weights) == (again.shifts, again.weights)
+        group = WAYS[name].draw(generator(name, draw), 8, 9, 12)
+        assert group == WAYS[name].draw(generator(name, draw), 8, 9, 12)
+        assert len(group.patches) in (0, len(group.shifts))
+        pixels = apply(x, group)
+        assert pixels.shape == x.shape
+        assert pixels.dtype == x.dtype
         assert sum(group.weights) == pytest.approx(1)
         assert min(group.weights) >= 0
         assert torch.equal(x, samples(8, *shape)), "the input was changed"
         if len(shape) == 4:
-            assert (group.pixels == group.pixels[:, :, :1]).all(), "frames are mixed differently"
+            assert (pixels == pixels[:, :, :1]).all(), "frames are mixed differently"
         if name not in WEIGHTLESS:
             # The mean pixel is the same sum of sample numbers as the target
             expected = [
                 sum(w * ((i + s) % 8) for s, w in zip(group.shifts, group.weights, strict=True)) for i in range(8)
             ]
-            assert group.pixels.flatten(1).mean(1).tolist() == pytest.approx(expected, abs=1e-4)
-        different.add(group.pixels.numpy().tobytes())
+            assert pixels.flatten(1).mean(1).tolist() == pytest.approx(expected, abs=1e-4)
+        different.add(pixels.numpy().tobytes())
     assert len(different) > 6
 
 
@@ -64,9 +71,9 @@ def test_contract(name: str, shape: tuple[int, ...]) -> None:
 def test_strength_0_mixes_nothing(way: Mixing) -> None:
     x = samples(8, 3, 9, 12)
     for draw in range(12):
-        group = way(x, generator(draw))
-        assert torch.equal(group.pixels, x)
-        assert (group.shifts, group.weights) == ((0,), (1.0,))
+        group = way.draw(generator(draw), 8, 9, 12)
+        assert torch.equal(apply(x, group), x)
+        assert group == Draw((0,), (1.0,), (), None)
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -124,10 +131,11 @@ def test_mixup_known_answer() -> None:
 
 def test_sample_pairing_keeps_the_target_and_most_of_the_picture() -> None:
     for draw in range(50):
-        group = SamplePairing(0.4)(samples(2, 1, 2, 2), generator(draw))
+        group = SamplePairing(0.4).draw(generator(draw), 2, 2, 2)
         assert (group.shifts, group.weights) == ((0,), (1.0,))
-        assert group.pixels[0].max() <= 0.4 + 1e-6
-        assert group.pixels[1].min() >= 0.6 - 1e-6
+        pixels = apply(samples(2, 1, 2, 2), group)
+        assert pixels[0].max() <= 0.4 + 1e-6
+        assert pixels[1].min() >= 0.6 - 1e-6
 
 
 def test_cutmix_known_answers() -> None:
@@ -135,41 +143,83 @@ def test_cutmix_known_answers() -> None:
     assert cutmix_box(0, 19, 0.25, 10, 20) == (0, 14, 3, 20)
     assert cutmix_box(5, 5, 0.0, 10, 20) == (5, 5, 5, 5)
     assert cutmix_box(5, 10, 1.0, 10, 20) == (0, 0, 10, 20)
-    mixed = cutmix(samples(3, 1, 3, 4), 1, (1, 0, 3, 2))
+    mixed = paste(samples(3, 1, 3, 4), (0, 1), cutmix_patches((1, 0, 3, 2), 3, 4))
     assert mixed[0, 0].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
     assert mixed[2, 0].tolist() == [[2, 2, 2, 2], [0, 0, 2, 2], [0, 0, 2, 2]]
+
+
+def ricap(x: Tensor, point: tuple[int, int], origins: tuple[tuple[int, int], ...]) -> Tensor:
+    """Four neighbours around a boundary point, each cut out at its origin."""
+    regions = zip(ricap_regions(x.shape[-2], x.shape[-1], *point), origins, strict=True)
+    return paste(x, (0, 1, 2, 3), [Patch(*region, *origin) for region, origin in regions])
 
 
 def test_ricap_known_answer() -> None:
     columns = torch.arange(4.0).expand(4, 1, 3, 4) + 10 * torch.arange(3.0)[:, None]
     x = columns + 100 * torch.arange(4.0).reshape(4, 1, 1, 1)  # value: sample, row, column
-    mixed = ricap(x, (0, 1, 2, 3), (1, 3), ((2, 1), (0, 0), (1, 1), (0, 3)))
+    mixed = ricap(x, (1, 3), ((2, 1), (0, 0), (1, 1), (0, 3)))
     assert mixed[0, 0].tolist() == [[21, 22, 23, 100], [211, 212, 213, 303], [221, 222, 223, 313]]
     assert mixed[1, 0].tolist() == [[121, 122, 123, 200], [311, 312, 313, 3], [321, 322, 323, 13]]
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("way", [CutMix(), Ricap(1.0)], ids=["cutmix", "ricap"])
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 7), st.integers(1, 7), st.integers())
+def test_a_pasted_map_says_where_each_pixel_came_from(
+    way: Mixing, scale: int, n: int, height: int, width: int, key: int
+) -> None:
+    drawn = draw_batch(way, n, 4, height, width, key)
+    # Of a picture `scale` times the size, each pixel's place as its label, and as its colour
+    places = torch.arange(n * height * width * scale**2).reshape(n, scale * height, scale * width)
+    labels = torch.cat([paste(places[group], draw.shifts, draw.patches, scale) for group, draw in drawn.groups])
+    colours = torch.stack([places + 0.25, -places.float()], 1)
+    # Folded into channels such a picture has the size that was drawn for
+    seen = functional.pixel_shuffle(drawn.apply(functional.pixel_unshuffle(colours, scale)), scale)
+    assert torch.equal(seen, torch.stack([labels + 0.25, -labels.float()], 1))
+    samples_seen = functional.one_hot(labels // places[0].numel(), n).float().mean((1, 2))
+    assert torch.allclose(samples_seen, soft_targets(torch.arange(n), drawn.index, drawn.weights, n), atol=1e-6)
+
+
+def test_what_is_drawn_stays() -> None:
+    whole = Patch(slice(0, 9), slice(0, 12), 0, 0)
+    above, below, left, right = slice(0, 6), slice(6, 9), slice(0, 3), slice(3, 12)
+    four = Patch(above, left, 1, 8), Patch(above, right, 3, 1), Patch(below, left, 2, 5), Patch(below, right, 2, 1)
+    ways: dict[Mixing, Draw] = {
+        Mixup(1.0): Draw((0, 7), (0.7534187, 0.2465813), (), (7, 0.7534187)),
+        SamplePairing(): Draw((0,), (1.0,), (), (7, 0.8917910)),
+        CutMix(): Draw((0, 7), (88 / 108, 20 / 108), (whole, Patch(slice(2, 6), slice(5, 10), 2, 5))),
+        Ricap(1.0): Draw((3, 7, 4, 2), (18 / 108, 54 / 108, 9 / 108, 27 / 108), four),
+    }
+    for way, expected in ways.items():
+        draw = way.draw(generator("pinned"), 8, 9, 12)
+        assert (draw.shifts, draw.patches) == (expected.shifts, expected.patches)
+        assert draw.weights == pytest.approx(expected.weights, abs=1e-6)
+        assert draw.blend == pytest.approx(expected.blend, abs=1e-6)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 12), st.integers(1, 12), st.data())
-def test_ricap_patches_tile_the_picture(height: int, width: int, data: st.DataObject) -> None:
+def test_ricap_regions_tile_the_picture(height: int, width: int, data: st.DataObject) -> None:
     y, x = data.draw(st.integers(0, height)), data.draw(st.integers(0, width))
     seen = np.zeros((height, width), int)
-    for rows, columns in ricap_patches(height, width, y, x):
+    for rows, columns in ricap_regions(height, width, y, x):
         seen[rows, columns] += 1
     assert (seen == 1).all()
 
 
 @pytest.mark.parametrize(("point", "seen"), [((0, 0), {3}), ((6, 6), {0}), ((0, 4), {2, 3}), ((4, 6), {0, 2})])
 def test_empty_ricap_patches(point: tuple[int, int], seen: set[int]) -> None:
-    sizes = [(r.stop - r.start, c.stop - c.start) for r, c in ricap_patches(6, 6, *point)]
-    origins = [(6 - tall, 6 - wide) for tall, wide in sizes]
-    mixed = ricap(samples(4, 1, 6, 6), (0, 1, 2, 3), point, origins)
+    sizes = [(r.stop - r.start, c.stop - c.start) for r, c in ricap_regions(6, 6, *point)]
+    origins = tuple((6 - tall, 6 - wide) for tall, wide in sizes)
+    mixed = ricap(samples(4, 1, 6, 6), point, origins)
     assert set(mixed[0].flatten().tolist()) == seen
 
 
 def test_ricap_has_empty_patches_as_often_as_its_paper_implies() -> None:
-    x, empty, whole = samples(4, 1, 32, 32), 0, 0
+    empty, whole = 0, 0
     for draw in range(3000):
-        weights = Ricap(0.3)(x, generator(draw)).weights
+        weights = Ricap(0.3).draw(generator(draw), 4, 32, 32).weights
         empty += min(weights) == 0
         whole += max(weights) == 1
     assert empty / 3000 == pytest.approx(0.54, abs=0.04)
@@ -178,9 +228,8 @@ def test_ricap_has_empty_patches_as_often_as_its_paper_implies() -> None:
 
 def test_choose() -> None:
     counts = {"mixup": 0, "ricap": 0, "none": 0}
-    x = samples(8, 1, 4, 4)
     for draw in range(2000):
-        group = Choose(((Mixup(1.0), 0.2), (Ricap(), 0.5)))(x, generator(draw))
+        group = Choose(((Mixup(1.0), 0.2), (Ricap(), 0.5))).draw(generator(draw), 8, 4, 4)
         counts[{1: "none", 2: "mixup", 4: "ricap"}[len(group.shifts)]] += 1
     assert [counts[name] / 2000 for name in ("mixup", "ricap", "none")] == pytest.approx([0.2, 0.5, 0.3], abs=0.05)
     with pytest.raises(ValueError, match="sum to more than 1"):
