@@ -82,7 +82,7 @@ def train_step(
     first = rank_slice(samples, group, process.rank, process.world).start
     labels, weights = (torch.from_numpy(batch[name]).to(device) for name in ("label", "weight"))
     total = torch.zeros((), dtype=torch.float64, device=device)
-    cuts = list(micro_batches(len(labels), recipe.train.micro_batch))
+    cuts = list(micro_batches(len(labels), recipe.train.most_at_once))
     for cut in cuts:
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
@@ -120,7 +120,7 @@ def predict(model: nn.Module, pixels: np.ndarray, normalize: Normalize, recipe: 
     n, views = pixels.shape[:2]
     flat = pixels.reshape(n * views, *pixels.shape[2:])
     parts = []
-    for cut in micro_batches(len(flat), recipe.train.micro_batch or recipe.train.batch_size):
+    for cut in micro_batches(len(flat), recipe.train.most_at_once or recipe.train.batch_size):
         x = normalize(flat[cut])
         with autocast(recipe, x.device):
             parts.append(TASKS[recipe.task.kind].scores(model(x)))
