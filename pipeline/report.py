@@ -57,11 +57,21 @@ def training_words(recipe: Recipe) -> str:
     scale = f" ({optimizer.scaling} from {optimizer.lr:g} at {optimizer.base_batch})"
     where = "all parameters" if optimizer.decay_all else "weights, not on biases, norms and embeddings of place"
     said = [
-        f"{recipe.train.duration} in batches of {batch}",
+        f"{recipe.train.duration} in batches of {batch}" + _parts_words(recipe),
         f"peak learning rate {peak:g}" + (scale if optimizer.scaling != "none" else ""),
         f"weight decay {optimizer.weight_decay:g} on {where}" if optimizer.weight_decay else "no weight decay",
     ]
     return "training: " + ", ".join(said)
+
+
+def _parts_words(recipe: Recipe) -> str:
+    match recipe.train.micro_batch:
+        case None:
+            return ""
+        case "auto":
+            return " (in smaller parts whenever the memory does not suffice)"
+        case most:
+            return f" (at most {most} at once)"
 
 
 def _hanging(head: str, text: str, width: int) -> str:

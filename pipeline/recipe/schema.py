@@ -164,8 +164,10 @@ class Train(Section):
     """How long to train."""
     batch_size: PositiveInt
     """The global batch, in samples: over all workers and micro-batches together."""
-    micro_batch: PositiveInt | None = None
-    """Most samples in one forward; more are accumulated."""
+    micro_batch: Literal["auto"] | PositiveInt | None = None
+    """Most samples in one forward of a worker; more are accumulated, to the same gradient. `auto`: all of the worker's,
+    half as many whenever the memory does not suffice. BatchNorm's statistics, and the draws of dropout and drop path,
+    are of one forward, so they depend on it; augmentation and mixing do not."""
     shuffle_window: PositiveInt = 2048
     """Samples of a lane that are shuffled together; a batch takes the same number of samples from each of up to 64
     lanes. More costs 8 bytes a sample and lane, and is for shards that are sorted by class, which our own are not."""
@@ -195,6 +197,11 @@ class Train(Section):
     """How often a checkpoint is written."""
     evaluate: Duration = parse("1ep")
     """How often the validation split is measured on the way."""
+
+    @property
+    def most_at_once(self) -> int | None:
+        """Most samples in one forward; None where the recipe says no number."""
+        return None if self.micro_batch == "auto" else self.micro_batch
 
     @property
     def distinct(self) -> int:

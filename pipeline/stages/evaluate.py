@@ -41,13 +41,14 @@ def run(context: Context) -> dict[str, Any]:
 
     from pipeline.feed.quarantine import check_bad, rows
     from pipeline.shards.dataset import DATASET_FILE, open_dataset
+    from pipeline.stages.micro_batch import with_micro_batch
     from pipeline.tracking import figures
     from pipeline.tracking.fonts import class_names
 
-    recipe: Recipe = context.recipe
+    trained = context.inputs["train"]
+    recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
-    trained = context.inputs["train"]
     writer = tracker.go_on(context, trained)
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)

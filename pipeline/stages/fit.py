@@ -4,6 +4,7 @@ import os
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from ray.train import (
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
 from pipeline.stages.checkpoint_note import CopyNote, mend
+from pipeline.stages.micro_batch import out_of_memory, while_memory_lacks
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import settle
 from pipeline.stages.tries import SameErrorTwice, Tries, deaths, failure_words
@@ -44,8 +46,6 @@ Workers of a fixed number cannot be fewer: they wait, for machines to start, as 
 RESIZE_S = 30.0
 """How often Ray Train looks for room for more workers. Every time it finds some, the training starts anew."""
 MOST_KEPT = 2
-CPU_IS_FULL = "DefaultCPUAllocator: can't allocate memory"
-"""In the message of the RuntimeError that torch raises then; on a GPU it is an error of its own type."""
 
 
 class Trainer(ray.train.torch.TorchTrainer):
@@ -63,6 +63,18 @@ def fit(
     `send(step, metrics)` takes the points, returns at once, and gives what `settle` waits for; it travels to the
     workers. `callbacks` hear of every report, beside Ray Train.
     """
+    return while_memory_lacks(
+        lambda recipe: _fit(replace(context, recipe=recipe), dataset, send, callbacks),
+        context.recipe,
+        dataset.split("train").samples,
+        context.parts,
+        context.progress.say,
+    )
+
+
+def _fit(
+    context: Context, dataset: "Dataset", send: Callable[..., Any], callbacks: Sequence[UserCallback]
+) -> tuple[Checkpoint, dict[str, float]]:
     # Read when the trainer is made.
     os.environ.update(RAY_TRAIN_HEALTH_CHECK_INTERVAL_S=POLL_S, RAY_CHDIR_TO_TRIAL_DIR="0")
     cluster = context.recipe.cluster
@@ -116,8 +128,6 @@ def fit(
 
 def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
-    import torch
-
     from models.source import locate
     from models.weights import local_file
     from pipeline.stages import checkpoints
@@ -181,11 +191,8 @@ def _work(config: dict[str, Any]) -> None:
                 progress.say(f"train: goes on after {done} steps; workers: {process.world}")
             train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
     except Exception as error:
-        if isinstance(error, torch.OutOfMemoryError) or CPU_IS_FULL in str(error):
-            raise ZoetropeError(
-                f"the memory of {process.device} does not suffice: {str(error).splitlines()[0]} "
-                "Set train.micro_batch (the batch stays what it is, in smaller parts) or take more cluster.workers."
-            ) from error
+        if lacking := out_of_memory(error, recipe, process):
+            raise lacking from error
         error.add_note(traceback.format_exc())  # a traceback does not travel by itself
         raise
 

@@ -83,6 +83,7 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.feed.quarantine import rows
     from pipeline.stages.checkpoints import fetched
     from pipeline.stages.fit import fit
+    from pipeline.stages.micro_batch import found
     from pipeline.training.checkpoint import final_weights, read
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
@@ -97,7 +98,8 @@ def run(context: Context) -> dict[str, Any]:
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
-    return {"mlflow_key": key, "mlflow_run_id": tracker.finish(context), **metrics, "quarantined": len(left_out)}
+    facts = {"mlflow_key": key, "mlflow_run_id": tracker.finish(context), **metrics, "quarantined": len(left_out)}
+    return facts | ({"micro_batch": at_once} if (at_once := found(context.parts)) else {})
 
 
 def check_samples(recipe: Recipe, dataset: "Dataset") -> None:

@@ -42,7 +42,7 @@ def lone_sample(recipe: Recipe, samples: int | None) -> tuple[str, str] | None:
                 to_one = "" if world == 1 else f" to one of {world} workers"
                 return f"{key}: {what} leaves one sample{to_one}", way
             for part in parts:
-                micro = train.micro_batch or part
+                micro = train.most_at_once or part
                 if part % micro == 1:
                     if recipe.mix_group == 1:  # parts of groups leave one sample of a kept last batch only
                         even = -(-part // -(-part // micro))  # in as many forwards as now

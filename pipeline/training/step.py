@@ -83,7 +83,7 @@ def train_step(
     first = rank_slice(samples, group, process.rank, process.world).start
     fields, weights = to_device(batch, device)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    cuts = list(micro_batches(len(weights), recipe.train.micro_batch))
+    cuts = list(micro_batches(len(weights), recipe.train.most_at_once))
     for cut in cuts:
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
@@ -133,7 +133,7 @@ class Running:
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n samples into as many as a training's step has at once."""
-        return micro_batches(n, self.recipe.train.micro_batch or self.recipe.train.batch_size)
+        return micro_batches(n, self.recipe.train.most_at_once or self.recipe.train.batch_size)
 
     def inputs(self, arrays: Arrays) -> Inputs:
         """Normalised, on the device."""

@@ -48,6 +48,12 @@ def test_the_training_in_words(tmp_path: Path) -> None:
     words = report.training_words(quickstart(tmp_path, *changes))
     assert words.startswith("training: 4ep in batches of 32, peak learning rate ")
     assert words.endswith("no weight decay")
+    for micro_batch, shown in (
+        ("auto", "in smaller parts whenever the memory does not suffice"),
+        (8, "at most 8 at once"),
+    ):
+        words = report.training_words(quickstart(tmp_path, f"train.micro_batch={micro_batch}"))
+        assert f" in batches of 32 ({shown}), " in words
     assert "all parameters" in report.training_words(quickstart(tmp_path, "optimizer.decay_all=true"))
 
 
