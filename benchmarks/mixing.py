@@ -16,8 +16,10 @@ from torch.nn import functional
 
 from models import build
 from pipeline.recipe import Recipe, check
+from pipeline.tasks import task_of
 from pipeline.training.objective import Objective
 
+CLASSES = tuple(str(number) for number in range(1000))
 KINDS = ("mixup", "cutmix", "ricap", "sample_pairing")
 WAYS: dict[str, dict[str, Any]] = {kind: {"kind": kind} for kind in KINDS}
 WAYS["choose"] = {"kind": "choose", "of": [{"kind": kind, "probability": 0.25} for kind in KINDS]}
@@ -71,13 +73,15 @@ def main(batch_size: int) -> None:
         optimizer.zero_grad(set_to_none=True)
 
     def mixed(objective: Objective, k: int) -> None:
-        if found := objective.mix(x, 0, k, first_group=0):
-            objective.mixed_targets(labels, found)
+        if drawn := objective.draw(len(x), x.shape[-2:], (0, k), 0, device):
+            drawn.apply(x)
+            objective.task.mixed({"label": labels}, drawn)
 
     whole = milliseconds(step, 50 if cuda else 2, cuda)
     print(f"{device.type}, batch of {batch_size}: a ResNet-50 step takes {whole:.1f} ms")
     for name, way in WAYS.items():
-        cost = milliseconds(partial(mixed, Objective(recipe(way), 1000)), 200 if cuda else 10, cuda)
+        objective = Objective(recipe(way), task_of(recipe(way), CLASSES))
+        cost = milliseconds(partial(mixed, objective), 200 if cuda else 10, cuda)
         print(f"{name:14}{cost:8.2f} ms {cost / whole:8.2%}")
 
 

@@ -43,7 +43,7 @@ def draw_partner(rng: np.random.Generator, size: int) -> int:
 
 
 def mix_targets(targets: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """float [n, K] targets (one-hot, soft or multi-label) mixed as the pixels were; `index`, `weights`: see `Mixed`."""
+    """float [n, K] targets (one-hot, soft or multi-label) mixed as the pixels were; `index`, `weights`: see `Drawn`."""
     return torch.einsum("nmk,nm->nk", targets[index], weights.to(targets.dtype))
 
 

@@ -13,30 +13,22 @@ from pipeline.base.keyed import Part, generator
 
 
 @dataclass(frozen=True)
-class Mixed:
-    """A batch, or a part of one, after mixing.
-
-    pixels:  float [n, ..., H, W]
-    index:   int64 [n, M], the samples that are seen in each, by their place in this part
-    weights: float32 [n, M], the share of each; rows sum to 1
-    """
-
-    pixels: Tensor
-    index: Tensor
-    weights: Tensor
-
-
-@dataclass(frozen=True)
 class Drawn:
     """What is to become of a batch, or of a part of one.
 
-    groups:         each group's place in this part, and what was drawn for it
-    index, weights: as in `Mixed`, on the CPU
+    groups:  each group's place in this part, and what was drawn for it
+    index:   int64 [n, M], the samples that are seen in each, by their place in this part
+    weights: float32 [n, M], the share of each; rows sum to 1
     """
 
     groups: tuple[tuple[slice, Draw], ...]
     index: Tensor
     weights: Tensor
+
+    def to(self, device: torch.device) -> "Drawn":
+        """With its tensors on a device."""
+        index, weights = (part.to(device, non_blocking=True) for part in (self.index, self.weights))
+        return Drawn(self.groups, index, weights)
 
     def apply(self, x: Tensor) -> Tensor:
         """Pixels after mixing; float x [n, ..., H, W] stays as it was."""

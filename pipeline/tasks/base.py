@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from augment.mixing.batch import Mixed
+    from augment.mixing.batch import Drawn
     from pipeline.shards.reader import RawSample
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -111,8 +111,8 @@ class Task(Protocol):
     def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
         """Write a sample's fields to place `i`."""
 
-    def mixed(self, fields: Fields, mixed: "Mixed") -> Fields:
-        """The fields of samples that were mixed as the pixels were."""
+    def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
+        """The fields of samples that are mixed as the pixels are."""
 
     def count(self, fields: Fields, weights: "Tensor") -> "dict[str, Tensor] | None":
         """What each part of the loss is divided by, a sum over these samples; None: all parts count samples.

@@ -1,5 +1,6 @@
 """What a training step minimises: everything between its normalised batch and the loss, but for the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from augment.mixing.base import Mixing
-from augment.mixing.batch import Mixed, draw_batch
+from augment.mixing.batch import Drawn, draw_batch
 from augment.mixing.choose import Choose
 from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
@@ -20,6 +21,7 @@ from pipeline.tasks import task_of
 from pipeline.tasks.base import Fields, Task
 from pipeline.training.class_weights import loss_weights
 from pipeline.training.distill import Teacher, load_teacher
+from pipeline.training.distributed import Process, add_up
 
 WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sample_pairing": SamplePairing}
 
@@ -64,15 +66,31 @@ class Objective:
         """The way of mixing."""
         return mixing_of(self.recipe.mixing)
 
-    def mix(self, x: Tensor, epoch: int, k: int, first_group: int) -> Mixed | None:
-        """A part of batch `k` after mixing; None without. x float [n, 3, (T,) H, W] begins with group `first_group`."""
+    def draw(
+        self, n: int, size: tuple[int, ...], place: tuple[int, int], first_group: int, device: torch.device
+    ) -> Drawn | None:
+        """How n samples of (height, width) are to be mixed, of the batch at (epoch, k); None: not at all.
+
+        `first_group`: the number in the batch of the group that the first of them begins.
+        """
         if self.mixing is None:
             return None
-        recipe = self.recipe
-        key = (recipe.seed, "mix", epoch, k)
-        drawn = draw_batch(self.mixing, len(x), recipe.mix_group, *x.shape[-2:], *key, first_group=first_group)
-        index, weights = (part.to(x.device, non_blocking=True) for part in (drawn.index, drawn.weights))
-        return Mixed(drawn.apply(x), index, weights)
+        recipe, (height, width) = self.recipe, size
+        key = (recipe.seed, "mix", *place)
+        return draw_batch(self.mixing, n, recipe.mix_group, height, width, *key, first_group=first_group).to(device)
+
+    def scales(self, parts: Sequence[tuple[Fields, Tensor]], samples: int, process: Process) -> dict[str, Tensor]:
+        """What turns each part's sum into one for a mean over `samples`, the batch's: samples / its count.
+
+        `parts` are fields and weights of this rank's micro-batches; counts are those of all ranks together, so that
+        gradients do not depend on how the batch is cut. Nothing for parts that count samples.
+        """
+        counts = [self.task.count(fields, weights) for fields, weights in parts]
+        if counts[0] is None:
+            return {}
+        names = sorted(counts[0])
+        mine = torch.stack([torch.stack([one[name] for name in names]).double() for one in counts if one]).sum(0)
+        return dict(zip(names, samples / add_up(mine, process).clamp_min(1), strict=True))
 
     def losses(self, model: nn.Module, out: Any, x: Tensor, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
         """The task's parts of the loss, each summed, of what the model gave for input x; weights float [n].

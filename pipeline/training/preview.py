@@ -61,12 +61,13 @@ def _mixed(objective: Objective, pixels: np.ndarray, truth: list[str]) -> list[S
 
     Training mixes what is normalised; since shares sum to 1, these are the same pictures.
     """
-    mixed = objective.mix(torch.from_numpy(pixels).movedim(-1, 1).float(), 0, 0, first_group=0)
-    if mixed is None:
+    drawn = objective.draw(len(pixels), pixels.shape[-3:-1], (0, 0), 0, torch.device("cpu"))
+    if drawn is None:
         return []
-    seen = mixed.pixels.movedim(1, -1).round().clamp(0, 255).to(torch.uint8).numpy()
+    mixed = drawn.apply(torch.from_numpy(pixels).movedim(-1, 1).float())
+    seen = mixed.movedim(1, -1).round().clamp(0, 255).to(torch.uint8).numpy()
     states = []
-    for picture, index, weights in zip(seen, mixed.index.tolist(), mixed.weights.tolist(), strict=True):
+    for picture, index, weights in zip(seen, drawn.index.tolist(), drawn.weights.tolist(), strict=True):
         parts = sorted(((weight, truth[i]) for i, weight in zip(index, weights, strict=True)), reverse=True)
         states.append(
             (picture, "target: " + " + ".join(f"{weight:.2f} '{name}'" for weight, name in parts if weight >= LEAST))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from augment.mixing.batch import Drawn
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
 from pipeline.shards.order import rank_slice
@@ -73,9 +74,9 @@ def train_step(
 ) -> Tensor:
     """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
-    `place` is the batch's (epoch, k). The summed loss is scaled by world / samples, so that the gradient averaged over
-    ranks is the global batch's mean. Returns the task's `sums` of this rank on the device, float64, with the training's
-    own loss.
+    `place` is the batch's (epoch, k). Each part of the loss is scaled by world / its count in the whole batch, so that
+    the gradient averaged over ranks is the global batch's, however it is cut. Returns the task's `sums` of this rank on
+    the device, float64, with the training's own loss.
     """
     device, recipe, task = process.device, objective.recipe, objective.task
     optimizer, scaler = learner.optimizer, learner.scaler
@@ -84,24 +85,30 @@ def train_step(
     fields, weights = to_device(batch, device)
     total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(weights), recipe.train.most_at_once))
+    drawn: list[Drawn | None] = []
+    parts: list[tuple[Fields, Tensor]] = []
+    size = batch["pixels"].shape[-3:-1]
     for cut in cuts:
+        of_cut: Fields = {name: field[cut] for name, field in fields.items()}
+        draw = objective.draw(cut.stop - cut.start, size, place, (first + cut.start) // group, device)
+        drawn.append(draw)
+        parts.append((task.mixed(of_cut, draw) if draw else of_cut, weights[cut]))
+    scales = objective.scales(parts, samples, process)
+    for cut, draw, part in zip(cuts, drawn, parts, strict=True):
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             x = normalize(batch["pixels"][cut, 0])
-            of_cut: Fields = {name: field[cut] for name, field in fields.items()}
-            if mixed := objective.mix(x, *place, first_group=(first + cut.start) // group):
-                x, of_cut = mixed.pixels, task.mixed(of_cut, mixed)
+            x = draw.apply(x) if draw else x
             with autocast(recipe, device):
                 out = model(x)
-                parts = objective.losses(learner.model, out, x, of_cut, weights[cut])
-                loss = torch.stack([*parts.values()]).sum()
+                losses = objective.losses(learner.model, out, x, *part)
+                loss = torch.stack([each * scales.get(name, 1.0) for name, each in losses.items()]).sum()
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
-            answer = task.answer(out[0] if isinstance(out, tuple) else out)
-            part = task.sums(answer, of_cut, weights[cut], training=True)
-            part[0] = loss.detach()
-            total = total + part
+            sums = task.sums(task.answer(out[0] if isinstance(out, tuple) else out), *part, training=True)
+            sums[0] = loss.detach()
+            total = total + sums
     if recipe.optimizer.l1 or recipe.train.grad_clip is not None:
         scaler.unscale_(optimizer)
     if recipe.optimizer.l1:

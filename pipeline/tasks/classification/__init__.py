@@ -12,7 +12,7 @@ from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layou
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from augment.mixing.batch import Mixed
+    from augment.mixing.batch import Drawn
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
@@ -45,11 +45,11 @@ class Classification:
         """Write the sample's class number."""
         fields["label"][i] = raw.label
 
-    def mixed(self, fields: Fields, mixed: "Mixed") -> Fields:
+    def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
         """float [n, K]: each class' share in the mixed samples."""
         from augment.mixing.base import soft_targets
 
-        return {"label": soft_targets(fields["label"], mixed.index, mixed.weights, len(self.classes))}
+        return {"label": soft_targets(fields["label"], drawn.index, drawn.weights, len(self.classes))}
 
     def count(self, fields: Fields, weights: "Tensor") -> None:
         """Samples."""

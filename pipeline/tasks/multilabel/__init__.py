@@ -13,7 +13,7 @@ from pipeline.tasks.multilabel.measure import SAID, metrics, named, sums
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from augment.mixing.batch import Mixed
+    from augment.mixing.batch import Drawn
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
@@ -51,11 +51,11 @@ class Multilabel:
         fields["hot"][i] = 0
         fields["hot"][i, list(raw.label) if isinstance(raw.label, tuple) else [raw.label]] = 1
 
-    def mixed(self, fields: Fields, mixed: "Mixed") -> Fields:
+    def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
         """float [n, K]: each class' share in the mixed samples."""
         from augment.mixing.base import mix_targets
 
-        return {"hot": mix_targets(fields["hot"].to(mixed.weights.dtype), mixed.index, mixed.weights)}
+        return {"hot": mix_targets(fields["hot"].to(drawn.weights.dtype), drawn.index, drawn.weights)}
 
     def count(self, fields: Fields, weights: "Tensor") -> None:
         """Samples."""

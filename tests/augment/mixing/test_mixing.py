@@ -1,5 +1,6 @@
 """One contract for all ways of mixing; and what each does, written out."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from augment.mixing.base import Draw, Mixing, draw_partner, draw_shifts, mix_targets, soft_targets
-from augment.mixing.batch import Mixed, apply, draw_batch
+from augment.mixing.batch import apply, draw_batch
 from augment.mixing.choose import Choose
 from augment.mixing.cutmix import CutMix, cutmix_box, cutmix_patches
 from augment.mixing.mixup import Mixup, SamplePairing, mixup
@@ -32,6 +33,15 @@ WEIGHTLESS = ("sample pairing",)
 def samples(n: int, *shape: int) -> Tensor:
     """Sample i is i everywhere, so a mixed pixel says where it came from."""
     return torch.arange(n, dtype=torch.float32).reshape(n, *[1] * len(shape)).expand(n, *shape).clone()
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A batch after mixing, and whose it is."""
+
+    pixels: Tensor
+    index: Tensor
+    weights: Tensor
 
 
 def mix(x: Tensor, way: Mixing, group_size: int, *key: int | str, first_group: int = 0) -> Mixed:

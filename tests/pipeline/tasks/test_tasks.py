@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from augment.mixing.batch import Mixed
+from augment.mixing.base import Draw
+from augment.mixing.batch import Drawn
 from pipeline.feed.ring import new_arrays
 from pipeline.recipe.schema import Task as Section
 from pipeline.shards.reader import RawSample
@@ -159,7 +160,7 @@ def test_a_sample_of_weight_zero_is_not_measured(case: Case) -> None:
 
 def test_mixing_with_oneself_changes_nothing(case: Case) -> None:
     fields, out = case.fields(), guesses(case)
-    alone = Mixed(torch.zeros(N), torch.arange(N)[:, None], torch.ones(N, 1))
+    alone = Drawn(((slice(0, N), Draw()),), torch.arange(N)[:, None], torch.ones(N, 1))
     losses = [case.task.losses(nn.Identity(), out, f, torch.ones(N)) for f in (fields, case.task.mixed(fields, alone))]
     for name, part in losses[0].items():
         torch.testing.assert_close(losses[1][name], part)

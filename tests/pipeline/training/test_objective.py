@@ -39,9 +39,10 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def mixed(objective: Objective, x: torch.Tensor, labels: torch.Tensor, *place: int) -> tuple[Any, Any]:
     """Pixels and targets after mixing."""
-    found = objective.mix(x, *place)
-    assert found is not None
-    return found.pixels, objective.task.mixed({"label": labels}, found)["label"]
+    epoch, k, first_group = place
+    drawn = objective.draw(len(x), x.shape[-2:], (epoch, k), first_group, CPU)
+    assert drawn is not None
+    return drawn.apply(x), objective.task.mixed({"label": labels}, drawn)["label"]
 
 
 def mixed_part(recipe: Any, dataset: Any, k: int, rank: int, world: int, size: int) -> tuple[Any, Any]:
@@ -102,7 +103,7 @@ def test_a_known_mixup(make_recipe: Any) -> None:
 
 def test_nothing_is_mixed_unless_it_is_asked_for(make_recipe: Any) -> None:
     recipe = make_recipe("image")
-    assert Objective(recipe, task_of(recipe, CLASSES)).mix(torch.rand(5, 3, 4, 4), 0, 0, 0) is None
+    assert Objective(recipe, task_of(recipe, CLASSES)).draw(5, (4, 4), (0, 0), 0, CPU) is None
 
 
 NOTHING: dict[str, dict[str, Any]] = {

@@ -30,9 +30,11 @@ def test_the_pictures_are_those_of_the_first_step(
     samples = first_states(recipe, dataset)
     assert len(samples) == shown
     normalize = Normalize.of(recipe, torch.device("cpu"))
-    mixed = Objective(recipe, task_of(recipe, ("blue", "green", "red"))).mix(normalize(arrays["pixels"][:, 0]), 0, 0, 0)
-    assert mixed is not None
-    as_pixels = mixed.pixels.movedim(1, -1) * normalize.std + normalize.mean
+    x = normalize(arrays["pixels"][:, 0])
+    objective = Objective(recipe, task_of(recipe, ("blue", "green", "red")))
+    drawn = objective.draw(len(x), x.shape[-2:], (0, 0), 0, x.device)
+    assert drawn is not None
+    as_pixels = drawn.apply(x).movedim(1, -1) * normalize.std + normalize.mean
     for i, (stored, augmented, seen) in enumerate(samples):
         assert stored[0].shape[-3:] == ((20, 24, 3) if modality == "image" else (32, 40, 3))
         assert stored[1].endswith(f": {dataset.classes[arrays['label'][i]]}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
-from augment.mixing.batch import Mixed
+from augment.mixing.batch import Drawn
 from pipeline.shards.reader import RawSample
 from pipeline.tasks.base import Tally
 from pipeline.tasks.multilabel import Multilabel, measure
@@ -68,7 +68,7 @@ def test_sums_add_up_and_have_their_length() -> None:
 
 def test_mixed_targets() -> None:
     index, shares = torch.tensor([[0, 1], [1, 2], [2, 0]]), torch.tensor([[0.75, 0.25], [1.0, 0.0], [0.4, 0.6]])
-    mixed = TASK.mixed({"hot": TARGETS}, Mixed(torch.zeros(3), index, shares))["hot"]
+    mixed = TASK.mixed({"hot": TARGETS}, Drawn((), index, shares))["hot"]
     assert mixed.tolist() == [pytest.approx(row) for row in ([1, 0.25, 0], [1, 1, 0], [0.6, 0, 0.4])]
     smooth = 0.9 * mixed + 0.05
     expected = 3 * functional.binary_cross_entropy_with_logits(LOGITS, smooth)
