@@ -100,7 +100,7 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
     samples = []
     for row, made in zip(rows, store_samples([row["path"] for row in rows], rows, classes, recipe), strict=True):
         if isinstance(made, ZoetropeError):
-            bad.append({"source": row["key"], "reason": str(made)})
+            bad.append({"source": row["key"], "stage": "shard", "reason": str(made)})
         else:
             samples.append(made)
     if not samples:

@@ -17,15 +17,14 @@ from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, M
 from pipeline.sources import SOURCES, digest, files, mixture, summary
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
+from pipeline.sources.rows import BadRow, Row
 from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows
 
 if TYPE_CHECKING:
-    from pipeline.decode.probe import Kind
-
-Row = dict[str, Any]
+    from pipeline.decode.probe import Kind, Probe
 
 CHUNK = 64
 MISSING = "missing.txt"
@@ -69,7 +68,7 @@ def run(context: Context) -> dict[str, Any]:
     else:
         listing = look(recipe, drawn)
         _tell(context, summary.of_others(listing))
-        refused = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+        refused = _refused(listing)
         write_rows(table, refused)  # before any file is opened: these may be too many already
         check_share(refused, len(listing.candidates) + len(refused), recipe.data.max_bad, table)
         samples, quarantine = _probe(context, listing)
@@ -190,10 +189,14 @@ def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
     return root
 
 
-def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
+def _refused(listing: Listing) -> list[BadRow]:
+    return [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+
+
+def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]:
     """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
-    quarantine = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+    quarantine = _refused(listing)
     recipe = context.recipe
     parts = [(recipe.task.modality, recipe.feed.timeout_s, part) for part in chunks(listing.candidates, CHUNK)]
     drawn_here = not context.parts.shared and isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
@@ -204,9 +207,10 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
     return samples, quarantine
 
 
-def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[Row]]:
+def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[BadRow]]:
     """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too."""
-    good, bad = [], []
+    good: list[Row] = []
+    bad: list[BadRow] = []
     limit_s = timeout_s + files.away_s(one.path for one in part)
     headers = each_apart(header_of, [(one, modality) for one in part], limit_s)
     for one, header in zip(part, headers, strict=True):
@@ -215,16 +219,33 @@ def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -
         elif isinstance(header, ZoetropeError):
             raise header
         else:
-            row = {"path": one.path, "key": one.key, "classes": one.labels, "split": one.split, **header}
-            if one.start_s is not None or one.end_s is not None:
-                row |= {"start_s": one.start_s, "end_s": one.end_s}
-            if one.source is not None:
-                row |= {"source": one.source}
-            good.append(row | ({"frame_folder": asdict(one.frames)} if one.frames else {}))
+            good.append(_row(one, header))
     return good, bad
 
 
-def header_of(candidate: Candidate, modality: "Kind") -> Row:
+def _row(one: Candidate, header: "Probe") -> Row:
+    row: Row = {
+        "path": one.path,
+        "key": one.key,
+        "classes": one.labels,
+        "split": one.split,
+        "width": header.width,
+        "height": header.height,
+        "frames": header.frames,
+        "fps": header.fps,
+        "duration_s": header.duration_s,
+        "bytes": header.bytes,
+    }
+    if one.start_s is not None or one.end_s is not None:
+        row["start_s"], row["end_s"] = one.start_s, one.end_s
+    if one.source is not None:
+        row["source"] = one.source
+    if one.frames:
+        row["frame_folder"] = asdict(one.frames)
+    return row
+
+
+def header_of(candidate: Candidate, modality: "Kind") -> "Probe":
     """Read what the header says of a sample. BadSample when it cannot be one."""
     from pipeline.decode.cut import probe_segment
     from pipeline.decode.frames import probe_frames
@@ -233,9 +254,9 @@ def header_of(candidate: Candidate, modality: "Kind") -> Row:
     segment = (candidate.start_s, candidate.end_s)
     if candidate.frames:
         made = probe_frames(Path(candidate.path), candidate.frames.pattern, candidate.frames.fps)
-        return asdict(made if segment == (None, None) else probe_segment(made, *segment))
+        return made if segment == (None, None) else probe_segment(made, *segment)
     check_suffix(files.suffix(candidate.path), modality)
     with files.opened(candidate.path) as file:
         if segment == (None, None):
-            return asdict(probe_file(file, modality))
-        return asdict(probe_segment(probe_file(file, modality, whole=False), *segment))
+            return probe_file(file, modality)
+        return probe_segment(probe_file(file, modality, whole=False), *segment)

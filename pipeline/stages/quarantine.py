@@ -1,19 +1,19 @@
 """The table of samples that cannot be used, and the errors for too many of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.visible import visible
+from pipeline.sources.rows import BadRow
 
 QUARANTINE = "quarantine.jsonl"
-"""Rows of source (its path there), stage and reason."""
+"""Rows of `BadRow`."""
 SHOWN = 5
 
 
-def check_share(rows: Sequence[Mapping[str, Any]], total: int, max_bad: float, table: Path) -> None:
+def check_share(rows: Sequence[BadRow], total: int, max_bad: float, table: Path) -> None:
     """Raise when more than `max_bad` of `total` samples are bad: the first reasons, the whole table, what to do."""
     if len(rows) <= max_bad * total:
         return

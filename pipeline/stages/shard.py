@@ -18,6 +18,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
 from pipeline.sources.listing import SPLITS
+from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
@@ -45,7 +46,7 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
     classes = json.loads(ingested.file("classes.json").read_text())
-    quarantine = read_rows(ingested.file(QUARANTINE))
+    quarantine: list[BadRow] = read_rows(ingested.file(QUARANTINE))
     order: dict[str, Any] = {}
     if isinstance(recipe.data.source, WebDatasetSource):
         shards, order["class_excess"] = adopt.write_indices(context)
@@ -73,11 +74,11 @@ def run(context: Context) -> dict[str, Any]:
     }
 
 
-def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["ShardInfo"]], list[dict[str, Any]]]:
+def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["ShardInfo"]], list[BadRow]]:
     """The shards of each split, a Ray task each, and the quarantine rows of what cannot be decoded."""
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
-    rows = read_rows(ingested.file("samples.jsonl"))
+    rows: list[Row] = read_rows(ingested.file("samples.jsonl"))
     _check_cuts(recipe, rows)
     jobs = []
     for split in SPLITS:
@@ -88,7 +89,7 @@ def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["
         ]
         for number, part in enumerate(chain.from_iterable(of_each)):
             jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
-    quarantine: list[dict[str, Any]] = []
+    quarantine: list[BadRow] = []
     shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
         shards[split].append(info)
@@ -102,10 +103,10 @@ def make_shard(
     source: Files,
     split: str,
     number: int,
-    rows: list[dict[str, Any]],
+    rows: list[Row],
     classes: list[str],
     recipe: Recipe,
-) -> tuple[str, "ShardInfo", list[dict[str, Any]]]:
+) -> tuple[str, "ShardInfo", list[BadRow]]:
     """One shard of `rows`, and the quarantine rows of those that cannot be decoded; not made again when finished."""
     from pipeline.shards.index import index_path
     from pipeline.shards.writer import ShardInfo, write_shard
@@ -114,7 +115,7 @@ def make_shard(
     if done := parts.finished(part):
         shard = done["shard"]
         return split, ShardInfo(**{**shard, "class_counts": tuple(shard["class_counts"])}), done["quarantine"]
-    bad: list[dict[str, Any]] = []
+    bad: list[BadRow] = []
     # Not sample by sample: a store that is away does not make a sample bad.
     paths = [row["path"] if files.is_url(row["path"]) else source.file(row["path"]) for row in rows]
 
@@ -134,7 +135,7 @@ def make_shard(
     return split, shard, bad
 
 
-def _check_cuts(recipe: Recipe, rows: list[dict[str, Any]]) -> None:
+def _check_cuts(recipe: Recipe, rows: list[Row]) -> None:
     """Raise where samples must be encoded, and the recipe asks for the source's bytes."""
     made = [row["key"] for row in rows if {"start_s", "frame_folder"} & row.keys()]
     if made and not recipe.shard.video.transcode:
@@ -145,7 +146,7 @@ def _check_cuts(recipe: Recipe, rows: list[dict[str, Any]]) -> None:
 
 
 def store_samples(
-    paths: Sequence[Path | str], rows: Sequence[dict[str, Any]], classes: list[str], recipe: Recipe
+    paths: Sequence[Path | str], rows: Sequence[Row], classes: list[str], recipe: Recipe
 ) -> "Iterator[StoredSample | ZoetropeError]":
     """Call `store_sample` for each row, in a process that is ended when a sample takes longer than `feed.timeout_s`."""
     limit_s = recipe.feed.timeout_s + files.away_s(map(str, paths))
@@ -153,7 +154,7 @@ def store_samples(
     return each_apart(store_sample, calls, limit_s)
 
 
-def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":
+def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe) -> "StoredSample":
     """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded.
 
     `path` is a local path or a URL.
@@ -179,20 +180,19 @@ def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], reci
             made, sha256 = _store_video(file, row, recipe)
             data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
             size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
-    labels = row["label"]
-    is_set = isinstance(labels, list)
+    label = label_of(row)
     return StoredSample(
         extension=extension,
         data=data,
-        label=tuple(labels) if is_set else labels,
-        class_name=tuple(classes[label] for label in labels) if is_set else classes[labels],
+        label=label,
+        class_name=classes[label] if isinstance(label, int) else tuple(classes[number] for number in label),
         source=row["key"],
         sha256=sha256,
         **size,
     )
 
 
-def _store_video(path: Path, row: dict[str, Any], recipe: Recipe) -> "tuple[Transcoded, str]":
+def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str]":
     """A video, a segment of one or a folder of frames as it is stored, and the sha256 of the source's content."""
     from pipeline.decode.cut import frames_between
     from pipeline.decode.foreign import check_video

@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.sources.rows import BadRow
 from pipeline.stages.quarantine import check_left, check_share
 
 TABLE = Path("/store/work/quarantine.jsonl")
 
 
-def rows(count: int) -> list[dict[str, str]]:
+def rows(count: int) -> list[BadRow]:
     return [
         {"source": f"cat/{i}.mp4", "stage": "ingest", "reason": "the file is empty (zero bytes)"} for i in range(count)
     ]
@@ -33,7 +34,7 @@ def test_the_first_ones_are_shown_and_the_table_is_named() -> None:
 
 
 def test_a_name_is_a_part_of_its_line() -> None:
-    bad = [{"source": "a\nb\x1b[2J.jpg", "stage": "ingest", "reason": "there is no file a\nb"}]
+    bad: list[BadRow] = [{"source": "a\nb\x1b[2J.jpg", "stage": "ingest", "reason": "there is no file a\nb"}]
     with pytest.raises(ZoetropeError) as caught:
         check_share(bad, 2, 0.0, TABLE)
     assert str(caught.value).splitlines()[1] == r"  a\nb\x1b[2J.jpg: there is no file a\nb"
