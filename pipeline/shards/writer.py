@@ -157,7 +157,7 @@ def write_dataset(
     modality: Modality,
     classes: Sequence[str],
     shards: Mapping[str, Sequence[ShardInfo]],
-    multilabel: bool = False,
+    label_sets: bool = False,
 ) -> Dataset:
     """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
 
@@ -180,6 +180,6 @@ def write_dataset(
         splits[name] = Split(sum(shard.samples for shard in listed), tuple(counts.tolist()), listed)
         for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
             left.unlink()
-    contents = Contents(2 if multilabel else 1, modality, tuple(classes), splits)
+    contents = Contents(2 if label_sets else 1, modality, tuple(classes), splits)
     write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)

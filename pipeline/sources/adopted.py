@@ -123,7 +123,7 @@ def _find(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatas
     labels: tuple[str, ...] = ()
     unlabelled = None
     try:
-        labels = _labels(group, content, source, task.multilabel)
+        labels = _labels(group, content, source, task.label_sets)
     except BadSample as error:
         unlabelled = error
     try:
@@ -185,8 +185,8 @@ def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) 
     raise BadSample(f"no member is the {modality}: {has}; data.source.extensions says which it is")
 
 
-def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, multilabel: bool) -> tuple[str, ...]:
-    """The names of its classes, one but for `multilabel`. BadSample when it has no label, or one that is none."""
+def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, label_sets: bool) -> tuple[str, ...]:
+    """The names of its classes, one but for `label_sets`. BadSample when it has no label, or one that is none."""
     name, *keys = source.label.split(".", MAX_DEPTH) if source.label.startswith("json.") else [source.label]
     if name not in group:
         raise BadSample(
@@ -217,7 +217,7 @@ def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, multilab
         raise BadSample(f"its {source.label} is an object; set data.source.label to one of {', '.join(deeper)}")
     if isinstance(value, list):
         labels = tuple(sorted({class_name(one) for one in value}))
-        if len(labels) != 1 and not multilabel:
+        if len(labels) != 1 and not label_sets:
             raise BadSample(f"it has {len(labels)} labels, and task.kind asks for one")
         return labels
     return (class_name(value),)

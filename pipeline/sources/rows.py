@@ -1,5 +1,6 @@
 """The rows that go from ingest to shard: what `samples.jsonl` and `quarantine.jsonl` hold of a sample."""
 
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 
@@ -44,6 +45,12 @@ class Row(TypedDict):
     """Of the image or video in the tar, in bytes."""
     tar: NotRequired[int]
     """Number of the tar, its row in `tars.jsonl`."""
+
+
+def number_classes(row: Row, numbers: Mapping[str, int], label_sets: bool) -> None:
+    """Put the label of a row, by `numbers`, in the place of the names of its classes."""
+    label = sorted(numbers[name] for name in row.pop("classes"))
+    row["label"] = label if label_sets else label[0]
 
 
 def label_of(row: Row) -> int | tuple[int, ...]:

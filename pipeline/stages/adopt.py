@@ -61,7 +61,7 @@ def named(
     occurring = {label for row in samples for label in row["classes"]}
     names = naming(occurring | refused.keys(), recipe.data.classes)
     check_lost("data.source.urls", refused, names, occurring)
-    pairs = ((row, renamed(row["classes"], names, recipe.task.multilabel)) for row in samples)
+    pairs = ((row, renamed(row["classes"], names, recipe.task.label_sets)) for row in samples)
     kept: list[Row] = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
     others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})
     return kept, replace(listing(source, kept), others=others, notes=tuple(notes(names)))
@@ -99,7 +99,7 @@ def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, flo
         made = write_adopted(context.out, split, len(shards[split]), rows=rows, **tars[tar])
         shards[split].append(made)
         context.progress(done, len(samples), "indices")
-    if recipe.task.multilabel:
+    if recipe.task.label_sets:
         return shards, {}
     excess = class_excess([row["label"] for row in rows] for (split, _), rows in samples.items() if split == "train")
     return shards, {str(window): value for window, value in excess.items()}

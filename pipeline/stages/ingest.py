@@ -17,7 +17,7 @@ from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, M
 from pipeline.sources import SOURCES, digest, files, mixture, summary
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
-from pipeline.sources.rows import BadRow, Row
+from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
@@ -76,11 +76,9 @@ def run(context: Context) -> dict[str, Any]:
         check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
     classes = listing.classes()
     for split in SPLITS:
-        counts = Counter(name for row in samples if row["split"] == split for name in row["classes"])
-        if recipe.task.multilabel:
-            check_left(split, [sum(row["split"] == split for row in samples)], ["any"], table)
-        else:
-            check_left(split, [counts[name] for name in classes], classes, table)
+        left = [row for row in samples if row["split"] == split]
+        counts = dict.fromkeys(classes, 0) | Counter(name for row in left for name in row["classes"])
+        check_left(split, len(left), counts, recipe.task.label_sets, table)
         if missed := [name for name in classes if not counts[name]]:
             what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
             context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
@@ -89,8 +87,7 @@ def run(context: Context) -> dict[str, Any]:
     _tell(context, [told])
     numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
-        labels = sorted(numbers[name] for name in row.pop("classes"))
-        row["label"] = labels if recipe.task.multilabel else labels[0]
+        number_classes(row, numbers, recipe.task.label_sets)
         if drawn:
             row["path"] = f"{DRAWN}/{row['key']}"
     write_rows(context.out / "samples.jsonl", samples)
@@ -122,7 +119,7 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
     found = SOURCES[source.kind].look(source, recipe.task, share)
-    listing = settle(found, recipe.data.classes, recipe.task.multilabel)
+    listing = settle(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
     return listing
 
@@ -145,7 +142,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
     names, count = classes["train"] | classes["val"], len(listing.candidates)
     if not names:
         raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
-    if len(names) == 1 and not recipe.task.multilabel:
+    if len(names) == 1 and not recipe.task.label_sets:
         raise ZoetropeError(
             f"{listing.where} has one class only, {min(names)!r}, and a classifier needs two. "
             f"It should hold {listing.layout}."
@@ -158,7 +155,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
                 if listing.held_out_by_ratio
                 else f"{listing.where}: no sample of the split {split!r} is left that can be used."
             )
-    if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.multilabel:
+    if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.label_sets:
         found = some([repr(name) for name in untrained])
         raise ZoetropeError(
             f"data.split.val: all samples of class {found} fell to val, and none to train. "

@@ -1,7 +1,7 @@
 """The table of samples that cannot be used, and the errors for too many of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
@@ -29,9 +29,12 @@ def check_share(rows: Sequence[BadRow], total: int, max_bad: float, table: Path)
     )
 
 
-def check_left(split: str, counts: Sequence[int], classes: Sequence[str], table: Path) -> None:
-    """Raise when bad samples leave nothing of a split, or of a class in training. counts[label]: samples left."""
-    lost = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    if sum(counts) == 0 or (split == "train" and lost):
-        what = f"of class {lost[0]!r} can be used" if sum(counts) else "can be used"
+def check_left(split: str, samples: int, counts: Mapping[str, int], label_sets: bool, table: Path) -> None:
+    """Raise when bad samples leave nothing of a split, or of a class in training where each sample has one class.
+
+    samples: how many are left; counts: how many of each class
+    """
+    lost = [] if label_sets else [name for name, count in counts.items() if count == 0]
+    if samples == 0 or (split == "train" and lost):
+        what = f"of class {lost[0]!r} can be used" if samples else "can be used"
         raise ZoetropeError(f"no sample {what} in the split {split!r}. The reasons are in {table}: mend these files.")

@@ -57,12 +57,10 @@ def run(context: Context) -> dict[str, Any]:
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
     check_share(quarantine, total, recipe.data.max_bad, table)
-    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.multilabel)
+    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.label_sets)
     for name, made in dataset.splits.items():
-        if recipe.task.multilabel:
-            check_left(name, [made.samples], ["any"], table)
-        else:
-            check_left(name, made.class_counts, classes, table)
+        counts = dict(zip(classes, made.class_counts, strict=True))
+        check_left(name, made.samples, counts, recipe.task.label_sets, table)
         context.sha256s.update({shard.name: shard.sha256 for shard in made.shards if shard.at is None})
     return {
         "train": dataset.splits["train"].samples,

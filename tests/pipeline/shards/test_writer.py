@@ -200,7 +200,7 @@ def test_sets_of_labels(tmp_path: Path) -> None:
     names = ["left", "right", "über"]
     samples = [replace(sample(i), label=at, class_name=tuple(names[k] for k in at)) for i, at in enumerate(labels)]
     info = write_shard(tmp_path, "train", 0, 0, samples)
-    dataset = write_dataset(tmp_path, "video", names, {"train": [info]}, multilabel=True)
+    dataset = write_dataset(tmp_path, "video", names, {"train": [info]}, label_sets=True)
     assert json.loads((tmp_path / "dataset.json").read_text())["schema"] == 2
     assert (dataset.split("train").samples, dataset.split("train").class_counts) == (3, (1, 0, 2))
     reader = ShardReader(tmp_path, "train")

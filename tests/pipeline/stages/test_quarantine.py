@@ -53,11 +53,12 @@ def test_the_share_that_is_proposed_is_enough(bad: int, total: int) -> None:
 
 
 def test_what_must_be_left() -> None:
-    check_left("train", [1, 2], ["cat", "dog"], TABLE)
-    check_left("val", [0, 2], ["cat", "dog"], TABLE)
+    check_left("train", 3, {"cat": 1, "dog": 2}, False, TABLE)
+    check_left("val", 2, {"cat": 0, "dog": 2}, False, TABLE)
+    check_left("train", 1, {"cat": 0, "dog": 0}, True, TABLE)  # one sample, of no class
     with pytest.raises(
         ZoetropeError, match=r"^no sample of class 'dog' can be used in the split 'train'\. The reasons"
     ):
-        check_left("train", [1, 0], ["cat", "dog"], TABLE)
+        check_left("train", 1, {"cat": 1, "dog": 0}, False, TABLE)
     with pytest.raises(ZoetropeError, match=r"^no sample can be used in the split 'val'\. .*/quarantine\.jsonl: mend"):
-        check_left("val", [0, 0], ["cat", "dog"], TABLE)
+        check_left("val", 0, {"cat": 0, "dog": 0}, True, TABLE)
