@@ -10,6 +10,7 @@ from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
+from pipeline.sources.rows import number_classes
 from pipeline.stages.ingest import draw, look, probe_chunk
 from pipeline.stages.shard import store_samples
 
@@ -94,13 +95,13 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
     candidates = [candidate for candidate in listing.candidates if candidate.split == "train"]
     first = sorted(candidates, key=lambda one: key_bits(recipe.seed, one.key))[:TAKEN]
     rows, bad = probe_chunk(recipe.task.modality, recipe.feed.timeout_s, first)
+    numbers = {name: number for number, name in enumerate(classes)}
     for row in rows:
-        labels = sorted(classes.index(name) for name in row["classes"])
-        row["label"] = labels if recipe.task.multilabel else labels[0]
+        number_classes(row, numbers, recipe.task.label_sets)
     samples = []
     for row, made in zip(rows, store_samples([row["path"] for row in rows], rows, classes, recipe), strict=True):
         if isinstance(made, ZoetropeError):
-            bad.append({"source": row["key"], "reason": str(made)})
+            bad.append({"source": row["key"], "stage": "shard", "reason": str(made)})
         else:
             samples.append(made)
     if not samples:
@@ -108,4 +109,4 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
             f"none of the source's first samples can be read; the last one is {bad[-1]['source']}: {bad[-1]['reason']}"
         )
     shard = write_shard(folder, "train", 0, 0, samples)
-    return write_dataset(folder, recipe.task.modality, classes, {"train": [shard]}, recipe.task.multilabel)
+    return write_dataset(folder, recipe.task.modality, classes, {"train": [shard]}, recipe.task.label_sets)

@@ -33,8 +33,13 @@ class Task(Section):
 
     @property
     def multilabel(self) -> bool:
-        """Whether a sample has a set of labels."""
+        """Whether a sample has a set of labels, each class a question of its own."""
         return self.kind.endswith("multilabel")
+
+    @property
+    def label_sets(self) -> bool:
+        """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
+        return self.multilabel
 
 
 class Split(Section):

@@ -100,14 +100,14 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
     if task in get_args(Task.model_fields["kind"].annotation):
         checked = Task.model_validate({"kind": task})
-        modality, multilabel = checked.modality, checked.multilabel
+        modality = checked.modality
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
             if SOURCE_MODALITY.get(kind, modality) != modality:
                 problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
             if kind == "table":
-                problems += _table_problems(values, where, multilabel)
-        problems += _sampling_problems(values, multilabel)
+                problems += _table_problems(values, where, checked.multilabel)
+        problems += _sampling_problems(values, checked.label_sets)
         if model in OPTIONS and OPTIONS[model].eats != modality:
             names = ", ".join(name for name, options in OPTIONS.items() if options.eats == modality)
             problems.append(
@@ -171,7 +171,7 @@ def _source_keys(values: Mapping[str, Any]) -> list[str]:
     return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
 
 
-def _sampling_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]:
+def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]:
     """Ways to sample that the task or the source does not allow."""
     kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
     batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
@@ -180,7 +180,7 @@ def _sampling_problems(values: Mapping[str, Any], multilabel: bool) -> list[str]
         return [
             f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
         ]
-    if kind in ("balanced", "weighted") and multilabel:
+    if kind in ("balanced", "weighted") and label_sets:
         return [f"train.sampling.kind: {kind} goes by the class of a sample, and in a multi-label task it has several"]
     if kind != "shares":
         return []

@@ -1,23 +1,22 @@
 """Writes shards that are indices alone: their tars lie elsewhere and stay as they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.shards.files import sha256 as sha256_of
 from pipeline.shards.index import ABSENT, Labels, ShardIndex, index_path, write_index
 from pipeline.shards.writer import ShardInfo, label_column, shard_name
+from pipeline.sources.rows import Row, label_of
 
 
 def write_adopted(
-    folder: Path, split: str, number: int, at: str, bytes: int, sha256: str, rows: Sequence[Mapping[str, Any]]
+    folder: Path, split: str, number: int, at: str, bytes: int, sha256: str, rows: Sequence[Row]
 ) -> ShardInfo:
     """Writes the index of the tar at `at`, an absolute path or URL, and returns what `dataset.json` lists of it.
 
-    rows: of each sample its name in the tar, extension, offset and length in bytes, label (or a list of them), width
-    and height in px, frames. The index holds the image or video alone.
+    rows: of the tar's samples, as ingest writes them. The index holds the image or video alone.
     """
     name = shard_name(split, number)
     extensions = tuple(dict.fromkeys(row["extension"] for row in rows))
@@ -26,7 +25,7 @@ def write_adopted(
     for sample, row in enumerate(rows):
         column = extensions.index(row["extension"])
         offsets[column, sample], lengths[column, sample] = row["offset"], row["length"]
-    labels: Labels = label_column([tuple(label) if isinstance(label := row["label"], list) else label for row in rows])
+    labels: Labels = label_column([label_of(row) for row in rows])
     sizes = (np.array([row[column] for row in rows], np.int64) for column in ("frames", "width", "height"))
     index = ShardIndex(
         Path(name).name, tuple(row["name"] for row in rows), extensions, offsets, lengths, labels, *sizes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, BadSample
@@ -15,11 +15,11 @@ from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
 from pipeline.sources.labels import class_name
+from pipeline.sources.rows import BadRow, Row
 
 if TYPE_CHECKING:
     from pipeline.shards.tars import Member
 
-Row = dict[str, Any]
 Group = dict[str, "Member"]
 """The members of a sample, by extension."""
 
@@ -27,6 +27,16 @@ MAX_TAR_BYTES = 256 << 30
 MAX_LABEL_BYTES = 1 << 20
 MAX_DEPTH = 32
 """Keys in a label's name; Python's JSON reader has a limit of its own for what is nested."""
+
+
+class _Found(NamedTuple):
+    """A sample before its image or video is looked at."""
+
+    key: str
+    name: str
+    extension: str
+    data: "Member"
+    classes: tuple[str, ...]
 
 
 @dataclass
@@ -40,7 +50,7 @@ class Tar:
     bytes: int
     sha256: str
     samples: list[Row] = field(default_factory=list)
-    bad: list[Row] = field(default_factory=list)
+    bad: list[BadRow] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     passed_over: int = 0
 
@@ -61,8 +71,8 @@ def read_tar(url: str, source: WebDatasetSource, task: Task, timeout_s: float) -
                 raise ZoetropeError(f"{url}: this tar is empty.")
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 groups = _groups(tar, path)
-                rows = [_row(tar, key, group, content, source, task) for key, group in groups]
-            _probe(tar, path, [row for row in rows if row], task.modality, timeout_s)
+                found = [_find(tar, key, group, content, source, task) for key, group in groups]
+            _probe(tar, path, [one for one in found if one], task.modality, timeout_s)
             if not (tar.samples or tar.bad or tar.passed_over):
                 tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
             if files.is_url(url):
@@ -107,13 +117,13 @@ def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
         yield before, group
 
 
-def _row(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> Row | None:
+def _find(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> _Found | None:
     """What a sample's members say before it is looked at; None, and a row of the bad ones, when it cannot be used."""
     name = f"{tar.at.rpartition('/')[2]}/{key}"
     labels: tuple[str, ...] = ()
     unlabelled = None
     try:
-        labels = _labels(group, content, source, task.multilabel)
+        labels = _labels(group, content, source, task.label_sets)
     except BadSample as error:
         unlabelled = error
     try:
@@ -123,8 +133,7 @@ def _row(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatase
     except BadSample as error:
         _refuse(tar, name, error.reason, labels)
         return None
-    place = {"offset": group[extension].offset, "length": group[extension].length}
-    return {"key": name, "name": key, "extension": extension, **place, "classes": labels}
+    return _Found(name, key, extension, group[extension], labels)
 
 
 def _refuse(tar: Tar, name: str, reason: str, labels: tuple[str, ...]) -> None:
@@ -133,17 +142,29 @@ def _refuse(tar: Tar, name: str, reason: str, labels: tuple[str, ...]) -> None:
         tar.refused.setdefault(label, f"{name}, which is refused: {reason}")
 
 
-def _probe(tar: Tar, path: Path, rows: list[Row], modality: Modality, timeout_s: float) -> None:
+def _probe(tar: Tar, path: Path, found: list[_Found], modality: Modality, timeout_s: float) -> None:
     """Enter rows among the samples, with sizes and frames, or among the bad ones."""
     from pipeline.decode.foreign import probe_member
     from pipeline.feed.apart import each_apart
 
-    calls = [(path, row["offset"], row["length"], modality) for row in rows]
-    for row, found in zip(rows, each_apart(probe_member, calls, timeout_s), strict=True):
-        if isinstance(found, ZoetropeError):
-            _refuse(tar, row["key"], str(found), row["classes"])
+    calls = [(path, one.data.offset, one.data.length, modality) for one in found]
+    for one, header in zip(found, each_apart(probe_member, calls, timeout_s), strict=True):
+        if isinstance(header, ZoetropeError):
+            _refuse(tar, one.key, str(header), one.classes)
         else:
-            tar.samples.append({**row, "width": found.width, "height": found.height, "frames": found.frames})
+            tar.samples.append(
+                {
+                    "key": one.key,
+                    "name": one.name,
+                    "extension": one.extension,
+                    "offset": one.data.offset,
+                    "length": one.data.length,
+                    "classes": one.classes,
+                    "width": header.width,
+                    "height": header.height,
+                    "frames": header.frames,
+                }
+            )
 
 
 def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) -> str:
@@ -164,8 +185,8 @@ def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) 
     raise BadSample(f"no member is the {modality}: {has}; data.source.extensions says which it is")
 
 
-def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, multilabel: bool) -> tuple[str, ...]:
-    """The names of its classes, one but for `multilabel`. BadSample when it has no label, or one that is none."""
+def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, label_sets: bool) -> tuple[str, ...]:
+    """The names of its classes, one but for `label_sets`. BadSample when it has no label, or one that is none."""
     name, *keys = source.label.split(".", MAX_DEPTH) if source.label.startswith("json.") else [source.label]
     if name not in group:
         raise BadSample(
@@ -196,7 +217,7 @@ def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, multilab
         raise BadSample(f"its {source.label} is an object; set data.source.label to one of {', '.join(deeper)}")
     if isinstance(value, list):
         labels = tuple(sorted({class_name(one) for one in value}))
-        if len(labels) != 1 and not multilabel:
+        if len(labels) != 1 and not label_sets:
             raise BadSample(f"it has {len(labels)} labels, and task.kind asks for one")
         return labels
     return (class_name(value),)

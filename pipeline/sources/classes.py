@@ -47,16 +47,16 @@ def naming(labels: Iterable[str], asked: Classes) -> Naming:
     return {label: last[name] if last[name] in kept else None for label, name in spelt.items()}
 
 
-def renamed(labels: Iterable[str], names: Naming, multilabel: bool) -> tuple[str, ...] | None:
+def renamed(labels: Iterable[str], names: Naming, label_sets: bool) -> tuple[str, ...] | None:
     """A sample's classes by its labels, sorted; None for a sample that is left out.
 
     In a multi-label task a class that is left out is no question any more, and its samples stay.
     """
     classes = {name for label in labels if (name := names[label]) is not None}
-    return tuple(sorted(classes)) if classes or multilabel else None
+    return tuple(sorted(classes)) if classes or label_sets else None
 
 
-def settle(listing: Listing, asked: Classes, multilabel: bool) -> Listing:
+def settle(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
     """The listing with its classes in place of its labels. ZoetropeError for wrong wishes and for a class that is lost.
 
     A class is lost when the source has it and nothing of it can be used.
@@ -66,7 +66,7 @@ def settle(listing: Listing, asked: Classes, multilabel: bool) -> Listing:
     candidates: list[Candidate] = []
     others = Counter(listing.others)
     for candidate in listing.candidates:
-        classes = renamed(candidate.labels, names, multilabel)
+        classes = renamed(candidate.labels, names, label_sets)
         if classes is None:
             others[LEFT_OUT] += 1
         else:

@@ -28,7 +28,7 @@ class Row:
         return self.found.file, self.start_s or 0.0, self.end_s
 
 
-def together(rows: Iterable[Row], val_share: float, multilabel: bool) -> tuple[list[Candidate], dict[int, str], int]:
+def together(rows: Iterable[Row], val_share: float, label_sets: bool) -> tuple[list[Candidate], dict[int, str], int]:
     """The samples by key; the rows that contradict each other, by number, with why; and how many say the same again.
 
     Where rows of one sample differ in label or split all of them are refused: no one knows which is right. Labels of a
@@ -44,11 +44,11 @@ def together(rows: Iterable[Row], val_share: float, multilabel: bool) -> tuple[l
     repeated = 0
     for same in samples.values():
         try:
-            candidates.append(_candidate(keys[same[0].found.file], same, val_share, multilabel))
+            candidates.append(_candidate(keys[same[0].found.file], same, val_share, label_sets))
         except BadSample as error:
             refused |= {row.number: error.reason for row in same}
         else:
-            repeated += 0 if multilabel else len(same) - 1
+            repeated += 0 if label_sets else len(same) - 1
     return sorted(candidates, key=lambda candidate: candidate.key), refused, repeated
 
 
@@ -57,19 +57,19 @@ def _plainest(key: str) -> tuple[bool, int, str]:
     return is_url(key) or key.startswith("/"), len(key), key
 
 
-def _candidate(key: str, rows: list[Row], val_share: float, multilabel: bool) -> Candidate:
+def _candidate(key: str, rows: list[Row], val_share: float, label_sets: bool) -> Candidate:
     """What the rows of one sample say together. BadSample where they contradict each other."""
     first = rows[0]
     labels = {label: row.number for row in reversed(rows) for label in row.labels}
     splits = {row.split: row.number for row in reversed(rows)}
-    if not multilabel and len({meaning(label) for label in labels}) > 1:
+    if not label_sets and len({meaning(label) for label in labels}) > 1:
         raise BadSample(f"{key} has several labels: {_and_where(labels)}")
     if len(splits) > 1:
         raise BadSample(f"{key} stands in several splits: {_and_where(splits)}")
     split = first.split or ("val" if held_out(key, val_share) else "train")  # segments of one video go together
     if (first.start_s, first.end_s) != (None, None):
         key = f"{key}#{_time(first.start_s)}-{_time(first.end_s)}"
-    chosen = sorted(labels) if multilabel else first.labels
+    chosen = sorted(labels) if label_sets else first.labels
     return Candidate(key, first.found.path, tuple(chosen), split, first.start_s, first.end_s)
 
 

@@ -48,7 +48,7 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
     refused: dict[int, str] = {}
     for number, values in enumerate(rows, 1):
         try:
-            row = _row(number, values, columns, find, source, task.multilabel)
+            row = _row(number, values, columns, find, source, task.label_sets)
         except BadSample as error:
             refused[number] = error.reason
             continue
@@ -66,7 +66,7 @@ def look(source: TableSource, task: Task, val_share: float) -> Listing:
             f"names files that are no {task.modality}s in {len(other_files):,} rows, such as {first.found.key} in row "
             f"{first.number}: {refused[first.number]}. Set task.kind to what they are",
         )
-    candidates, contradictions, repeated = together(good, val_share, task.multilabel)
+    candidates, contradictions, repeated = together(good, val_share, task.label_sets)
     refused |= contradictions
     if repeated:
         others["the same as another row"] = repeated
@@ -143,7 +143,7 @@ def _row(
     columns: Mapping[str, str],
     find: Callable[[str], Found],
     source: TableSource,
-    multilabel: bool,
+    label_sets: bool,
 ) -> Row | None:
     """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
@@ -153,7 +153,7 @@ def _row(
     start_s, end_s = (_seconds(row, columns.get(name)) for name in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise BadSample(f"end_s {end_s:g} is not behind start_s {start_s or 0:g}")
-    labels = _labels(row.get(columns["label"]), source, multilabel)
+    labels = _labels(row.get(columns["label"]), source, label_sets)
     split = None
     if "split" in columns:
         value = row.get(columns["split"])
@@ -192,15 +192,15 @@ def _seconds(row: Mapping[str, Any], column: str | None) -> float | None:
     return seconds
 
 
-def _labels(value: Any, source: TableSource, multilabel: bool) -> tuple[str, ...]:
+def _labels(value: Any, source: TableSource, label_sets: bool) -> tuple[str, ...]:
     if isinstance(value, list | tuple):
-        if not multilabel:
+        if not label_sets:
             raise BadSample("it has a list of labels, and task.kind asks for one")
         values = list(value)
-    elif multilabel and isinstance(value, str):
+    elif label_sets and isinstance(value, str):
         values = value.split(source.separator) if source.separator else [value]
     else:
         values = [value]
-    if multilabel:
+    if label_sets:
         return tuple(sorted({class_name(one) for one in values if one is not None and str(one).strip()}))
     return (class_name(value),)

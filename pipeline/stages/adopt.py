@@ -9,9 +9,10 @@ from pipeline.graph import Context
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
-from pipeline.sources.adopted import Row, read_tar
+from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import LEFT_OUT, check_lost, naming, notes, renamed
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.rows import BadRow, Row
 from pipeline.stages.parallel import run_parallel
 from pipeline.stages.rows import read_rows, write_rows
 
@@ -19,7 +20,7 @@ TARS = "tars.jsonl"
 """Rows of at (absolute path or URL), bytes and sha256."""
 
 
-def read_tars(context: Context) -> tuple[list[Row], list[Row], dict[str, str], int]:
+def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str], int]:
     """Rows of all samples and of all bad ones, in the order of the tars; the classes that bad ones have, each with a
     reason in words; and how many members are passed over. `tars.jsonl` is written on the way.
     """
@@ -30,14 +31,15 @@ def read_tars(context: Context) -> tuple[list[Row], list[Row], dict[str, str], i
     splits = [split for split, urls in named.items() for _ in urls]
     jobs = [(url, source, recipe.task, recipe.feed.timeout_s) for urls in named.values() for url in urls]
     samples: list[Row] = []
-    bad: list[Row] = []
-    found: list[Row] = []
+    bad: list[BadRow] = []
+    found: list[dict[str, Any]] = []
     refused: dict[str, str] = {}
     passed_over = 0
     for number, tar in enumerate(run_parallel(read_tar, jobs)):
         for row in tar.samples:
-            chosen = splits[number] or ("val" if held_out(row["key"], recipe.data.split.val) else "train")
-            samples.append({**row, "tar": number, "split": chosen})
+            row["tar"] = number
+            row["split"] = splits[number] or ("val" if held_out(row["key"], recipe.data.split.val) else "train")
+        samples += tar.samples
         bad += tar.bad
         refused = tar.refused | refused
         found.append({"at": tar.at, "bytes": tar.bytes, "sha256": tar.sha256})
@@ -59,8 +61,8 @@ def named(
     occurring = {label for row in samples for label in row["classes"]}
     names = naming(occurring | refused.keys(), recipe.data.classes)
     check_lost("data.source.urls", refused, names, occurring)
-    pairs = ((row, renamed(row["classes"], names, recipe.task.multilabel)) for row in samples)
-    kept = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
+    pairs = ((row, renamed(row["classes"], names, recipe.task.label_sets)) for row in samples)
+    kept: list[Row] = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
     others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})
     return kept, replace(listing(source, kept), others=others, notes=tuple(notes(names)))
 
@@ -97,7 +99,7 @@ def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, flo
         made = write_adopted(context.out, split, len(shards[split]), rows=rows, **tars[tar])
         shards[split].append(made)
         context.progress(done, len(samples), "indices")
-    if recipe.task.multilabel:
+    if recipe.task.label_sets:
         return shards, {}
     excess = class_excess([row["label"] for row in rows] for (split, _), rows in samples.items() if split == "train")
     return shards, {str(window): value for window, value in excess.items()}

@@ -17,15 +17,14 @@ from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, M
 from pipeline.sources import SOURCES, digest, files, mixture, summary
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
+from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows
 
 if TYPE_CHECKING:
-    from pipeline.decode.probe import Kind
-
-Row = dict[str, Any]
+    from pipeline.decode.probe import Kind, Probe
 
 CHUNK = 64
 MISSING = "missing.txt"
@@ -69,7 +68,7 @@ def run(context: Context) -> dict[str, Any]:
     else:
         listing = look(recipe, drawn)
         _tell(context, summary.of_others(listing))
-        refused = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+        refused = _refused(listing)
         write_rows(table, refused)  # before any file is opened: these may be too many already
         check_share(refused, len(listing.candidates) + len(refused), recipe.data.max_bad, table)
         samples, quarantine = _probe(context, listing)
@@ -77,11 +76,9 @@ def run(context: Context) -> dict[str, Any]:
         check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
     classes = listing.classes()
     for split in SPLITS:
-        counts = Counter(name for row in samples if row["split"] == split for name in row["classes"])
-        if recipe.task.multilabel:
-            check_left(split, [sum(row["split"] == split for row in samples)], ["any"], table)
-        else:
-            check_left(split, [counts[name] for name in classes], classes, table)
+        left = [row for row in samples if row["split"] == split]
+        counts = dict.fromkeys(classes, 0) | Counter(name for row in left for name in row["classes"])
+        check_left(split, len(left), counts, recipe.task.label_sets, table)
         if missed := [name for name in classes if not counts[name]]:
             what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
             context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
@@ -90,8 +87,7 @@ def run(context: Context) -> dict[str, Any]:
     _tell(context, [told])
     numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
-        labels = sorted(numbers[name] for name in row.pop("classes"))
-        row["label"] = labels if recipe.task.multilabel else labels[0]
+        number_classes(row, numbers, recipe.task.label_sets)
         if drawn:
             row["path"] = f"{DRAWN}/{row['key']}"
     write_rows(context.out / "samples.jsonl", samples)
@@ -123,7 +119,7 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
     found = SOURCES[source.kind].look(source, recipe.task, share)
-    listing = settle(found, recipe.data.classes, recipe.task.multilabel)
+    listing = settle(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
     return listing
 
@@ -146,7 +142,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
     names, count = classes["train"] | classes["val"], len(listing.candidates)
     if not names:
         raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
-    if len(names) == 1 and not recipe.task.multilabel:
+    if len(names) == 1 and not recipe.task.label_sets:
         raise ZoetropeError(
             f"{listing.where} has one class only, {min(names)!r}, and a classifier needs two. "
             f"It should hold {listing.layout}."
@@ -159,7 +155,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
                 if listing.held_out_by_ratio
                 else f"{listing.where}: no sample of the split {split!r} is left that can be used."
             )
-    if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.multilabel:
+    if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.label_sets:
         found = some([repr(name) for name in untrained])
         raise ZoetropeError(
             f"data.split.val: all samples of class {found} fell to val, and none to train. "
@@ -190,10 +186,14 @@ def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
     return root
 
 
-def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
+def _refused(listing: Listing) -> list[BadRow]:
+    return [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+
+
+def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]:
     """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
-    quarantine = [{"source": key, "stage": "ingest", "reason": why} for key, why in listing.refused.items()]
+    quarantine = _refused(listing)
     recipe = context.recipe
     parts = [(recipe.task.modality, recipe.feed.timeout_s, part) for part in chunks(listing.candidates, CHUNK)]
     drawn_here = not context.parts.shared and isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
@@ -204,10 +204,11 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[Row]]:
     return samples, quarantine
 
 
-def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[Row]]:
+def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[BadRow]]:
     """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too."""
-    good, bad = [], []
-    limit_s = timeout_s + files.away_s(one.path for one in part)
+    good: list[Row] = []
+    bad: list[BadRow] = []
+    limit_s = timeout_s + files.away_s(path for one in part for path in (one.path, *one.members.values()))
     headers = each_apart(header_of, [(one, modality) for one in part], limit_s)
     for one, header in zip(part, headers, strict=True):
         if isinstance(header, BadSample):
@@ -215,17 +216,48 @@ def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -
         elif isinstance(header, ZoetropeError):
             raise header
         else:
-            row = {"path": one.path, "key": one.key, "classes": one.labels, "split": one.split, **header}
-            if one.start_s is not None or one.end_s is not None:
-                row |= {"start_s": one.start_s, "end_s": one.end_s}
-            if one.source is not None:
-                row |= {"source": one.source}
-            good.append(row | ({"frame_folder": asdict(one.frames)} if one.frames else {}))
+            good.append(_row(one, header))
     return good, bad
 
 
-def header_of(candidate: Candidate, modality: "Kind") -> Row:
-    """Read what the header says of a sample. BadSample when it cannot be one."""
+def _row(one: Candidate, header: "Probe") -> Row:
+    row: Row = {
+        "path": one.path,
+        "key": one.key,
+        "classes": one.labels,
+        "split": one.split,
+        "width": header.width,
+        "height": header.height,
+        "frames": header.frames,
+        "fps": header.fps,
+        "duration_s": header.duration_s,
+        "bytes": header.bytes,
+    }
+    if one.start_s is not None or one.end_s is not None:
+        row["start_s"], row["end_s"] = one.start_s, one.end_s
+    if one.source is not None:
+        row["source"] = one.source
+    if one.frames:
+        row["frame_folder"] = asdict(one.frames)
+    if one.members:
+        row["members"] = dict(one.members)
+    if one.objects is not None:
+        row["objects"] = dict(one.objects)
+    return row
+
+
+def header_of(candidate: Candidate, modality: "Kind") -> "Probe":
+    """Read what the header says of a sample, and look at those of its companions. BadSample when it cannot be one."""
+    from pipeline.decode.members import MEMBERS, naming
+
+    header = _own_header(candidate, modality)
+    for name, path in candidate.members.items():
+        with naming(name), files.opened(path) as file:
+            MEMBERS[name].probe(file, header.width, header.height)
+    return header
+
+
+def _own_header(candidate: Candidate, modality: "Kind") -> "Probe":
     from pipeline.decode.cut import probe_segment
     from pipeline.decode.frames import probe_frames
     from pipeline.decode.probe import check_suffix, probe_file
@@ -233,9 +265,9 @@ def header_of(candidate: Candidate, modality: "Kind") -> Row:
     segment = (candidate.start_s, candidate.end_s)
     if candidate.frames:
         made = probe_frames(Path(candidate.path), candidate.frames.pattern, candidate.frames.fps)
-        return asdict(made if segment == (None, None) else probe_segment(made, *segment))
+        return made if segment == (None, None) else probe_segment(made, *segment)
     check_suffix(files.suffix(candidate.path), modality)
     with files.opened(candidate.path) as file:
         if segment == (None, None):
-            return asdict(probe_file(file, modality))
-        return asdict(probe_segment(probe_file(file, modality, whole=False), *segment))
+            return probe_file(file, modality)
+        return probe_segment(probe_file(file, modality, whole=False), *segment)

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.visible import visible
+from pipeline.sources.rows import BadRow
 
 QUARANTINE = "quarantine.jsonl"
-"""Rows of source (its path there), stage and reason."""
+"""Rows of `BadRow`."""
 SHOWN = 5
 
 
-def check_share(rows: Sequence[Mapping[str, Any]], total: int, max_bad: float, table: Path) -> None:
+def check_share(rows: Sequence[BadRow], total: int, max_bad: float, table: Path) -> None:
     """Raise when more than `max_bad` of `total` samples are bad: the first reasons, the whole table, what to do."""
     if len(rows) <= max_bad * total:
         return
@@ -29,9 +29,12 @@ def check_share(rows: Sequence[Mapping[str, Any]], total: int, max_bad: float, t
     )
 
 
-def check_left(split: str, counts: Sequence[int], classes: Sequence[str], table: Path) -> None:
-    """Raise when bad samples leave nothing of a split, or of a class in training. counts[label]: samples left."""
-    lost = [name for name, count in zip(classes, counts, strict=True) if count == 0]
-    if sum(counts) == 0 or (split == "train" and lost):
-        what = f"of class {lost[0]!r} can be used" if sum(counts) else "can be used"
+def check_left(split: str, samples: int, counts: Mapping[str, int], label_sets: bool, table: Path) -> None:
+    """Raise when bad samples leave nothing of a split, or of a class in training where each sample has one class.
+
+    samples: how many are left; counts: how many of each class
+    """
+    lost = [] if label_sets else [name for name, count in counts.items() if count == 0]
+    if samples == 0 or (split == "train" and lost):
+        what = f"of class {lost[0]!r} can be used" if samples else "can be used"
         raise ZoetropeError(f"no sample {what} in the split {split!r}. The reasons are in {table}: mend these files.")

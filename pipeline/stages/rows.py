@@ -16,7 +16,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             file.write(UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """What `write_rows` wrote."""
+def read_rows(path: Path) -> list[Any]:
+    """What `write_rows` wrote; who reads it says which rows these are."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]

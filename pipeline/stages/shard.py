@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -18,6 +19,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
 from pipeline.sources.listing import SPLITS
+from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
 from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
@@ -45,7 +47,7 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
     classes = json.loads(ingested.file("classes.json").read_text())
-    quarantine = read_rows(ingested.file(QUARANTINE))
+    quarantine: list[BadRow] = read_rows(ingested.file(QUARANTINE))
     order: dict[str, Any] = {}
     if isinstance(recipe.data.source, WebDatasetSource):
         shards, order["class_excess"] = adopt.write_indices(context)
@@ -56,12 +58,10 @@ def run(context: Context) -> dict[str, Any]:
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
     check_share(quarantine, total, recipe.data.max_bad, table)
-    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.multilabel)
+    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.label_sets)
     for name, made in dataset.splits.items():
-        if recipe.task.multilabel:
-            check_left(name, [made.samples], ["any"], table)
-        else:
-            check_left(name, made.class_counts, classes, table)
+        counts = dict(zip(classes, made.class_counts, strict=True))
+        check_left(name, made.samples, counts, recipe.task.label_sets, table)
         context.sha256s.update({shard.name: shard.sha256 for shard in made.shards if shard.at is None})
     return {
         "train": dataset.splits["train"].samples,
@@ -73,11 +73,11 @@ def run(context: Context) -> dict[str, Any]:
     }
 
 
-def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["ShardInfo"]], list[dict[str, Any]]]:
+def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["ShardInfo"]], list[BadRow]]:
     """The shards of each split, a Ray task each, and the quarantine rows of what cannot be decoded."""
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
-    rows = read_rows(ingested.file("samples.jsonl"))
+    rows: list[Row] = read_rows(ingested.file("samples.jsonl"))
     _check_cuts(recipe, rows)
     jobs = []
     for split in SPLITS:
@@ -88,7 +88,7 @@ def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["
         ]
         for number, part in enumerate(chain.from_iterable(of_each)):
             jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
-    quarantine: list[dict[str, Any]] = []
+    quarantine: list[BadRow] = []
     shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
         shards[split].append(info)
@@ -102,10 +102,10 @@ def make_shard(
     source: Files,
     split: str,
     number: int,
-    rows: list[dict[str, Any]],
+    rows: list[Row],
     classes: list[str],
     recipe: Recipe,
-) -> tuple[str, "ShardInfo", list[dict[str, Any]]]:
+) -> tuple[str, "ShardInfo", list[BadRow]]:
     """One shard of `rows`, and the quarantine rows of those that cannot be decoded; not made again when finished."""
     from pipeline.shards.index import index_path
     from pipeline.shards.writer import ShardInfo, write_shard
@@ -113,10 +113,16 @@ def make_shard(
     part = f"{split}-{number:06d}"
     if done := parts.finished(part):
         shard = done["shard"]
-        return split, ShardInfo(**{**shard, "class_counts": tuple(shard["class_counts"])}), done["quarantine"]
-    bad: list[dict[str, Any]] = []
+        counts = {name: tuple(shard.get(name, ())) for name in ("class_counts", "amounts")}
+        return split, ShardInfo(**{**shard, **counts}), done["quarantine"]
+    bad: list[BadRow] = []
+
+    def at(path: str) -> Path | str:
+        return path if files.is_url(path) else source.file(path)
+
     # Not sample by sample: a store that is away does not make a sample bad.
-    paths = [row["path"] if files.is_url(row["path"]) else source.file(row["path"]) for row in rows]
+    paths = [at(row["path"]) for row in rows]
+    rows = [_located(row, at) for row in rows]
 
     def stored() -> Iterator["StoredSample"]:
         for row, made in zip(rows, store_samples(paths, rows, classes, recipe), strict=True):
@@ -134,7 +140,14 @@ def make_shard(
     return split, shard, bad
 
 
-def _check_cuts(recipe: Recipe, rows: list[dict[str, Any]]) -> None:
+def _located(row: Row, at: Callable[[str], Path | str]) -> Row:
+    """The row with its companions where `at` says that they are."""
+    if "members" not in row:
+        return row
+    return {**row, "members": {name: str(at(path)) for name, path in row["members"].items()}}
+
+
+def _check_cuts(recipe: Recipe, rows: list[Row]) -> None:
     """Raise where samples must be encoded, and the recipe asks for the source's bytes."""
     made = [row["key"] for row in rows if {"start_s", "frame_folder"} & row.keys()]
     if made and not recipe.shard.video.transcode:
@@ -145,18 +158,20 @@ def _check_cuts(recipe: Recipe, rows: list[dict[str, Any]]) -> None:
 
 
 def store_samples(
-    paths: Sequence[Path | str], rows: Sequence[dict[str, Any]], classes: list[str], recipe: Recipe
+    paths: Sequence[Path | str], rows: Sequence[Row], classes: list[str], recipe: Recipe
 ) -> "Iterator[StoredSample | ZoetropeError]":
     """Call `store_sample` for each row, in a process that is ended when a sample takes longer than `feed.timeout_s`."""
-    limit_s = recipe.feed.timeout_s + files.away_s(map(str, paths))
+    members = (path for row in rows for path in row.get("members", {}).values())
+    limit_s = recipe.feed.timeout_s + files.away_s(chain(map(str, paths), members))
     calls = [(path, row, classes, recipe) for path, row in zip(paths, rows, strict=True)]
     return each_apart(store_sample, calls, limit_s)
 
 
-def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], recipe: Recipe) -> "StoredSample":
+def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe) -> "StoredSample":
     """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded.
 
-    `path` is a local path or a URL.
+    So are its companions, and in a task of sets the classes that these show are among its own. `path` is a local path
+    or a URL.
     """
     from pipeline.decode.image import check_and_store_image
     from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES
@@ -179,20 +194,48 @@ def store_sample(path: Path | str, row: dict[str, Any], classes: list[str], reci
             made, sha256 = _store_video(file, row, recipe)
             data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
             size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
-    labels = row["label"]
-    is_set = isinstance(labels, list)
+    members, amounts = _store_members(row, (size["width"], size["height"]), len(classes))
+    label = label_of(row)
+    if isinstance(label, tuple):
+        label = tuple(sorted({*label, *amounts}))
     return StoredSample(
         extension=extension,
         data=data,
-        label=tuple(labels) if is_set else labels,
-        class_name=tuple(classes[label] for label in labels) if is_set else classes[labels],
+        label=label,
+        class_name=classes[label] if isinstance(label, int) else tuple(classes[number] for number in label),
         source=row["key"],
         sha256=sha256,
+        members=members,
+        amounts=amounts,
         **size,
     )
 
 
-def _store_video(path: Path, row: dict[str, Any], recipe: Recipe) -> "tuple[Transcoded, str]":
+def _store_members(row: Row, stored_size: tuple[int, int], classes: int) -> tuple[dict[str, bytes], Counter[int]]:
+    """The companions of a sample as they are stored, and the pixels or objects of each class in them.
+
+    stored_size: (width, height) in px of the image or video as it is stored
+    """
+    from pipeline.decode.limits import MAX_IMAGE_BYTES
+    from pipeline.decode.members import MEMBERS, naming
+    from pipeline.decode.probe import open_file
+
+    contents: dict[str, bytes] = {}
+    for name, path in row.get("members", {}).items():
+        with naming(name), files.local_copy(path, MAX_IMAGE_BYTES) as copy, open_file(copy) as file:
+            contents[name] = file.read(MAX_IMAGE_BYTES + 1)
+    if "objects" in row:
+        contents["objects.json"] = json.dumps(row["objects"], sort_keys=True).encode()
+    stored: dict[str, bytes] = {}
+    amounts: Counter[int] = Counter()
+    for name, content in contents.items():
+        with naming(name):
+            stored[name], found = MEMBERS[name].store(content, (row["width"], row["height"]), stored_size, classes)
+        amounts.update(found)
+    return stored, amounts
+
+
+def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str]":
     """A video, a segment of one or a folder of frames as it is stored, and the sha256 of the source's content."""
     from pipeline.decode.cut import frames_between
     from pipeline.decode.foreign import check_video

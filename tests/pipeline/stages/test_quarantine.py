@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.sources.rows import BadRow
 from pipeline.stages.quarantine import check_left, check_share
 
 TABLE = Path("/store/work/quarantine.jsonl")
 
 
-def rows(count: int) -> list[dict[str, str]]:
+def rows(count: int) -> list[BadRow]:
     return [
         {"source": f"cat/{i}.mp4", "stage": "ingest", "reason": "the file is empty (zero bytes)"} for i in range(count)
     ]
@@ -33,7 +34,7 @@ def test_the_first_ones_are_shown_and_the_table_is_named() -> None:
 
 
 def test_a_name_is_a_part_of_its_line() -> None:
-    bad = [{"source": "a\nb\x1b[2J.jpg", "stage": "ingest", "reason": "there is no file a\nb"}]
+    bad: list[BadRow] = [{"source": "a\nb\x1b[2J.jpg", "stage": "ingest", "reason": "there is no file a\nb"}]
     with pytest.raises(ZoetropeError) as caught:
         check_share(bad, 2, 0.0, TABLE)
     assert str(caught.value).splitlines()[1] == r"  a\nb\x1b[2J.jpg: there is no file a\nb"
@@ -52,11 +53,12 @@ def test_the_share_that_is_proposed_is_enough(bad: int, total: int) -> None:
 
 
 def test_what_must_be_left() -> None:
-    check_left("train", [1, 2], ["cat", "dog"], TABLE)
-    check_left("val", [0, 2], ["cat", "dog"], TABLE)
+    check_left("train", 3, {"cat": 1, "dog": 2}, False, TABLE)
+    check_left("val", 2, {"cat": 0, "dog": 2}, False, TABLE)
+    check_left("train", 1, {"cat": 0, "dog": 0}, True, TABLE)  # one sample, of no class
     with pytest.raises(
         ZoetropeError, match=r"^no sample of class 'dog' can be used in the split 'train'\. The reasons"
     ):
-        check_left("train", [1, 0], ["cat", "dog"], TABLE)
+        check_left("train", 1, {"cat": 1, "dog": 0}, False, TABLE)
     with pytest.raises(ZoetropeError, match=r"^no sample can be used in the split 'val'\. .*/quarantine\.jsonl: mend"):
-        check_left("val", [0, 0], ["cat", "dog"], TABLE)
+        check_left("val", 0, {"cat": 0, "dog": 0}, True, TABLE)

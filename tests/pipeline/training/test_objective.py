@@ -210,7 +210,7 @@ def test_a_whole_multi_label_training_with_all_of_it(make_recipe: Any, tmp_path:
         split: [write_shard(tmp_path / "data", split, 0, 0, [sample(i % 3, first + i) for i in range(count)])]
         for split, count, first in (("train", 24, 100), ("val", 6, 201))
     }
-    dataset = write_dataset(tmp_path / "data", "image", list(COLOURS), shards, multilabel=True)
+    dataset = write_dataset(tmp_path / "data", "image", list(COLOURS), shards, label_sets=True)
     changes: dict[str, Any] = {
         "task.kind": "image-multilabel",
         "mixing": WAYS["choose"],
