@@ -9,13 +9,19 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Eats = Literal["image", "video"]
+Answers = Literal["classes", "mask"]
 
 
 class ModelOptions(BaseModel):
-    """Base of all families. `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]."""
+    """Base of all families.
+
+    `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]; `answers` what it gives: logits
+    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     eats: ClassVar[Eats]
+    answers: ClassVar[Answers] = "classes"
 
     weights: str | None = Field(
         default=None,

@@ -22,7 +22,7 @@ def test_recipe_can_be_planned_and_says_what_to_expect(path: Path, tmp_path: Pat
         (tmp_path / "table.csv").write_text("path,label\n" + "".join(f"{i}{suffix},{i % 2}\n" for i in range(20)))
         for i in range(20):
             (tmp_path / f"{i}{suffix}").touch()
-        separator = ', separator: "|"' if load(path).task.multilabel else ""
+        separator = ', separator: "|"' if load(path).task.label_sets else ""
         overrides.append(f"data.source={{kind: table, path: {tmp_path}/table.csv{separator}}}")
         overrides += ["train.batch_size=8", "cluster.workers=1"]
     if load(path).loss.distill:

@@ -51,16 +51,15 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
         sections = _sections(field.annotation)
         if sections:
             inner += [(section, dotted, type(field.default) is section) for section in sections]
-        is_kind = name == "kind" and path not in ("", "task")
+        is_kind = name == "kind" and path
         if field.annotation is Workers or not (sections or is_kind):
             rows.append(f"| `{dotted}` | {_type(field)} | {_default(field)} | {_cell(meanings.get(name, ''))} |\n")
     if rows:
         yield "\n| key | type | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
     for section, dotted, is_default in inner:
         kinds = get_args(section.model_fields["kind"].annotation) if "kind" in section.model_fields else ()
-        choice = dotted != "task" and kinds
-        title = f"`{dotted}: {{kind: {' | '.join(kinds)}}}`" if choice else f"`{dotted}`"
-        title += " (default)" if choice and is_default else ""
+        title = f"`{dotted}: {{kind: {' | '.join(kinds)}}}`" if kinds else f"`{dotted}`"
+        title += " (default)" if kinds and is_default else ""
         yield from _section(section, dotted, title)
 
 

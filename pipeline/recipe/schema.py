@@ -15,31 +15,10 @@ from pipeline.recipe.mixing import Mixing, NoMixing, mixes
 from pipeline.recipe.optimizers import Optimizer
 from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
-from pipeline.recipe.section import Fraction, Modality, Section
+from pipeline.recipe.section import Fraction, Section
 from pipeline.recipe.sources import Source
+from pipeline.recipe.tasks import SECTIONS, TaskSection
 from pipeline.recipe.tuning import Tune
-
-
-class Task(Section):
-    """What a sample means to the model."""
-
-    kind: Literal["image-classification", "video-classification", "image-multilabel", "video-multilabel"]
-    """`classification`: one label a sample. `multilabel`: any number of labels, each class a question of its own."""
-
-    @property
-    def modality(self) -> Modality:
-        """What a sample is: one image or one video."""
-        return "video" if self.kind.startswith("video") else "image"
-
-    @property
-    def multilabel(self) -> bool:
-        """Whether a sample has a set of labels, each class a question of its own."""
-        return self.kind.endswith("multilabel")
-
-    @property
-    def label_sets(self) -> bool:
-        """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
-        return self.multilabel
 
 
 class Split(Section):
@@ -312,8 +291,10 @@ class Tracking(Section):
 
 
 if TYPE_CHECKING:
+    Task = TaskSection
     ModelOptions = Any
 else:
+    Task = Annotated[Union[tuple(dict.fromkeys(SECTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
     ModelOptions = Annotated[Union[tuple(dict.fromkeys(OPTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
 
 

@@ -10,9 +10,10 @@ from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.recipe.duration import parse
-from pipeline.recipe.schema import Recipe, Task, Train, bare_names
+from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
+from pipeline.recipe.tasks import SECTIONS, TaskSection, section_of
 from pipeline.redact import redact, redact_values
 
 MOST_LINES, LONGEST_LINE = 50, 2000
@@ -98,28 +99,42 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """What no section can see alone, in values that may be wrong in other ways."""
     problems = []
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
-    if task in get_args(Task.model_fields["kind"].annotation):
-        checked = Task.model_validate({"kind": task})
+    if task in SECTIONS:
+        checked = section_of(task)
         modality = checked.modality
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
             if SOURCE_MODALITY.get(kind, modality) != modality:
                 problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
             if kind == "table":
-                problems += _table_problems(values, where, checked.multilabel)
+                problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values, checked.label_sets)
-        if model in OPTIONS and OPTIONS[model].eats != modality:
-            names = ", ".join(name for name, options in OPTIONS.items() if options.eats == modality)
-            problems.append(
-                f"model.kind: {model} takes {OPTIONS[model].eats}s, but task.kind is {task}; "
-                f"models for {modality}s are: {names}"
-            )
+        problems += _model_problems(model, checked)
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
     return problems + _sharing_problems(values) + list(_secrets(values))
+
+
+def _model_problems(model: str, task: TaskSection) -> list[str]:
+    """A model that takes or answers something else than the task's samples are and ask for."""
+    if model not in OPTIONS:
+        return []
+    fitting = [n for n, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
+    names, options = ", ".join(fitting), OPTIONS[model]
+    if options.eats != task.modality:
+        return [
+            f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "
+            f"models for {task.modality}s are: {names}"
+        ]
+    if options.answers != task.answers:
+        return [
+            f"model.kind: {model} answers {options.answers}, but task.kind is {task.kind}; "
+            f"models that answer {task.answers} are: {names}"
+        ]
+    return []
 
 
 def _secrets(value: Any, where: str = "") -> Iterator[str]:
@@ -196,12 +211,12 @@ def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]
     return problems
 
 
-def _table_problems(values: Mapping[str, Any], where: str, multilabel: bool) -> list[str]:
+def _table_problems(values: Mapping[str, Any], where: str, label_sets: bool) -> list[str]:
     """Labels that a table cannot give as the task wants them; `where` is the source's key."""
     separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
-    if separator is not None and not multilabel:
+    if separator is not None and not label_sets:
         return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
-    if separator is None and multilabel and path.partition("?")[0].lower().endswith((".csv", ".tsv", ".txt")):
+    if separator is None and label_sets and path.partition("?")[0].lower().endswith((".csv", ".tsv", ".txt")):
         return [f'{where}.separator: is missing; say what stands between the labels of a sample, such as "|"']
     if separator == "":
         return [f"{where}.separator: is empty; say what stands between the labels of a sample"]

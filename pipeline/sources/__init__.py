@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import folder, frames, hmdb51, kinetics, mixture, something, table, ucf101, webdataset
 from pipeline.sources.listing import Listing
 
@@ -14,7 +14,7 @@ from pipeline.sources.listing import Listing
 class Files(Protocol):
     """The functions of a module for sources that are files; the others draw theirs."""
 
-    def look(self, source: Any, task: Task, val_share: float) -> Listing:
+    def look(self, source: Any, task: TaskSection, val_share: float) -> Listing:
         """What the source holds, by names alone. ZoetropeError, naming the recipe's key, when it cannot be used."""
 
     def digest(self, source: Any) -> str:

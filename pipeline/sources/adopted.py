@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, BadSample
-from pipeline.recipe.schema import Task
 from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import WebDatasetSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import files
 from pipeline.sources.labels import class_name
 from pipeline.sources.rows import BadRow, Row
@@ -55,7 +55,7 @@ class Tar:
     passed_over: int = 0
 
 
-def read_tar(url: str, source: WebDatasetSource, task: Task, timeout_s: float) -> Tar:
+def read_tar(url: str, source: WebDatasetSource, task: TaskSection, timeout_s: float) -> Tar:
     """One tar, wholly read once: its sha256, and of every sample label, size and place; a tar without files is bad.
 
     So is a sample that takes longer than `timeout_s`. ZoetropeError, naming the tar, when it is no plain tar or a
@@ -117,7 +117,9 @@ def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
         yield before, group
 
 
-def _find(tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: Task) -> _Found | None:
+def _find(
+    tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: TaskSection
+) -> _Found | None:
     """What a sample's members say before it is looked at; None, and a row of the bad ones, when it cannot be used."""
     name = f"{tar.at.rpartition('/')[2]}/{key}"
     labels: tuple[str, ...] = ()

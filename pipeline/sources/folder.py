@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import CONVERT, BadSample
-from pipeline.recipe.schema import Task
 from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import FolderSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.kinds import EXTENSIONS, PAPERS, counted, kind
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
@@ -64,7 +64,7 @@ def tree_digest(root: Path, layout: str = LAYOUT) -> str:
     return listing.hexdigest()
 
 
-def look(source: FolderSource, task: Task, val_share: float) -> Listing:
+def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
     """The candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
     root = Path(source.path).resolve()
     keys: list[str] = []

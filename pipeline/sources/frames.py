@@ -4,8 +4,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import FramesSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.folder import by_class, is_utf8, tree_digest, walk
 from pipeline.sources.kinds import EXTENSIONS, kind
 from pipeline.sources.listing import FrameFolder, Listing
@@ -13,7 +13,7 @@ from pipeline.sources.listing import FrameFolder, Listing
 LAYOUT = "one folder a class with one folder a video in it, or train/ and val/ with such folders in each"
 
 
-def look(source: FramesSource, task: Task, val_share: float) -> Listing:
+def look(source: FramesSource, task: TaskSection, val_share: float) -> Listing:
     """The candidates, each a folder that holds frames. Raises ZoetropeError, which says how the source should look."""
     root = Path(source.path).resolve()
     folders, passed_over = frame_folders(root, source.pattern, LAYOUT)

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import MixtureSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.listing import Candidate, Listing
 
 if TYPE_CHECKING:
     from pipeline.sources import Files
 
 
-def look(source: MixtureSource, task: Task, val_share: float) -> Listing:
+def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
     """The candidates of all sources, by name of the source. ZoetropeError, naming the source, when one cannot be used.
 
     Classes are numbered as the first source numbers its own, then those that the second adds, and so on.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import SomethingSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
 from pipeline.sources.listing import Listing
@@ -16,7 +16,7 @@ SPLITS = {"train": "train", "validation": "val"}
 WHAT = "labels.json, train.json and validation.json of v2, or the .csv files of v1"
 
 
-def look(source: SomethingSource, task: Task, val_share: float) -> Listing:
+def look(source: SomethingSource, task: TaskSection, val_share: float) -> Listing:
     """The videos of train and validation. A class is its template without brackets, numbered as in the labels file."""
     labels, *_ = _files(source)
     classes = _classes(labels)

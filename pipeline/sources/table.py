@@ -10,8 +10,8 @@ from unicodedata import category
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import TableSource
+from pipeline.recipe.tasks import TaskSection
 from pipeline.redact import redact
 from pipeline.sources import tables
 from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped, suffix
@@ -35,7 +35,7 @@ SPLIT_NAMES = {
 LAYOUT = "a row a sample, with a column for the path and one for the label"
 
 
-def look(source: TableSource, task: Task, val_share: float) -> Listing:
+def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
     """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
     names, rows = tables.read(source.path, _content(source))
     columns = _columns(source, names)

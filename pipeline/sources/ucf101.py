@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import Ucf101Source
+from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
 from pipeline.sources.listing import Listing
@@ -13,7 +13,7 @@ from pipeline.sources.listing import Listing
 WHAT = "UCF101's trainlist01.txt, testlist01.txt and classInd.txt"
 
 
-def look(source: Ucf101Source, task: Task, val_share: float) -> Listing:
+def look(source: Ucf101Source, task: TaskSection, val_share: float) -> Listing:
     """The videos of one fold, classes numbered as in classInd.txt where that is there."""
     return annotated.look_up(source, _annotations(source), Counter(), _classes(source))
 

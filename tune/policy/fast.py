@@ -60,8 +60,10 @@ def space(options: FastAutoAugment) -> Space:
 
 def fold_of(recipe: Recipe, dataset: Dataset, options: FastAutoAugment, number: int, folder: Path) -> Dataset:
     """Fold `number`: its split `train` is to train on, `val` to score on. ZoetropeError when it is too small."""
-    if recipe.task.multilabel:
-        raise ZoetropeError("tune.policy: density matching needs one label a sample, and task.kind is multilabel")
+    if recipe.task.label_sets:
+        raise ZoetropeError(
+            f"tune.policy: density matching needs one label a sample, and task.kind is {recipe.task.kind}"
+        )
     out = folds.held_out(folds.labels_of(dataset, "train"), options.held_out, recipe.seed, number)
     if (~out).sum() < recipe.train.distinct and not recipe.train.keep_last:
         raise ZoetropeError(

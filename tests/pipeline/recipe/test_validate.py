@@ -83,7 +83,7 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
         ("optimizer", {"lr": 1}, "optimizer: says no kind; write optimizer: {kind: ...}"),
         ("optimizer", "adamw", "optimizer: is a section; write optimizer: {kind: adamw}, not 'adamw'"),
         ("train", [1], "train: is a section; write train: {key: value, ...}, not [1]"),
-        ("task.kind", "classify", "task.kind: 'classify' is not allowed; allowed are 'image-classification', "),
+        ("task.kind", "classify", "task.kind: unknown kind 'classify'; known are: image-classification, "),
         ("train.precision", "fp8", "train.precision: 'fp8' is not allowed; allowed are 'fp32', 'bf16' or 'fp16'"),
         ("train.batch_size", 0, "train.batch_size: input should be greater than 0, not 0"),
         ("train.batch_size", 1.5, "train.batch_size: input should be a valid integer"),

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import CONVERT
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import FolderSource
+from pipeline.recipe.tasks import section_of
 from pipeline.sources.folder import look, tree_digest, walk
 from pipeline.sources.listing import Listing, held_out
 
-IMAGES = Task(kind="image-classification")
+IMAGES = section_of("image-classification")
 
 
 def list_folder(root: Path, val_share: float) -> Listing:

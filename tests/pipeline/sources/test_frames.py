@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import FramesSource
+from pipeline.recipe.tasks import section_of
 from pipeline.sources import frames
 from pipeline.sources.listing import FrameFolder, Listing
 
@@ -19,7 +19,7 @@ def made(root: Path, *names: str) -> Path:
 
 def look(root: Path, **options: Any) -> Listing:
     source = FramesSource(kind="frames", path=str(root), fps=12, **options)
-    return frames.look(source, Task(kind="video-classification"), 0.5)
+    return frames.look(source, section_of("video-classification"), 0.5)
 
 
 def test_a_folder_is_a_video(tmp_path: Path) -> None:

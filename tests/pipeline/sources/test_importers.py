@@ -8,11 +8,11 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import VIDEO_EXTENSIONS
-from pipeline.recipe.schema import Task
+from pipeline.recipe.tasks import section_of
 from pipeline.sources import _SOURCE, SOURCES
 from pipeline.sources.listing import FrameFolder, Listing
 
-VIDEOS = Task(kind="video-classification")
+VIDEOS = section_of("video-classification")
 
 
 class Set:

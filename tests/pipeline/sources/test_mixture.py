@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.schema import Task
 from pipeline.recipe.sources import FolderSource, MixtureSource, TableSource
+from pipeline.recipe.tasks import section_of
 from pipeline.sources import digest
 from pipeline.sources.listing import Listing
 from pipeline.sources.mixture import look
 
-IMAGES = Task(kind="image-classification")
+IMAGES = section_of("image-classification")
 
 
 @pytest.fixture

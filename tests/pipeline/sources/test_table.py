@@ -9,15 +9,16 @@ from pyarrow import parquet
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
-from pipeline.recipe.schema import Classes, Task
+from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import TableSource
+from pipeline.recipe.tasks import TaskSection, section_of
 from pipeline.sources import files, table, tables
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import Listing
 
 CASES = Path(__file__).parents[2] / "cases"
-VIDEOS, IMAGES = Task(kind="video-classification"), Task(kind="image-classification")
-SETS = Task(kind="video-multilabel")
+VIDEOS, IMAGES = section_of("video-classification"), section_of("image-classification")
+SETS = section_of("video-multilabel")
 ROWS: list[dict[str, Any]] = [
     {"path": "a.mp4", "label": "run", "split": "train", "start_s": "0", "end_s": "1.5"},
     {"path": "a.mp4", "label": "jump", "split": "train", "start_s": "1.5", "end_s": ""},
@@ -41,11 +42,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def look(path: Path, task: Task = VIDEOS, val_share: float = 0.5, **source: Any) -> Listing:
+def look(path: Path, task: TaskSection = VIDEOS, val_share: float = 0.5, **source: Any) -> Listing:
     return table.look(TableSource(kind="table", path=str(path), **source), task, val_share)
 
 
-def refusal(path: Path, task: Task = VIDEOS, **source: Any) -> str:
+def refusal(path: Path, task: TaskSection = VIDEOS, **source: Any) -> str:
     with pytest.raises(ZoetropeError) as caught:
         look(path, task, **source)
     return str(caught.value)
@@ -213,7 +214,7 @@ def test_links_and_absolute_paths_lead_to_one_file_too(tmp_path: Path) -> None:
         assert [c.key for c in listing.candidates] == ["f/1.jpg", "g/2.jpg", "z.jpg"]
         assert listing.others == {"the same as another row": 3}
     table = write(folder / "t.csv", [{"path": n, "label": f"l{n[0]}"} for n in names])
-    sets = look(table, Task(kind="image-multilabel"), separator="|")
+    sets = look(table, section_of("image-multilabel"), separator="|")
     assert {c.key: c.labels for c in sets.candidates} == {
         "f/1.jpg": ("l/", "lh"),
         "g/2.jpg": ("lg",),

@@ -1,0 +1,46 @@
+"""`task` in a recipe: what a sample means to the model. A section a task; a line in `SECTIONS` a kind."""
+
+from typing import ClassVar, Literal, get_args
+
+from models.options import Answers
+from pipeline.recipe.section import Modality, Section
+
+
+class TaskSection(Section):
+    """What a sample means to the model."""
+
+    kind: str
+    label_sets: ClassVar[bool] = False
+    """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
+    answers: ClassVar[Answers] = "classes"
+    """What its models answer: see `models.options.ModelOptions`."""
+
+    @property
+    def modality(self) -> Modality:
+        """What a sample is: one image or one video."""
+        return "video" if self.kind.startswith("video") else "image"
+
+
+class Classification(TaskSection):
+    """One label a sample."""
+
+    kind: Literal["image-classification", "video-classification"]
+
+
+class Multilabel(TaskSection):
+    """Any number of labels a sample, each class a question of its own."""
+
+    kind: Literal["image-multilabel", "video-multilabel"]
+    label_sets = True
+
+
+SECTIONS: dict[str, type[TaskSection]] = {
+    kind: section
+    for section in (Classification, Multilabel)
+    for kind in get_args(section.model_fields["kind"].annotation)
+}
+
+
+def section_of(kind: str) -> TaskSection:
+    """The section of a kind with nothing else set."""
+    return SECTIONS[kind].model_validate({"kind": kind})
