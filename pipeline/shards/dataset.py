@@ -7,7 +7,8 @@
 
 import hashlib
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -86,12 +87,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Contents:
-    """What `dataset.json` says. In schema 2 a sample has any number of classes, so class counts need not add up."""
+    """What `dataset.json` says. In schema 1 a sample has one class, so class counts add up. Schema 3 has what follows.
 
-    schema: Literal[1, 2]
+    amounts: of a split, the pixels or objects of each class in the companions of its samples
+    members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
+    """
+
+    schema: Literal[1, 2, 3]
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
+    amounts: dict[str, tuple[_Count, ...]] | None = None
+    members: dict[str, str] | None = None
 
 
 CONTENTS = TypeAdapter(Contents)
@@ -99,13 +106,18 @@ CONTENTS = TypeAdapter(Contents)
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard."""
+    """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard.
+
+    amounts, members: as of `Contents`, empty where there are none
+    """
 
     files: Files
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
     digest: str
+    amounts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -132,8 +144,9 @@ def open_dataset(folder: Path | Files) -> Dataset:
     contents = parse(CONTENTS, content, path, "dataset's list of shards")
     for name, split in contents.splits.items():
         total = int(split.counts.sum())
-        adds_up = total == split.samples and (contents.schema == 2 or total == sum(split.class_counts))
-        if not adds_up or len(split.class_counts) != len(contents.classes):
+        adds_up = total == split.samples and (contents.schema != 1 or total == sum(split.class_counts))
+        counts = (split.class_counts, (contents.amounts or {}).get(name, split.class_counts))
+        if not adds_up or any(len(one) != len(contents.classes) for one in counts):
             raise ZoetropeError(
                 f"{path}: split {name!r} does not add up: {split.samples} samples, {total} in its shards, "
                 f"{sum(split.class_counts)} in {len(split.class_counts)} classes of {len(contents.classes)}"
@@ -141,4 +154,5 @@ def open_dataset(folder: Path | Files) -> Dataset:
     adopted = {shard.name: shard for split in contents.splits.values() for shard in split.shards if shard.at}
     if adopted and not isinstance(files, Elsewhere):
         files = Elsewhere(files, adopted)
-    return Dataset(files, contents.modality, contents.classes, contents.splits, hashlib.sha256(content).hexdigest())
+    digest, amounts, members = hashlib.sha256(content).hexdigest(), contents.amounts or {}, contents.members or {}
+    return Dataset(files, contents.modality, contents.classes, contents.splits, digest, amounts, members)

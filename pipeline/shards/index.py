@@ -8,6 +8,7 @@ samples one after the other, and `label_counts` says how many of them each sampl
 
 import json
 import tarfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
@@ -63,9 +64,13 @@ class ShardIndex:
         """All class numbers of all samples, one after the other."""
         return self.labels if isinstance(self.labels, np.ndarray) else np.array([*chain(*self.labels)], np.int64)
 
-    def data_column(self) -> Int64:
-        """Which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several."""
-        names = [extension not in DESCRIPTIONS and "." not in extension for extension in self.extensions]
+    def data_column(self, companions: Collection[str] = ()) -> Int64:
+        """Which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several.
+
+        companions: extensions of adopted tars that are none of these, and have no dot
+        """
+        described = {*DESCRIPTIONS, *companions}
+        names = [extension not in described and "." not in extension for extension in self.extensions]
         data = np.array(names, bool)[:, None] & (self.offsets != ABSENT)
         wrong = np.flatnonzero(data.sum(0) != 1)
         if wrong.size:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import mmap
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
 from pipeline.shards.dataset import Shard, changed, open_dataset
 from pipeline.shards.files import read_capped
-from pipeline.shards.index import MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
+from pipeline.shards.index import ABSENT, MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
 
 # A mapped shard holds a file descriptor, and a process has 1,024 by default. Mapping one again costs 20 microseconds.
 OPEN_SHARDS = 128
@@ -34,16 +34,25 @@ class RawSample:
     frames: int
     width: int
     height: int
+    members: Mapping[str, memoryview] = field(default_factory=dict)
+
+    def member(self, name: str) -> memoryview:
+        """A companion, still encoded, by its extension in our shards: of those that the reader was told to need."""
+        return self.members[name]
 
 
 @dataclass(frozen=True, eq=False)
 class _Indexed:
-    """What `read` needs of a shard's index; `offsets` and `lengths` are the image's or video's, int64 [n]."""
+    """What `read` needs of a shard's index; `offsets` and `lengths` are the image's or video's, int64 [n].
+
+    members: of each companion that is needed, by its extension in our shards, its offsets and lengths likewise
+    """
 
     index: ShardIndex
     column: NDArray[np.int64]
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    members: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
 class ShardReader:
@@ -52,15 +61,19 @@ class ShardReader:
     Make one in each process: open files do not travel.
     """
 
-    def __init__(self, folder: Path | Files, split: str) -> None:
-        """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split."""
+    def __init__(self, folder: Path | Files, split: str, needs: frozenset[str] = frozenset()) -> None:
+        """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split.
+
+        needs: companions that every sample must have, by their extensions in our shards; a shard is refused when its
+               index lacks one
+        """
         dataset = open_dataset(folder)
         self._folder, self._shards = dataset.files, dataset.split(split).shards
         mean = sum(shard.samples for shard in self._shards) // max(len(self._shards), 1)
         # Caches of plain functions: of bound methods they would hold the reader, and its open files, in a cycle.
         self._mapped = lru_cache(OPEN_SHARDS)(partial(_map, self._folder, self._shards))
         self._indexed = lru_cache(max(OPEN_SHARDS, INDEXED_SAMPLES // max(mean, 1)))(
-            partial(_load_index, self._folder, self._shards)
+            partial(_load_index, self._folder, self._shards, dataset.members, needs)
         )
 
     def read(self, shard: int, index: int) -> RawSample:
@@ -74,15 +87,16 @@ class ShardReader:
         if not 0 <= index < len(indexed.offsets):
             raise IndexError(f"{self._shards[shard].name} has {len(indexed.offsets)} samples, no number {index}")
         columns = indexed.index
-        offset = int(indexed.offsets[index])
+        tar = self._mapped(shard)
         return RawSample(
-            self._mapped(shard)[offset : offset + int(indexed.lengths[index])],
+            _cut(tar, indexed.offsets, indexed.lengths, index),
             columns.extensions[indexed.column[index]],
             label if isinstance(label := columns.labels[index], tuple) else int(label),
             columns.keys[index],
             int(columns.frames[index]),
             int(columns.widths[index]),
             int(columns.heights[index]),
+            {name: _cut(tar, *places, index) for name, places in indexed.members.items()},
         )
 
     def labels(self, shard: int) -> Labels:
@@ -104,7 +118,15 @@ class ShardReader:
         return str(described.get("source", key)) if isinstance(described, dict) else key
 
 
-def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed:
+def _cut(tar: memoryview, offsets: NDArray[np.int64], lengths: NDArray[np.int64], index: int) -> memoryview:
+    offset = int(offsets[index])
+    return tar[offset : offset + int(lengths[index])]
+
+
+def _load_index(
+    folder: Files, shards: Sequence[Shard], names: Mapping[str, str], needs: frozenset[str], number: int
+) -> _Indexed:
+    """The index of a shard, whole; `names` are those of companions in adopted tars."""
     if not 0 <= number < len(shards):
         raise IndexError(f"{folder} has {len(shards)} shards in this split, no number {number}")
     listed = shards[number]
@@ -115,9 +137,23 @@ def _load_index(folder: Files, shards: Sequence[Shard], number: int) -> _Indexed
     index = parse_index(content, listed.bytes, path)
     if len(index) != listed.samples or index.tar != Path(listed.name).name:
         raise changed(path, listed)
-    column = index.data_column()
+    column = index.data_column(names.values())
     sample = np.arange(len(index))
-    return _Indexed(index, column, index.offsets[column, sample], index.lengths[column, sample])
+    members = {name: _places(index, names.get(name, name), path) for name in sorted(needs)}
+    return _Indexed(index, column, index.offsets[column, sample], index.lengths[column, sample], members)
+
+
+def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets and lengths, int64 [n], of the members of an extension. ZoetropeError where a sample has none."""
+    absent = np.full(len(index), ABSENT, np.int64)
+    column = index.extensions.index(extension) if extension in index.extensions else None
+    offsets, lengths = (absent, absent) if column is None else (index.offsets[column], index.lengths[column])
+    if lacking := np.flatnonzero(offsets == ABSENT).tolist():
+        raise ZoetropeError(
+            f"{path}: {len(lacking)} of {len(index)} samples have no member .{extension}, such as "
+            f"{index.keys[lacking[0]]!r}, and task.kind needs one of each; it is data.source that gives them"
+        )
+    return offsets, lengths
 
 
 def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:

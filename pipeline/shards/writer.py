@@ -3,10 +3,12 @@
 import json
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +36,8 @@ class StoredSample:
     source:    key of the file that it comes from
     sha256:    of that file's content
     width, height (px), frames, fps, duration_s: of what is stored
+    members:   companions, by extensions that have a dot ("seg.png")
+    amounts:   class number -> its pixels or objects in these
     """
 
     extension: str
@@ -47,13 +51,19 @@ class StoredSample:
     frames: int
     fps: float
     duration_s: float
+    members: Mapping[str, bytes] = field(default_factory=dict)
+    amounts: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ShardInfo(Shard):
-    """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files."""
+    """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files.
+
+    amounts: likewise, the samples' pixels or objects of each class
+    """
 
     class_counts: tuple[int, ...] = ()
+    amounts: tuple[int, ...] = ()
 
 
 def shard_name(split: str, number: int) -> str:
@@ -76,6 +86,7 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
         return ShardInfo(shard_name(split, number), samples=0, bytes=0, sha256="", index_sha256="", class_counts=())
     labels: list[int | tuple[int, ...]] = []
     sizes: list[tuple[int, int, int]] = []
+    amounts: Counter[int] = Counter()
     with publishing(tar) as temporary:
         with (
             temporary.open("wb") as file,
@@ -86,17 +97,22 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
                 writer.write(_members(f"{first_key + len(sizes):09d}", sample))
                 labels.append(sample.label)
                 sizes.append((sample.frames, sample.width, sample.height))
+                amounts.update(sample.amounts)
         index = _scan(temporary, tar.name, label_column(labels), sizes)
         write_index(index_path(tar), index, temporary.stat().st_size)
-    return _info(Path(folder), split, number, index)
+    return _info(Path(folder), split, number, index, amounts)
 
 
 def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
     """A sample as `TarWriter` takes it: its members in one dictionary."""
     if not re.fullmatch("[a-z0-9]+", sample.extension) or sample.extension in DESCRIPTIONS:
         raise ValueError(f"{sample.source}: {sample.extension!r} is no extension of an image or a video")
-    described = {name: value for name, value in vars(sample).items() if name not in ("data", "extension")}
-    members: dict[str, str | bytes] = {"__key__": key, sample.extension: sample.data}
+    for name in sample.members:
+        if not re.fullmatch(r"[a-z0-9]+(\.[a-z0-9]+)+", name):
+            raise ValueError(f"{sample.source}: {name!r} is no extension of a companion, which has a dot")
+    left = ("data", "extension", "members", "amounts")
+    described = {name: value for name, value in vars(sample).items() if name not in left}
+    members: dict[str, str | bytes] = {"__key__": key, sample.extension: sample.data, **sample.members}
     if isinstance(sample.label, int):
         described["class"] = described.pop("class_name")
         members["cls"] = str(sample.label).encode()
@@ -140,7 +156,7 @@ def _scan(path: Path, name: str, labels: Labels, sizes: Sequence[tuple[int, int,
     return index
 
 
-def _info(folder: Path, split: str, number: int, index: ShardIndex) -> ShardInfo:
+def _info(folder: Path, split: str, number: int, index: ShardIndex, amounts: Mapping[int, int]) -> ShardInfo:
     tar = folder / shard_name(split, number)
     return ShardInfo(
         name=shard_name(split, number),
@@ -149,6 +165,7 @@ def _info(folder: Path, split: str, number: int, index: ShardIndex) -> ShardInfo
         sha256=sha256(tar),
         index_sha256=sha256(index_path(tar)),
         class_counts=tuple(np.bincount(index.flat_labels).tolist()),
+        amounts=tuple(amounts.get(label, 0) for label in range(max(amounts, default=-1) + 1)),
     )
 
 
@@ -158,28 +175,38 @@ def write_dataset(
     classes: Sequence[str],
     shards: Mapping[str, Sequence[ShardInfo]],
     label_sets: bool = False,
+    members: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
 
+    members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
+
     Call it when all shards are written: it also clears away what killed writers left.
     """
-    splits = {}
+    splits, amounts = {}, {}
     for name, infos in shards.items():
-        counts = np.zeros(len(classes), np.int64)
-        for info in infos:
-            if len(info.class_counts) > len(classes):
-                raise ValueError(
-                    f"{info.name} has label {len(info.class_counts) - 1}, and there are {len(classes)} classes"
-                )
-            counts[: len(info.class_counts)] += np.array(info.class_counts, np.int64)
+        counts = _added([(info.name, info.class_counts) for info in infos], len(classes))
+        amounts[name] = _added([(info.name, info.amounts) for info in infos], len(classes))
         listed = tuple(
             Shard(info.name, info.samples, info.bytes, info.sha256, info.index_sha256, at=info.at, source=info.source)
             for info in infos
             if info.samples
         )
-        splits[name] = Split(sum(shard.samples for shard in listed), tuple(counts.tolist()), listed)
+        splits[name] = Split(sum(shard.samples for shard in listed), counts, listed)
         for left in (Path(folder) / name).glob(f".*{TEMPORARY}"):
             left.unlink()
-    contents = Contents(2 if label_sets else 1, modality, tuple(classes), splits)
+    there = amounts if any(map(any, amounts.values())) else None
+    schema: Literal[1, 2, 3] = 3 if there or members else 2 if label_sets else 1
+    contents = Contents(schema, modality, tuple(classes), splits, there, dict(members) if members else None)
     write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)
+
+
+def _added(shards: Iterable[tuple[str, tuple[int, ...]]], classes: int) -> tuple[int, ...]:
+    """The counts of each class, added over shards given by name and counts."""
+    total = np.zeros(classes, np.int64)
+    for name, counts in shards:
+        if len(counts) > classes:
+            raise ValueError(f"{name} has label {len(counts) - 1}, and there are {classes} classes")
+        total[: len(counts)] += np.array(counts, np.int64)
+    return tuple(total.tolist())

@@ -48,6 +48,13 @@ def test_sets_of_labels_need_not_add_up(tmp_path: Path) -> None:
     assert open_dataset(tmp_path).split("train").class_counts == (3, 2)
 
 
+def test_amounts_and_members_of_schema_3(tmp_path: Path) -> None:
+    more = {"schema": 3, "amounts": {"train": [900, 12]}, "members": {"seg.png": "mask.png"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(content(**more, **train(class_counts=[3, 2]))))
+    dataset = open_dataset(tmp_path)
+    assert (dataset.amounts, dataset.members) == ({"train": (900, 12)}, {"seg.png": "mask.png"})
+
+
 def test_unknown_split(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps(content()))
     with pytest.raises(ZoetropeError, match="unknown split 'trian'; did you mean 'train'"):
@@ -57,7 +64,8 @@ def test_unknown_split(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema": 3}, "schema: Input should be 1 or 2"),
+        ({"schema": 4}, "schema: Input should be 1, 2 or 3"),
+        ({"schema": 3, "amounts": {"train": [1]}}, "split 'train' does not add up: 5 samples, 5 in its shards"),
         ({"modality": "audio"}, "modality: Input should be 'video' or 'image'"),
         ({"classes": None}, "classes: Input should be a valid"),
         (train(samples=4), "split 'train' does not add up: 4 samples, 3 in its shards, 3 in 2 classes of 2"),

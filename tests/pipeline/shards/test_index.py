@@ -61,6 +61,8 @@ def test_read_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(index, name), getattr(INDEX, name))
     assert len(index) == 2
     assert index.data_column().tolist() == [2, 3]
+    with pytest.raises(ZoetropeError, match=r"sample '000000385' has 0 members that could be its image or video"):
+        index.data_column(["png"])
 
 
 def test_sets_of_labels(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Samples are read by offset, in any order; files that do not fit give an error that names them."""
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -148,3 +149,32 @@ def test_videos_have_their_frames(tmp_path: Path) -> None:
     write_dataset(tmp_path, "video", ["a"], {"val": [write_shard(tmp_path, "val", 0, 0, [video])]})
     raw = ShardReader(tmp_path, "val").read(0, 0)
     assert (raw.extension, raw.frames) == ("mp4", 77)
+
+
+def test_a_companion_that_is_needed_and_missing(tmp_path: Path) -> None:
+    """Said when the index is loaded, so of whatever sample is read first; others are not asked for it."""
+    masks = {i: {"seg.png": f"mask {i}".encode()} for i in range(4) if i != 2}
+    samples = [replace(stored(i), members=masks.get(i, {})) for i in range(4)]
+    shards = [write_shard(tmp_path, "train", 0, 0, samples), write_shard(tmp_path, "train", 1, 4, [stored(4)])]
+    write_dataset(tmp_path, "image", ["a", "b"], {"train": shards})
+    reader = ShardReader(tmp_path, "train", frozenset({"seg.png"}))
+    for shard, count, key in ((0, "1 of 4", "000000002"), (1, "1 of 1", "000000004")):
+        with pytest.raises(ZoetropeError) as caught:
+            reader.read(shard, 0)
+        assert str(caught.value) == (
+            f"{tmp_path}/train/shard-00000{shard}.index.json: {count} samples have no member .seg.png, such as "
+            f"'{key}', and task.kind needs one of each; it is data.source that gives them"
+        )
+    assert fits(ShardReader(tmp_path, "train").read(0, 2), 2)
+
+
+def test_companions_of_adopted_tars_have_names_of_their_own(tmp_path: Path) -> None:
+    """Here the index of a tar of ours is read as one of others, in which seg.png is called mask.png."""
+    samples = [replace(stored(i), members={"mask.png": bytes([i] * 9)}) for i in range(3)]
+    info = write_shard(tmp_path, "train", 0, 0, samples)
+    dataset = write_dataset(tmp_path, "image", ["a", "b"], {"train": [info]}, members={"seg.png": "mask.png"})
+    assert json.loads((tmp_path / "dataset.json").read_text())["members"] == {"seg.png": "mask.png"}
+    assert (dataset.members, dataset.amounts) == ({"seg.png": "mask.png"}, {})
+    raw = ShardReader(tmp_path, "train", frozenset({"seg.png"})).read(0, 1)
+    assert bytes(raw.member("seg.png")) == b"\1" * 9
+    assert fits(raw, 1)

@@ -212,6 +212,38 @@ def test_sets_of_labels(tmp_path: Path) -> None:
     assert not {"label", "class"} & described.keys()
 
 
+def with_mask(number: int) -> StoredSample:
+    return replace(sample(number), members={"seg.png": b"mask" * (number + 1)}, amounts={number % 3: 10 + number})
+
+
+def test_companions(tmp_path: Path) -> None:
+    """They stand among the sample's members, and pixels or objects of each class are added up."""
+    shards = [
+        write_shard(tmp_path, "train", 0, 0, map(with_mask, range(3))),
+        write_shard(tmp_path, "train", 1, 3, [with_mask(3)]),
+    ]
+    dataset = write_dataset(tmp_path, "video", ["left", "right", "über"], {"train": shards, "val": []})
+    files = members(tmp_path / shards[0].name)
+    assert list(files)[:5] == [f"000000000.{name}" for name in ("cls", "json", "mp4", "seg.png")] + ["000000001.cls"]
+    assert files["000000002.seg.png"] == b"mask" * 3
+    assert not {"members", "amounts"} & json.loads(files["000000002.json"]).keys()
+    assert [info.amounts for info in shards] == [(10, 11, 12), (13,)]
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    assert (content["schema"], content["amounts"]) == (3, {"train": [23, 11, 12], "val": [0, 0, 0]})
+    assert "members" not in content
+    assert open_dataset(tmp_path) == dataset
+    assert dataset.amounts == {"train": (23, 11, 12), "val": (0, 0, 0)}
+    reader = ShardReader(tmp_path, "train", frozenset({"seg.png"}))
+    assert [bytes(reader.read(0, i).member("seg.png")) for i in (2, 0)] == [b"mask" * 3, b"mask"]
+    assert ShardReader(tmp_path, "train").read(0, 2).members == {}
+
+
+@pytest.mark.parametrize("extension", ["png", "json", ".png", "seg.", "seg..png", "../a.png", "Seg.png", ""])
+def test_extensions_that_no_companion_has(tmp_path: Path, extension: str) -> None:
+    with pytest.raises(ValueError, match=r"is no extension of a companion, which has a dot"):
+        write_shard(tmp_path, "train", 0, 0, [replace(sample(0), members={extension: b"x"})])
+
+
 def test_one_label_and_sets_of_labels_do_not_mix(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="some samples of this shard have one label and others a set"):
         write_shard(tmp_path, "train", 0, 0, [sample(0), replace(sample(1), label=(1,), class_name=("right",))])
