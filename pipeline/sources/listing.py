@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.base.keyed import seed64
 from pipeline.sources.labels import class_order
@@ -28,6 +29,8 @@ class Candidate:
     labels: names of its classes; exactly one but for multi-label tasks
     source: name of its source in a mixture
     start_s, end_s: the part of a video that is the sample; None is the video's own start or end
+    members: companions, keys of `pipeline.decode.members.MEMBERS` -> the local path or URL of each
+    objects: what is in the picture, where annotations of all of them lie in one file: `objects.json` itself
     """
 
     key: str
@@ -38,6 +41,8 @@ class Candidate:
     end_s: float | None = None
     frames: FrameFolder | None = None
     source: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)
+    objects: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

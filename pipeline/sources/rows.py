@@ -35,6 +35,10 @@ class Row(TypedDict):
     """Name of its source in a mixture."""
     frame_folder: NotRequired[dict[str, Any]]
     """`FrameFolder`'s fields."""
+    members: NotRequired[dict[str, str]]
+    """Companion -> its path, as `path`."""
+    objects: NotRequired[dict[str, Any]]
+    """The companion `objects.json`."""
 
     # Of a member of an adopted tar:
     name: NotRequired[str]

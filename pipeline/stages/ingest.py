@@ -208,7 +208,7 @@ def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -
     """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too."""
     good: list[Row] = []
     bad: list[BadRow] = []
-    limit_s = timeout_s + files.away_s(one.path for one in part)
+    limit_s = timeout_s + files.away_s(path for one in part for path in (one.path, *one.members.values()))
     headers = each_apart(header_of, [(one, modality) for one in part], limit_s)
     for one, header in zip(part, headers, strict=True):
         if isinstance(header, BadSample):
@@ -239,11 +239,25 @@ def _row(one: Candidate, header: "Probe") -> Row:
         row["source"] = one.source
     if one.frames:
         row["frame_folder"] = asdict(one.frames)
+    if one.members:
+        row["members"] = dict(one.members)
+    if one.objects is not None:
+        row["objects"] = dict(one.objects)
     return row
 
 
 def header_of(candidate: Candidate, modality: "Kind") -> "Probe":
-    """Read what the header says of a sample. BadSample when it cannot be one."""
+    """Read what the header says of a sample, and look at those of its companions. BadSample when it cannot be one."""
+    from pipeline.decode.members import MEMBERS, naming
+
+    header = _own_header(candidate, modality)
+    for name, path in candidate.members.items():
+        with naming(name), files.opened(path) as file:
+            MEMBERS[name].probe(file, header.width, header.height)
+    return header
+
+
+def _own_header(candidate: Candidate, modality: "Kind") -> "Probe":
     from pipeline.decode.cut import probe_segment
     from pipeline.decode.frames import probe_frames
     from pipeline.decode.probe import check_suffix, probe_file

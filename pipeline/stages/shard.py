@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -112,10 +113,16 @@ def make_shard(
     part = f"{split}-{number:06d}"
     if done := parts.finished(part):
         shard = done["shard"]
-        return split, ShardInfo(**{**shard, "class_counts": tuple(shard["class_counts"])}), done["quarantine"]
+        counts = {name: tuple(shard.get(name, ())) for name in ("class_counts", "amounts")}
+        return split, ShardInfo(**{**shard, **counts}), done["quarantine"]
     bad: list[BadRow] = []
+
+    def at(path: str) -> Path | str:
+        return path if files.is_url(path) else source.file(path)
+
     # Not sample by sample: a store that is away does not make a sample bad.
-    paths = [row["path"] if files.is_url(row["path"]) else source.file(row["path"]) for row in rows]
+    paths = [at(row["path"]) for row in rows]
+    rows = [_located(row, at) for row in rows]
 
     def stored() -> Iterator["StoredSample"]:
         for row, made in zip(rows, store_samples(paths, rows, classes, recipe), strict=True):
@@ -133,6 +140,13 @@ def make_shard(
     return split, shard, bad
 
 
+def _located(row: Row, at: Callable[[str], Path | str]) -> Row:
+    """The row with its companions where `at` says that they are."""
+    if "members" not in row:
+        return row
+    return {**row, "members": {name: str(at(path)) for name, path in row["members"].items()}}
+
+
 def _check_cuts(recipe: Recipe, rows: list[Row]) -> None:
     """Raise where samples must be encoded, and the recipe asks for the source's bytes."""
     made = [row["key"] for row in rows if {"start_s", "frame_folder"} & row.keys()]
@@ -147,7 +161,8 @@ def store_samples(
     paths: Sequence[Path | str], rows: Sequence[Row], classes: list[str], recipe: Recipe
 ) -> "Iterator[StoredSample | ZoetropeError]":
     """Call `store_sample` for each row, in a process that is ended when a sample takes longer than `feed.timeout_s`."""
-    limit_s = recipe.feed.timeout_s + files.away_s(map(str, paths))
+    members = (path for row in rows for path in row.get("members", {}).values())
+    limit_s = recipe.feed.timeout_s + files.away_s(chain(map(str, paths), members))
     calls = [(path, row, classes, recipe) for path, row in zip(paths, rows, strict=True)]
     return each_apart(store_sample, calls, limit_s)
 
@@ -155,7 +170,8 @@ def store_samples(
 def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe) -> "StoredSample":
     """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded.
 
-    `path` is a local path or a URL.
+    So are its companions, and in a task of sets the classes that these show are among its own. `path` is a local path
+    or a URL.
     """
     from pipeline.decode.image import check_and_store_image
     from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES
@@ -178,7 +194,10 @@ def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe)
             made, sha256 = _store_video(file, row, recipe)
             data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
             size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
+    members, amounts = _store_members(row, (size["width"], size["height"]), len(classes))
     label = label_of(row)
+    if isinstance(label, tuple):
+        label = tuple(sorted({*label, *amounts}))
     return StoredSample(
         extension=extension,
         data=data,
@@ -186,8 +205,34 @@ def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe)
         class_name=classes[label] if isinstance(label, int) else tuple(classes[number] for number in label),
         source=row["key"],
         sha256=sha256,
+        members=members,
+        amounts=amounts,
         **size,
     )
+
+
+def _store_members(row: Row, stored_size: tuple[int, int], classes: int) -> tuple[dict[str, bytes], Counter[int]]:
+    """The companions of a sample as they are stored, and the pixels or objects of each class in them.
+
+    stored_size: (width, height) in px of the image or video as it is stored
+    """
+    from pipeline.decode.limits import MAX_IMAGE_BYTES
+    from pipeline.decode.members import MEMBERS, naming
+    from pipeline.decode.probe import open_file
+
+    contents: dict[str, bytes] = {}
+    for name, path in row.get("members", {}).items():
+        with naming(name), files.local_copy(path, MAX_IMAGE_BYTES) as copy, open_file(copy) as file:
+            contents[name] = file.read(MAX_IMAGE_BYTES + 1)
+    if "objects" in row:
+        contents["objects.json"] = json.dumps(row["objects"], sort_keys=True).encode()
+    stored: dict[str, bytes] = {}
+    amounts: Counter[int] = Counter()
+    for name, content in contents.items():
+        with naming(name):
+            stored[name], found = MEMBERS[name].store(content, (row["width"], row["height"]), stored_size, classes)
+        amounts.update(found)
+    return stored, amounts
 
 
 def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str]":

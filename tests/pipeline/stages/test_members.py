@@ -1,0 +1,195 @@
+"""Companions from a source's listing to shards, and from the tars of these, adopted, to a reader again."""
+
+import io
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.decode.image import encode_jpeg
+from pipeline.decode.image_header import ORIENTATION
+from pipeline.decode.members import MEMBERS, Member
+from pipeline.graph import Context
+from pipeline.recipe import Recipe, check
+from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.shards.reader import ShardReader
+from pipeline.sources import SOURCES
+from pipeline.sources.listing import Candidate, Listing
+from pipeline.stages import ingest, shard
+from pipeline.stages.rows import read_rows
+from pipeline.store import Artifact, FolderStore
+from pipeline.verify import check_artifact
+from tests.pipeline.stages.alone import a_context
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+CAR, ROAD = 0, 1
+NEEDS = frozenset({"seg.png"})
+
+
+def a_recipe(source: dict[str, Any], kind: str = "image-multilabel", max_bad: float = 0.9) -> Recipe:
+    values = {
+        "name": "r",
+        "task": {"kind": kind},
+        "data": {"source": source, "max_bad": max_bad, "split": {"val": 0.4}},
+        "shard": {"image": {"short_side": 20}},
+        "model": {"kind": "resnet18"},
+        "augment": {"train": [], "eval": []},
+        "optimizer": {"kind": "sgd"},
+        "train": {"duration": "1ep", "batch_size": 2},
+    }
+    return check(values, "r")
+
+
+def jpeg(width: int, height: int, orientation: int = 1) -> bytes:
+    """A photograph, which EXIF asks to turn."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(np.full((height, width, 3), 90, np.uint8)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def mask(width: int, height: int, value: int = CAR) -> np.ndarray:
+    """A square of `value` at the left, of the mask's height; 255 beside it."""
+    pixels = np.full((height, width), 255, np.uint8)
+    pixels[:, :height] = value
+    return pixels
+
+
+def png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+class Pairs:
+    """A source of the tests: pictures with masks, all of them with the label "road"."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.candidates = folder, list[Candidate]()
+        folder.mkdir()
+
+    def add(self, name: str, picture: bytes, seg: bytes | None, split: str = "train", url: bool = False) -> None:
+        path, beside = self.folder / f"{name}.jpg", self.folder / f"{name}.png"
+        path.write_bytes(picture)
+        if seg is not None:
+            beside.write_bytes(seg)
+        members = {"seg.png": beside.as_uri() if url else str(beside)}
+        labels = ("road",) if name != "car" else ("car",)
+        self.candidates.append(Candidate(path.name, str(path), labels, split, members=members))
+
+    def look(self, source: Any, task: Any, val_share: float) -> Listing:
+        return Listing(self.candidates, Counter(), False, "data.source.path", "pictures and masks", "")
+
+    def digest(self, source: Any) -> str:
+        return ""
+
+
+def made(recipe: Recipe, folder: Path) -> tuple[Dataset, Context, list[dict[str, Any]]]:
+    """What ingest and shard make: the dataset, the shard stage's context, and the rows of samples.jsonl."""
+    first = a_context(recipe, folder / "ingest")
+    facts = ingest.run(first)
+    second = a_context(recipe, folder / "shard", ingest=Artifact(first.out, {"facts": facts}))
+    shard.run(second)
+    return open_dataset(second.out), second, read_rows(first.out / "samples.jsonl")
+
+
+def masks(dataset: Dataset, split: str) -> dict[str, tuple[Any, tuple[int, int], list[list[int]]]]:
+    """Source -> label, (height, width) of the picture, and the mask."""
+    reader = ShardReader(dataset.files, split, NEEDS)
+    found = {}
+    for number, listed in enumerate(dataset.split(split).shards):
+        for i in range(listed.samples):
+            raw = reader.read(number, i)
+            pixels = MEMBERS["seg.png"].read(raw.member("seg.png"))
+            found[reader.source(number, i)] = (raw.label, (raw.height, raw.width), pixels.tolist())
+    return found
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pairs:
+    source = Pairs(tmp_path / "data")
+    monkeypatch.setitem(SOURCES, "folder", source)
+    return source
+
+
+def test_masks_become_members_of_shards(pairs: Pairs, tmp_path: Path) -> None:
+    pairs.add("car", jpeg(8, 4), png(mask(8, 4, ROAD)))
+    pairs.add("large", jpeg(80, 40), png(mask(80, 40)), url=True)  # twice too large: 20 px is the short side
+    shown = np.tile(np.array([ROAD, CAR, CAR, 255], np.uint8), (8, 1))
+    pairs.add("turned", jpeg(8, 4, orientation=6), png(shown))
+    pairs.add("empty", jpeg(3, 2), png(np.full((2, 3), 255, np.uint8)), "val")
+    pairs.add("on-its-side", jpeg(8, 4, orientation=6), png(mask(8, 4)))
+    pairs.add("lone", jpeg(8, 4), None)
+    pairs.add("unknown", jpeg(8, 4), png(mask(8, 4, 2)), "val")
+    pairs.add("broken", jpeg(8, 4), png(mask(8, 4))[:-20], "val")
+    recipe = a_recipe({"kind": "folder", "path": "unused"})
+    dataset, context, rows = made(recipe, tmp_path)
+    assert rows[0]["members"] == {"seg.png": str(tmp_path / "data" / "car.png")}
+    assert {row["source"]: row["reason"] for row in read_rows(context.out / "quarantine.jsonl")} == {
+        "on-its-side.jpg": "its seg.png: it has 8 x 4 pixels, and its picture 4 x 8 as it is shown: EXIF may turn a "
+        "photograph, and a mask is saved as its picture is shown",
+        "lone.jpg": f"its seg.png: there is no file {tmp_path}/data/lone.png",
+        "unknown.jpg": "its seg.png: it has the value 2 in 16 pixels; values are the numbers of 2 classes, 0 to 1, and "
+        "255 where no class counts",
+        "broken.jpg": "its seg.png: the image is broken or cut off: a part of it ends behind the file",
+    }
+    assert masks(dataset, "train") == {
+        "car.jpg": ((CAR, ROAD), (4, 8), mask(8, 4, ROAD).tolist()),
+        "large.jpg": ((CAR, ROAD), (20, 40), mask(40, 20).tolist()),
+        "turned.jpg": ((CAR, ROAD), (8, 4), shown.tolist()),
+    }
+    assert masks(dataset, "val") == {"empty.jpg": ((ROAD,), (2, 3), [[255] * 3] * 2)}
+    assert dataset.amounts == {"train": (20 * 20 + 2 * 8, 4 * 4 + 8), "val": (0, 0)}
+    assert shard.run(context)["train"] == 3  # finished shards are kept, and so are their amounts
+    assert open_dataset(context.out) == dataset
+
+
+def test_a_label_of_one_class_stays_beside_a_mask(pairs: Pairs, tmp_path: Path) -> None:
+    for name, split in (("car", "train"), ("road", "train"), ("other", "val")):
+        pairs.add(name, jpeg(8, 4), png(mask(8, 4)), split)
+    dataset, _, _ = made(a_recipe({"kind": "folder", "path": "unused"}, "image-classification"), tmp_path)
+    assert {key: label for key, (label, _, _) in masks(dataset, "train").items()} == {"car.jpg": CAR, "road.jpg": ROAD}
+    assert dataset.split("train").class_counts == (1, 1)
+
+
+def test_verify_covers_members(pairs: Pairs, tmp_path: Path) -> None:
+    pairs.add("car", jpeg(8, 4), png(mask(8, 4)))
+    pairs.add("road", jpeg(8, 4), png(mask(8, 4)), "val")
+    _, context, _ = made(a_recipe({"kind": "folder", "path": "unused"}), tmp_path)
+    store = FolderStore(tmp_path / "store")
+    with store.work("shard", "ab" * 16) as work:
+        shutil.copytree(context.out, work.out, dirs_exist_ok=True)
+        store.publish(work, {"version": 1, "values": {}, "inputs": {}, "code": {}, "facts": {}, "run": "r"})
+    (holding,) = store.holdings()
+    assert list(check_artifact(store, holding)) == []
+    tar = store.root / "artifacts" / "shard" / ("ab" * 16) / "train" / "shard-000000.tar"
+    content = bytearray(tar.read_bytes())
+    at = content.index(b"\x89PNG")
+    content[at + 20] ^= 1
+    tar.chmod(0o644)
+    tar.write_bytes(content)
+    assert [(fault.file, fault.what) for fault in check_artifact(store, holding)] == [
+        ("train/shard-000000.tar", "is damaged: its sha256 is not that of its dataset.json")
+    ]
+
+
+def test_objects_that_annotations_hold(pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row has them as the source gives them; what is made of them, a kind of companion says."""
+    kind = Member(lambda file, width, height: None, lambda content, source, stored, classes: (content, {CAR: 1}), bytes)
+    monkeypatch.setitem(MEMBERS, "objects.json", kind)
+    path = tmp_path / "1.jpg"
+    path.write_bytes(encode_jpeg(np.zeros((4, 8, 3), np.uint8), 90))
+    boxes = {"boxes": [[0, 0, 2, 3]], "classes": [CAR]}
+    rows, _ = ingest.probe_chunk("image", 60, [Candidate("1.jpg", str(path), ("road",), "train", objects=boxes)])
+    assert rows[0]["objects"] == boxes
+    rows[0]["label"] = [ROAD]
+    recipe = a_recipe({"kind": "folder", "path": "unused"})
+    (sample,) = shard.store_samples([path], rows, ["car", "road"], recipe)
+    assert not isinstance(sample, Exception)
+    assert sample.members == {"objects.json": b'{"boxes": [[0, 0, 2, 3]], "classes": [0]}'}
+    assert (sample.label, sample.class_name, sample.amounts) == ((CAR, ROAD), ("car", "road"), {CAR: 1})
