@@ -5,7 +5,7 @@ Training reads videos by decord, which is exact for some kinds only: 0 wrong fra
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.decode.container import NAMES, demuxer_of, frame_rate, open_video,
 from pipeline.decode.decoding import decoded_frames, packets
 from pipeline.decode.image_header import check_structure
 from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES, BadSample, check_bytes
+from pipeline.decode.members import MEMBERS, naming
 from pipeline.decode.probe import Kind, Probe, probe_file
 from pipeline.decode.transcode import Transcoded
 from pipeline.decode.upright import AS_STORED, display_matrix, is_mirrored, upright
@@ -84,12 +85,23 @@ def probe_foreign(data: bytes, kind: Kind) -> Probe:
     return replace(found, width=width, height=height)
 
 
-def probe_member(path: Path, offset: int, length: int, kind: Kind) -> Probe:
-    """Probe the bytes of a tar's member, as `probe_foreign` does."""
+def probe_member(path: Path, offset: int, length: int, kind: Kind, companions: Mapping[str, tuple[int, int]]) -> Probe:
+    """Probe the bytes of a tar's member, as `probe_foreign` does, and those of its companions, name -> offset, length.
+
+    Of a companion, the header is looked at, and that it is whole.
+    """
     check_bytes(length, MAX_IMAGE_BYTES if kind == "image" else MAX_VIDEO_BYTES)
     with path.open("rb") as file:
         file.seek(offset)
-        return probe_foreign(file.read(length), kind)
+        found = probe_foreign(file.read(length), kind)
+        for name, (begin, size) in companions.items():
+            with naming(name):
+                check_bytes(size, MAX_IMAGE_BYTES)
+                file.seek(begin)
+                content = file.read(size)
+                check_structure(content)
+                MEMBERS[name].probe(io.BytesIO(content), found.width, found.height)
+    return found
 
 
 def check_video(data: bytes) -> Transcoded:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from pipeline.base.errors import unknown
 from pipeline.recipe.section import Fraction, Modality, Section
 
 
@@ -116,8 +117,15 @@ class Hmdb51Source(AnnotatedVideos):
     """Largest share of the videos named that may not be there."""
 
 
+COMPANIONS = ("seg.png",)
+"""What rides along with images and videos: the keys of `pipeline.decode.members.MEMBERS`, which loads OpenCV."""
+Extension = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
 class WebDatasetSource(Section):
     """WebDataset tars that are there already: read where they lie, and never written again. Only an index is made."""
+
+    late = frozenset({"members"})
 
     kind: Literal["webdataset"]
     urls: str | list[str]
@@ -130,6 +138,17 @@ class WebDatasetSource(Section):
     label: str = "cls"
     """The member that holds the label as text, by its extension; or a key of the JSON member, such as `json.label` or
     `json.meta.class`."""
+    members: dict[str, Extension] = Field(default={})
+    """Companions of the images or videos that every sample has -> their extensions in these tars, such as
+    `{seg.png: mask.png}`. `seg.png`: a mask, a PNG of class numbers and 255."""
+
+    @field_validator("members")
+    @classmethod
+    def _known(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name not in COMPANIONS:
+                raise ValueError(unknown("companion", name, COMPANIONS))
+        return value
 
 
 class MovingDigitsSource(Section):

@@ -16,15 +16,17 @@ def write_adopted(
 ) -> ShardInfo:
     """Writes the index of the tar at `at`, an absolute path or URL, and returns what `dataset.json` lists of it.
 
-    rows: of the tar's samples, as ingest writes them. The index holds the image or video alone.
+    rows: of the tar's samples, as ingest writes them. The index holds the image or video, and its companions.
     """
     name = shard_name(split, number)
-    extensions = tuple(dict.fromkeys(row["extension"] for row in rows))
+    extensions = tuple(dict.fromkeys(name for row in rows for name in (row["extension"], *row.get("companions", ()))))
     shape = (len(extensions), len(rows))
     offsets, lengths = np.full(shape, ABSENT, np.int64), np.full(shape, ABSENT, np.int64)
     for sample, row in enumerate(rows):
-        column = extensions.index(row["extension"])
-        offsets[column, sample], lengths[column, sample] = row["offset"], row["length"]
+        places = {row["extension"]: (row["offset"], row["length"]), **row.get("companions", {})}
+        for extension, place in places.items():
+            column = extensions.index(extension)
+            offsets[column, sample], lengths[column, sample] = place
     labels: Labels = label_column([label_of(row) for row in rows])
     sizes = (np.array([row[column] for row in rows], np.int64) for column in ("frames", "width", "height"))
     index = ShardIndex(

@@ -1,5 +1,6 @@
 """Whether an index fits its tar: both are read wholly, as far as headers go."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -33,6 +34,7 @@ def _named(found: Iterator[Member]) -> Iterator[tuple[tuple[str, str], Member]]:
 
 
 def _compare(index: ShardIndex, found: dict[tuple[str, str], tuple[Member, int]], adopted: bool) -> Iterator[str]:
+    counts = Counter(key for key, _ in found)
     for sample, key in enumerate(index.keys):
         places = []
         for column in np.flatnonzero(index.offsets[:, sample] != ABSENT):
@@ -48,7 +50,7 @@ def _compare(index: ShardIndex, found: dict[tuple[str, str], tuple[Member, int]]
                 )
             else:
                 places.append(place)
-        if places and max(places) - min(places) >= len(places):
+        if places and max(places) - min(places) >= counts[key]:
             yield f"the members of {key} do not follow each other"
     if found and not adopted:
         yield f"the tar has {len(found)} members that its index does not name, such as {'.'.join(next(iter(found)))}"

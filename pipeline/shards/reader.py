@@ -87,21 +87,16 @@ class ShardReader:
         if not 0 <= index < len(indexed.offsets):
             raise IndexError(f"{self._shards[shard].name} has {len(indexed.offsets)} samples, no number {index}")
         columns = indexed.index
-        mapped = self._mapped(shard)
-
-        def content(offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> memoryview:
-            offset = int(offsets[index])
-            return mapped[offset : offset + int(lengths[index])]
-
+        tar = self._mapped(shard)
         return RawSample(
-            content(indexed.offsets, indexed.lengths),
+            _cut(tar, indexed.offsets, indexed.lengths, index),
             columns.extensions[indexed.column[index]],
             label if isinstance(label := columns.labels[index], tuple) else int(label),
             columns.keys[index],
             int(columns.frames[index]),
             int(columns.widths[index]),
             int(columns.heights[index]),
-            {name: content(*places) for name, places in indexed.members.items()},
+            {name: _cut(tar, *places, index) for name, places in indexed.members.items()},
         )
 
     def labels(self, shard: int) -> Labels:
@@ -121,6 +116,11 @@ class ShardReader:
         except ValueError:
             return key
         return str(described.get("source", key)) if isinstance(described, dict) else key
+
+
+def _cut(tar: memoryview, offsets: NDArray[np.int64], lengths: NDArray[np.int64], index: int) -> memoryview:
+    offset = int(offsets[index])
+    return tar[offset : offset + int(lengths[index])]
 
 
 def _load_index(

@@ -30,12 +30,13 @@ MAX_DEPTH = 32
 
 
 class _Found(NamedTuple):
-    """A sample before its image or video is looked at."""
+    """A sample before its image or video is looked at; of its companions offset and length, by our names of them."""
 
     key: str
     name: str
     extension: str
     data: "Member"
+    companions: dict[str, tuple[int, int]]
     classes: tuple[str, ...]
 
 
@@ -72,7 +73,7 @@ def read_tar(url: str, source: WebDatasetSource, task: TaskSection, timeout_s: f
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 groups = _groups(tar, path)
                 found = [_find(tar, key, group, content, source, task) for key, group in groups]
-            _probe(tar, path, [one for one in found if one], task.modality, timeout_s)
+            _probe(tar, path, [one for one in found if one], source, task.modality, timeout_s)
             if not (tar.samples or tar.bad or tar.passed_over):
                 tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
             if files.is_url(url):
@@ -130,12 +131,13 @@ def _find(
         unlabelled = error
     try:
         extension = _data_extension(group, source, task.modality)
+        companions = _companions(group, source)
         if unlabelled:
             raise unlabelled
     except BadSample as error:
         _refuse(tar, name, error.reason, labels)
         return None
-    return _Found(name, key, extension, group[extension], labels)
+    return _Found(name, key, extension, group[extension], companions, labels)
 
 
 def _refuse(tar: Tar, name: str, reason: str, labels: tuple[str, ...]) -> None:
@@ -144,36 +146,49 @@ def _refuse(tar: Tar, name: str, reason: str, labels: tuple[str, ...]) -> None:
         tar.refused.setdefault(label, f"{name}, which is refused: {reason}")
 
 
-def _probe(tar: Tar, path: Path, found: list[_Found], modality: Modality, timeout_s: float) -> None:
+def _probe(
+    tar: Tar, path: Path, found: list[_Found], source: WebDatasetSource, modality: Modality, timeout_s: float
+) -> None:
     """Enter rows among the samples, with sizes and frames, or among the bad ones."""
     from pipeline.decode.foreign import probe_member
     from pipeline.feed.apart import each_apart
 
-    calls = [(path, one.data.offset, one.data.length, modality) for one in found]
+    calls = [(path, one.data.offset, one.data.length, modality, one.companions) for one in found]
     for one, header in zip(found, each_apart(probe_member, calls, timeout_s), strict=True):
         if isinstance(header, ZoetropeError):
             _refuse(tar, one.key, str(header), one.classes)
         else:
-            tar.samples.append(
-                {
-                    "key": one.key,
-                    "name": one.name,
-                    "extension": one.extension,
-                    "offset": one.data.offset,
-                    "length": one.data.length,
-                    "classes": one.classes,
-                    "width": header.width,
-                    "height": header.height,
-                    "frames": header.frames,
-                }
+            row: Row = {
+                "key": one.key,
+                "name": one.name,
+                "extension": one.extension,
+                "offset": one.data.offset,
+                "length": one.data.length,
+                "classes": one.classes,
+                "width": header.width,
+                "height": header.height,
+                "frames": header.frames,
+            }
+            if one.companions:
+                row["companions"] = {source.members[own]: place for own, place in one.companions.items()}
+            tar.samples.append(row)
+
+
+def _companions(group: Group, source: WebDatasetSource) -> dict[str, tuple[int, int]]:
+    """Offset and length of each companion, by our names of them. BadSample when one is missing."""
+    for own, name in source.members.items():
+        if name not in group:
+            raise BadSample(
+                f"it has no {own}: no member .{name}, but .{' .'.join(sorted(group)[:5])}; see data.source.members"
             )
+    return {own: (group[name].offset, group[name].length) for own, name in source.members.items()}
 
 
 def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) -> str:
     """The extension of the image or video. BadSample when there is none, or several."""
     known = IMAGE_EXTENSIONS if modality == "image" else VIDEO_EXTENSIONS
     wanted = source.extensions or [name.removeprefix(".") for name in sorted(known)]
-    there = [name for name in wanted if name in group]
+    there = [name for name in wanted if name in group and name not in source.members.values()]
     if len(there) == 1:
         return there[0]
     if there:

@@ -47,6 +47,8 @@ class Row(TypedDict):
     offset: NotRequired[int]
     length: NotRequired[int]
     """Of the image or video in the tar, in bytes."""
+    companions: NotRequired[dict[str, tuple[int, int]]]
+    """Extension of a companion in the tar -> its offset and length."""
     tar: NotRequired[int]
     """Number of the tar, its row in `tars.jsonl`."""
 

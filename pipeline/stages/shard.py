@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import chain
@@ -49,8 +49,10 @@ def run(context: Context) -> dict[str, Any]:
     classes = json.loads(ingested.file("classes.json").read_text())
     quarantine: list[BadRow] = read_rows(ingested.file(QUARANTINE))
     order: dict[str, Any] = {}
+    members: Mapping[str, str] = {}
     if isinstance(recipe.data.source, WebDatasetSource):
         shards, order["class_excess"] = adopt.write_indices(context)
+        members = recipe.data.source.members
     else:
         shards, bad = _make_shards(context, classes)
         quarantine += bad
@@ -58,7 +60,7 @@ def run(context: Context) -> dict[str, Any]:
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
     check_share(quarantine, total, recipe.data.max_bad, table)
-    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.label_sets)
+    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.label_sets, members)
     for name, made in dataset.splits.items():
         counts = dict(zip(classes, made.class_counts, strict=True))
         check_left(name, made.samples, counts, recipe.task.label_sets, table)

@@ -44,6 +44,14 @@ def test_members_that_do_not_follow_each_other(path: Path) -> None:
     assert misfits(index, path, "it") == ["the members of a do not follow each other"]
 
 
+def test_an_index_of_some_members_of_an_adopted_tar(path: Path) -> None:
+    """An image and its mask, with the label between them."""
+    whole = packed(path, ["a.jpg", "a.cls", "a.png", "b.jpg", "b.cls", "b.png"])
+    listed = [whole.extensions.index(name) for name in ("jpg", "png")]
+    index = replace(whole, extensions=("jpg", "png"), offsets=whole.offsets[listed], lengths=whole.lengths[listed])
+    assert misfits(index, path, "it", adopted=True) == []
+
+
 def test_another_place_and_another_length(path: Path) -> None:
     index = packed(path, ["a.jpg", "b.jpg"])
     moved = replace(index, offsets=np.add(index.offsets, [[512, 0]]), lengths=np.add(index.lengths, [[0, 1]]))

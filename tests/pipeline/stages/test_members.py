@@ -1,6 +1,7 @@
 """Companions from a source's listing to shards, and from the tars of these, adopted, to a reader again."""
 
 import io
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -10,12 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.image_header import ORIENTATION
 from pipeline.decode.members import MEMBERS, Member
-from pipeline.graph import Context
-from pipeline.recipe import Recipe, check
+from pipeline.graph import Context, fingerprint, read_values
+from pipeline.planning import GRAPH
+from pipeline.recipe import Recipe, check, plain
+from pipeline.recipe.sources import COMPANIONS
 from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.shards.index import index_path, read_index
 from pipeline.shards.reader import ShardReader
 from pipeline.sources import SOURCES
 from pipeline.sources.listing import Candidate, Listing
@@ -24,10 +29,14 @@ from pipeline.stages.rows import read_rows
 from pipeline.store import Artifact, FolderStore
 from pipeline.verify import check_artifact
 from tests.pipeline.stages.alone import a_context
+from tests.pipeline.stages.test_adopt import pack
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 CAR, ROAD = 0, 1
+MARK = "ab" * 16
+FINGERPRINT = "71e7d37fcc677fbbefdce3712fbbd56e"
+"""Of ingest, before there was `data.source.members`."""
 NEEDS = frozenset({"seg.png"})
 
 
@@ -157,25 +166,100 @@ def test_a_label_of_one_class_stays_beside_a_mask(pairs: Pairs, tmp_path: Path) 
     assert dataset.split("train").class_counts == (1, 1)
 
 
-def test_verify_covers_members(pairs: Pairs, tmp_path: Path) -> None:
-    pairs.add("car", jpeg(8, 4), png(mask(8, 4)))
-    pairs.add("road", jpeg(8, 4), png(mask(8, 4)), "val")
-    _, context, _ = made(a_recipe({"kind": "folder", "path": "unused"}), tmp_path)
-    store = FolderStore(tmp_path / "store")
-    with store.work("shard", "ab" * 16) as work:
-        shutil.copytree(context.out, work.out, dirs_exist_ok=True)
-        store.publish(work, {"version": 1, "values": {}, "inputs": {}, "code": {}, "facts": {}, "run": "r"})
+def verified(folder: Path, store: FolderStore) -> list[tuple[str, str]]:
+    """What `verify` says of a dataset folder in a store."""
+    if not list(store.holdings()):
+        with store.work("shard", MARK) as work:
+            shutil.copytree(folder, work.out, dirs_exist_ok=True)
+            store.publish(work, {"version": 1, "values": {}, "inputs": {}, "code": {}, "facts": {}, "run": "r"})
     (holding,) = store.holdings()
-    assert list(check_artifact(store, holding)) == []
-    tar = store.root / "artifacts" / "shard" / ("ab" * 16) / "train" / "shard-000000.tar"
+    return [(fault.file, fault.what) for fault in check_artifact(store, holding)]
+
+
+def test_verify_reads_them_and_our_tars_can_be_adopted(pairs: Pairs, tmp_path: Path) -> None:
+    pairs.add("car", jpeg(8, 4), png(mask(8, 4)))
+    pairs.add("road", jpeg(8, 4), png(mask(8, 4, ROAD)), "val")
+    ours, context, _ = made(a_recipe({"kind": "folder", "path": "unused"}), tmp_path)
+    store, adopting = FolderStore(tmp_path / "store"), FolderStore(tmp_path / "adopting")
+    assert verified(context.out, store) == []
+    tar = store.root / "artifacts" / "shard" / MARK / "train" / "shard-000000.tar"
+    urls = {key: f"{context.out}/{split}/*.tar" for key, split in (("urls", "train"), ("val_urls", "val"))}
+    source = {"kind": "webdataset", **urls, "label": "json.classes", "members": {"seg.png": "seg.png"}}
+    theirs, again, _ = made(a_recipe(source), tmp_path / "adopted")
+    for split in ("train", "val"):
+        assert [*masks(theirs, split).values()] == [*masks(ours, split).values()]
+    assert verified(again.out, adopting) == []
     content = bytearray(tar.read_bytes())
-    at = content.index(b"\x89PNG")
-    content[at + 20] ^= 1
-    tar.chmod(0o644)
-    tar.write_bytes(content)
-    assert [(fault.file, fault.what) for fault in check_artifact(store, holding)] == [
-        ("train/shard-000000.tar", "is damaged: its sha256 is not that of its dataset.json")
-    ]
+    content[content.index(b"\x89PNG") + 20] ^= 1
+    for path in (tar, context.out / "train" / "shard-000000.tar"):
+        path.chmod(0o644)
+        path.write_bytes(content)
+    damaged = "is damaged: its sha256 is not that of its"
+    assert verified(context.out, store) == [("train/shard-000000.tar", f"{damaged} dataset.json")]
+    assert verified(again.out, adopting) == [(str(path), f"{damaged} index; this tar was changed after it was adopted")]
+
+
+def test_masks_in_tars_of_others(tmp_path: Path) -> None:
+    """Here jpg is the image and png its mask: two pictures by their extensions."""
+    seg, voc = png(mask(8, 4)), Image.fromarray(mask(8, 4, ROAD))
+    voc.putpalette([value for colour in range(256) for value in (colour, 255 - colour, 7)])
+    voc.save(file := io.BytesIO(), "PNG")
+    samples = {
+        "0": (jpeg(8, 4), seg),
+        "1": (jpeg(8, 4), file.getvalue()),
+        "2": (jpeg(8, 4), None),
+        "3": (jpeg(4, 8), seg),
+        "4": (jpeg(8, 4), seg[:-20]),
+        "5": (jpeg(8, 4), b"P5 8 4 255 "),
+        "6": (jpeg(8, 4), seg),
+        "7": (jpeg(8, 4), seg),
+    }
+    found: dict[str, dict[str, bytes]] = {"a.tar": {}, "b.tar": {}}
+    for key, (picture, beside) in samples.items():
+        files = found["a.tar" if key < "6" else "b.tar"]
+        files |= {f"{key}__jpg": picture, f"{key}__cls": str(int(key) % 2).encode()}
+        files |= {f"{key}__png": beside} if beside else {}
+    urls, val_urls = (str(pack(tmp_path / name, **files)) for name, files in found.items())
+    source = {"kind": "webdataset", "urls": urls, "val_urls": val_urls, "members": {"seg.png": "png"}}
+    dataset, context, _ = made(a_recipe(source, "image-classification"), tmp_path)
+    assert {row["source"]: row["reason"] for row in read_rows(context.out / "quarantine.jsonl")} == {
+        "a.tar/2": "it has no seg.png: no member .png, but .cls .jpg; see data.source.members",
+        "a.tar/3": "its seg.png: it has 8 x 4 pixels, and its picture 4 x 8 as it is shown: EXIF may turn a "
+        "photograph, and a mask is saved as its picture is shown",
+        "a.tar/4": "its seg.png: the image is broken or cut off: a part of it ends behind the file",
+        "a.tar/5": "its seg.png: its content is no PNG, and a mask is one: a JPEG's values are not exact",
+    }
+    content = json.loads((context.out / "dataset.json").read_text())
+    assert (content["schema"], content["members"], "amounts" in content) == (3, {"seg.png": "png"}, False)
+    listed = dataset.split("train").shards[0]
+    index = read_index(dataset.folder / index_path(Path(listed.name)), listed.bytes)
+    assert index.extensions == ("jpg", "png")
+    read = masks(dataset, "train") | masks(dataset, "val")
+    assert {key: (label, pixels) for key, (label, _, pixels) in read.items()} == {
+        "0": (0, mask(8, 4).tolist()),
+        "1": (1, mask(8, 4, ROAD).tolist()),
+        "6": (0, mask(8, 4).tolist()),
+        "7": (1, mask(8, 4).tolist()),
+    }
+    assert verified(context.out, FolderStore(tmp_path / "store")) == []
+
+
+def test_companions_that_there_are_not(tmp_path: Path) -> None:
+    with pytest.raises(ZoetropeError, match=r"members: unknown companion 'seg'; did you mean 'seg.png'"):
+        a_recipe({"kind": "webdataset", "urls": "a.tar", "members": {"seg": "png"}})
+    assert set(COMPANIONS) == MEMBERS.keys()
+
+
+def test_a_source_that_names_no_companion_has_the_fingerprint_that_it_had() -> None:
+    ingest_stage = GRAPH.stages["ingest"]
+    source = {"kind": "webdataset", "urls": "/data/{0..9}.tar"}
+
+    def mark(more: dict[str, Any]) -> str:
+        values = plain(a_recipe({**source, **more}))
+        return fingerprint(ingest_stage, read_values(ingest_stage, values), {}, "listing")
+
+    assert mark({}) == mark({"members": {}}) == FINGERPRINT
+    assert mark({"members": {"seg.png": "png"}}) != FINGERPRINT
 
 
 def test_objects_that_annotations_hold(pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

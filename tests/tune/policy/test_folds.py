@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def test_a_shard_without_samples_is_left_out(images: Dataset, tmp_path: Path) ->
     mask[20:] = True  # the first shard has 16
     fold = subset(images, tmp_path, {"train": ("train", mask)})
     assert [shard.samples for shard in fold.split("train").shards] == [6]
+
+
+def test_companions_keep_their_names(images: Dataset, tmp_path: Path) -> None:
+    """Else an adopted tar's mask.png, or its png, would be no mask any more."""
+    named = replace(images, members={"seg.png": "png"})
+    assert subset(named, tmp_path, {"train": ("train", np.ones(26, bool))}).members == {"seg.png": "png"}
 
 
 def test_batches_are_made_of_a_subset(images: Dataset, make_recipe: Any, tmp_path: Path) -> None:
