@@ -4,7 +4,7 @@
 
 A small training on two workers runs once undisturbed. Then it runs again and again, each time in a store of its own,
 by turns a folder and a bucket of a real S3 API on loopback, and about every `mtbf` seconds something is done to it, see
-`benchmarks.chaos_faults`. All kinds come in a random order, then all again in another; each has its moment waited for.
+`benchmarks.chaos_faults`. All kinds come in a random order, then all again; those that have few moments are waited for.
 A run that fails is given again. It must come to the undisturbed run's weights, to the bit, and to its points in MLflow,
 each once; and nothing may be left that says "running". Anything else is a loss, and the exit code is 1.
 
@@ -51,7 +51,7 @@ METRICS = ("train/loss", "train/top1", "lr", "epoch", "val/loss", "val/top1")
 DISK = "size=512m"
 LOOK_S = 0.3
 PATIENCE_S = 30.0
-"""How long the moment for a kind is waited for; then the next one may come before it."""
+"""How long the last kinds of a round wait for their moment; then others may come again before them."""
 MOST_STARTS = 30
 """A run that was given so often and has not ended never will."""
 HANGS_S = 900.0
@@ -60,26 +60,30 @@ HANGS_S = 900.0
 
 @dataclass
 class Punisher:
-    """Chooses what is done when: all kinds in a random order, then all again in another."""
+    """Chooses what is done when. All kinds come once, in a random order as far as their moments allow, then all again.
+
+    `left` is what has not had its turn, a new round being added when nothing is left that can be done to this run, or
+    when what is left has had no moment for `PATIENCE_S`.
+    """
 
     draws: np.random.Generator
     mtbf_s: float
     until_s: float
     next_s: float = 0.0
-    order: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     used: Counter[str] = field(default_factory=Counter)
 
     def strike(self, ordeal: Ordeal) -> str | None:
-        """Do what is due, if its moment has come; what was done."""
+        """Do what is due, if there is a moment for it; what was done."""
         waited_s = time.monotonic() - self.next_s
         if waited_s < 0 or time.monotonic() > self.until_s:
             return None
-        if len(self.order) < len(FAULTS):
-            self.order += self.draws.permutation(list(FAULTS)).tolist()
-        due = [kind for kind in dict.fromkeys(self.order) if kind in possible(ordeal)]
-        for kind in due[: 1 + int(waited_s / PATIENCE_S)]:
-            if FAULTS[kind](ordeal):
-                self.order.remove(kind)
+        can = possible(ordeal)
+        if not {*can} & {*self.left} or (waited_s > PATIENCE_S and {*self.left} != {*FAULTS}):
+            self.left += self.draws.permutation(list(FAULTS)).tolist()
+        for kind in dict.fromkeys(self.left):
+            if kind in can and FAULTS[kind](ordeal):
+                self.left.remove(kind)
                 self.used[kind] += 1
                 self.wait()
                 return kind
