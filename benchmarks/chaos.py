@@ -33,24 +33,10 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.store import open_store
 
-RECIPE: dict[str, Any] = {
-    "name": "chaos",
-    "task": {"kind": "image-classification"},
-    "data": {"source": {"kind": "digits", "samples": 300, "size_px": 24}, "split": {"val": 0.2}},
-    "shard": {"samples": 64},
-    "model": {"kind": "resnet18", "width": 4, "stem": "small"},
-    "augment": {
-        "train": [{"RandomCrop": {"height": 20, "width": 20}}],
-        "eval": [{"CenterCrop": {"height": 20, "width": 20}}],
-    },
-    "optimizer": {"kind": "sgd", "lr": 0.05, "base_batch": 16},
-    "train": {"duration": "600st", "batch_size": 16, "checkpoint": "10st", "evaluate": "300st"},
-    "cluster": {"workers": 2},
-}
 METRICS = ("train/loss", "train/top1", "lr", "epoch", "val/loss", "val/top1")
 DISK = "size=512m"
 LOOK_S = 0.3
-PATIENCE_S = 30.0
+PATIENCE_S = 180.0
 """How long the last kinds of a round wait for their moment; then others may come again before them."""
 MOST_STARTS = 30
 """A run that was given so often and has not ended never will."""
@@ -151,11 +137,32 @@ def room() -> Iterator[Path]:
                 subprocess.run(["umount", "-l", name], check=False)
 
 
-def an_ordeal(folder: Path, logs: Path, connection: Connection, seed: int, number: int) -> Ordeal:
+def a_recipe(url: str, minutes: float) -> dict[str, Any]:
+    """A training of half a minute or, so that a short trial sees its end, of a few seconds, on two idle cores."""
+    steps = 600 if minutes > 3 else 200
+    train = {"duration": f"{steps}st", "batch_size": 16, "checkpoint": "10st", "evaluate": f"{steps // 2}st"}
+    return {
+        "name": "chaos",
+        "task": {"kind": "image-classification"},
+        "data": {"source": {"kind": "digits", "samples": 300, "size_px": 24}, "split": {"val": 0.2}},
+        "shard": {"samples": 64},
+        "model": {"kind": "resnet18", "width": 4, "stem": "small"},
+        "augment": {
+            "train": [{"RandomCrop": {"height": 20, "width": 20}}],
+            "eval": [{"CenterCrop": {"height": 20, "width": 20}}],
+        },
+        "optimizer": {"kind": "sgd", "lr": 0.05, "base_batch": 16},
+        "train": train,
+        "cluster": {"workers": 2},
+        "store": url,
+    }
+
+
+def an_ordeal(folder: Path, logs: Path, connection: Connection, asked: argparse.Namespace, number: int) -> Ordeal:
     """The run of that number; every second one has its store in the bucket."""
     url = str(folder / "runs") if number % 2 == 0 else f"s3://{BUCKET}/{number}"
-    (folder / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "store": url}))
-    return Ordeal(folder, logs / f"{number}.txt", url, connection, generator("chaos", seed, number))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(a_recipe(url, asked.minutes)))
+    return Ordeal(folder, logs / f"{number}.txt", url, connection, generator("chaos", asked.seed, number))
 
 
 def differences(ordeal: Ordeal, punisher: Punisher, expected: dict[str, Any]) -> list[str]:
@@ -185,7 +192,7 @@ def main() -> None:
         logs = Path(name)
         os.environ["ZOETROPE_CACHE"] = str(logs / "cache")
         with room() as folder:
-            undisturbed = an_ordeal(folder, logs, connection, asked.seed, 0)
+            undisturbed = an_ordeal(folder, logs, connection, asked, 0)
             assert undisturbed.start().wait() == 0, undisturbed.log.read_text()
             expected = outcome(undisturbed)
         punisher = Punisher(generator("chaos", asked.seed), asked.mtbf, time.monotonic() + 60 * asked.minutes)
@@ -195,7 +202,7 @@ def main() -> None:
             runs += 1
             before = punisher.used.copy()
             with room() as folder:
-                if differences(an_ordeal(folder, logs, connection, asked.seed, runs), punisher, expected):
+                if differences(an_ordeal(folder, logs, connection, asked, runs), punisher, expected):
                     lost_runs += 1
                     lost += punisher.used - before
     print("\n| fault | times | in runs that were lost |\n|---|---|---|")
