@@ -3,224 +3,102 @@
     python -m benchmarks.chaos [--minutes 10] [--mtbf 30] [--seed 0]
 
 A small training on two workers runs once undisturbed. Then it runs again and again, each time in a store of its own,
-and about every `mtbf` seconds something is done to it: a process is killed or stopped for a while, the newest
-checkpoint is torn or flipped, the disk is full for some seconds. The kind that was used least comes next. A run that
-fails is given again. It must come to the undisturbed run's weights, to the bit, and to its points in MLflow, each once;
-and nothing may be left that says "running". Anything else is a loss, and the exit code is 1.
+by turns a folder and a bucket of a real S3 API on loopback, and about every `mtbf` seconds something is done to it, see
+`benchmarks.chaos_faults`. All kinds come in a random order, then all again; those that have few moments are waited for.
+A run that fails is given again. It must come to the undisturbed run's weights, to the bit, and to its points in MLflow,
+each once; and nothing may be left that says "running". Anything else is a loss, and the exit code is 1.
 
-Not among the faults: an object store that is cut off (tests/pipeline/store has it), and lost machines.
+Not among the faults: lost machines.
 """
 
 import argparse
-import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import yaml
 
+from benchmarks.chaos_faults import FAULTS, Ordeal, possible
+from benchmarks.chaos_store import BUCKET, Connection, object_store
+from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
+from pipeline.store import open_store
 
-ROOT = Path(__file__).parents[1]
-RECIPE: dict[str, Any] = {
-    "name": "chaos",
-    "task": {"kind": "image-classification"},
-    "data": {"source": {"kind": "digits", "samples": 300, "size_px": 24}, "split": {"val": 0.2}},
-    "shard": {"samples": 64},
-    "model": {"kind": "resnet18", "width": 4, "stem": "small"},
-    "augment": {
-        "train": [{"RandomCrop": {"height": 20, "width": 20}}],
-        "eval": [{"CenterCrop": {"height": 20, "width": 20}}],
-    },
-    "optimizer": {"kind": "sgd", "lr": 0.05, "base_batch": 16},
-    "train": {"duration": "600st", "batch_size": 16, "checkpoint": "10st", "evaluate": "300st"},
-    "cluster": {"workers": 2},
-    "store": "./runs",
-}
 METRICS = ("train/loss", "train/top1", "lr", "epoch", "val/loss", "val/top1")
 DISK = "size=512m"
-FULL_S = 5.0
-STOPPED_S = (5.0, 20.0)
-MOST_STARTS = 20
+LOOK_S = 0.3
+PATIENCE_S = 180.0
+"""How long the last kinds of a round wait for their moment; then others may come again before them."""
+MOST_STARTS = 30
 """A run that was given so often and has not ended never will."""
-CHECKPOINTS = "work/train/*/scratch/ray/*/step-*/checkpoint.pt"
+HANGS_S = 900.0
+"""Nor one to which nothing was done for so long. What hangs in a collective is to end after 300 s."""
 
 
 @dataclass
-class Ordeal:
-    """One run, started as often as it takes, and what is done to it."""
+class Punisher:
+    """Chooses what is done when. All kinds come once, in a random order as far as their moments allow, then all again.
 
-    folder: Path
+    `left` is what has not had its turn, a new round being added when nothing is left that can be done to this run, or
+    when what is left has had no moment for `PATIENCE_S`.
+    """
+
     draws: np.random.Generator
-    process: subprocess.Popen[bytes] | None = None
-    starts: int = 0
-    stopped: list[threading.Timer] = field(default_factory=list)
+    mtbf_s: float
+    until_s: float
+    next_s: float = 0.0
+    left: list[str] = field(default_factory=list)
+    used: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def store(self) -> Path:
-        """Where it keeps what it makes."""
-        return self.folder / "runs"
+    def strike(self, ordeal: Ordeal) -> str | None:
+        """Do what is due, if there is a moment for it; what was done."""
+        waited_s = time.monotonic() - self.next_s
+        if waited_s < 0 or time.monotonic() > self.until_s:
+            return None
+        can = possible(ordeal)
+        if not {*can} & {*self.left} or (waited_s > PATIENCE_S and {*self.left} != {*FAULTS}):
+            self.left += self.draws.permutation(list(FAULTS)).tolist()
+        for kind in dict.fromkeys(self.left):
+            if kind in can and FAULTS[kind](ordeal):
+                self.left.remove(kind)
+                self.used[kind] += 1
+                self.wait()
+                return kind
+        return None
 
-    def start(self, verb: str = "run") -> subprocess.Popen[bytes]:
-        """The command, its output added to a log."""
-        what = str(self.folder / "recipe.yaml") if verb == "run" else str(self.store)
-        with (self.folder / "log.txt").open("ab") as log:
-            environment = {**os.environ, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
-            command = [sys.executable, "-m", "pipeline", verb, what]
-            return subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True)
-
-    def family(self, word: str) -> list[psutil.Process]:
-        """Descendants of the driver with a word in their command line."""
-        found = []
-        if self.process:
-            with suppress(psutil.NoSuchProcess):
-                for child in psutil.Process(self.process.pid).children(recursive=True):
-                    with suppress(psutil.NoSuchProcess):
-                        found += [child] if word in " ".join(child.cmdline()) else []
-        return found
-
-    def one_of(self, word: str) -> psutil.Process | None:
-        """One of them, drawn."""
-        there = self.family(word)
-        return there[int(self.draws.integers(len(there)))] if there else None
-
-    def newest_checkpoint(self) -> Path | None:
-        """The file that a training would go on from."""
-        return max(self.store.glob(CHECKPOINTS), key=lambda path: path.parent.name, default=None)
+    def wait(self) -> None:
+        """Until the next fault."""
+        self.next_s = time.monotonic() + self.draws.exponential(self.mtbf_s)
 
 
-def kill(word: str) -> Callable[[Ordeal], bool]:
-    """A fault: SIGKILL for a process with that word in its command line, while there is a training."""
-
-    def fault(ordeal: Ordeal) -> bool:
-        process = ordeal.one_of(word) if ordeal.family("RayTrainWorker") else None
-        if process is None:
-            return False
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-        return True
-
-    return fault
-
-
-def kill_driver(ordeal: Ordeal) -> bool:
-    """SIGKILL for the process that the user started, once it trains."""
-    if not ordeal.family("RayTrainWorker"):
-        return False
-    assert ordeal.process
-    ordeal.process.kill()
-    return True
-
-
-def stop_a_while(ordeal: Ordeal) -> bool:
-    """SIGSTOP for a worker, the tracker or the stage, and SIGCONT later."""
-    word = ("RayTrainWorker", "ray::Tracker", "ray::train")[int(ordeal.draws.integers(3))]
-    if (process := ordeal.one_of(word)) is None:
-        return False
-
-    def go_on() -> None:
-        with suppress(psutil.NoSuchProcess):
-            process.resume()
-
-    with suppress(psutil.NoSuchProcess):
-        process.suspend()
-        ordeal.stopped.append(threading.Timer(ordeal.draws.uniform(*STOPPED_S), go_on))
-        ordeal.stopped[-1].start()
-    return True
-
-
-def damage(change: Callable[[Path], None]) -> Callable[[Ordeal], bool]:
-    """A fault: the newest checkpoint is damaged and the driver killed, so that it is read."""
-
-    def fault(ordeal: Ordeal) -> bool:
-        if len(list(ordeal.store.glob(CHECKPOINTS))) < 2 or not kill_driver(ordeal):
-            return False
-        assert ordeal.process
-        ordeal.process.wait()
-        if newest := ordeal.newest_checkpoint():
-            change(newest)
-        return True
-
-    return fault
-
-
-def tear(path: Path) -> None:
-    """Half of it is gone."""
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def flip(path: Path) -> None:
-    """One bit in its middle is another."""
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        byte = file.read(1)[0]
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte ^ 1]))
-
-
-def fill_disk(ordeal: Ordeal) -> bool:
-    """The store takes nothing for some seconds."""
-    if not os.path.ismount(ordeal.folder) or not ordeal.family("RayTrainWorker"):
-        return False
-    ballast = ordeal.folder / "ballast"
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(1 << 20))
-    time.sleep(FULL_S)
-    ballast.unlink()
-    return True
-
-
-FAULTS: dict[str, Callable[[Ordeal], bool]] = {
-    "worker killed": kill("RayTrainWorker"),
-    "controller killed": kill("TrainController"),
-    "stage killed": kill("ray::train"),
-    "tracker killed": kill("ray::Tracker"),
-    "feed worker killed": kill("multiprocessing.forkserver"),
-    "raylet killed": kill("raylet/raylet"),
-    "GCS killed": kill("gcs_server"),
-    "driver killed": kill_driver,
-    "stopped a while": stop_a_while,
-    "checkpoint torn": damage(tear),
-    "checkpoint flipped": damage(flip),
-    "disk full": fill_disk,
-}
-"""What is done, by name. Each says whether there was something to do it to."""
-
-
-def punish(ordeal: Ordeal, used: Counter[str], until_s: float, mtbf_s: float) -> list[str]:
-    """Run to the end, disturbed until `until_s`; the faults in their order. RuntimeError when it never ends."""
+def punish(ordeal: Ordeal, punisher: Punisher) -> list[str]:
+    """Run to the end; the faults in their order. RuntimeError when it never ends."""
     happened: list[str] = []
-    next_s = time.monotonic() + ordeal.draws.exponential(mtbf_s)
-    while True:
+    while ordeal.starts < MOST_STARTS:
         ordeal.starts += 1
-        if ordeal.starts > MOST_STARTS:
-            raise RuntimeError(f"it was started {MOST_STARTS} times and has not ended")
-        ordeal.process = ordeal.start()
+        ordeal.process, last_s = ordeal.start(), time.monotonic()
         while ordeal.process.poll() is None:
-            time.sleep(0.1)
-            if next_s <= time.monotonic() < until_s:
-                order = sorted(FAULTS, key=lambda name: (used[name], ordeal.draws.random()))
-                if (done := next((name for name in order if FAULTS[name](ordeal)), None)) is not None:
-                    used[done] += 1
-                    happened.append(done)
-                    next_s = time.monotonic() + ordeal.draws.exponential(mtbf_s)
-        for timer in ordeal.stopped:
+            time.sleep(LOOK_S)
+            if kind := punisher.strike(ordeal):
+                happened.append(kind)
+                last_s = time.monotonic()
+            if time.monotonic() - last_s > HANGS_S:
+                ordeal.process.kill()
+                raise RuntimeError(f"{', '.join(happened)}: it hangs")
+        for timer in ordeal.later:
             timer.join()
         if ordeal.process.returncode == 0:
             return happened
+    raise RuntimeError(f"{', '.join(happened)}: it was started {MOST_STARTS} times and has not ended")
 
 
 def outcome(ordeal: Ordeal) -> dict[str, Any]:
@@ -228,7 +106,7 @@ def outcome(ordeal: Ordeal) -> dict[str, Any]:
     from mlflow import MlflowClient
 
     ordeal.start("ls").wait()
-    client = MlflowClient(f"sqlite:///{ordeal.store / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{ordeal.folder / 'mlflow.db'}")
     runs = [run for one in client.search_experiments() for run in client.search_runs([one.experiment_id])]
     points = {
         name: sorted(
@@ -236,13 +114,14 @@ def outcome(ordeal: Ordeal) -> dict[str, Any]:
         )
         for name in METRICS
     }
-    (weights,) = ordeal.store.glob("artifacts/train/*/model.safetensors")
-    records = [json.loads(path.read_text())["status"] for path in ordeal.store.glob("runs/*/run.json")]
+    store = open_store(ordeal.url)
+    (manifest,) = store.artifacts("train")
+    trained = store.find("train", manifest["fingerprint"])
     return {
-        "weights": weights.read_bytes(),
+        "weights": trained and trained.whole("model.safetensors").read_bytes(),
         "points": points,
         "MLflow's runs": [run.info.status for run in runs],
-        "records left running": records.count("running"),
+        "records left running": [record.content["status"] for record in store.records()].count("running"),
     }
 
 
@@ -258,41 +137,79 @@ def room() -> Iterator[Path]:
                 subprocess.run(["umount", "-l", name], check=False)
 
 
+def a_recipe(url: str, minutes: float) -> dict[str, Any]:
+    """A training of half a minute or, so that a short trial sees its end, of a few seconds, on two idle cores."""
+    steps = 600 if minutes > 3 else 200
+    train = {"duration": f"{steps}st", "batch_size": 16, "checkpoint": "10st", "evaluate": f"{steps // 2}st"}
+    return {
+        "name": "chaos",
+        "task": {"kind": "image-classification"},
+        "data": {"source": {"kind": "digits", "samples": 300, "size_px": 24}, "split": {"val": 0.2}},
+        "shard": {"samples": 64},
+        "model": {"kind": "resnet18", "width": 4, "stem": "small"},
+        "augment": {
+            "train": [{"RandomCrop": {"height": 20, "width": 20}}],
+            "eval": [{"CenterCrop": {"height": 20, "width": 20}}],
+        },
+        "optimizer": {"kind": "sgd", "lr": 0.05, "base_batch": 16},
+        "train": train,
+        "cluster": {"workers": 2},
+        "store": url,
+    }
+
+
+def an_ordeal(folder: Path, logs: Path, connection: Connection, asked: argparse.Namespace, number: int) -> Ordeal:
+    """The run of that number; every second one has its store in the bucket."""
+    url = str(folder / "runs") if number % 2 == 0 else f"s3://{BUCKET}/{number}"
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(a_recipe(url, asked.minutes)))
+    return Ordeal(folder, logs / f"{number}.txt", url, connection, generator("chaos", asked.seed, number))
+
+
+def differences(ordeal: Ordeal, punisher: Punisher, expected: dict[str, Any]) -> list[str]:
+    """Have a run disturbed to its end, and say in what it is not as the undisturbed one."""
+    try:
+        happened, found = punish(ordeal, punisher), outcome(ordeal)
+        wrong = [what for what in expected if found[what] != expected[what]]
+        said = f"{', '.join(happened) or 'nothing'}: {f'differs: {wrong}' if wrong else 'same'}"
+    except (RuntimeError, ValueError, ZoetropeError) as error:
+        wrong = [said := str(error)]
+    print(f"{'bucket' if ordeal.is_remote else 'folder'}, {ordeal.starts} starts, {said}")
+    if wrong:
+        print(ordeal.log.read_text())
+    sys.stdout.flush()
+    return wrong
+
+
 def main() -> None:
     """Print a line for each run and a table of the faults; exit code 1 when anything was lost."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--minutes", type=float, default=10, help="of faults; the last run then ends undisturbed")
     parser.add_argument("--mtbf", type=float, default=30, help="seconds from fault to fault, on average")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    print(f"seed {asked.seed}")
-    with tempfile.TemporaryDirectory(prefix="zoetrope-") as name:
-        first = Ordeal(Path(name), generator("chaos", asked.seed))
-        (first.folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-        assert first.start().wait() == 0, (first.folder / "log.txt").read_text()
-        expected, used, lost = outcome(first), Counter[str](), Counter[str]()
-        until_s, number = time.monotonic() + 60 * asked.minutes, 0
-        while time.monotonic() < until_s:
-            number += 1
+    print(f"seed {asked.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="zoetrope-") as name, object_store() as connection:
+        logs = Path(name)
+        os.environ["ZOETROPE_CACHE"] = str(logs / "cache")
+        with room() as folder:
+            undisturbed = an_ordeal(folder, logs, connection, asked, 0)
+            assert undisturbed.start().wait() == 0, undisturbed.log.read_text()
+            expected = outcome(undisturbed)
+        punisher = Punisher(generator("chaos", asked.seed), asked.mtbf, time.monotonic() + 60 * asked.minutes)
+        punisher.wait()
+        runs, lost_runs, lost = 0, 0, Counter[str]()
+        while time.monotonic() < punisher.until_s:
+            runs += 1
+            before = punisher.used.copy()
             with room() as folder:
-                ordeal = Ordeal(folder, generator("chaos", asked.seed, number))
-                shutil.copy(first.folder / "recipe.yaml", folder)
-                for stage in ("ingest", "shard"):
-                    shutil.copytree(first.store / "artifacts" / stage, ordeal.store / "artifacts" / stage)
-                try:
-                    happened, found = punish(ordeal, used, until_s, asked.mtbf), outcome(ordeal)
-                    wrong = [what for what in expected if found[what] != expected[what]]
-                except RuntimeError as error:
-                    happened, wrong = ["?"], [str(error)]
-                lost.update(happened if wrong else ())
-                said = f"differs: {', '.join(wrong)}" if wrong else "same"
-                print(f"run {number}: {ordeal.starts} starts, {', '.join(happened) or 'nothing'}: {said}", flush=True)
-                if wrong:
-                    print((ordeal.folder / "log.txt").read_text(), flush=True)
+                if differences(an_ordeal(folder, logs, connection, asked, runs), punisher, expected):
+                    lost_runs += 1
+                    lost += punisher.used - before
     print("\n| fault | times | in runs that were lost |\n|---|---|---|")
     for fault in FAULTS:
-        print(f"| {fault} | {used[fault]} | {lost[fault]} |")
-    sys.exit(sum(lost.values()) > 0)
+        print(f"| {fault} | {punisher.used[fault]} | {lost[fault]} |")
+    print(f"\n{runs} runs, {lost_runs} lost")
+    sys.exit(lost_runs > 0)
 
 
 if __name__ == "__main__":

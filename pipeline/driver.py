@@ -35,7 +35,7 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
     tracking = resolve(recipe.tracking.uri, store.url)
     record = store.record_run(recipe.name, plain(recipe), plan.steps)
     status: Status = "FAILED"
-    with _closing(record), ray_cluster(recipe, console):
+    with _closing(record), ray_cluster(recipe, console) as lost:
         if any(step.stage.name == "train" for step in plan.to_run):
             gpus = ray.cluster_resources().get("GPU", 0)
             console.print(why_no_gpus(recipe, gpus, joined=joined_address() is not None), end="", markup=False)
@@ -49,7 +49,8 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
                 status = "KILLED"
                 raise
             finally:
-                _end_tracking(services.tracker, status, console)
+                if not lost:  # a tracker whose death nobody tells would be waited for
+                    _end_tracking(services.tracker, status, console)
     return results
 
 
@@ -78,9 +79,10 @@ def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
 
 
 @contextmanager
-def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> Iterator[None]:
+def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> Iterator[list[str]]:
     """The cluster that RAY_ADDRESS names, or one embedded in this process, which ends with it.
 
+    Gives the list of Ray's processes that died, empty as long as Ray can be asked.
     `dashboard`: on the loopback interface; Ray Train cleans up behind a trial of Ray Tune's only where there is one.
     """
     address = joined_address()
@@ -97,8 +99,8 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
         with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
     try:
-        with signals_end_the_block():  # after ray.init, which installs its own
-            yield
+        with signals_end_the_block() as lost:  # after ray.init, which installs its own
+            yield lost
     except RayLostError:  # there is nothing to shut down
         raise
     except BaseException:

@@ -28,8 +28,12 @@ class RayLostError(ZoetropeError):
 
 
 @contextmanager
-def signals_end_the_block() -> Iterator[None]:
-    """SIGTERM, by `ray job stop` for one, ends the block as Ctrl-C does; the death of Ray's by a RayLostError."""
+def signals_end_the_block() -> Iterator[list[str]]:
+    """SIGTERM, by `ray job stop` for one, ends the block as Ctrl-C does; the death of Ray's by a RayLostError.
+
+    In the block that is a KeyboardInterrupt, too, and the list that this gives then has the names of what died: nothing
+    is to be asked of Ray any more.
+    """
     children = {name: child for child in psutil.Process().children() if (name := child.name()) in OURS}
     ended, lost = threading.Event(), list[str]()
     main = threading.get_ident()
@@ -48,7 +52,7 @@ def signals_end_the_block() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     threading.Thread(target=watch, name="watch-ray", daemon=True).start()
     try:
-        yield
+        yield lost
     except KeyboardInterrupt:
         if not lost:
             raise

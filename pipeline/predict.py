@@ -11,6 +11,7 @@ import yaml
 from pipeline.decode.foreign import check_video
 from pipeline.decode.image import check_and_store_image
 from pipeline.decode.transcode import transcode
+from pipeline.exported import check_whole
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import check
 from pipeline.tasks import task_of
@@ -20,9 +21,13 @@ from pipeline.training.step import Normalize, infer
 
 
 class Predictor:
-    """An exported model: a folder with `model.safetensors`, `recipe.yaml` and `classes.json`."""
+    """An exported model: a folder with `model.safetensors`, `recipe.yaml` and `classes.json`.
+
+    ZoetropeError for one that is not as it was exported.
+    """
 
     def __init__(self, folder: Path, device: str | None = None) -> None:
+        check_whole(folder)
         self.recipe = check(yaml.safe_load((folder / "recipe.yaml").read_text()), str(folder / "recipe.yaml"))
         self.classes: list[str] = json.loads((folder / "classes.json").read_text())
         self.task = task_of(self.recipe, tuple(self.classes))

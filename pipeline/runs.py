@@ -27,6 +27,8 @@ RUNS = "runs"
 RECORD = "run.json"
 ALIVE = "alive"
 """A file beside the record that the driver holds locked for as long as it lives."""
+UNSENT = "unsent"
+"""A file beside a record that was written here and has perhaps not come to the store."""
 
 
 def now_utc() -> str:
@@ -73,7 +75,10 @@ class Run:
         return path
 
     def _write_record(self) -> None:
+        if self.upload:
+            (self.folder / UNSENT).touch()
         self._write(self.folder / RECORD, json.dumps(self.record, indent=1))
+        (self.folder / UNSENT).unlink(missing_ok=True)
 
     def _write(self, path: Path, text: str) -> None:
         new = path.with_name(path.name + ".new")
@@ -126,7 +131,8 @@ def begin_run(
 def close_abandoned(runs: Path, upload: Callable[[Path], None] | None = None) -> None:
     """End the records below `runs` that say "running" and whose driver is gone: they were interrupted.
 
-    They ended when they were last written. What cannot be read or written is passed over.
+    They ended when they were last written. What cannot be read or written is passed over. What a driver could not
+    upload, since the store was away or the driver was killed, is uploaded.
     """
     for path in sorted(runs.glob(f"*/{RECORD}")):
         with suppress(OSError, ValueError):
@@ -137,6 +143,8 @@ def close_abandoned(runs: Path, upload: Callable[[Path], None] | None = None) ->
                         stage["status"] = "interrupted"
                 last = datetime.fromtimestamp(path.stat().st_mtime, UTC)
                 Run(path.parent, record, upload).end("interrupted", _utc(last))
+            elif record["status"] != "running" and (path.parent / UNSENT).exists():
+                Run(path.parent, record, upload).end(record["status"], record["ended"])
 
 
 def _is_at_work(folder: Path, record: Mapping[str, Any]) -> bool:

@@ -6,28 +6,26 @@ from pathlib import Path
 
 from models.source import WITHIN
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.exported import FILES, check_whole
 from pipeline.store import Artifact, Store, open_store
-from pipeline.store.artifact import MANIFEST, parse_manifest
-
-FILES = ("model.safetensors", "recipe.yaml", "classes.json")
-"""What an exported model's folder holds."""
 
 
 def find_teacher(teacher: str, store_url: str) -> Path:
     """The folder with an exported model's `FILES`, fetched where they are not on this node.
 
     `teacher` is the name of a run of the store or, with a `/` in it, a path. ZoetropeError when there is no such model,
-    or when it lies in an artifact and is not what that one's manifest says.
+    or when it is not as it was exported.
     """
     if "/" not in teacher:
-        artifact = _of_run(teacher, open_store(store_url))
-        return _checked(artifact)
+        export = _of_run(teacher, open_store(store_url))
+        for name in FILES:
+            export.whole(f"model/{name}")
+        return export.path / "model"
     path = Path(teacher).expanduser()
     for folder in (path / name for name in WITHIN):
         if all((folder / name).is_file() for name in FILES):
-            listed = folder.parent / MANIFEST
-            manifest = parse_manifest(listed.read_bytes()) if folder.name == "model" and listed.is_file() else None
-            return _checked(Artifact(folder.parent, manifest)) if manifest else folder
+            check_whole(folder)
+            return folder
     raise ZoetropeError(
         f"loss.distill.teacher: {path} holds no exported model ({', '.join(FILES)}). Write the path of a folder such "
         "as runs/artifacts/export/.../model, or the name of a run of this store."
@@ -46,12 +44,6 @@ def digest(folder: Path) -> str:
 def read_classes(folder: Path) -> tuple[str, ...]:
     """The names of the classes that it knows."""
     return tuple(json.loads((folder / "classes.json").read_text()))
-
-
-def _checked(export: Artifact) -> Path:
-    for name in FILES:
-        export.whole(f"model/{name}")
-    return export.path / "model"
 
 
 def _of_run(name: str, store: Store) -> Artifact:

@@ -108,10 +108,11 @@ def _run(job: Job, work: Work) -> Artifact:
 
 def _note_unfinished(job: Job, work: Work) -> None:
     """Tell the user when the unfinished work found here was begun by other code than today's."""
-    path = work.folder / "code.json"
+    path, new = work.folder / "code.json", work.folder / "code.json.new"
     with job.store.in_words():
         if not path.exists():
-            path.write_text(json.dumps(job.manifest["code"]))
+            new.write_text(json.dumps(job.manifest["code"]))
+            os.replace(new, path)  # a torn one, of a full disk, would be other code
         elif path.read_text() != json.dumps(job.manifest["code"]):
             job.reporter.say(
                 f"{job.stage}: goes on with what was left by an attempt with other code "

@@ -31,7 +31,7 @@ ENVIRONMENT = {
 }
 
 
-def ray_session(trial: Recipe, console: Console) -> AbstractContextManager[None]:
+def ray_session(trial: Recipe, console: Console) -> AbstractContextManager[object]:
     """The Ray that this process has, or one that is started for trials of the recipe `trial`, and ends."""
     if ray.is_initialized():
         return nullcontext()

@@ -5,21 +5,23 @@ One worker trains in the trial's process; several are started by Ray Train from 
 
 import json
 import math
-import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.base.files import Files
+from pipeline.base.files import Files, check_seen
+from pipeline.graph import Context
+from pipeline.progress import Reporter
 from pipeline.recipe import Recipe
 from pipeline.stages.tracker import settle
 from tune.space import trial_recipe, upstream
 from tune.tracking import Child
 
 if TYPE_CHECKING:
+    from ray.train import Checkpoint
+
     from pipeline.shards.dataset import Dataset
 
 VALUE, EPOCH = "value", "epoch"
@@ -49,18 +51,14 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
     number, values = int(point["number"]), json.loads(point["values"])
     report = Report(job.metric)
     try:
-        import torch
-
         assert job.recipe.tune is not None
         recipe = trial_recipe(job.recipe, job.recipe.tune, values)
         from pipeline.shards.dataset import open_dataset
 
         dataset = open_dataset(job.shards[upstream(values)])
+        _measure(recipe, dataset, report)
         train = _train_here if job.recipe.tune.trial.workers == 1 else _train_on_workers
-        try:
-            train(recipe, dataset, job, number, report)
-        except torch.OutOfMemoryError as error:
-            raise ZoetropeError(f"the GPU's memory does not suffice: {str(error).splitlines()[0]}") from error
+        train(dataset, _context(recipe, job, number), job, number, report)
     except ZoetropeError as error:
         tune.report({VALUE: math.nan, EPOCH: report.epoch, "failed": str(error)})
         return
@@ -85,54 +83,85 @@ class Report:
 
 
 def _measure(recipe: Recipe, dataset: "Dataset", report: Report) -> None:
-    """Enter how long the training is."""
+    """Enter how long the training is; ZoetropeError for one that cannot be."""
     from pipeline.feed.batch import BatchSource
     from pipeline.stages.train import check_samples
+    from pipeline.training.lone import lone_problem
     from pipeline.training.loop import Plan
 
     check_samples(recipe, dataset)
+    if lone := lone_problem(recipe, dataset.split("train").samples):
+        raise ZoetropeError(lone)
     report.steps_per_epoch = BatchSource(recipe, dataset, "train", training=True).steps
     report.total = Plan.of(recipe, report.steps_per_epoch).total
 
 
-def _train_here(recipe: Recipe, dataset: "Dataset", job: Job, number: int, report: Report) -> None:
+def _context(recipe: Recipe, job: Job, number: int) -> Context:
+    """What a trial works in: a folder of its own in that of the search, which every node sees."""
+    check_seen(job.folder)
+    folder = job.folder / "trials" / name_of(number)
+    for name in ("out", "scratch"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return Context(recipe, {}, folder / "out", folder / "scratch", name_of(number), None, Reporter("trial"), folder, {})
+
+
+def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, report: Report) -> None:
     """The loop in this process."""
     import torch
     from ray import tune
 
+    from pipeline.stages import checkpoints
     from pipeline.stages.feeds import feeds
+    from pipeline.stages.micro_batch import out_of_memory, while_memory_lacks
+    from pipeline.stages.whole_shards import hashed_beside
+    from pipeline.training.checkpoint import read
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
-    _measure(recipe, dataset, report)
-    child = Child(job.tracker, number)
+    child, say = Child(job.tracker, number), context.progress.say
+    process = Process(device=torch.device("cuda", 0) if torch.cuda.is_available() and _gpus() else torch.device("cpu"))
     sent: list[Any] = []
-
-    def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
-        sent[:] = [child.send(step, metrics)]
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
         settle(*sent)
-        with tempfile.TemporaryDirectory() as folder:
-            save(Path(folder))
-            tune.report(report.of(step, metrics), checkpoint=tune.Checkpoint.from_directory(folder))
+        with checkpoints.passing(context.parts, "written") as folder:
+            save(folder)
+            tune.report(report.of(step, metrics), checkpoint=tune.Checkpoint(str(folder)))
 
-    kept = tune.get_checkpoint()
-    if kept is None and number in job.start:
-        kept = tune.Checkpoint(job.start[number])
-    process = Process(device=torch.device("cuda", 0) if torch.cuda.is_available() and _gpus() else torch.device("cpu"))
-    with (
-        feeds(recipe, lambda text: None) as make_feed,
-        kept.as_directory() if kept else nullcontext() as folder,
-    ):
-        resume = Path(folder) if folder else None
-        if resume:
-            from pipeline.training.checkpoint import read
+    def run(recipe: Recipe) -> None:
+        def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
+            look()
+            sent[:] = [child.send(step, metrics)]
 
-            done = read(resume)
-            report.of(int(done["step"]), dict(done["metrics"]))
-            report.finished = False  # what a killed search was told may be lost
-        train(recipe, dataset, process, on_points, on_checkpoint, resume, make_feed=make_feed)
+        newest = tune.get_checkpoint()
+        kept = _kept(Path(newest.path) if newest else job.start.get(number))
+        try:
+            with (
+                feeds(recipe, say) as make_feed,
+                checkpoints.newest_whole(kept, context.parts, process, say) as (_, resume),
+                hashed_beside(dataset, ("train", "val")) as look,
+            ):
+                if resume:
+                    done = read(resume)
+                    report.of(int(done["step"]), dict(done["metrics"]))
+                    report.finished = False  # what a killed search was told may be lost
+                train(recipe, dataset, process, on_points, on_checkpoint, resume, make_feed=make_feed)
+        except Exception as error:
+            if lacking := out_of_memory(error, recipe, process):
+                raise lacking from error
+            raise
+
+    while_memory_lacks(run, context.recipe, dataset.split("train").samples, context.parts, say)
+
+
+def _kept(newest: str | Path | None) -> "list[Checkpoint]":
+    """A checkpoint and those before it, as Ray Tune names them; the newest last."""
+    from ray.train import Checkpoint
+
+    if newest is None:
+        return []
+    path = Path(newest)
+    return [Checkpoint(str(one)) for one in sorted(path.parent.glob("checkpoint_*")) if one.name <= path.name]
 
 
 def _gpus() -> bool:
@@ -141,28 +170,22 @@ def _gpus() -> bool:
     return bool(ray.get_gpu_ids())
 
 
-def _train_on_workers(recipe: Recipe, dataset: "Dataset", job: Job, number: int, report: Report) -> None:
+def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: int, report: Report) -> None:
     """The loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    from pipeline.graph import Context
-    from pipeline.progress import Reporter
+    from pipeline.stages.checkpoints import steps_of
     from pipeline.stages.fit import fit
-
-    _measure(recipe, dataset, report)
 
     class Forward(TuneReportCallback):
         """Passes what rank 0 reports on to Ray Tune."""
 
         def after_report(self, run_context: Any, metrics: list[dict[str, float]], checkpoint: Any) -> None:
-            step = int(Path(checkpoint.path).name.split("-")[1])
-            self._training_actor_item_queue.put(report.of(step, dict(metrics[0])) | {"kept": checkpoint.path})
+            told = report.of(steps_of(checkpoint), dict(metrics[0]))
+            self._training_actor_item_queue.put(told | {"kept": checkpoint.path})
 
-    folder = job.folder / "trials" / name_of(number)
-    (folder / "scratch").mkdir(parents=True, exist_ok=True)
-    context = Context(recipe, {}, folder, folder / "scratch", name_of(number), None, Reporter("trial"), folder, {})
     checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, [Forward()])
-    report.of(int(Path(checkpoint.path).name.split("-")[1]), metrics)
+    report.of(steps_of(checkpoint), metrics)
     report.finished = False  # this process has told nothing: Ray Train's controller has
 
 

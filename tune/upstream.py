@@ -11,6 +11,7 @@ from pipeline.planning import make_plan
 from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.report import show_plan
+from pipeline.shards.dataset import DATASET_FILE
 from pipeline.stages.tracker import Services
 from tune.space import Values, changed, upstream
 
@@ -18,7 +19,10 @@ STAGES = ("ingest", "shard")
 
 
 def make_shards(recipe: Recipe, points: Iterable[Values], console: Console) -> dict[str, Files]:
-    """The data set of each point, by its name `upstream`; what is not there is made. Ray must be initialised."""
+    """The data set of each point, by its name `upstream`; what is not there is made. Ray must be initialised.
+
+    StoreError where the list of a data set's shards is damaged; the shards are left to the trials.
+    """
     made: dict[str, Files] = {}
     for point in points:
         if (name := upstream(point)) not in made:
@@ -34,4 +38,6 @@ def _shards(recipe: Recipe, console: Console) -> Files:
     record = store.record_run(recipe.name, plain(recipe), steps)  # of reused shards, too: `gc` keeps what runs use
     with Progress(console) as progress:
         results: Sequence = execute(planned, recipe, store, Services(None, record.folder), progress, record)
-    return results[-1].artifact.files
+    artifact = results[-1].artifact
+    artifact.whole(DATASET_FILE)
+    return artifact.files

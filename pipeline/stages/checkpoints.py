@@ -30,7 +30,7 @@ def write(parts: Parts, name: str, save: Callable[[Path], None]) -> Checkpoint:
     else:
         # Not by Ray Train: `pyarrow.fs.copy_files` does not say when closing a file of fsspec fails, and so loses
         # small files in silence.
-        with _passing(parts, "written") as folder:
+        with passing(parts, "written") as folder:
             save(folder)
             parts.upload(folder, name)
     return Checkpoint(f"{path}/{name}", filesystem)
@@ -42,7 +42,7 @@ def fetched(checkpoint: Checkpoint, parts: Parts, rank: int = 0) -> Iterator[Pat
     if parts.shared:
         yield Path(checkpoint.path)
         return
-    with _passing(parts, f"fetched-{rank}") as folder:
+    with passing(parts, f"fetched-{rank}") as folder:
         with suppress(FileNotFoundError):  # who reads it says what is missing
             checkpoint.to_directory(folder)
         yield folder
@@ -51,10 +51,10 @@ def fetched(checkpoint: Checkpoint, parts: Parts, rank: int = 0) -> Iterator[Pat
 @contextmanager
 def newest_whole(
     kept: Sequence[Checkpoint], parts: Parts, process: Process, say: Callable[[str], None]
-) -> Iterator[tuple[int, Path | None]]:
-    """The steps that were done at the newest checkpoint that is as it was written, and its folder on this node.
+) -> Iterator[tuple[Checkpoint | None, Path | None]]:
+    """The newest checkpoint that is as it was written, and its folder on this node.
 
-    kept: the newest last; when there is none, this gives (0, None)
+    kept: the newest last; when there is none, this gives (None, None)
     say:  tells the user of those that are damaged
     ZoetropeError when all of them are damaged.
     """
@@ -66,16 +66,16 @@ def newest_whole(
                 _check_agreed(len(damaged), process)
                 for one in damaged if not process.rank else ():
                     say(f"train: {one}; the one before it is taken")
-                yield steps_of(checkpoint), folder
+                yield checkpoint, folder
                 return
         damaged.append(f"{checkpoint.path}/{FILE}: cannot be read as a checkpoint ({what})")
     _check_agreed(len(damaged), process)
     if damaged:
         raise ZoetropeError(
             f"no checkpoint of this training is whole: {'; '.join(damaged)}. "
-            "`python -m pipeline run RECIPE --rerun train` trains from step 0."
+            "`python -m pipeline run RECIPE --rerun train` trains from step 0; a search without --resume does, too."
         )
-    yield 0, None
+    yield None, None
 
 
 def name_of(step: int, world: int, kept: Sequence[Checkpoint]) -> str:
@@ -87,9 +87,9 @@ def name_of(step: int, world: int, kept: Sequence[Checkpoint]) -> str:
     return f"{name}-again" if any(Path(checkpoint.path).name == name for checkpoint in kept) else name
 
 
-def steps_of(checkpoint: Checkpoint) -> int:
-    """The steps that were done when a checkpoint was written."""
-    return int(Path(checkpoint.path).name.split("-")[1])
+def steps_of(checkpoint: Checkpoint | None) -> int:
+    """The steps that were done when a checkpoint was written, by its `name_of`; 0 without one."""
+    return int(Path(checkpoint.path).name.split("-")[1]) if checkpoint else 0
 
 
 def _check_agreed(passed_over: int, process: Process) -> None:
@@ -99,7 +99,7 @@ def _check_agreed(passed_over: int, process: Process) -> None:
 
 
 @contextmanager
-def _passing(parts: Parts, name: str) -> Iterator[Path]:
+def passing(parts: Parts, name: str) -> Iterator[Path]:
     """An empty folder on this node for what comes from the store, or goes there; removed behind the block."""
     folder = parts.out.with_name("scratch") / name
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.exported import write_sums
 from pipeline.graph import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
@@ -60,6 +61,7 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     for name in TAKEN:
         shutil.copyfile(trained / name, folder / name)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(redact_values(plain(recipe)), sort_keys=False))
+    write_sums(folder)
     exported = out / "mlflow-model"
     shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
     script = ROOT / "pipeline" / "mlflow_model.py"

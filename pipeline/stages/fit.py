@@ -177,10 +177,10 @@ def _work(config: dict[str, Any]) -> None:
     is_read_here = recipe.feed.kind == "local"
     try:
         with (
-            checkpoints.newest_whole(kept, parts, process, progress.say) as (done, resume),
+            checkpoints.newest_whole(kept, parts, process, progress.say) as (newest, resume),
             feeds(recipe, progress.say, beside) as make_feed,
             hashed_beside(dataset, ("train", "val"), process.rank, process.world) as look,
-            shards_ahead(recipe, dataset, process, beside, done, progress.say)
+            shards_ahead(recipe, dataset, process, beside, checkpoints.steps_of(newest), progress.say)
             if is_read_here
             else nullcontext(lambda step: None) as at,
         ):
@@ -188,7 +188,7 @@ def _work(config: dict[str, Any]) -> None:
                 local_file(locate(recipe.model.weights)[0], progress.say)  # who loads them then finds them here
             ray.train.collective.barrier()  # torch's own end after RENDEZVOUS_TIMEOUT_S; fetching may take longer
             if resume and not process.rank:
-                progress.say(f"train: goes on after {done} steps; workers: {process.world}")
+                progress.say(f"train: goes on after {checkpoints.steps_of(newest)} steps; workers: {process.world}")
             train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
     except Exception as error:
         if lacking := out_of_memory(error, recipe, process):

@@ -11,10 +11,14 @@ from pipeline import lost
 from pipeline.lost import RayLostError, signals_end_the_block
 
 
-def wait_until_interrupted(what: Any) -> None:
-    with signals_end_the_block():
-        what()
-        time.sleep(600)
+def wait_until_interrupted(what: Any, died: list[str]) -> None:
+    with signals_end_the_block() as lost:
+        assert lost == []
+        try:
+            what()
+            time.sleep(600)
+        finally:
+            assert lost == died
 
 
 def test_the_death_of_a_process_of_rays_ends_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +29,7 @@ def test_the_death_of_a_process_of_rays_ends_the_block(monkeypatch: pytest.Monke
     child = subprocess.Popen(["/bin/sleep", "600"])
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(RayLostError, match="Ray's process sleep died"):
-        wait_until_interrupted(child.kill)
+        wait_until_interrupted(child.kill, ["sleep"])
     child.wait()
     assert ends == [(os._exit, 1)]
     assert signal.getsignal(signal.SIGTERM) is before
@@ -34,7 +38,7 @@ def test_the_death_of_a_process_of_rays_ends_the_block(monkeypatch: pytest.Monke
 
 def test_sigterm_is_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
-        wait_until_interrupted(lambda: signal.raise_signal(signal.SIGTERM))
+        wait_until_interrupted(lambda: signal.raise_signal(signal.SIGTERM), [])
 
 
 @pytest.mark.slow

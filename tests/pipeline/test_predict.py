@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
+from pipeline.exported import FILES
 from pipeline.predict import Predictor
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
@@ -83,6 +84,22 @@ def test_no_files_and_files_that_are_none(exported: Any) -> None:
     assert predictor.answers([]) == {"label": [], "score": []}
     with pytest.raises(ZoetropeError):
         predictor.answers([b"no image"])
+
+
+def test_a_damaged_file_is_refused(exported: Any) -> None:
+    """Wherever the folder was copied; one whose weights had another bit answered."""
+    _, _, folder = exported("image")
+    for model in (folder / "model", folder / "mlflow-model/artifacts/model"):
+        for name in FILES:
+            whole = (model / name).read_bytes()
+            (model / name).write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+            with pytest.raises(ZoetropeError, match=rf"^{model / name}: this file is damaged.* --rerun export` makes"):
+                Predictor(model, device="cpu")
+            (model / name).unlink()
+            with pytest.raises(ZoetropeError, match=rf"^{model / name}: cannot be read: No such file"):
+                Predictor(model, device="cpu")
+            (model / name).write_bytes(whole)
+        assert Predictor(model, device="cpu")([]).shape == (0, 3)
 
 
 @pytest.mark.parametrize(

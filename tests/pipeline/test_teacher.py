@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.exported import FILES
 from pipeline.planning import make_plan
 from pipeline.stages.train import outside
-from pipeline.teacher import FILES, WITHIN, digest, find_teacher
+from pipeline.teacher import WITHIN, digest, find_teacher
 from tests.pipeline.stores import publish_until, quickstart
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe, load, plain
+from pipeline.training import checkpoint
 from tests.conftest import Project
 from tests.tune.hooks import before_reports
 from tune.folder import about
@@ -151,15 +153,25 @@ def test_a_grid_and_what_it_leaves(find: Any, project: Project) -> None:
 def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(
     find: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """From the one before, as the newest is torn; and with no room in TMPDIR."""
     undisturbed = find("calm", samples=1, overrides=("train.duration=4ep",))
     killed = tmp_path / "killed"
 
     def die_once(number: int, told: int, metrics: dict[str, Any]) -> None:
+        from ray import tune
+
         if told == 2 and not killed.exists():
+            newest = tune.get_checkpoint()
+            assert newest is not None
+            os.truncate(Path(newest.path, checkpoint.FILE), 1000)
             killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr("tune.search.run_trial", before_reports(run_trial, die_once))
+    def without_tmpdir(config: dict[str, Any], job: Job) -> None:
+        tempfile.tempdir = "/nowhere"
+        run_trial(config, job)
+
+    monkeypatch.setattr("tune.search.run_trial", before_reports(without_tmpdir, die_once))
     (trial,) = find("crash", samples=1, overrides=("train.duration=4ep",)).trials
     assert killed.exists()
     assert (trial.status, trial.retries) == ("done", 1)
@@ -322,6 +334,18 @@ def test_more_samples_go_on_with_what_is_there(find: Any) -> None:
         find("more", resume=True, samples=2, mode="max")
 
 
+def test_a_damaged_shard_ends_a_trial(find: Any, project: Project) -> None:
+    assert find("whole", samples=1, overrides=("train.duration=1ep",)).best
+    (shard,) = (project.store / "artifacts/shard").glob("*/train/shard-000001.tar")
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    (trial,) = find("flipped", samples=1, overrides=("train.duration=1ep",)).trials
+    shard.write_bytes(whole)
+    assert trial.status == "failed"
+    assert trial.error is not None
+    assert trial.error.startswith(f"{shard}: this file is damaged")
+
+
 def test_all_trials_fail(find: Any, project: Project) -> None:
     found = find("nan", samples=1, space={"optimizer.lr": "choice(1e+38)"})
     assert found.best is None
@@ -330,12 +354,28 @@ def test_all_trials_fail(find: Any, project: Project) -> None:
         show(console(), found, recipe_of(project), recipe_of(project).tune, 1.0)  # type: ignore[arg-type]
 
 
-def test_own_proposals(project: Project, ray_of_two: None) -> None:
+def test_own_proposals(project: Project, ray_of_two: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In trials that halve their micro-batch when memory lacks."""
+
+    def with_little_memory(config: dict[str, Any], job: Job) -> None:
+        def take(module: Any, inputs: tuple[Any, ...]) -> None:
+            if module.training and len(inputs[0]) > 4:
+                (tmp_path / "full").touch()
+                torch.empty(len(inputs[0]) << 50)
+
+        torch.nn.modules.module.register_module_forward_pre_hook(take)
+        run_trial(config, job)
+
+    monkeypatch.setattr("tune.search.run_trial", with_little_memory)
+
     def propose(number: int, trials: Any) -> dict[str, Any] | None:
         assert len(trials) == number
         return {"optimizer.lr": 0.01 * (number + 1)} if number < 2 else None
 
-    found = search(recipe_of(project, ("train.duration=1ep", "name=own"), samples=9), console(), propose=propose)
+    overrides = ("train.duration=1ep", "name=own", "train.micro_batch=auto")
+    found = search(recipe_of(project, overrides, samples=9), console(), propose=propose)
+    assert [trial.error for trial in found.trials] == [None, None]
+    assert (tmp_path / "full").exists()
     assert {trial.number: trial.values["optimizer.lr"] for trial in found.trials} == {0: 0.01, 1: 0.02}
 
 

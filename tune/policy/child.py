@@ -27,7 +27,7 @@ def train_child(recipe: Recipe, dataset: Dataset, folder: Path, on_points: Calla
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if recipe.feed.kind == "local" and recipe.feed.workers:
         start_fork_server()
-    with TemporaryDirectory() as last:
+    with TemporaryDirectory(dir=folder) as last:  # where there is room: TMPDIR may be small
 
         def keep(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
             save(Path(last))

@@ -94,6 +94,21 @@ def test_wrong_and_missing_credentials(store: RemoteStore, monkeypatch: pytest.M
         store.find("shard", "f1")
 
 
+def test_how_a_run_ended_comes_to_a_store_that_was_away_then(store: RemoteStore, s3: Server) -> None:
+    run = store.record_run("mine", {}, [])
+    s3.rules.append(first(10**6, (503, "SlowDown"), "PUT", "run.json"))
+    with pytest.raises(StoreError):
+        run.end("failed")
+    s3.rules.clear()
+    assert [record.content["status"] for record in store.records()] == ["running"]
+    store.close_abandoned()
+    (record,) = store.records()
+    assert (record.content["status"], record.content["ended"]) == ("failed", run.record["ended"])
+    s3.seen.clear()
+    store.close_abandoned()
+    assert s3.seen == []
+
+
 def test_a_cache_without_room_is_said_as_such(
     store: RemoteStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
