@@ -7,15 +7,20 @@ Importing this module loads albumentations, and with it torch (about two seconds
 
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any, TypeAlias
 
 import albumentations as A
+import numpy as np
+import numpy.typing as npt
+from albumentations.augmentations.dropout.transforms import BaseDropout
 from albumentations.core.composition import BaseCompose
 
+from augment.erase import visible_boxes
 from augment.own import OWN
-from augment.refused import REFUSED
+from augment.refused import NEEDS, REFUSED
+from augment.rides import RESIZES, Rides, fit, obstacle
 from pipeline.base.errors import ZoetropeError, nearest, unknown
 
 Spec = Sequence[Mapping[str, Mapping[str, Any] | None]]
@@ -44,38 +49,69 @@ BY_FRAME = (
     *(A.HorizontalFlip, A.TimeReverse, A.D4, A.SquareSymmetry, A.RandomGridShuffle, A.ChannelShuffle),
     *(A.SmallestMaxSize, A.LongestMaxSize),
 )
+_HALF = np.array([0.5, 0.5, 0, 0, 0], np.float32)
+"""From the middle of the first pixel to the picture's corner, for key points x, y, z, angle, scale."""
+_BY_FACTOR: dict[type, Callable[[float], int]] = {A.RandomScale: int, A.LongestMaxSize: round, A.SmallestMaxSize: round}
+"""How they make px whole."""
 NESTING: dict[str, type[BaseCompose]] = {cls.__name__: cls for cls in (A.OneOf, A.SomeOf, A.RandomOrder, A.Sequential)}
+
+
+def _mended(cls: type[A.BasicTransform]) -> type[A.BasicTransform]:
+    """The class with what is better or quicker than its own."""
+    changed: dict[str, Any] = {}
+    if cls in BY_FRAME:
+        changed["apply_to_images"] = A.BasicTransform.apply_to_images
+    if issubclass(cls, BaseDropout):
+        changed["apply_to_bboxes"] = visible_boxes
+    if cls in RESIZES:
+
+        def apply_to_keypoints(self: Any, keypoints: npt.NDArray[Any], **params: Any) -> npt.NDArray[Any]:
+            moved = keypoints + _HALF
+            if cls in _BY_FACTOR:  # by that of the whole px which are made, not by the one that was wished
+                whole, (height, width) = _BY_FACTOR[cls], params["shape"][:2]
+                moved[:, :2] *= [max(1, whole(side * params["scale"])) / side for side in (width, height)]
+            else:
+                moved = cls.apply_to_keypoints(self, moved, **params)
+            return moved - _HALF
+
+        changed["apply_to_keypoints"] = apply_to_keypoints
+    return type(cls.__name__, (cls,), changed) if changed else cls
+
+
 TRANSFORMS: dict[str, type[A.BasicTransform]] = {
-    name: type(name, (cls,), {"apply_to_images": A.BasicTransform.apply_to_images}) if cls in BY_FRAME else cls
+    name: _mended(cls)
     for name, cls in vars(A).items()
     if inspect.isclass(cls)
     and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)
     and cls not in (A.ImageOnlyTransform, A.DualTransform)
     and name not in REFUSED
 } | OWN
+NEEDING = {name: _mended(getattr(A, name)) for name in NEEDS}
 
 
-def build_list(spec: Any, where: str, errors: list[str]) -> list[Transform]:
+def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[Transform]:
+    """The spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each."""
     if not isinstance(spec, Sequence) or isinstance(spec, str):
         errors.append(f"{where}: must be a list of {{Name: {{parameters}}}}, not {spec!r}")
         return []
-    built = (_build(entry, f"{where}[{i}]", errors) for i, entry in enumerate(spec))
+    built = (_build(entry, f"{where}[{i}]", errors, rides) for i, entry in enumerate(spec))
     return [transform for transform in built if transform is not None]
 
 
-def _build(entry: Any, where: str, errors: list[str]) -> Transform | None:
+def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform | None:
     """The transform of one `{Name: {parameters}}`; None, and lines in `errors`, when something is wrong with it."""
     if not (isinstance(entry, Mapping) and len(entry) == 1 and isinstance(next(iter(entry)), str)):
         errors.append(f"{where}: must be one {{Name: {{parameters}}}}, not {entry!r}")
         return None
     name, params = next(iter(entry.items()))
     where = f"{where}.{name}"
-    if name in REFUSED:
+    needed = NEEDING if NEEDS.get(name) in rides.names else {}
+    if name in REFUSED and name not in needed:
         errors.append(f"{where}: not available: {REFUSED[name]}")
         return None
-    cls = TRANSFORMS.get(name) or NESTING.get(name)
+    cls = TRANSFORMS.get(name) or NESTING.get(name) or needed.get(name)
     if cls is None:
-        errors.append(f"{where}: {unknown('transform', name, [*TRANSFORMS, *NESTING])}")
+        errors.append(f"{where}: {unknown('transform', name, [*TRANSFORMS, *NESTING, *needed])}")
         return None
     if params is not None and not isinstance(params, Mapping):
         errors.append(f"{where}: its parameters must be a mapping, not {params!r}")
@@ -85,16 +121,23 @@ def _build(entry: Any, where: str, errors: list[str]) -> Transform | None:
     errors += [f"{where}: {line}" for line in _wrong_names(cls, arguments)]
     if name in NESTING:
         errors += [f"{where}.{line}" for line in _wrong_nesting(arguments)]
-        arguments["transforms"] = build_list(arguments.get("transforms", []), f"{where}.transforms", errors)
+        arguments["transforms"] = build_list(arguments.get("transforms", []), f"{where}.transforms", errors, rides)
     if cls is A.OneOf and len(errors) == before and not any(child.p for child in arguments["transforms"]):
         errors.append(f"{where}.transforms: one of them must have p above 0; p is its weight in the choice")
     if len(errors) > before:
         return None
     try:
-        return _construct(cls, arguments)
+        transform = _construct(cls, arguments)
     except Exception as error:  # albumentations raises ValueError, TypeError, ZeroDivisionError, ...
         errors += [f"{where}: {line}" for line in _lines(error)]
         return None
+    if isinstance(transform, BaseCompose):
+        return transform
+    if found := obstacle(transform, rides):
+        errors.append(f"{where}{'.' if ': ' in found.split(';')[0] else ': '}{found}")
+        return None
+    fit(transform, arguments, rides)
+    return transform
 
 
 def _construct(cls: type[Transform], arguments: dict[str, Any]) -> Transform:

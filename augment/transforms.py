@@ -3,39 +3,44 @@
 Importing this module loads albumentations, and with it torch (about two seconds), see `pipeline.base.imports`.
 """
 
-import numpy as np
-
 from augment.augmentation import Augmentation
 from augment.build import Spec, build_list
+from augment.rides import NOTHING, Rides
 from pipeline.base.errors import ZoetropeError
 
 
-def check(spec: Spec, what: str) -> list[str]:
-    """Everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's place."""
+def check(spec: Spec, what: str, rides: Rides = NOTHING) -> list[str]:
+    """Everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's place.
+
+    A transform that does not move what rides is wrong.
+    """
     errors: list[str] = []
-    build_list(spec, what, errors)
+    build_list(spec, what, errors, rides)
     return errors
 
 
-def compose(spec: Spec) -> Augmentation:
-    """Build a spec's transforms. Raises `ZoetropeError` with all lines of `check`."""
+def compose(spec: Spec, rides: Rides = NOTHING) -> Augmentation:
+    """Build a spec's transforms, to be called with pixels, or by `view` where something rides.
+
+    Raises `ZoetropeError` with all lines of `check`.
+    """
     errors: list[str] = []
-    transforms = build_list(spec, "augment", errors)
+    transforms = build_list(spec, "augment", errors, rides)
     if errors:
         raise ZoetropeError("\n".join(errors))
-    return Augmentation(transforms)
+    return Augmentation(transforms, rides)
 
 
-def output_shape(spec: Spec, short_side: int) -> tuple[int, int]:
+def output_shape(spec: Spec, short_side: int, rides: Rides = NOTHING) -> tuple[int, int]:
     """(H, W) of what the spec makes of stored frames, whose short side is `short_side` px.
 
     Tried on upright, square and wide frames with several draws. Raises `ZoetropeError` when the shape varies, since
     a batch has one shape, and when a transform does not fit such frames.
     """
-    augmentation = compose(spec)
+    augmentation = compose(spec, rides)
     long_side = short_side * 4 // 3
     shapes = {
-        augmentation(np.zeros((height, width, 3), np.uint8), "output_shape", draw).shape[:2]
+        augmentation.blank(height, width, "output_shape", draw)
         for height, width in ((short_side, short_side), (short_side, long_side), (long_side, short_side))
         for draw in range(16)
     }
