@@ -28,6 +28,8 @@ class Augmentation:
     def __init__(self, transforms: list[Transform], rides: Rides = NOTHING) -> None:
         every = list(leaves(transforms))
         self.rides = rides
+        self.shapes: dict[tuple[int, int], tuple[int, int]] = {}
+        """What `transforms.shape_of` found."""
         self._framed = not any(bends(leaf) for leaf in every)
         boxes = A.BboxParams("pascal_voc", clip=True, filter_invalid_bboxes=True) if "boxes" in rides.names else None
         with warnings.catch_warnings():

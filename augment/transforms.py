@@ -8,6 +8,9 @@ from augment.build import Spec, build_list
 from augment.rides import NOTHING, Rides
 from pipeline.base.errors import ZoetropeError
 
+_DRAWS = 4
+"""As often is a size tried that ought to be the same always."""
+
 
 def check(spec: Spec, what: str, rides: Rides = NOTHING) -> list[str]:
     """Everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's place.
@@ -52,3 +55,20 @@ def output_shape(spec: Spec, short_side: int, rides: Rides = NOTHING) -> tuple[i
         )
     height, width = shapes.pop()
     return height, width
+
+
+def shape_of(augmentation: Augmentation, height: int, width: int) -> tuple[int, int]:
+    """(H, W) of what transforms for evaluation make of a stored picture of `height` x `width` px; tried once a size.
+
+    Raises `ZoetropeError` where a transform does not fit such a picture, and where the size is drawn at random.
+    """
+    if (height, width) not in augmentation.shapes:
+        found = {augmentation.blank(height, width, "shape_of", draw) for draw in range(_DRAWS)}
+        if len(found) > 1:
+            seen = ", ".join(f"{wide} x {high}" for high, wide in sorted(found))
+            raise ZoetropeError(
+                f"the augmentations make pictures of several sizes ({seen} px) of one of {width} x {height} px, but "
+                "evaluation is to see each always alike: leave out what draws a size, such as RandomScale"
+            )
+        augmentation.shapes[height, width] = found.pop()
+    return augmentation.shapes[height, width]

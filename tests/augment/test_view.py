@@ -10,7 +10,7 @@ import pytest
 
 from augment.build import TRANSFORMS
 from augment.rides import Companions, Rides
-from augment.transforms import check, compose, output_shape
+from augment.transforms import check, compose, output_shape, shape_of
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 
@@ -226,3 +226,14 @@ def test_a_view_names_what_was_applied_and_wants_what_rides() -> None:
         augment.view(plain(), Companions(boxes=np.zeros((0, 4))), 1)
     with pytest.raises(ValueError, match=r"\['masks'\] cannot ride"):
         Rides(frozenset({"masks"}))
+
+
+def test_the_shape_of_each_size() -> None:
+    augment = compose([{"SmallestMaxSize": {"max_size": 50}}], Rides(frozenset({"mask", "frame"})))
+    assert [shape_of(augment, 100, 150), shape_of(augment, 150, 100)] == [(50, 75), (75, 50)]
+    assert augment.shapes == {(100, 150): (50, 75), (150, 100): (75, 50)}
+    assert shape_of(compose([]), 31, 17) == (31, 17)
+    with pytest.raises(ZoetropeError, match="does not fit frames of 30 x 20 px"):
+        shape_of(compose([{"CenterCrop": {"height": 25, "width": 25}}]), 20, 30)
+    with pytest.raises(ZoetropeError, match=r"several sizes .* of one of 60 x 40 px, .* such as RandomScale"):
+        shape_of(compose([{"RandomScale": {"scale_limit": 0.5, "p": 1}}]), 40, 60)
