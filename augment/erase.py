@@ -1,7 +1,7 @@
 """Cutout and random erasing: a rectangle of the picture is painted over.
 
-Both run before normalisation, so they paint a colour, not 0. Masks stay as they are; albumentations drops the boxes
-and key points that are hidden as far as the caller's `BboxParams` and `KeypointParams` say.
+Both run before normalisation, so they paint a colour, not 0. Masks, key points and boxes stay as they are, but for
+boxes that are painted over wholly, which are dropped.
 """
 
 import math
@@ -60,6 +60,22 @@ def erasing_box(
     return None
 
 
+def visible_boxes(
+    self: BaseDropout, bboxes: npt.NDArray[Any], holes: npt.NDArray[Any], **params: Any
+) -> npt.NDArray[Any]:
+    """`apply_to_bboxes` of a dropout: boxes `[N, 4+]`, in shares of the sides, without those that are hidden wholly.
+
+    albumentations' own makes the others as small as what is left of them, and by one px smaller than that.
+    """
+    height, width = params["shape"][:2]
+    painted = np.zeros((height, width), bool)
+    for left, top, right, bottom in holes:
+        painted[top:bottom, left:right] = True
+    edges = np.rint(bboxes[:, :4] * (width, height, width, height)).astype(int)
+    hidden = [painted[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].all() for x0, y0, x1, y1 in edges]
+    return bboxes[~np.array(hidden, bool)]
+
+
 class Cutout(BaseDropout):
     """Paint a square of `size` px about a pixel that is drawn uniformly, edges included (DeVries and Taylor 2017).
 
@@ -77,6 +93,8 @@ class Cutout(BaseDropout):
         super().__init__(fill=fill, fill_mask=None, p=p)
         self.size = size
         self.holes = holes
+
+    apply_to_bboxes = visible_boxes
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Draw, once for all targets."""
@@ -109,6 +127,8 @@ class RandomErasing(BaseDropout):
         super().__init__(fill=fill, fill_mask=None, p=p)
         self.area = area
         self.min_aspect = min_aspect
+
+    apply_to_bboxes = visible_boxes
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Draw, once for all targets."""

@@ -21,7 +21,7 @@ REFUSED: dict[str, str] = {
     "AtLeastOneBBoxRandomCrop": _NEEDS_TARGET,
     "BBoxSafeRandomCrop": _NEEDS_TARGET,
     "RandomSizedBBoxSafeCrop": _NEEDS_TARGET,
-    "RandomCropNearBBox": _NEEDS_TARGET,
+    "RandomCropNearBBox": "it needs one of a sample's boxes named at every call, which a recipe cannot do",
     "CropNonEmptyMaskIfExists": _NEEDS_TARGET,
     "MaskDropout": _NEEDS_TARGET,
     "ConstrainedCoarseDropout": _NEEDS_TARGET,
@@ -37,3 +37,13 @@ REFUSED: dict[str, str] = {
     "OneOrOther": "write OneOf",
     "SelectiveChannelTransform": "it cannot transform clips",
 }
+
+NEEDS: dict[str, str] = {
+    "AtLeastOneBBoxRandomCrop": "boxes",
+    "BBoxSafeRandomCrop": "boxes",
+    "RandomSizedBBoxSafeCrop": "boxes",
+    "CropNonEmptyMaskIfExists": "mask",
+    "MaskDropout": "mask",
+    "ConstrainedCoarseDropout": "mask",
+}
+"""Those that are refused only where this does not ride."""

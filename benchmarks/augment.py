@@ -18,10 +18,11 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from augment.build import BY_FRAME, TRANSFORMS
 from augment.erase import GREY
 from augment.magnitudes import MAGNITUDES, argument
 from augment.operations import Step, apply_step
-from augment.transforms import BY_FRAME, TRANSFORMS, compose
+from augment.transforms import compose
 from pipeline.base.keyed import generator
 from pipeline.decode.image import decode_image, encode_jpeg
 from pipeline.decode.transcode import encode

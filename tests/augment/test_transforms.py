@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pytest
 from albumentations import BasicTransform, CoarseDropout, Compose, HorizontalFlip, RandomResizedCrop
 
+from augment.build import BY_FRAME, TRANSFORMS, check_package
 from augment.own import OWN
 from augment.refused import REFUSED
-from augment.transforms import BY_FRAME, TRANSFORMS, check, check_package, compose, output_shape
+from augment.transforms import check, compose, output_shape
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator, key_bits
 
