@@ -18,6 +18,8 @@ from pipeline.sources.listing import Listing
 from pipeline.stages import evaluate, export, ingest, shard, train
 from pipeline.stages.room import room_problem, sharing_warning
 from pipeline.store import Artifact, Store, open_store
+from pipeline.tasks import task_of
+from pipeline.tasks.base import riding
 from pipeline.tracking.address import resolve
 from pipeline.training.lone import lone_problem
 from pipeline.training.unreached import unreached
@@ -63,13 +65,17 @@ def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
 
 def _augmentation_problems(recipe: Recipe) -> list[str]:
     """Wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
-    if problems := transform_problems(plain(recipe)):
+    task = task_of(recipe)
+    if problems := transform_problems(plain(recipe), {"train": riding(task, True), "eval": riding(task, False)}):
         return problems
-    from augment.transforms import output_shape
+    from pipeline.feed.views import view_size
 
-    for name, transforms in (("train", recipe.augment.train), ("eval", recipe.augment.eval)):
+    for name in ("train", "eval"):
+        is_training = name == "train"
+        if not is_training and task.any_size:
+            continue  # the sizes are those in the shards' indices
         try:
-            output_shape(transforms, recipe.stored_short_side)
+            view_size(recipe, is_training)
         except ZoetropeError as error:
             problems.append(f"augment.{name}: {error}")
     return problems

@@ -14,6 +14,7 @@ from pipeline.recipe.tuning import Tune
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import ingest, shard
 from pipeline.tasks import task_of
+from pipeline.tasks.base import riding
 
 Values = dict[str, Any]
 """Recipe key to value: a point of the space."""
@@ -118,7 +119,10 @@ def problems_of(recipe: Recipe, values: Mapping[str, Any]) -> list[str]:
     except RecipeError as error:
         head, *lines = str(error).splitlines()
         return [line.strip() for line in lines] or [head]
-    return transform_problems(plain(made)) if any(key.startswith("augment") for key in values) else []
+    if not any(key.startswith("augment") for key in values):
+        return []
+    task = task_of(made)
+    return transform_problems(plain(made), {"train": riding(task, True), "eval": riding(task, False)})
 
 
 def _grid_problems(tune: Tune) -> Iterator[str]:

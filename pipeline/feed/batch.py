@@ -4,19 +4,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, takewhile
+from math import prod
 
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.limits import BadSample
 from pipeline.feed.laps import Laps
 from pipeline.feed.quarantine import Bad, substitutes
 from pipeline.feed.ring import Cell, idle_cell
 from pipeline.feed.sequence import TrainingOrder, training_order
-from pipeline.feed.views import ViewMaker, view_size
+from pipeline.feed.views import ViewMaker, evaluation_walk, view_size
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.shards.order import Positions, evaluation_batch, evaluation_steps, rank_slice
+from pipeline.shards.order import Positions, rank_slice
 from pipeline.shards.reader import ShardReader
+from pipeline.shards.walk import Walk
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Layout, Task
 
@@ -25,8 +28,8 @@ from pipeline.tasks.base import Layout, Task
 class BatchSource:
     """Everything that a rank's batches depend on; small, so it travels to the worker processes.
 
-    `training` batches follow the shuffled order with the training transforms; the others walk `split` once, in dataset
-    order, each sample in `num_clips` x `num_crops` views. `timed`: what makes them measures its steps.
+    `training` batches follow the shuffled order with the training transforms; the others walk `split` once, by size and
+    in dataset order, each sample in `num_clips` x `num_crops` views. `timed`: what makes them measures its steps.
     """
 
     recipe: Recipe
@@ -45,6 +48,11 @@ class BatchSource:
         return training_order(self.recipe, self.dataset, self.split)
 
     @cached_property
+    def walk(self) -> Walk:
+        """How an evaluation walks over the split."""
+        return evaluation_walk(self.recipe, self.dataset, self.split)
+
+    @cached_property
     def task(self) -> Task:
         """What a sample means."""
         return task_of(self.recipe, self.dataset.classes)
@@ -59,7 +67,7 @@ class BatchSource:
         """Batches in an epoch, or in the one walk of an evaluation."""
         if self.training:
             return self.order.steps_per_epoch
-        return evaluation_steps(self.dataset.split(self.split).counts, self.recipe.train.batch_size)
+        return self.walk.steps
 
     def place(self, step: int) -> tuple[int, int]:
         """(epoch, k) of a step that is counted over all epochs."""
@@ -69,11 +77,18 @@ class BatchSource:
         """The whole batch `k`, over all ranks."""
         if self.training:
             return self.order.batch(epoch, k)
-        return evaluation_batch(self.dataset.split(self.split).counts, self.recipe.train.batch_size, k)
+        return self.walk.batch(k)
 
     def cut(self, batch: Positions) -> slice:
         """This rank's part of a batch; empty when there are fewer groups than ranks."""
         return rank_slice(len(batch), self.group, self.rank, self.world)
+
+    def sized(self, arrays: dict[str, np.ndarray], step: int) -> dict[str, np.ndarray]:
+        """Arrays of `layout` in the shapes of this step's batch: the front of each where its samples are smaller."""
+        if self.training or len(self.walk.sizes) == 1:
+            return arrays
+        shapes = {name: shape for name, (_, shape) in self._layout(self.walk.size(step)).items()}
+        return {name: array.reshape(-1)[: prod(shapes[name])].reshape(shapes[name]) for name, array in arrays.items()}
 
     def layout(self) -> Layout:
         """dtype and shape of the arrays of this rank's largest batch.
@@ -82,9 +97,13 @@ class BatchSource:
         weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;
         sample int64 [n]; and the task's fields [n, ...].
         """
-        size = view_size(self.recipe, self.training)
+        return self._layout(view_size(self.recipe, True) if self.training else self.walk.largest)
+
+    def _layout(self, size: tuple[int, int]) -> Layout:
+        """Of samples of (H, W)."""
+        most = self.recipe.train.batch_size if self.training else self.walk.batch_size
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
-        parts = [rank_slice(self.recipe.train.batch_size, self.group, rank, self.world) for rank in range(self.world)]
+        parts = [rank_slice(most, self.group, rank, self.world) for rank in range(self.world)]
         n = max(part.stop - part.start for part in parts)
         return {
             "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
@@ -105,7 +124,7 @@ class BatchMaker:
         self.bad = {} if bad is None else bad
         self.cell = cell or idle_cell()
         self.split = source.dataset.split(source.split)
-        self.reader = ShardReader(source.dataset.files, source.split)
+        self.reader = ShardReader(source.dataset.files, source.split, source.task.needs)
         self.laps = Laps(source.timed)
         self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops, self.laps)
 
@@ -136,19 +155,24 @@ class BatchMaker:
         """Write a sample to place `i`; False when it is a bad one."""
         if sample in self.bad:
             return False
-        raw = self.reader.read(*self.split.place(sample))
+        raw, task = self.reader.read(*self.split.place(sample)), self.source.task
         self.cell.begin(sample, i)
         data = bytes(raw.data) if self.laps.on else raw.data  # else a mapped file is read while it is decoded
         self.laps.lap("read")
         try:
-            pixels = self.view_maker(data, raw.frames, epoch, sample, occurrence)
+            view = None
+            if task.rides:
+                view = self.view_maker.view(data, task.companions(raw), epoch, sample, occurrence)
+            pixels = view.pixels if view else self.view_maker(data, raw.frames, epoch, sample, occurrence)
+            if pixels.shape[-3:] != arrays["pixels"].shape[-3:]:
+                raise BadSample("its picture has another size than its shard's index says")
         except Exception as error:  # decoders and transforms raise whatever broken data makes them
             what = "" if isinstance(error, ZoetropeError) else f"{type(error).__name__}: "
             self.bad[sample] = what + str(error)
             return False
         self.cell.rest()
         arrays["pixels"][i], arrays["sample"][i] = pixels, sample
-        self.source.task.put(arrays, i, raw)
+        task.put(arrays, i, raw, view)
         self.laps.lap("collate")
         return True
 

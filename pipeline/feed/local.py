@@ -97,9 +97,8 @@ class LocalFeed:
             made = self._wait_for(step)
             self.waited_s += time.perf_counter() - began_s
             self.rest, self.read = self.steps[i + 1 :], self.slot_of.pop(step)
-            yield Batch(
-                {name: array[: made.count] for name, array in self.ring.arrays(self.read).items()}, made.samples
-            )
+            arrays = self.source.sized(self.ring.arrays(self.read), step)
+            yield Batch({name: array[: made.count] for name, array in arrays.items()}, made.samples)
             self.free.append(self.read)
 
     def settle(self) -> None:
@@ -135,10 +134,11 @@ class LocalFeed:
     def _made_here(self) -> Iterator[Batch]:
         if not self.steps:
             return
-        maker, arrays = BatchMaker(self.source, self.bad), new_arrays(self.source.layout())
+        maker, largest = BatchMaker(self.source, self.bad), new_arrays(self.source.layout())
         for step in self.steps:
             began_s = time.perf_counter()
             maker.laps.lap("wait")
+            arrays = self.source.sized(largest, step)
             count, samples = maker.make(*self.source.place(step), arrays)
             self.spent.update(maker.laps.take())
             self._check_bad()

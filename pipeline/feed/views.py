@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from augment.transforms import compose, output_shape
+from augment.rides import Companions, Rides, View
+from augment.transforms import compose, output_shape, shape_of
 from augment.views import three_crops
+from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.decode import clips
 from pipeline.decode.image import decode_image
@@ -15,6 +17,11 @@ from pipeline.decode.limits import BadSample
 from pipeline.decode.video import decode_frames
 from pipeline.feed.laps import Laps
 from pipeline.recipe import Recipe
+from pipeline.shards.dataset import Dataset
+from pipeline.shards.reader import ShardReader
+from pipeline.shards.walk import Walk
+from pipeline.tasks import task_of
+from pipeline.tasks.base import riding
 
 
 class ViewMaker:
@@ -24,11 +31,12 @@ class ViewMaker:
         self, recipe: Recipe, training: bool, num_clips: int = 1, num_crops: int = 1, laps: Laps | None = None
     ) -> None:
         self.recipe, self.training, self.num_clips = recipe, training, num_clips
+        self.any_size = task_of(recipe).any_size and not training
         self.laps = laps or Laps(on=False)
         transforms = list(_transforms(recipe, training))
         self.size: tuple[int, int] | None = None
         self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
-        self.transform = compose(transforms)
+        self.transform = compose(transforms, rides(recipe, training))
 
     def __call__(
         self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0, occurrence: int = 0
@@ -50,8 +58,22 @@ class ViewMaker:
         self.laps.lap("augment")
         return views[0][None] if len(views) == 1 else np.stack(views)  # one is not copied
 
+    def view(
+        self, data: bytes | memoryview, companions: Companions, epoch: int = 0, sample: int = 0, occurrence: int = 0
+    ) -> View:
+        """One view of an image, and of what rides along. Draws and errors as of calling it."""
+        key = _key(epoch, sample, occurrence)
+        decoded = decode_image(data)
+        self.laps.lap("decode")
+        seen = self.transform.at(epoch).view(decoded, companions, self.recipe.seed, "augment", *key)
+        self._check_size(*seen.pixels.shape[:2])
+        self.laps.lap("augment")
+        return seen
+
     def _check_size(self, height: int, width: int) -> None:
         """Raise `BadSample` for a view of another size than all have: of pictures that were stored as they came."""
+        if self.any_size:
+            return
         if self.size is None:  # not before a sample has passed the transforms, whose own errors say more
             self.size = view_size(self.recipe, self.training)
         if (height, width) != self.size:
@@ -85,14 +107,46 @@ class ViewMaker:
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
 
 
+def rides(recipe: Recipe, training: bool) -> Rides:
+    """What goes through the recipe's transforms."""
+    return Rides(riding(task_of(recipe), training))
+
+
 def view_size(recipe: Recipe, training: bool) -> tuple[int, int]:
     """(H, W) of what the recipe's transforms make of stored pixels; ZoetropeError when it is not always one."""
-    return _fixed_size(json.dumps(_transforms(recipe, training)), recipe.stored_short_side)
+    return _fixed_size(json.dumps(_transforms(recipe, training)), recipe.stored_short_side, rides(recipe, training))
 
 
 @lru_cache
-def _fixed_size(transforms: str, short_side: int) -> tuple[int, int]:
-    return output_shape(json.loads(transforms), short_side)
+def _fixed_size(transforms: str, short_side: int, rides: Rides) -> tuple[int, int]:
+    return output_shape(json.loads(transforms), short_side, rides)
+
+
+def evaluation_walk(recipe: Recipe, dataset: Dataset, split: str) -> Walk:
+    """How to walk over a split. Where its pictures may have several sizes, every shard's index is read.
+
+    A picture that the transforms do not fit is put among some others: it is a bad sample when its turn comes.
+    """
+    counts, asked = dataset.split(split).counts, recipe.evaluate.batch_size
+    if not task_of(recipe).any_size:
+        return Walk(counts, asked or recipe.train.batch_size, (view_size(recipe, training=False),))
+    transform = compose(recipe.augment.eval, rides(recipe, training=False))
+    reader = ShardReader(dataset.files, split)
+    stored, number = np.unique(
+        np.concatenate([reader.sizes(shard) for shard in range(len(counts))]), axis=0, return_inverse=True
+    )
+    made: list[tuple[int, int] | None] = []
+    for height, width in stored.tolist():
+        try:
+            made.append(shape_of(transform, height, width))
+        except ZoetropeError as error:
+            made.append(None)
+            reason = error
+    if not (sizes := sorted({size for size in made if size})):
+        raise ZoetropeError(f"augment.eval fits no picture of the split {split!r}: {reason}")
+    batch_size = asked or (recipe.train.batch_size if len(sizes) == 1 else 1)
+    of = np.array([sizes.index(size or sizes[0]) for size in made])[number.reshape(-1)]
+    return Walk(counts, batch_size, tuple(sizes), of)
 
 
 def _transforms(recipe: Recipe, training: bool) -> list[dict[str, dict[str, Any]]]:

@@ -62,7 +62,8 @@ def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None
             maker.laps.lap("wait")
             maker.bad |= ask.bad
             known = len(maker.bad)
-            count, samples = maker.make(*source.place(ask.step), ring.arrays(ask.slot), ask.first)
+            arrays = source.sized(ring.arrays(ask.slot), ask.step)
+            count, samples = maker.make(*source.place(ask.step), arrays, ask.first)
             found = dict(islice(maker.bad.items(), known, None))
             pipe.send(Made(ask.step, count, samples, found, maker.laps.take()))
     except (EOFError, OSError, KeyboardInterrupt):

@@ -196,6 +196,11 @@ class Train(Section):
 class Evaluate(Section):
     """How the trained model is measured."""
 
+    late = frozenset({"batch_size"})
+
+    batch_size: PositiveInt | None = None
+    """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
+    default that of the training, and 1 where sizes differ."""
     clips: PositiveInt = 1
     """Clips a video, spread evenly; their probabilities are averaged."""
     crops: Literal[1, 3] = 1

@@ -82,17 +82,25 @@ def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
     return RecipeError("\n".join([f"{where}: {count}", *lines, *more]))
 
 
-def transform_problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the transforms of plain values; loads albumentations."""
+def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset[str]] = {}) -> list[str]:
+    """What is wrong with the transforms of plain values; loads albumentations.
+
+    riding: what goes through `train` and `eval` with the pixels, where the task says so
+    """
     section = values.get("augment")
     specs = section if isinstance(section, Mapping) else {}
     named = {name: specs[name] for name in ("train", "eval") if name in specs}
     if not named:
         return []
     with without("torch"):  # albumentations loads it, which takes longer than the rest of `plan`, and needs none of it
+        from augment.rides import Rides
         from augment.transforms import check as check_transforms
 
-    return [line for name, spec in named.items() for line in check_transforms(bare_names(spec), f"augment.{name}")]
+    return [
+        line
+        for name, spec in named.items()
+        for line in check_transforms(bare_names(spec), f"augment.{name}", Rides(riding.get(name, frozenset())))
+    ]
 
 
 def cross_problems(values: Mapping[str, Any]) -> list[str]:

@@ -226,21 +226,6 @@ def rank_slice(n: int, group: int, rank: int, world: int) -> slice:
     return slice(rank * groups // world * group, min((rank + 1) * groups // world * group, n))
 
 
-def evaluation_steps(counts: Int64, batch_size: int) -> int:
-    """Batches of an evaluation: ceil(N / B), so the last one may be smaller."""
-    return -(-int(_checked(counts, batch_size).sum()) // batch_size)
-
-
-def evaluation_batch(counts: Int64, batch_size: int, k: int) -> Positions:
-    """Batch `k` of an evaluation: dataset order, every sample exactly once. IndexError outside of the steps."""
-    counts = _checked(counts, batch_size)
-    _check_step(k, evaluation_steps(counts, batch_size))
-    ends = np.cumsum(counts)
-    sample = np.arange(k * batch_size, min((k + 1) * batch_size, int(ends[-1])))
-    shard = np.searchsorted(ends, sample, side="right")
-    return Positions(shard, sample - ends[shard] + counts[shard], sample, np.zeros_like(sample))
-
-
 def _checked(counts: Int64, batch_size: int) -> Int64:
     checked = np.array(counts, np.int64)
     if checked.ndim != 1 or (checked < 0).any():

@@ -103,6 +103,11 @@ class ShardReader:
         """The labels of a shard's samples, of its index alone. Errors as of `read`."""
         return self._indexed(shard).index.labels
 
+    def sizes(self, shard: int) -> NDArray[np.int64]:
+        """(height, width) in px of a shard's samples, int64 [n, 2], of its index alone. Errors as of `read`."""
+        columns = self._indexed(shard).index
+        return np.stack([columns.heights, columns.widths], axis=1)
+
     def source(self, shard: int, index: int) -> str:
         """The path in the source that a sample was made of, as its JSON says; its key where there is none."""
         columns = self._indexed(shard).index

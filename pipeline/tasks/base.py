@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from augment.mixing.batch import Drawn
+    from augment.rides import Companions, View
     from pipeline.shards.reader import RawSample
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -86,6 +87,10 @@ class Task(Protocol):
         """What goes through the transforms with the pixels."""
 
     @property
+    def any_size(self) -> bool:
+        """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
+
+    @property
     def mixes(self) -> frozenset[str]:
         """The ways of mixing that mean something for its targets."""
 
@@ -108,8 +113,11 @@ class Task(Protocol):
     def layout(self, height: int, width: int) -> Layout:
         """The fields of one sample whose view has that size."""
 
-    def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
-        """Write a sample's fields to place `i`."""
+    def companions(self, raw: "RawSample") -> "Companions":
+        """What goes through the transforms with a sample's pixels; asked for where something `rides`."""
+
+    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None") -> None:
+        """Write a sample's fields to place `i`; `view` is what became of its companions, None where nothing rides."""
 
     def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
         """The fields of samples that are mixed as the pixels are."""
@@ -176,3 +184,8 @@ def result_words(task: Task, metrics: Mapping[str, float]) -> str:
     """The headline of some metrics, as in "top-1 71.4%"."""
     metric, title = task.headline
     return f"{title} {task.measures[metric].format(metrics[metric])}"
+
+
+def riding(task: Task, training: bool) -> frozenset[str]:
+    """What goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
+    return task.rides | {"frame"} if task.rides and not training else task.rides

@@ -64,11 +64,11 @@ def _minds(recipe: Recipe) -> bool:
     """Whether a norm of the recipe's model refuses one training sample."""
     import torch
 
-    from augment.transforms import output_shape
+    from pipeline.feed.views import view_size
     from pipeline.training.model import build_model
 
     frames = (recipe.clip.frames,) if recipe.task.modality == "video" else ()
-    size = output_shape(recipe.augment.train, recipe.stored_short_side)
+    size = view_size(recipe, training=True)
     with torch.device("meta"):
         model = build_model(recipe, num_classes=2)
         try:

@@ -43,7 +43,7 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
     arrays = new_arrays(source.layout())
     for i, sample in enumerate(samples):
         raw = maker.reader.read(*split.place(sample))
-        task.put(arrays, i, raw)
+        task.put(arrays, i, raw, None)
         before, after, names = maker.view_maker.explain(raw.data, raw.frames, 0, sample, occurrences[i])
         height, width = before.shape[-3:-1]
         truth.append(task.truth(before, {name: array[i] for name, array in arrays.items()}).words)

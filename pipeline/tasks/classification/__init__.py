@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from augment.mixing.batch import Drawn
+    from augment.rides import Companions, View
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
@@ -26,6 +27,7 @@ class Classification:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     rides: ClassVar[frozenset[str]] = frozenset()
+    any_size: ClassVar[bool] = False
     mixes: ClassVar[frozenset[str]] = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
     headline: ClassVar[Headline] = Headline("top1", "top-1")
     measures: ClassVar[dict[str, str]] = {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}
@@ -41,7 +43,13 @@ class Classification:
         """A class number."""
         return {"label": (np.dtype(np.int64), ())}
 
-    def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
+    def companions(self, raw: "RawSample") -> "Companions":
+        """None."""
+        from augment.rides import Companions
+
+        return Companions()
+
+    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None" = None) -> None:
         """Write the sample's class number."""
         fields["label"][i] = raw.label
 

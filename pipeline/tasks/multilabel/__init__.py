@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from augment.mixing.batch import Drawn
+    from augment.rides import Companions, View
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
@@ -31,6 +32,7 @@ class Multilabel:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     rides: ClassVar[frozenset[str]] = frozenset()
+    any_size: ClassVar[bool] = False
     mixes: ClassVar[frozenset[str]] = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
     headline: ClassVar[Headline] = Headline("mAP", "mAP")
     measures: ClassVar[dict[str, str]] = {"loss": "{:.4g}", "f1": "{:.1%}", "mAP": "{:.1%}"}
@@ -46,7 +48,13 @@ class Multilabel:
         """1 for each class that the sample has, else 0."""
         return {"hot": (np.dtype(np.uint8), (len(self.classes),))}
 
-    def put(self, fields: Arrays, i: int, raw: "RawSample") -> None:
+    def companions(self, raw: "RawSample") -> "Companions":
+        """None."""
+        from augment.rides import Companions
+
+        return Companions()
+
+    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None" = None) -> None:
         """Write the sample's set of class numbers."""
         fields["hot"][i] = 0
         fields["hot"][i, list(raw.label) if isinstance(raw.label, tuple) else [raw.label]] = 1

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.shards import order as order_module
-from pipeline.shards.order import Int64, Order, Positions, evaluation_batch, evaluation_steps, rank_slice
+from pipeline.shards.order import Int64, Order, Positions, rank_slice
 
 EXAMPLE = Order(np.array([6, 4, 7, 5]), batch_size=4, shuffle_window=3, seed=3, keep_last=True)
 EXAMPLE_BATCHES = [[15, 5, 1, 18], [16, 10, 0, 9], [6, 11, 4, 17], [7, 14, 3, 19], [8, 13, 2, 21], [12, 20]]
@@ -261,19 +261,6 @@ def test_every_world_sees_the_same_batch(order: Order, world: int, data: st.Data
         whole = order.batch(1, k).sample
         parts = [order.batch(1, k)[order.rank_slice(k, rank, world)].sample for rank in range(world)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 40), max_size=10), st.integers(1, 70))
-def test_evaluation_is_dataset_order_every_sample_once(counts: list[int], batch_size: int) -> None:
-    split = np.array(counts, np.int64)
-    batches = [evaluation_batch(split, batch_size, k) for k in range(evaluation_steps(split, batch_size))]
-    for batch in batches:
-        positions_fit(batch, split)
-    assert [s for batch in batches for s in batch.sample.tolist()] == list(range(sum(counts)))
-    assert all(len(batch) == batch_size for batch in batches[:-1])
-    with pytest.raises(IndexError):
-        evaluation_batch(split, batch_size, len(batches))
 
 
 def test_a_billion_samples() -> None:

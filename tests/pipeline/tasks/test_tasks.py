@@ -46,7 +46,7 @@ class Case:
         for array in arrays.values():
             array[:] = garbage
         for i, raw in enumerate(self.samples):
-            self.task.put(arrays, i, raw)
+            self.task.put(arrays, i, raw, None)
         return arrays
 
     def fields(self) -> dict[str, Tensor]:
@@ -222,7 +222,7 @@ def test_a_report_of_very_many_classes_has_no_table_of_all_pairs(
     arrays = new_arrays({name: (dtype, (n, *shape)) for name, (dtype, shape) in task.layout(*SIZE).items()})
     scores = np.full((n, num_classes), 1e-5, np.float32)
     for i in range(n):
-        task.put(arrays, i, raw(100 * i))
+        task.put(arrays, i, raw(100 * i), None)
         scores[i, 100 * (i // 2)] = 0.75
     tracemalloc.start()
     try:
