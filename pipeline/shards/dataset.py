@@ -49,16 +49,27 @@ class Shard:
     source: str | None = None
 
 
-def changed(path: Path, shard: Shard) -> ZoetropeError:
-    """The error for the tar or index of a shard that is not what `dataset.json` lists."""
+def changed(path: Path, shard: Shard, read: bool = False) -> ZoetropeError:
+    """The error for the tar or index of a shard that is not what `dataset.json` lists.
+
+    read: by a training, whose checkpoints may have learned from it. A shard that is made again as it was is the same
+          input, so that training would go on from them.
+    """
     if shard.at is not None and path.suffix == ".tar":
+        anew = " and train with `--rerun train`, as checkpoints may have learned from it" if read else ""
         return ZoetropeError(
-            f"{path}: this tar was changed after it was adopted (its size or sha256 differ); put it back as it was, or "
-            "`run RECIPE --rerun ingest` looks at it anew"
+            f"{path}: this tar was changed after it was adopted (its size or sha256 differ); put it back as it was"
+            f"{anew}, or `run RECIPE --rerun ingest` looks at it anew"
+        )
+    again = "`run RECIPE --rerun shard` makes it again"
+    if read:
+        again = (
+            "`run RECIPE --rerun shard --rerun train` makes it again and trains anew, as checkpoints may have learned "
+            "from it"
         )
     return ZoetropeError(
         f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "
-        "`python -m pipeline verify STORE` tells what else is, `run RECIPE --rerun shard` makes it again"
+        f"`python -m pipeline verify STORE` tells what else is, {again}"
     )
 
 

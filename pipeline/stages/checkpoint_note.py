@@ -1,6 +1,7 @@
 """The note in which Ray Train finds its checkpoints again. It writes it in place, so a kill may leave half of it.
 
-On an object store it is written by one request, which is done wholly or not at all.
+On an object store it is written by one request, which is done wholly or not at all. Checkpoints that it names may have
+been removed on both, which Ray Train takes for an error.
 """
 
 import json
@@ -12,8 +13,11 @@ from typing import Any
 from ray.train import UserCallback
 
 from pipeline.shards.files import publishing
+from pipeline.store.objects import Objects
 
 NOTE, COPY = "checkpoint_manager_snapshot.json", "checkpoints.copy.json"
+MAX_NOTE_BYTES = 16 << 20
+ANEW = "train: begins anew, since Ray Train's note of its checkpoints is cut off or names some that are gone"
 
 
 class CopyNote(UserCallback):
@@ -40,7 +44,19 @@ def mend(folder: Path) -> str | None:
             (folder / name).mkdir(exist_ok=True)
     elif note.exists():
         note.unlink()
-        return "train: begins anew, since Ray Train's note of its checkpoints is cut off or names some that are gone"
+        return ANEW
+    return None
+
+
+def mend_objects(folder: Objects) -> str | None:
+    """The same in an object store."""
+    named = _names(folder.read(NOTE, MAX_NOTE_BYTES) or b"")
+    gone = [name for name in named if not folder.list(name)]
+    if gone == named and named:
+        folder.remove([NOTE])
+        return ANEW
+    for name in gone:  # a folder is there when something is in it
+        folder.write(f"{name}/gone", b"")
     return None
 
 
@@ -53,8 +69,15 @@ def _is_whole(note: Path) -> bool:
 def _named(note: Path) -> list[str]:
     """The folders of the checkpoints that it names; none when it is cut off."""
     try:
-        return [one["checkpoint_dir_name"] for one in json.loads(note.read_bytes())["checkpoint_results"]]
-    except (OSError, ValueError, LookupError, TypeError):
+        return _names(note.read_bytes())
+    except OSError:
+        return []
+
+
+def _names(content: bytes) -> list[str]:
+    try:
+        return [one["checkpoint_dir_name"] for one in json.loads(content)["checkpoint_results"]]
+    except (ValueError, LookupError, TypeError):
         return []
 
 

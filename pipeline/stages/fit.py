@@ -25,13 +25,14 @@ from ray.train import (
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph import Context
-from pipeline.stages.checkpoint_note import CopyNote, mend
+from pipeline.stages.checkpoint_note import CopyNote, mend, mend_objects
 from pipeline.stages.micro_batch import out_of_memory, while_memory_lacks
 from pipeline.stages.resources import resources
 from pipeline.stages.tracker import settle
 from pipeline.stages.tries import SameErrorTwice, Tries, deaths, failure_words
 from pipeline.stages.waiting import Waiting
 from pipeline.store import open_store
+from pipeline.store.objects import Objects
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -88,8 +89,11 @@ def _fit(
     if context.parts.shared:
         notes = Path(storage_path, context.fingerprint)
         ours.append(CopyNote(notes))
-        if said := mend(notes):
-            context.progress.say(said)
+        mended = mend(notes)
+    else:
+        mended = mend_objects(Objects(f"{context.parts.ray_url}/{context.fingerprint}"))
+    if mended:
+        say(mended)
     scaling: Any = ScalingConfig  # its hints, and those of `callbacks`, are of Ray Train V1
     trainer = Trainer(
         _work,

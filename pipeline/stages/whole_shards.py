@@ -52,5 +52,4 @@ def _hash(shards: Mapping[Path, Shard], stop: threading.Event) -> None:
         except OSError as error:
             raise ZoetropeError(f"{path}: this shard cannot be read: {error.strerror}") from error
         if digest.hexdigest() != shard.sha256:
-            learned = "; with `--rerun train` too, no checkpoint is taken that may have learned from it"
-            raise ZoetropeError(f"{changed(path, shard)}{learned if shard.name.startswith('train/') else ''}")
+            raise changed(path, shard, read=shard.name.startswith("train/"))

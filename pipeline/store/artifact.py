@@ -129,6 +129,10 @@ class Parts(Protocol):
     def finish(self, part: str, files: Mapping[str, str], facts: Mapping[str, Any]) -> None:
         """Keep a part: its files (path in `out` -> sha256, whole by now) and, in JSON, what is to be known of it."""
 
+    @property
+    def ray_url(self) -> str:
+        """The path or URL of `ray_storage`."""
+
     def ray_storage(self) -> tuple[str, Any]:
         """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
 

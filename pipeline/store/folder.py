@@ -269,9 +269,14 @@ class FolderParts:
         _write_synced(temporary, json.dumps({"files": sizes, "facts": facts}).encode())
         os.replace(temporary, note)
 
+    @property
+    def ray_url(self) -> str:
+        """The path of `ray_storage`."""
+        return str(self.scratch / "ray")
+
     def ray_storage(self) -> tuple[str, Any]:
         """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
-        return str(self.scratch / "ray"), None
+        return self.ray_url, None
 
     def upload(self, folder: Path, name: str) -> None:
         """Copy the files of a folder to `name` below that `storage_path`."""

@@ -297,6 +297,11 @@ class RemoteParts:
         for name in files:
             (self.out / name).unlink()
 
+    @property
+    def ray_url(self) -> str:
+        """The URL of `ray_storage`."""
+        return f"{self.url}/{_work_key(self.stage, self.fingerprint)}/ray"
+
     def ray_storage(self) -> tuple[str, Any]:
         """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
         from pipeline.store.arrow import arrow_filesystem

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages.checkpoint_note import COPY, NOTE, CopyNote, mend
+from pipeline.stages.checkpoint_note import ANEW, COPY, NOTE, CopyNote, mend, mend_objects
+from pipeline.store.arrow import arrow_filesystem
+from pipeline.store.objects import Objects
 
 
 def note(*steps: int) -> str:
@@ -57,3 +59,24 @@ def test_a_checkpoint_that_is_gone_leaves_the_others(tmp_path: Path) -> None:
     assert mend(tmp_path) is None
     assert (tmp_path / NOTE).read_text() == note(1, 2)
     assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-1", "step-2"]
+
+
+def test_checkpoints_that_are_gone_from_an_object_store() -> None:
+    """One of two leaves the other; Ray Train's own look finds all that its note names."""
+    from ray.train.v2._internal.execution.storage import _exists_at_fs_path
+
+    folder = Objects("memory://notes/runs/work/train/f/ray/f")
+    assert mend_objects(folder) is None
+    for name in ("step-1", "step-2"):
+        folder.write(f"{name}/checkpoint.pt", b"state")
+    folder.write(NOTE, note(1, 2).encode())
+    assert mend_objects(folder) is None
+    assert [len(folder.list(name)) for name in ("step-1", "step-2")] == [1, 1]
+    folder.remove(["step-2/checkpoint.pt"])
+    filesystem, path = arrow_filesystem(folder)
+    assert not _exists_at_fs_path(fs=filesystem, fs_path=f"{path}/step-2")
+    assert mend_objects(folder) is None
+    assert all(_exists_at_fs_path(fs=filesystem, fs_path=f"{path}/step-{step}") for step in (1, 2))
+    folder.remove(["step-1/checkpoint.pt", "step-2/gone"])
+    assert mend_objects(folder) == ANEW
+    assert folder.read(NOTE, 1000) is None

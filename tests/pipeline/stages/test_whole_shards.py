@@ -24,13 +24,19 @@ def test_whole_ones_are_passed_in_silence(images: Dataset) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "sample", "name"), [("train", 20, "train/shard-000001.tar"), ("val", 3, "val/shard-000000.tar")]
+    ("split", "sample", "name", "again"),
+    [
+        ("train", 20, "train/shard-000001.tar", "`run RECIPE --rerun shard --rerun train` makes it again and trains"),
+        ("val", 3, "val/shard-000000.tar", "`run RECIPE --rerun shard` makes it again"),
+    ],
 )
-def test_one_flipped_bit_ends_the_work(images: Dataset, damaged: Damaged, split: str, sample: int, name: str) -> None:
+def test_one_flipped_bit_ends_the_work(
+    images: Dataset, damaged: Damaged, split: str, sample: int, name: str, again: str
+) -> None:
     dataset = damaged(images, split, {sample: flipped})
     done = []
     with (
-        pytest.raises(ZoetropeError, match=rf"{name}: this file is damaged .*--rerun shard"),
+        pytest.raises(ZoetropeError, match=rf"{name}: this file is damaged .*{again}"),
         hashed_beside(dataset, SPLITS),
     ):
         done.append("the work")
