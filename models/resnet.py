@@ -33,7 +33,8 @@ class BasicBlock(nn.Module):
         """The rest of the block, from its input `x` and `y`, the output of `conv1`: TSM gives `conv1` another input."""
         y = self.relu(self.bn1(y))
         y = self.bn2(self.conv2(y))
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        # In place: a batch norm's backward needs what went in, not what came out.
+        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
 
 
 class Bottleneck(nn.Module):
@@ -61,7 +62,8 @@ class Bottleneck(nn.Module):
         y = self.relu(self.bn1(y))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
-        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+        # In place: a batch norm's backward needs what went in, not what came out.
+        return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
 
 
 Block = type[BasicBlock] | type[Bottleneck]

@@ -99,3 +99,26 @@ def test_an_auxiliary_head_answers_in_training_and_learns() -> None:
     assert report.replaced == ("fc.weight", "fc.bias", "aux_fc.weight", "aux_fc.bias")
     report = models.load_weights(model, plain.state_dict())
     assert report.missing == ("aux_fc.weight", "aux_fc.bias")
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kind", [BasicBlock, Bottleneck])
+def test_adding_the_shortcut_in_place_changes_nothing(kind: type[BasicBlock] | type[Bottleneck], stride: int) -> None:
+    block = kind(4 * kind.expansion, 4, stride).train()
+    inside = [block.conv2, block.bn2, *([block.conv3, block.bn3] if isinstance(block, Bottleneck) else [])]
+
+    def plainly(x: torch.Tensor) -> torch.Tensor:
+        y = block.bn1(block.conv1(x))
+        for i, layer in enumerate(inside):
+            y = layer(y if i % 2 else y.relu())
+        return (y + (x if block.downsample is None else block.downsample(x))).relu()
+
+    found = []
+    for run in (block, plainly):
+        x = torch.randn(3, 4 * kind.expansion, 6, 6, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        before = x.detach().clone()
+        y = run(x)
+        gradients = torch.autograd.grad(y.square().sum(), [x, *block.parameters()])
+        assert torch.equal(x, before)
+        found.append([y, *gradients])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
