@@ -6,10 +6,11 @@ torch or matplotlib does so in the functions that compute: who plans, or makes b
 n samples, K classes. `Fields` are a batch's arrays beside its pixels, by the names of `Task.layout`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
+    from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -71,108 +73,120 @@ class Run(Protocol):
         """The model's outputs."""
 
 
-class Task(Protocol):
-    """One task's object."""
+@dataclass(frozen=True)
+class Task(ABC):
+    """One task's object; `classes` are the names of the data's classes."""
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
+    classes: tuple[str, ...]
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """The members that a sample has beside what the model looks at."""
+    headline: ClassVar[Headline]
+    """The metric by which trainings are judged."""
+    measures: ClassVar[dict[str, str]]
+    """The metrics of a validation, and how the number of each is written: "{:.1%}"."""
+    in_training: ClassVar[tuple[str, ...]]
+    """Those that are worth logging of training batches."""
+    columns: ClassVar[dict[str, str]]
+    """What the exported model answers: names and types, "string" or "double" or a list of either."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """The members that a sample has beside what the model looks at."""
+    rides: ClassVar[frozenset[str]] = frozenset()
+    """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
+    any_size: ClassVar[bool] = False
+    """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
 
-    @property
-    def rides(self) -> frozenset[str]:
-        """What goes through the transforms with the pixels."""
+    @classmethod
+    def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Task":
+        """The task of a recipe."""
+        return cls(classes)
 
-    @property
-    def any_size(self) -> bool:
-        """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
-
-    @property
-    def mixes(self) -> frozenset[str]:
-        """The ways of mixing that mean something for its targets."""
-
-    @property
-    def headline(self) -> Headline:
-        """The metric by which trainings are judged."""
-
-    @property
-    def measures(self) -> dict[str, str]:
-        """The metrics of a validation, and how the number of each is written: "{:.1%}"."""
-
-    @property
-    def in_training(self) -> tuple[str, ...]:
-        """Those that are worth logging of training batches."""
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """What the exported model answers: names and types, "string" or "double" or a list of either."""
-
+    @abstractmethod
     def layout(self, height: int, width: int) -> Layout:
-        """The fields of one sample whose view has that size."""
+        """Name the fields of one sample whose view has that size."""
 
     def companions(self, raw: "RawSample") -> "Companions":
-        """What goes through the transforms with a sample's pixels; asked for where something `rides`."""
+        """Decode what goes through the transforms with a sample's pixels; asked for where something `rides`."""
+        raise NotImplementedError
 
+    @abstractmethod
     def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None") -> None:
         """Write a sample's fields to place `i`; `view` is what became of its companions, None where nothing rides."""
 
+    @abstractmethod
     def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
-        """The fields of samples that are mixed as the pixels are."""
+        """Mix the fields as the samples' pixels are mixed."""
 
-    def count(self, fields: Fields, weights: "Tensor") -> "dict[str, Tensor] | None":
-        """What each part of the loss is divided by, a sum over these samples; None: all parts count samples.
+    def count(self, fields: Fields, weights: "Tensor") -> "dict[str, Tensor]":
+        """Count what parts of the loss are divided by, each over these samples; those left out count samples.
 
         It follows from the targets alone: it is added up over processes and micro-batches before the first forward.
         """
+        return {}
 
+    @abstractmethod
     def losses(
-        self, model: "nn.Module", out: Any, fields: Fields, weights: "Tensor", class_weights: "Tensor | None" = None
+        self, model: "nn.Module", out: Any, fields: Fields, weights: "Tensor", class_weights: "Tensor | None"
     ) -> "dict[str, Tensor]":
-        """The loss as parts, each summed over what it counts.
+        """Compute the loss as parts, each summed over what it counts.
 
         out: what `model` gave, an auxiliary head's included; fields as they came or mixed; weights float [n], 0 for a
         sample that only fills up a rank; class_weights float [K].
         """
 
     def balanced(self, counts: Sequence[int], samples: int) -> list[float]:
-        """Class weights by which frequent and rare classes count alike; `counts` of each class among `samples`."""
+        """Weigh classes so that frequent and rare ones count alike; `counts` of each class among `samples`.
+
+        N / (K * n_k) for n_k of N samples, K classes that have any: a sample counts 1 on average. A class without
+        samples gets 1. For counts 6, 2, 0 of 8 that is 2/3, 2, 1.
+        """
+        present = sum(count > 0 for count in counts)
+        return [samples / (present * count) if count else 1.0 for count in counts]
 
     def distance(self, out: Any, taught: Any, temperature: float) -> "Tensor":
-        """float [n]: how far a student's outputs are from its teacher's (distillation)."""
+        """Measure how far a student's outputs are from its teacher's (distillation): float [n]."""
+        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, out: Any) -> Answer:
-        """A model's outputs for one view a sample as an answer."""
+        """Turn a model's outputs for one view a sample into an answer."""
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
-        """The answer to a batch's arrays, all their views taken together; pixels uint8 [n, V, (T,) H, W, 3]."""
+        """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: the mean over a sample's views."""
+        from pipeline.tasks.views import averaged
 
+        return averaged(self.answer, run, arrays)
+
+    @abstractmethod
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
-        """float64 [S], on the device: see `Tally`; a sample of weight 0 does not count.
+        """Measure: float64 [S] on the device, see `Tally`; a sample of weight 0 does not count.
 
         In `training`, which sums up every step, only what `in_training` needs; the loss is then the step's own.
         """
 
+    @abstractmethod
     def rows(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
-        """What an evaluation keeps of each sample, its truth included: [n, ...] by name."""
+        """Pick what an evaluation keeps of each sample, its truth included: [n, ...] by name."""
 
+    @abstractmethod
     def metrics(self, tally: Tally) -> dict[str, float]:
-        """The metrics of what was measured; `loss` is among them."""
+        """Compute the metrics of what was measured; `loss` is among them."""
 
+    @abstractmethod
     def certainty(self, rows: Arrays) -> np.ndarray:
-        """float [n]: how right each answer is, for picking the best and the worst."""
+        """Say how right each answer is, float [n], for picking the best and the worst."""
 
+    @abstractmethod
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
-        """A sample uint8 [(T,) H, W, 3] with what it is; `fields` of that one sample."""
+        """Draw a sample uint8 [(T,) H, W, 3] with what it is; `fields` of that one sample."""
 
+    @abstractmethod
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
-        """A sample with what the model says and, where that is wrong, what it is; a row of `rows`."""
+        """Draw a sample with what the model says and, where that is wrong, what it is; a row of `rows`."""
 
+    @abstractmethod
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """The exported model's answers, the columns of `columns`; a row of `infer`'s answer a file."""
+        """Fill the columns of the exported model; a row of `infer`'s answer a file."""
 
+    @abstractmethod
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
         """Write tables (*.csv) and figures (figures/*.png) of an evaluation of the samples `keys`.
 

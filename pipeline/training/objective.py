@@ -80,17 +80,17 @@ class Objective:
         return draw_batch(self.mixing, n, recipe.mix_group, height, width, *key, first_group=first_group).to(device)
 
     def scales(self, parts: Sequence[tuple[Fields, Tensor]], samples: int, process: Process) -> dict[str, Tensor]:
-        """What turns each part's sum into one for a mean over `samples`, the batch's: samples / its count.
+        """What turns the sums of parts that have counts of their own into means over `samples`: samples / count.
 
-        `parts` are fields and weights of this rank's micro-batches; counts are those of all ranks together, so that
-        gradients do not depend on how the batch is cut. Nothing for parts that count samples.
+        `parts` are fields and weights of this rank's micro-batches, `samples` the whole batch's. Counts are added up
+        over all ranks, so that gradients do not depend on how the batch is cut.
         """
         counts = [self.task.count(fields, weights) for fields, weights in parts]
-        if counts[0] is None:
-            return {}
         names = sorted(counts[0])
-        mine = torch.stack([torch.stack([one[name] for name in names]).double() for one in counts if one]).sum(0)
-        return dict(zip(names, samples / add_up(mine, process).clamp_min(1), strict=True))
+        if not names:
+            return {}
+        mine = torch.stack([torch.stack([one[name] for name in names]).double() for one in counts]).sum(0)
+        return dict(zip(names, (samples / add_up(mine, process).clamp_min(1)).float(), strict=True))
 
     def losses(self, model: nn.Module, out: Any, x: Tensor, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
         """The task's parts of the loss, each summed, of what the model gave for input x; weights float [n].

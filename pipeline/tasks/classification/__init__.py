@@ -7,32 +7,27 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Run, Tally
+from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Tally, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from augment.mixing.batch import Drawn
-    from augment.rides import Companions, View
+    from augment.rides import View
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """Field `label` int64 [n], or mixed float [n, K]; a model gives logits [n, K]; answers are `scores` [n, K]."""
 
-    classes: tuple[str, ...]
     label_smoothing: float = 0.0
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    rides: ClassVar[frozenset[str]] = frozenset()
-    any_size: ClassVar[bool] = False
-    mixes: ClassVar[frozenset[str]] = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
-    headline: ClassVar[Headline] = Headline("top1", "top-1")
-    measures: ClassVar[dict[str, str]] = {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}
-    in_training: ClassVar[tuple[str, ...]] = ("loss", "top1")
-    columns: ClassVar[dict[str, str]] = {"label": "string", "score": "double"}
+    headline = Headline("top1", "top-1")
+    measures: ClassVar = {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}
+    in_training = ("loss", "top1")
+    columns: ClassVar = {"label": "string", "score": "double"}
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
@@ -43,13 +38,7 @@ class Classification:
         """A class number."""
         return {"label": (np.dtype(np.int64), ())}
 
-    def companions(self, raw: "RawSample") -> "Companions":
-        """None."""
-        from augment.rides import Companions
-
-        return Companions()
-
-    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None" = None) -> None:
+    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None") -> None:
         """Write the sample's class number."""
         fields["label"][i] = raw.label
 
@@ -59,32 +48,18 @@ class Classification:
 
         return {"label": soft_targets(fields["label"], drawn.index, drawn.weights, len(self.classes))}
 
-    def count(self, fields: Fields, weights: "Tensor") -> None:
-        """Samples."""
-
     def losses(
         self,
         model: "nn.Module",
         out: "Tensor",
         fields: Fields,
         weights: "Tensor",
-        class_weights: "Tensor | None" = None,
+        class_weights: "Tensor | None",
     ) -> "dict[str, Tensor]":
         """Cross-entropy with label smoothing."""
         from pipeline.tasks.classification.loss import cross_entropy
 
         return {"loss": cross_entropy(out, fields["label"], weights, self.label_smoothing, class_weights)}
-
-    def balanced(self, counts: Sequence[int], samples: int) -> list[float]:
-        """N / (K * n_k) for n_k of N samples, K classes that have any: a sample counts 1 on average.
-
-        A class without samples gets 1.
-
-        >>> Classification(("a", "b", "c")).balanced([6, 2, 0], 8)
-        [0.6666666666666666, 2.0, 1.0]
-        """
-        present = sum(count > 0 for count in counts)
-        return [samples / (present * count) if count else 1.0 for count in counts]
 
     def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
         """Of the two distributions over classes."""
@@ -95,12 +70,6 @@ class Classification:
     def answer(self, out: "Tensor") -> Answer:
         """Probabilities, which add up to 1."""
         return {"scores": out.float().softmax(-1)}
-
-    def infer(self, run: Run, arrays: Arrays) -> Answer:
-        """Probabilities, averaged over views."""
-        from pipeline.tasks.views import averaged
-
-        return {"scores": averaged(run, arrays, lambda out: self.answer(out)["scores"])}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
         """Loss, hits, the most that they can be, and samples."""

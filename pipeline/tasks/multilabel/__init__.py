@@ -7,37 +7,32 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Run, Tally
+from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Tally, Task
 from pipeline.tasks.multilabel.measure import SAID, metrics, named, sums
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from augment.mixing.batch import Drawn
-    from augment.rides import Companions, View
+    from augment.rides import View
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
 
 
 @dataclass(frozen=True)
-class Multilabel:
+class Multilabel(Task):
     """Field `hot` uint8 [n, K], or mixed float; a model gives logits [n, K]; answers are `scores` [n, K].
 
     The loss is binary cross-entropy (a sigmoid a class), the mean over classes; the metrics are mAP and micro-averaged
     F1 of what scores `SAID` or more.
     """
 
-    classes: tuple[str, ...]
     label_smoothing: float = 0.0
 
-    needs: ClassVar[frozenset[str]] = frozenset()
-    rides: ClassVar[frozenset[str]] = frozenset()
-    any_size: ClassVar[bool] = False
-    mixes: ClassVar[frozenset[str]] = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
-    headline: ClassVar[Headline] = Headline("mAP", "mAP")
-    measures: ClassVar[dict[str, str]] = {"loss": "{:.4g}", "f1": "{:.1%}", "mAP": "{:.1%}"}
-    in_training: ClassVar[tuple[str, ...]] = ("loss", "f1")
-    columns: ClassVar[dict[str, str]] = {"labels": "list of string", "scores": "list of double"}
+    headline = Headline("mAP", "mAP")
+    measures: ClassVar = {"loss": "{:.4g}", "f1": "{:.1%}", "mAP": "{:.1%}"}
+    in_training = ("loss", "f1")
+    columns: ClassVar = {"labels": "list of string", "scores": "list of double"}
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Multilabel":
@@ -48,13 +43,7 @@ class Multilabel:
         """1 for each class that the sample has, else 0."""
         return {"hot": (np.dtype(np.uint8), (len(self.classes),))}
 
-    def companions(self, raw: "RawSample") -> "Companions":
-        """None."""
-        from augment.rides import Companions
-
-        return Companions()
-
-    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None" = None) -> None:
+    def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None") -> None:
         """Write the sample's set of class numbers."""
         fields["hot"][i] = 0
         fields["hot"][i, list(raw.label) if isinstance(raw.label, tuple) else [raw.label]] = 1
@@ -65,16 +54,13 @@ class Multilabel:
 
         return {"hot": mix_targets(fields["hot"].to(drawn.weights.dtype), drawn.index, drawn.weights)}
 
-    def count(self, fields: Fields, weights: "Tensor") -> None:
-        """Samples."""
-
     def losses(
         self,
         model: "nn.Module",
         out: "Tensor",
         fields: Fields,
         weights: "Tensor",
-        class_weights: "Tensor | None" = None,
+        class_weights: "Tensor | None",
     ) -> "dict[str, Tensor]":
         """Binary cross-entropy with label smoothing."""
         from pipeline.tasks.multilabel.loss import binary_cross_entropy
@@ -100,12 +86,6 @@ class Multilabel:
     def answer(self, out: "Tensor") -> Answer:
         """A probability a class."""
         return {"scores": out.float().sigmoid()}
-
-    def infer(self, run: Run, arrays: Arrays) -> Answer:
-        """Probabilities, averaged over views."""
-        from pipeline.tasks.views import averaged
-
-        return {"scores": averaged(run, arrays, lambda out: self.answer(out)["scores"])}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
         """Loss, answers and labels, scores in bins, and samples."""

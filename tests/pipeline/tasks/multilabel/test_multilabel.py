@@ -28,7 +28,7 @@ def test_targets_are_multi_hot() -> None:
     targets = np.ones((3, *shape), dtype)
     labels: list[int | tuple[int, ...]] = [(0, 2), (), 1]
     for i, label in enumerate(labels):
-        TASK.put({"hot": targets}, i, RawSample(memoryview(b""), "jpg", label, "0", 2, 2, 1))
+        TASK.put({"hot": targets}, i, RawSample(memoryview(b""), "jpg", label, "0", 2, 2, 1), None)
     assert targets.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
 
 
