@@ -101,6 +101,12 @@ class View:
     """`[2, 3]`: maps (x, y, 1) of the stored picture to the view; None where a transform of the list bends it."""
 
 
+def unmoved(pixels: UInt8Array, companions: Companions) -> View:
+    """The view of a picture `[H, W, 3]` and its companions as they are stored."""
+    numbers = None if companions.boxes is None else np.arange(len(companions.boxes))
+    return View(pixels, **vars(companions), numbers=numbers, frame=np.eye(2, 3, dtype=np.float32))
+
+
 def bends(transform: A.BasicTransform) -> bool:
     """Whether no affine frame says where things of the stored picture lie."""
     return isinstance(transform, _BENDS) or getattr(transform, "border_mode", None) in _SHOWS_COPIES

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -253,9 +254,9 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Proj
     return lambda modality, **changes: Project(tmp_path_factory.mktemp(f"{modality}-project"), modality, **changes)
 
 
-@pytest.fixture
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the stages ingest and shard give to Ray as tasks, and to other processes, is called in turn."""
+@contextmanager
+def stages_here() -> Iterator[None]:
+    """Inside, what the stages ingest and shard give to Ray as tasks, and to other processes, is called in turn."""
     from pipeline.stages import adopt, ingest, shard
 
     def run_here(
@@ -272,11 +273,20 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             except ZoetropeError as error:
                 yield error
 
-    for stage in (adopt, ingest, shard):
-        monkeypatch.setattr(stage, "run_parallel", run_here)
-    for stage in (ingest, shard):
-        monkeypatch.setattr(stage, "each_apart", each_here)
-    monkeypatch.setattr("pipeline.feed.apart.each_apart", each_here)
+    with pytest.MonkeyPatch.context() as patch:
+        for stage in (adopt, ingest, shard):
+            patch.setattr(stage, "run_parallel", run_here)
+        for stage in (ingest, shard):
+            patch.setattr(stage, "each_apart", each_here)
+        patch.setattr("pipeline.feed.apart.each_apart", each_here)
+        yield
+
+
+@pytest.fixture
+def in_this_process() -> Iterator[None]:
+    """As `stages_here`."""
+    with stages_here():
+        yield
 
 
 @pytest.fixture

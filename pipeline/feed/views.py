@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from augment.rides import Companions, Rides, View
+from augment.rides import Companions, Rides, View, unmoved
 from augment.transforms import compose, output_shape, shape_of
 from augment.views import three_crops
 from pipeline.base.errors import ZoetropeError
@@ -83,12 +83,23 @@ class ViewMaker:
             )
 
     def explain(
-        self, data: bytes | memoryview, num_frames: int, epoch: int, sample: int, occurrence: int = 0
-    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        self,
+        data: bytes | memoryview,
+        num_frames: int,
+        companions: Companions,
+        epoch: int,
+        sample: int,
+        occurrence: int = 0,
+    ) -> tuple[View, View, list[str]]:
         """A training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and the names of what was done."""
-        key = _key(epoch, sample, occurrence)
-        (view,) = self._decode(data, num_frames, *key)
-        return view, *self.transform.at(epoch).explain(view, self.recipe.seed, "augment", *key)
+        drawn = _key(epoch, sample, occurrence)
+        (decoded,) = self._decode(data, num_frames, *drawn)
+        key: tuple[int | str, ...] = (self.recipe.seed, "augment", *drawn)
+        transform, stored = self.transform.at(epoch), unmoved(decoded, companions)
+        if companions.kinds():
+            return stored, *transform.explain_view(decoded, companions, *key)
+        pixels, names = transform.explain(decoded, *key)
+        return stored, View(pixels), names
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""

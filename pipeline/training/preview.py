@@ -1,17 +1,21 @@
 """What training makes of its first samples: as they are stored, augmented, and mixed."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from augment.rides import Companions, View
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
+from pipeline.shards.reader import RawSample
 from pipeline.tasks import task_of
+from pipeline.tasks.base import Arrays, Task
 from pipeline.tracking.figures import augmentation_sheet
 from pipeline.tracking.fonts import class_names
 from pipeline.training.objective import Objective
@@ -39,24 +43,34 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
         samples = next(iter(feed)).arrays["sample"].tolist()
     maker, split, occurrences = BatchMaker(source), dataset.split("train"), source.positions(0, 0).occurrence.tolist()
     task = task_of(recipe, tuple(class_names(dataset.classes)))
-    stored, truth, augmented, said = [], [], [], []
-    arrays = new_arrays(source.layout())
+    stored, augmented, seen, fields, truth = [], [], [], [], []
     for i, sample in enumerate(samples):
         raw = maker.reader.read(*split.place(sample))
-        task.put(arrays, i, raw, None)
-        before, after, names = maker.view_maker.explain(raw.data, raw.frames, 0, sample, occurrences[i])
-        height, width = before.shape[-3:-1]
-        truth.append(task.truth(before, {name: array[i] for name, array in arrays.items()}).words)
-        stored.append((before, f"stored, {width} x {height} px: {truth[i]}"))
-        augmented.append(after)
-        said.append(", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was")
-    states: list[list[State]] = [stored, list(zip(augmented, said, strict=True))]
-    if mixed := _mixed(Objective(recipe, task), np.stack(augmented), truth):
+        companions = task.companions(raw) if task.rides else Companions()
+        before, after, names = maker.view_maker.explain(raw.data, raw.frames, companions, 0, sample, occurrences[i])
+        height, width = before.pixels.shape[-3:-1]
+        known = task.truth(before.pixels, _fields(task, raw, before))
+        truth.append(known.words)
+        stored.append((known.pixels, f"stored, {width} x {height} px: {known.words}"))
+        fields.append(_fields(task, raw, after))
+        said = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
+        augmented.append((task.truth(after.pixels, fields[i]).pixels, said))
+        seen.append(after.pixels)
+    states: list[list[State]] = [stored, augmented]
+    if mixed := _mixed(Objective(recipe, task), np.stack(seen), fields, truth):
         states.append(mixed)
     return [list(of_one) for of_one in zip(*states, strict=True)][:shown]
 
 
-def _mixed(objective: Objective, pixels: np.ndarray, truth: list[str]) -> list[State]:
+def _fields(task: Task, raw: RawSample, view: View) -> dict[str, np.ndarray]:
+    """A sample's fields in that view."""
+    layout = task.layout(*view.pixels.shape[-3:-1])
+    arrays = new_arrays({name: (dtype, (1, *shape)) for name, (dtype, shape) in layout.items()})
+    task.put(arrays, 0, raw, view)
+    return {name: array[0] for name, array in arrays.items()}
+
+
+def _mixed(objective: Objective, pixels: np.ndarray, fields: Sequence[Arrays], truth: list[str]) -> list[State]:
     """Samples uint8 [n, (T,) H, W, 3] as they are mixed in the first step, each with whose it is; [] without mixing.
 
     Training mixes what is normalised; since shares sum to 1, these are the same pictures.
@@ -66,8 +80,17 @@ def _mixed(objective: Objective, pixels: np.ndarray, truth: list[str]) -> list[S
         return []
     mixed = drawn.apply(torch.from_numpy(pixels).movedim(-1, 1).float())
     seen = mixed.movedim(1, -1).round().clamp(0, 255).to(torch.uint8).numpy()
+    if objective.task.rides:  # what rides is drawn over the pixels; else truth is words alone
+        stacked = {name: torch.from_numpy(np.stack([one[name] for one in fields])) for name in fields[0]}
+        rows = {name: column.numpy() for name, column in objective.task.mixed(stacked, drawn).items()}
+        shown = [
+            objective.task.truth(picture, {name: column[i] for name, column in rows.items()}).pixels
+            for i, picture in enumerate(seen)
+        ]
+    else:
+        shown = list(seen)
     states = []
-    for picture, index, weights in zip(seen, drawn.index.tolist(), drawn.weights.tolist(), strict=True):
+    for picture, index, weights in zip(shown, drawn.index.tolist(), drawn.weights.tolist(), strict=True):
         parts = sorted(((weight, truth[i]) for i, weight in zip(index, weights, strict=True)), reverse=True)
         states.append(
             (picture, "target: " + " + ".join(f"{weight:.2f} '{name}'" for weight, name in parts if weight >= LEAST))

@@ -5,7 +5,7 @@ import pickle
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from augment.mixing.base import Draw
 from augment.mixing.batch import Drawn
+from augment.rides import View
 from pipeline.feed.ring import new_arrays
 from pipeline.recipe.tasks import SECTIONS
 from pipeline.shards.reader import RawSample
@@ -25,6 +26,7 @@ from pipeline.tasks import TASKS
 from pipeline.tasks.base import Arrays, Fields, Inputs, Tally, Task, result_words
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.multilabel import Multilabel
+from tests.pipeline.tasks.toy import IGNORED, Blocks
 
 CLASSES = ("cat", "dog", "eel")
 SIZE = (8, 12)
@@ -38,6 +40,7 @@ class Case:
     task: Task
     samples: list[RawSample]
     perfect: Callable[[Fields], Tensor]
+    views: Sequence[View | None] = (None,) * N
 
     def arrays(self, garbage: int = 0) -> dict[str, np.ndarray]:
         """The fields of the samples, put where something else was."""
@@ -46,7 +49,7 @@ class Case:
         for array in arrays.values():
             array[:] = garbage
         for i, raw in enumerate(self.samples):
-            self.task.put(arrays, i, raw, None)
+            self.task.put(arrays, i, raw, self.views[i])
         return arrays
 
     def fields(self) -> dict[str, Tensor]:
@@ -55,6 +58,14 @@ class Case:
 
 def raw(label: int | tuple[int, ...]) -> RawSample:
     return RawSample(memoryview(b""), "jpg", label, "0", SIZE[1], SIZE[0], 1)
+
+
+def block(i: int) -> np.ndarray:
+    """A mask."""
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:, 8] = IGNORED
+    mask[1 : 4 + i, i : 2 * i + 3] = 1
+    return mask
 
 
 CASES: dict[str, Case] = {
@@ -68,12 +79,19 @@ CASES: dict[str, Case] = {
         [raw(label) for label in ((0, 2), (), (1,), (0, 1, 2), (0,))],
         lambda fields: 30.0 * fields["hot"] - 15,
     ),
+    "blocks": Case(
+        Blocks(("beside", "block")),
+        [raw(()) for _ in range(N)],
+        lambda fields: 30.0 * torch.stack([fields["mask"] != 1, fields["mask"] == 1], 1) - 15,
+        [View(np.zeros((*SIZE, 3), np.uint8), mask=block(i)) for i in range(N)],
+    ),
 }
+"""The last one is the tests' own."""
 
 
 def test_every_kind_of_a_recipe_has_its_task_and_every_task_is_in_the_table() -> None:
     assert SECTIONS.keys() == TASKS.keys()
-    assert {kind.partition("-")[2] for kind in TASKS} == CASES.keys()
+    assert {kind.partition("-")[2] for kind in TASKS} == CASES.keys() - {"blocks"}
 
 
 @pytest.fixture(params=CASES)
