@@ -58,6 +58,11 @@ class BatchSource:
         return task_of(self.recipe, self.dataset.classes)
 
     @property
+    def framed(self) -> bool:
+        """Whether batches hold the frames of their views."""
+        return bool(self.task.rides) and not self.training
+
+    @property
     def group(self) -> int:
         """Neighbours in a batch that stay on one rank."""
         return self.recipe.mix_group if self.training else 1
@@ -95,7 +100,8 @@ class BatchSource:
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
         weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;
-        sample int64 [n]; and the task's fields [n, ...].
+        sample int64 [n]; the task's fields [n, ...]; and, in an evaluation with companions, frame float32 [n, 2, 3],
+        by which answers are brought back to the stored picture (`augment.rides.View`).
         """
         return self._layout(view_size(self.recipe, True) if self.training else self.walk.largest)
 
@@ -109,6 +115,7 @@ class BatchSource:
             "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
+            **({"frame": (np.dtype(np.float32), (n, 2, 3))} if self.framed else {}),
             **{name: (dtype, (n, *shape)) for name, (dtype, shape) in self.task.layout(*size).items()},
         }
 
@@ -173,6 +180,8 @@ class BatchMaker:
         self.cell.rest()
         arrays["pixels"][i], arrays["sample"][i] = pixels, sample
         task.put(arrays, i, raw, view)
+        if view and self.source.framed:
+            arrays["frame"][i] = view.frame
         self.laps.lap("collate")
         return True
 

@@ -27,9 +27,13 @@ Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
 Arrays = Mapping[str, np.ndarray]
 Fields = Mapping[str, "Tensor"]
 Inputs = Mapping[str, "Tensor"]
-"""What a model looks at, normalised and on its device: `pixels` float [n, 3, (T,) H, W]."""
+"""What a model looks at, normalised and on its device: `pixels` float [n, 3, (T,) H, W], and what else by its name."""
 Answer = Mapping[str, "Tensor"]
 """What a model says of n samples, tensors [n, ...] by name, which the task makes of a model's outputs."""
+
+
+WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+"""All ways of mixing."""
 
 
 class Headline(NamedTuple):
@@ -91,6 +95,8 @@ class Task(ABC):
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
     """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
+    mixes: ClassVar[frozenset[str]] = WAYS
+    """The ways of mixing that mean something for its targets."""
     any_size: ClassVar[bool] = False
     """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
 

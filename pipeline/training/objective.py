@@ -18,7 +18,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.mixing import mixes
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import task_of
-from pipeline.tasks.base import Fields, Task
+from pipeline.tasks.base import Fields, Inputs, Task
 from pipeline.training.class_weights import loss_weights
 from pipeline.training.distill import Teacher, load_teacher
 from pipeline.training.distributed import Process, add_up
@@ -92,8 +92,8 @@ class Objective:
         mine = torch.stack([torch.stack([one[name] for name in names]).double() for one in counts]).sum(0)
         return dict(zip(names, (samples / add_up(mine, process).clamp_min(1)).float(), strict=True))
 
-    def losses(self, model: nn.Module, out: Any, x: Tensor, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
-        """The task's parts of the loss, each summed, of what the model gave for input x; weights float [n].
+    def losses(self, model: nn.Module, out: Any, inputs: Inputs, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
+        """The task's parts of the loss, each summed, of what the model gave for its inputs; weights float [n].
 
         Of a tuple the first is the model's answer; the others are heads inside it, which learn from the same fields.
         """
@@ -104,6 +104,6 @@ class Objective:
             parts = {name: part + loss.auxiliary * other[name] for name, part in parts.items()}
         if self.teacher is None or loss.distill is None:
             return parts
-        taught = self.task.distance(heads[0], self.teacher(x), loss.distill.temperature)
+        taught = self.task.distance(heads[0], self.teacher(inputs["pixels"]), loss.distill.temperature)
         share = loss.distill.weight
         return {name: (1 - share) * part for name, part in parts.items()} | {"taught": share * (taught * weights).sum()}

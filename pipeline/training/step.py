@@ -98,11 +98,11 @@ def train_step(
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
-            x = normalize(batch["pixels"][cut, 0])
-            x = draw.apply(x) if draw else x
+            inputs = inputs_of({"pixels": batch["pixels"][cut, 0]}, normalize)
+            inputs = {name: draw.apply(x) for name, x in inputs.items()} if draw else inputs
             with autocast(recipe, device):
-                out = model(x)
-                losses = objective.losses(learner.model, out, x, *part)
+                out = call(model, inputs)
+                losses = objective.losses(learner.model, out, inputs, *part)
                 loss = torch.stack([each * scales.get(name, 1.0) for name, each in losses.items()]).sum()
             scaler.scale(loss * (process.world / samples)).backward()
         with torch.no_grad():
@@ -121,6 +121,16 @@ def train_step(
     if learner.ema is not None:
         learner.ema.update_parameters(learner.model)
     return total
+
+
+def inputs_of(arrays: Arrays, normalize: Normalize) -> Inputs:
+    """What a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
+    return {"pixels": normalize(arrays["pixels"])}
+
+
+def call(model: nn.Module, inputs: Inputs) -> Any:
+    """A model's outputs: it takes the pixels, and what else there is by name."""
+    return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"})
 
 
 def to_device(arrays: Arrays, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
@@ -144,13 +154,12 @@ class Running:
 
     def inputs(self, arrays: Arrays) -> Inputs:
         """Normalised, on the device."""
-        return {"pixels": self.normalize(arrays["pixels"])}
+        return inputs_of(arrays, self.normalize)
 
     def __call__(self, inputs: Inputs) -> Any:
         """The model's outputs, in the recipe's precision."""
-        x = inputs["pixels"]
-        with torch.no_grad(), autocast(self.recipe, x.device):
-            return self.model(x)
+        with torch.no_grad(), autocast(self.recipe, self.normalize.mean.device):
+            return call(self.model, inputs)
 
 
 @torch.no_grad()

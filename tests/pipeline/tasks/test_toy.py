@@ -72,6 +72,7 @@ def test_masks_go_through_the_transforms_with_their_pictures(blocks: Dataset) ->
     for mask, block in zip(arrays["mask"], bright, strict=True):
         assert np.array_equal(mask[mask != IGNORED] == 1, block[mask != IGNORED])
     assert set(np.unique(arrays["mask"])) == {0, 1, IGNORED}
+    assert "frame" not in arrays
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -83,6 +84,7 @@ def test_an_evaluation_sees_every_picture_once_as_large_as_it_is(blocks: Dataset
             pixels, mask = batch.arrays["pixels"][:, 0], batch.arrays["mask"]
             assert mask.shape == pixels.shape[:3]
             assert np.array_equal(mask[mask != IGNORED] == 1, pixels.min(-1)[mask != IGNORED] >= 110)
+            assert (batch.arrays["frame"] == np.eye(2, 3)).all()  # pictures as they are
             shapes.append(batch.arrays["pixels"].shape)
             seen += batch.arrays["sample"].tolist()
     assert sorted(seen) == list(range(22))

@@ -45,6 +45,7 @@ class Blocks(Task):
     columns: ClassVar = {"pixels": "double"}
     needs = frozenset({"seg.png"})
     rides = frozenset({"mask"})
+    mixes = frozenset({"cutmix", "ricap"})
     any_size = True
 
     def layout(self, height: int, width: int) -> Any:

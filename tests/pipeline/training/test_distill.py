@@ -79,7 +79,7 @@ def test_the_loss_is_a_weighted_sum(make_recipe: Any) -> None:
     labels, weights = torch.tensor([0, 2]), torch.tensor([1.0, 0.0])
     labelled = functional.cross_entropy(STUDENT[:1], labels[:1], label_smoothing=0.1)
     expected = 0.7 * labelled + 0.3 * divergence(STUDENT, TEACHER, 2.0)[0]
-    parts = objective.losses(torch.nn.Identity(), STUDENT, STUDENT, {"label": labels}, weights)
+    parts = objective.losses(torch.nn.Identity(), STUDENT, {"pixels": STUDENT}, {"label": labels}, weights)
     assert sum(part.item() for part in parts.values()) == pytest.approx(expected.item())
 
 

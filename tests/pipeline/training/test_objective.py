@@ -158,7 +158,7 @@ def test_an_auxiliary_head_adds_its_share(make_recipe: Any) -> None:
     x, labels, weights = torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]), torch.tensor([1.0, 0.0])
     head, other = torch.zeros(2, 2), torch.tensor([[1.0, -1.0], [5.0, 5.0]])
     for out, expected in ((head, 0.693147), ((head, other), 0.693147 + 0.3 * 0.126928)):
-        parts = objective.losses(torch.nn.Identity(), out, x, {"label": labels}, weights)
+        parts = objective.losses(torch.nn.Identity(), out, {"pixels": x}, {"label": labels}, weights)
         assert {name: part.item() for name, part in parts.items()} == pytest.approx({"loss": expected}, abs=1e-6)
 
 
