@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
+# Two files of tests at a time, those with slow tests first: what is quick fills the gaps at the end.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test test-all lint format
 
@@ -9,10 +11,10 @@ quickstart: .venv/ready
 	$(BIN)/python -m pipeline run recipes/quickstart.yaml
 
 test: lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: lint
-	$(BIN)/python -m pytest --durations=20
+	$(PYTEST) --durations=20
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -6,12 +6,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
@@ -19,28 +17,15 @@ from pipeline.execute import StageResult, execute
 from pipeline.graph import Graph, Stage, plan
 from pipeline.progress import Progress
 from pipeline.store import FolderStore
+from tests.conftest import ROOT
 from tests.processes import left_of
-
-HERE = Path(__file__).parent
 
 
 def stage(name: str, *keys: str, inputs: tuple[str, ...] = (), **options: Any) -> Stage:
-    return Stage(name, 1, f"graph_stages:{name}", keys, inputs, **options)
+    return Stage(name, 1, f"tests.pipeline.graph_stages:{name}", keys, inputs, **options)
 
 
 TENS, DOUBLE = stage("tens", "n"), stage("double", inputs=("tens",))
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.execute.RETRY_S", 0.1)
-        patch.setenv("RAY_AUTH_MODE", "disabled")
-        patch.setenv("PYTHONPATH", str(HERE))  # workers import graph_stages,
-        patch.syspath_prepend(HERE)  # and so does the driver when a stage raises an error that is defined there
-        ray.init(num_cpus=2, include_dashboard=False)
-        yield
-        ray.shutdown()
 
 
 class Bench:
@@ -72,7 +57,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(cluster: None, tmp_path: Path) -> Bench:
+def bench(ray_of_two: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("pipeline.execute.RETRY_S", 0.1)
     return Bench(tmp_path)
 
 
@@ -236,7 +222,7 @@ from pipeline.progress import Progress
 from pipeline.store import FolderStore
 store = FolderStore(Path(sys.argv[1]))
 ray.init(num_cpus=2, include_dashboard=False)
-planned = plan(Graph([Stage("hang", 1, "graph_stages:hang", ())]), {}, store)
+planned = plan(Graph([Stage("hang", 1, "tests.pipeline.graph_stages:hang", ())]), {}, store)
 with Progress() as progress:
     execute(planned, {}, store, Path(sys.argv[2]), progress, store.record_run("x", {}, planned.steps))
 """
@@ -247,7 +233,7 @@ def test_a_killed_driver_leaves_no_artifact_no_lock_and_no_process(tmp_path: Pat
     store, marks = FolderStore(tmp_path / "store"), tmp_path / "marks"
     marks.mkdir()
     command = [sys.executable, "-c", DRIVER, str(store.root), str(marks)]
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
     with open(tmp_path / "log", "w") as log:
         driver = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     while not (marks / "pids").exists():
