@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import models.zoo
 from augment.mixing.patches import paste
 from augment.rides import Companions
 from models.options import OPTIONS, ModelOptions
@@ -135,6 +134,10 @@ class NetOptions(ModelOptions):
     eats = "image"
     answers = "mask"
 
+    def build(self, num_classes: int) -> nn.Module:
+        """As `net`."""
+        return net(num_classes)
+
 
 def net(num_classes: int) -> nn.Module:
     """The model that they are of."""
@@ -183,7 +186,6 @@ def known(source: Source | None = None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TASKS, "image-blocks", Blocks)
         patch.setitem(OPTIONS, "blocks_net", NetOptions)
-        patch.setitem(models.zoo.MODELS, "blocks_net", net)
         if source:
             patch.setitem(SOURCES, "folder", source)
         yield
