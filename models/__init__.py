@@ -49,10 +49,7 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
     checked = check_options(name, **options)
     if num_classes < 1:
         raise ZoetropeError(f"{name} needs at least 1 class, got num_classes={num_classes}")
-    from models.zoo import MODELS
-
-    options = checked.model_dump(exclude={"kind", "weights", "init"})
-    model: nn.Module = MODELS[name](num_classes=num_classes, **options)
+    model = checked.build(num_classes)
     if checked.init != "own":
         from models.initial import initialise
 

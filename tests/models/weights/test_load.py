@@ -12,9 +12,11 @@ from torch.optim.swa_utils import AveragedModel
 
 import models
 from models.hornet import HorNetMaps
+from models.options import OPTIONS
 from models.weights import Report, load_weights
 from models.weights.names import read_names
 from pipeline.base.errors import ZoetropeError
+from tests.models.small import small
 
 SMALL: dict[str, dict[str, Any]] = {
     "resnet": {"width": 8},
@@ -27,8 +29,8 @@ State = dict[str, Tensor]
 
 def build(name: str, num_classes: int = 5, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
-    small = next(options for family, options in SMALL.items() if family in name)
-    return models.build(name, num_classes, **{**small, **options}).eval()
+    smaller = next((options for family, options in SMALL.items() if family in name), {})
+    return models.build(name, num_classes, **{**smaller, **options}).eval()
 
 
 def trained(name: str, **options: Any) -> Any:
@@ -41,7 +43,7 @@ def trained(name: str, **options: Any) -> Any:
 
 
 def batch(name: str, channels: int = 3) -> Tensor:
-    frames = (4,) if name.startswith(("ts", "timesformer")) else ()
+    frames = (4,) if OPTIONS[name].eats == "video" else ()
     return torch.randn(2, channels, *frames, 32, 32, generator=torch.Generator().manual_seed(2))
 
 
@@ -58,11 +60,7 @@ def renamed(state: State, *pairs: tuple[str, str]) -> State:
 
 @pytest.mark.parametrize("name", models.names())
 def test_every_model_loads_its_own_weights(name: str) -> None:
-    if name.startswith(("resnet101", "tsn_resnet101", "tsm_resnet101")):
-        options: dict[str, Any] = {"width": 4}
-    else:
-        options = {}
-    own, other = trained(name, **options), build(name, **options)
+    own, other = trained(name, **small(name)), build(name, **small(name))
     assert not same_outputs(own, other, name)
     report = models.load_weights(other, own.state_dict())
     assert list(report.loaded) == list(own.state_dict())
@@ -220,24 +218,24 @@ def test_layers_of_pre_training_are_left() -> None:
 
 
 def test_embeddings_are_resized() -> None:
-    small = trained("timesformer_base")
+    less = trained("timesformer_base")
     large = build("timesformer_base", size_px=64, frames=8)
-    report = load_weights(large, small.state_dict())
+    report = load_weights(large, less.state_dict())
     assert report.resized == {"pos_embed": ((1, 17, 12), (1, 65, 12)), "time_embed": ((1, 4, 12), (1, 8, 12))}
     # Nearest, row by row and column by column: every place of 4 x 4 becomes four of 8 x 8.
-    given, wanted = small.pos_embed[0, 1:].reshape(4, 4, 12), large.pos_embed[0, 1:].reshape(8, 8, 12)
+    given, wanted = less.pos_embed[0, 1:].reshape(4, 4, 12), large.pos_embed[0, 1:].reshape(8, 8, 12)
     assert torch.equal(wanted, given.repeat_interleave(2, 0).repeat_interleave(2, 1))
-    assert torch.equal(large.pos_embed[0, 0], small.pos_embed[0, 0])
-    assert torch.equal(large.time_embed[0], small.time_embed[0].repeat_interleave(2, 0))
+    assert torch.equal(large.pos_embed[0, 0], less.pos_embed[0, 0])
+    assert torch.equal(large.time_embed[0], less.time_embed[0].repeat_interleave(2, 0))
 
 
 def test_global_filters_are_resized() -> None:
-    small, large = trained("hornet_tiny_gf"), build("hornet_tiny_gf", size_px=128)
-    report = load_weights(large, small.state_dict())
-    assert set(report.resized) == {name for name in small.state_dict() if name.endswith("complex_weight")}
+    less, large = trained("hornet_tiny_gf"), build("hornet_tiny_gf", size_px=128)
+    report = load_weights(large, less.state_dict())
+    assert set(report.resized) == {name for name in less.state_dict() if name.endswith("complex_weight")}
     before, after = report.resized["stages.2.0.gnconv.dwconv.complex_weight"]
     assert (before[1:], after[1:]) == ((4, 3, 2), (8, 5, 2))
-    ours, theirs = (m.state_dict()["stages.2.0.gnconv.dwconv.complex_weight"] for m in (large, small))
+    ours, theirs = (m.state_dict()["stages.2.0.gnconv.dwconv.complex_weight"] for m in (large, less))
     # Aligned corners: the corners are the same frequencies.
     torch.testing.assert_close(ours[:, [0, 0, -1, -1], [0, -1, 0, -1]], theirs[:, [0, 0, -1, -1], [0, -1, 0, -1]])
 

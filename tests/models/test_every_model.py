@@ -10,60 +10,24 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 import models
-from models.options import (
-    OPTIONS,
-    BackboneOptions,
-    HorNetFamily,
-    MobileNetV2ClipOptions,
-    MobileNetV2Options,
-    ModelOptions,
-    TimeSformerFamily,
-)
-from models.zoo import MODELS
+from models.options import OPTIONS
+from tests.models.small import ONE_EACH, batch, small
 
 NUM_CLASSES = 5
-# The cheapest options of each family; everything else is as published.
-SMALL: dict[type[ModelOptions], dict[str, Any]] = {
-    BackboneOptions: {"width": 8},
-    MobileNetV2Options: {"width_mult": 0.1},
-    MobileNetV2ClipOptions: {"width_mult": 0.1},
-    TimeSformerFamily: {
-        "width": 12,
-        "heads": 3,
-        "depth": 2,
-        "patch_px": 8,
-        "size_px": 32,
-        "frames": 3,
-        "drop_path": 0.0,
-    },
-    HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
-}
 NAMES = models.names()
-FEW = ["resnet18", "resnet50", "tsn_resnet18", "tsm_resnet18", "tsm_resnet50", "mobilenetv2", "tsm_mobilenetv2"]
-COMPILED = ["resnet18", "tsn_resnet18", "tsm_resnet18", "tsm_resnet50", "tsm_mobilenetv2"]
-COMPILED += ["timesformer_base", "hornet_tiny_7x7", "hornet_tiny_gf"]
-FEW += ["timesformer_base", "hornet_tiny_7x7", "hornet_tiny_gf"]
+# For what takes long: one of each module, and two whose blocks none of the others has.
+FEW = [*ONE_EACH, "hornet_tiny_gf", pytest.param("tsm_resnet50", marks=pytest.mark.slow)]
 
 
 def build(name: str, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    small = next(small for family, small in SMALL.items() if issubclass(OPTIONS[name], family))
-    model = models.build(name, NUM_CLASSES, **{**small, **options})
+    model = models.build(name, NUM_CLASSES, **{**small(name), **options})
     with torch.no_grad():
         # Branches that start at zero, or nearly, would hide what they do.
         for key, p in model.named_parameters():
             if not key.endswith("bias") and p.abs().max() < 1e-5:
                 p.normal_(std=0.1)
     return model
-
-
-def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
-    frames = (num_frames,) if OPTIONS[name].eats == "video" else ()
-    return torch.randn(samples, 3, *frames, *size_px, generator=torch.Generator().manual_seed(1))
-
-
-def test_table_and_options_have_the_same_names() -> None:
-    assert set(MODELS) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +58,7 @@ def test_state_dict_round_trip(name: str) -> None:
         assert torch.equal(model(x), other(x))
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size_px", [(16, 16), (33, 47), (64, 48)])
 def test_other_input_sizes(name: str, size_px: tuple[int, int]) -> None:
     model = build(name).eval()
@@ -103,7 +67,7 @@ def test_other_input_sizes(name: str, size_px: tuple[int, int]) -> None:
         assert model(batch(name, size_px, num_frames=1)).isfinite().all()
 
 
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize("name", NAMES)
 def test_channels_last_gives_the_same(name: str) -> None:
     model, x = build(name).eval(), batch(name)
     with torch.no_grad():
@@ -113,7 +77,7 @@ def test_channels_last_gives_the_same(name: str) -> None:
         torch.testing.assert_close(model(x.to(memory_format=channels_last)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", FEW)
 def test_autocast_trains(name: str) -> None:
     model = build(name)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -132,7 +96,7 @@ def one_process(tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", FEW)
 @pytest.mark.usefixtures("one_process")
 def test_trains_under_ddp(name: str, recompute: bool) -> None:
     if recompute and "gradient_checkpointing" not in OPTIONS[name].model_fields:
@@ -143,7 +107,7 @@ def test_trains_under_ddp(name: str, recompute: bool) -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", FEW)
 def test_compiles_whole(name: str) -> None:
     """Dynamo and autograd trace the model without a graph break; code generation is left out, for it takes a minute."""
     model, x = build(name), batch(name)

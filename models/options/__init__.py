@@ -1,0 +1,36 @@
+"""The options of every model, as data: what a recipe's `model:` may say. Importing this imports no torch.
+
+A class describes a family; its field names are the keyword parameters of the family's module, its defaults are the
+only place where defaults are written, and its `kind` the only one where its names are.
+
+A new family is a file here, which has its options and how its module is built from them, and a line in `FAMILIES`. A
+new name that builds the same module with the same defaults is a word in its family's `kind`.
+"""
+
+from models.options.base import Answers, ModelOptions
+from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
+from models.options.mobilenet import MobileNetV2Options
+from models.options.resnet import ResNetOptions
+from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
+from models.options.tsm import TSMMobileNetV2Options, TSMOptions
+from models.options.tsn import TSNMobileNetV2Options, TSNOptions
+
+__all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
+
+# In the order of the recipe reference.
+FAMILIES: tuple[type[ModelOptions], ...] = (
+    ResNetOptions,
+    TSNOptions,
+    TSMOptions,
+    MobileNetV2Options,
+    TSNMobileNetV2Options,
+    TSMMobileNetV2Options,
+    TimeSformerOptions,
+    TimeSformerHROptions,
+    TimeSformerLOptions,
+    HorNetOptions,
+    HorNetSmallOptions,
+    HorNetBaseOptions,
+    HorNetLargeOptions,
+)
+OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

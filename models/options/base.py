@@ -1,0 +1,53 @@
+"""What the options of every family of models share."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Eats = Literal["image", "video"]
+Answers = Literal["classes", "mask"]
+
+
+class ModelOptions(BaseModel):
+    """Base of all families; a family adds its names as the key `kind`, its options, and `build`.
+
+    `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]; `answers` what it gives: logits
+    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    eats: ClassVar[Eats]
+    answers: ClassVar[Answers] = "classes"
+    if TYPE_CHECKING:
+        kind: str  # a field of each family, whose `Literal` holds its names
+
+    weights: str | None = Field(
+        default=None,
+        description="official or own weights to start from: a path, an https URL or hf://org/name/file; of several in "
+        "a file `#entry` behind it takes one, such as an average: w.pth#state_dict_ema",
+    )
+    init: Literal["own", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"] = Field(
+        default="own", description="how weights are drawn; 'own' is as the model was published"
+    )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of the family's models, which are all that `kind` may be."""
+        return get_args(cls.model_fields["kind"].annotation)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Channels, frames (of a clip), height and width of the published input, for which costs are counted."""
+        channels = getattr(self, "in_channels", 3)
+        return (channels, 224, 224) if self.eats == "image" else (channels, 8, 224, 224)
+
+    def arguments(self) -> dict[str, Any]:
+        """The family's own options: the keyword parameters of its module."""
+        return self.model_dump(exclude={"kind", *ModelOptions.model_fields})
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """The model as it is drawn when nothing is loaded. The module is imported here, torch with it."""
+        raise NotImplementedError

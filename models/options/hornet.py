@@ -1,0 +1,73 @@
+"""Options of HorNet."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, PositiveInt
+
+from models.options.base import ModelOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class HorNetFamily(ModelOptions):
+    """Hierarchical backbone of gated convolutions, 7x7 or global; the defaults are those of HorNet-T."""
+
+    eats = "image"
+    width: int = Field(
+        default=64,
+        ge=4,
+        le=1024,
+        multiple_of=4,
+        description="channels of the first stage; the later ones have 2, 4, 8 times it",
+    )
+    depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        default=(2, 3, 18, 2), description="blocks of the four stages"
+    )
+    size_px: int = Field(default=224, ge=1, description="side of the images that global filters are made for")
+    patch_px: int = Field(default=4, ge=1, description="side of the stem's patches; smaller for small images")
+    drop_path: float = Field(default=0.2, ge=0, lt=1, description="rate of the last block; the first has 0")
+    gradient_checkpointing: bool = Field(
+        default=False, description="keep no activations inside blocks but compute them again: less memory, more time"
+    )
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Images of the size that global filters are made for."""
+        return (3, self.size_px, self.size_px)
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.hornet import HorNet
+
+        return HorNet(num_classes=num_classes, global_filter=self.kind.endswith("_gf"), **self.arguments())
+
+
+class HorNetOptions(HorNetFamily):
+    """HorNet-T."""
+
+    kind: Literal["hornet_tiny_7x7", "hornet_tiny_gf"]
+
+
+class HorNetSmallOptions(HorNetFamily):
+    """HorNet-S."""
+
+    kind: Literal["hornet_small_7x7", "hornet_small_gf"]
+    width: int = Field(default=96, ge=4, le=1024, multiple_of=4)
+    drop_path: float = Field(default=0.4, ge=0, lt=1)
+
+
+class HorNetBaseOptions(HorNetFamily):
+    """HorNet-B."""
+
+    kind: Literal["hornet_base_7x7", "hornet_base_gf"]
+    width: int = Field(default=128, ge=4, le=1024, multiple_of=4)
+    drop_path: float = Field(default=0.5, ge=0, lt=1)
+
+
+class HorNetLargeOptions(HorNetFamily):
+    """HorNet-L."""
+
+    kind: Literal["hornet_large_7x7", "hornet_large_gf"]
+    width: int = Field(default=192, ge=4, le=1024, multiple_of=4)
+    drop_path: float = Field(default=0.5, ge=0, lt=1)

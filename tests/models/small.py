@@ -1,0 +1,43 @@
+"""Every model small: what tests over all of them build and feed."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.options import FAMILIES, OPTIONS, ModelOptions
+from models.options.hornet import HorNetFamily
+from models.options.mobilenet import MobileNetV2Options
+from models.options.resnet import BackboneOptions
+from models.options.timesformer import TimeSformerFamily
+from models.options.tsn import MobileNetV2ClipOptions
+
+# The cheapest options of each family; everything else is as published.
+SMALL: dict[type[ModelOptions], dict[str, Any]] = {
+    BackboneOptions: {"width": 8},
+    MobileNetV2Options: {"width_mult": 0.1},
+    MobileNetV2ClipOptions: {"width_mult": 0.1},
+    TimeSformerFamily: {
+        "width": 12,
+        "heads": 3,
+        "depth": 2,
+        "patch_px": 8,
+        "size_px": 32,
+        "frames": 3,
+        "drop_path": 0.0,
+    },
+    HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
+}
+# One name for each module that families build: the first one.
+ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]
+
+
+def small(name: str) -> dict[str, Any]:
+    """The options that make `name` cheap; as published where its family has no row in `SMALL`."""
+    return next((options for family, options in SMALL.items() if issubclass(OPTIONS[name], family)), {})
+
+
+def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
+    """Random images or clips, whichever `name` takes; the same at every call."""
+    frames = (num_frames,) if OPTIONS[name].eats == "video" else ()
+    return torch.randn(samples, 3, *frames, *size_px, generator=torch.Generator().manual_seed(1))
