@@ -77,13 +77,14 @@ class Backbone(nn.Module):
         gradient_checkpointing: bool,
     ) -> None:
         super().__init__()
-        self.widths = [width * 2**stage for stage in range(4)]
+        self.channels = [width * 2**stage for stage in range(4)]
+        self.strides = [patch_px * 2**stage for stage in range(4)]
         self.smallest_px = patch_px * 8
         self.gradient_checkpointing = gradient_checkpointing
         self.downsample_layers = nn.ModuleList(
             [nn.Sequential(nn.Conv2d(3, width, patch_px, stride=patch_px), ChannelNorm(width))]
         )
-        for before, after in zip(self.widths[:-1], self.widths[1:], strict=True):
+        for before, after in zip(self.channels[:-1], self.channels[1:], strict=True):
             self.downsample_layers.append(nn.Sequential(ChannelNorm(before), nn.Conv2d(before, after, 2, stride=2)))
         rates = iter(drop_path_rates(drop_path, sum(depths)))
         self.stages = nn.ModuleList()
@@ -91,7 +92,7 @@ class Backbone(nn.Module):
             # The maps of the first two stages are too large for a global filter to pay.
             side = max(1, size_px // (patch_px * 2**stage))
             filter_size = (side, side // 2 + 1) if global_filter and stage >= 2 else None
-            blocks = (Block(self.widths[stage], order, filter_size, next(rates)) for _ in range(depth))
+            blocks = (Block(self.channels[stage], order, filter_size, next(rates)) for _ in range(depth))
             self.stages.append(nn.Sequential(*blocks))
         self.apply(_initialise)
 
@@ -123,8 +124,8 @@ class HorNet(Backbone):
 
     def __init__(self, *, num_classes: int, **design: Unpack[Design]) -> None:
         super().__init__(**design)
-        self.norm = nn.LayerNorm(self.widths[-1], eps=EPS)
-        self.head = nn.Linear(self.widths[-1], num_classes)
+        self.norm = nn.LayerNorm(self.channels[-1], eps=EPS)
+        self.head = nn.Linear(self.channels[-1], num_classes)
         self.head.apply(_initialise)
 
     def features(self, x: Tensor) -> Tensor:
@@ -137,14 +138,14 @@ class HorNet(Backbone):
 
 
 class HorNetMaps(Backbone):
-    """For dense tasks: float [B, 3, H, W] -> four normed maps, of strides 4, 8, 16 and 32 as published."""
+    """For dense tasks: `maps` gives four normed maps of `channels` and `strides`; published are 4, 8, 16 and 32."""
 
     def __init__(self, **design: Unpack[Design]) -> None:
         super().__init__(**design)
-        for stage, channels in enumerate(self.widths):
+        for stage, channels in enumerate(self.channels):
             self.add_module(f"norm{stage}", ChannelNorm(channels))
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def maps(self, x: Tensor) -> list[Tensor]:
         """Float [B, 3, H, W] -> [B, width * 2^i, H / (patch_px * 2^i), W / (patch_px * 2^i)] for i in 0..3."""
         return [self.get_submodule(f"norm{i}")(stage_map) for i, stage_map in enumerate(self.stage_maps(x))]
 

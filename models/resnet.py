@@ -10,18 +10,22 @@ from torch import Tensor, nn
 
 from models.recompute import recomputed
 
+# Of the 3x3 convolution that may stride, and of one behind it: the second is larger where a stride was left out.
+Dilations = tuple[int, int]
+
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions: [B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
 
     expansion = 1
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, dilations: Dilations = (1, 1)) -> None:
         super().__init__()
-        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        first, second = dilations
+        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 3, stride, first, first, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=second, dilation=second, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample = _projection(in_channels, channels, stride)
 
@@ -42,11 +46,12 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int, dilations: Dilations = (1, 1)) -> None:
         super().__init__()
+        dilation, _ = dilations
         self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride, dilation, dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, channels * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels * 4)
@@ -77,17 +82,24 @@ LAYOUTS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
 
 
 class Backbone(nn.Module):
-    """A ResNet without its head: float [B, in_channels, H, W] -> pooled features [B, num_features]."""
+    """A ResNet without its head: float [B, in_channels, H, W] -> pooled features [B, num_features].
+
+    For dense tasks, `maps` gives the stages' maps, which have `channels` and `strides`. No stride is larger than
+    `output_stride`: stages dilate instead, as with torchvision's `replace_stride_with_dilation`, and every second or
+    fourth place of their maps is what they would have given (Chen et al. 2017, "DeepLabv3", section 3.1). The stem
+    "deep" is PSPNet's: three 3x3 convolutions, of which the last gives 2 * width channels.
+    """
 
     def __init__(
         self,
         depth: int,
         *,
         width: int,
-        stem: Literal["imagenet", "small"],
+        stem: Literal["imagenet", "small", "deep"],
         zero_init_residual: bool,
         in_channels: int,
         gradient_checkpointing: bool,
+        output_stride: Literal[8, 16, 32] = 32,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -96,15 +108,28 @@ class Backbone(nn.Module):
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
+            self.conv1 = nn.Conv2d(in_channels, width, 3, stride=2 if stem == "deep" else 1, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
+        self.is_deep = stem == "deep"
+        if self.is_deep:
+            self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+            self.bn2 = nn.BatchNorm2d(width)
+            self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)
+            self.bn3 = nn.BatchNorm2d(2 * width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "imagenet" else nn.Identity()
-        self.layer1 = _stage(block, width, width, depths[0], stride=1)
-        self.layer2 = _stage(block, width * block.expansion, width * 2, depths[1], stride=2)
-        self.layer3 = _stage(block, width * 2 * block.expansion, width * 4, depths[2], stride=2)
-        self.layer4 = _stage(block, width * 4 * block.expansion, width * 8, depths[3], stride=2)
-        self.num_features = width * 8 * block.expansion
+        self.maxpool = nn.Identity() if stem == "small" else nn.MaxPool2d(3, stride=2, padding=1)
+        full = [(1 if stem == "small" else 4) * 2**i for i in range(4)]
+        self.strides = [min(stride, output_stride) for stride in full]
+        self.channels = [width * 2**i * block.expansion for i in range(4)]
+        entering = [2 * width if self.is_deep else width, *self.channels]
+        stages = []
+        for i in range(4):
+            before = max(i - 1, 0)
+            dilations = (full[before] // self.strides[before], full[i] // self.strides[i])
+            stride = self.strides[i] // self.strides[before]
+            stages.append(_stage(block, entering[i], width * 2**i, depths[i], stride, dilations))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.num_features = self.channels[-1]
         _initialise(self, zero_init_residual)
 
     @property
@@ -113,8 +138,12 @@ class Backbone(nn.Module):
         return self.layer1, self.layer2, self.layer3, self.layer4
 
     def stem(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, width, H/4, W/4], or [B, width, H, W] with the small stem."""
-        return self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        """Float [B, in_channels, H, W] -> [B, width, H/4, W/4]; [B, width, H, W] if small, 2 * width if deep."""
+        x = self.relu(self.bn1(self.conv1(x)))
+        if self.is_deep:
+            x = self.relu(self.bn2(self.conv2(x)))
+            x = self.relu(self.bn3(self.conv3(x)))
+        return self.maxpool(x)
 
     def pooled(self, x: Tensor) -> Tensor:
         """What the last stage gave -> [B, num_features], averaged over height and width."""
@@ -131,6 +160,15 @@ class Backbone(nn.Module):
         for stage in self.stages:
             x = self.run_stage(stage, x)
         return self.pooled(x)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Float [B, in_channels, H, W] -> the four stages' maps (C2 to C5), [B, channels[i], H/strides[i], ...]."""
+        x = self.stem(x)
+        maps = []
+        for stage in self.stages:
+            x = self.run_stage(stage, x)
+            maps.append(x)
+        return maps
 
     def run_stage(self, stage: nn.Sequential, x: Tensor) -> Tensor:
         """What went into one of the stages -> what comes out."""
@@ -160,17 +198,18 @@ class ResNet(Backbone):
         """Float [B, in_channels, H, W] -> logits [B, num_classes]; a pair of them in training with `auxiliary_head`."""
         if self.aux_fc is None or not self.training:
             return self.fc(self.dropout(self.features(x)))
-        x = self.stem(x)
-        for stage in self.stages[:3]:
-            x = self.run_stage(stage, x)
-        return self.fc(self.dropout(self.pooled(self.run_stage(self.layer4, x)))), self.aux_fc(self.pooled(x))
+        *_, third, last = self.maps(x)
+        return self.fc(self.dropout(self.pooled(last))), self.aux_fc(self.pooled(third))
 
 
-def _stage(block: Block, in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:
-    """`depth` blocks, of which the first strides."""
+def _stage(
+    block: Block, in_channels: int, channels: int, depth: int, stride: int, dilations: Dilations
+) -> nn.Sequential:
+    """`depth` blocks, of which the first strides, or dilates less than the rest in place of it."""
     out_channels = channels * block.expansion
-    rest = [block(out_channels, channels, 1) for _ in range(depth - 1)]
-    return nn.Sequential(block(in_channels, channels, stride), *rest)
+    first = block(in_channels, channels, stride, dilations)
+    rest = [block(out_channels, channels, 1, (dilations[1], dilations[1])) for _ in range(depth - 1)]
+    return nn.Sequential(first, *rest)
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:

@@ -134,7 +134,8 @@ def test_maps_for_dense_tasks() -> None:
     assert unexpected == ["norm.weight", "norm.bias", "head.weight", "head.bias"]
     x = torch.randn(1, 3, 96, 64)
     with torch.no_grad():
-        maps = dense(x)
+        maps = dense.maps(x)
+        assert (dense.channels, dense.strides) == ([8, 16, 32, 64], [4, 8, 16, 32])
         assert [tuple(y.shape[1:]) for y in maps] == [(8, 24, 16), (16, 12, 8), (32, 6, 4), (64, 3, 2)]
         for i, (y, raw) in enumerate(zip(maps, classifier.stage_maps(x), strict=True)):
             torch.testing.assert_close(y, dense.get_submodule(f"norm{i}")(raw))

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import models
-from models.resnet import BasicBlock, Bottleneck
+from models.resnet import Backbone, BasicBlock, Bottleneck
 
 
 def on_meta(name: str, num_classes: int, **options: Any) -> nn.Module:
@@ -122,3 +122,98 @@ def test_adding_the_shortcut_in_place_changes_nothing(kind: type[BasicBlock] | t
         assert torch.equal(x, before)
         found.append([y, *gradients])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def backbone(depth: int = 50, seed: int = 0, **options: Any) -> Backbone:
+    """In evaluation, with statistics that are not where they start."""
+    torch.manual_seed(seed)
+    given: dict[str, Any] = {"width": 4, "stem": "imagenet", "zero_init_residual": False, "in_channels": 3}
+    model = Backbone(depth, **{**given, "gradient_checkpointing": False, **options}).eval()
+    for name, value in model.named_buffers():
+        if name.endswith("running_mean"):
+            value.normal_(std=0.1)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("options", "channels", "strides"),
+    [
+        ({"depth": 18}, [4, 8, 16, 32], [4, 8, 16, 32]),
+        ({}, [16, 32, 64, 128], [4, 8, 16, 32]),
+        ({"output_stride": 16}, [16, 32, 64, 128], [4, 8, 16, 16]),
+        ({"output_stride": 8}, [16, 32, 64, 128], [4, 8, 8, 8]),
+        ({"output_stride": 8, "stem": "deep"}, [16, 32, 64, 128], [4, 8, 8, 8]),
+        ({"output_stride": 8, "stem": "small"}, [16, 32, 64, 128], [1, 2, 4, 8]),
+    ],
+)
+def test_maps_have_the_channels_and_strides_that_are_said(
+    options: dict[str, Any], channels: list[int], strides: list[int]
+) -> None:
+    model = backbone(**options)
+    assert (model.channels, model.strides) == (channels, strides)
+    with torch.no_grad():
+        shapes = [tuple(y.shape) for y in model.maps(torch.zeros(1, 3, 64, 96))]
+    assert shapes == [(1, c, 64 // s, 96 // s) for c, s in zip(channels, strides, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_maps_are_what_the_classifier_sees(name: str) -> None:
+    torch.manual_seed(0)
+    model: Any = models.build(name, 5, width=8).eval()
+    seen: list[torch.Tensor] = []
+    for stage in model.stages:
+        stage[-1].register_forward_hook(lambda _, __, y: seen.append(y.clone()))
+    with torch.no_grad():
+        x = torch.randn(2, 3, 64, 64)
+        features = model.features(x)
+        maps = model.maps(x)
+    assert all(torch.equal(one, other) for one, other in zip(maps, seen[:4], strict=True))
+    assert torch.equal(features, maps[-1].mean((2, 3)))
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("depth", [18, 50])
+def test_dilated_stages_find_the_same_between_more_places(depth: int, output_stride: int) -> None:
+    """At every second (fourth) place a dilated map is the strided one: the same weights meet the same pixels."""
+    strided, dilated = backbone(depth), backbone(depth, seed=1, output_stride=output_stride)
+    dilated.load_state_dict(strided.state_dict())
+    x = torch.randn(1, 3, 128, 192)
+    with torch.no_grad():
+        for dense, y, few, many in zip(dilated.maps(x), strided.maps(x), dilated.strides, strided.strides, strict=True):
+            step = many // few
+            torch.testing.assert_close(dense[:, :, ::step, ::step], y, rtol=1e-4, atol=1e-5)
+
+
+def test_dilations_are_torchvisions() -> None:
+    """Those of its resnet50 with replace_stride_with_dilation=[False, True, True]: a first block's are the old ones."""
+    convs: list[Any] = [block.conv2 for stage in backbone(output_stride=8).stages for block in stage]
+    assert [conv.dilation[0] for conv in convs] == [*[1, 1, 1], *[1, 1, 1, 1], *[1, 2, 2, 2, 2, 2], *[2, 4, 4]]
+    assert [conv.padding[0] for conv in convs] == [conv.dilation[0] for conv in convs]
+    assert [i for i, conv in enumerate(convs) if conv.stride == (2, 2)] == [3]
+
+
+def test_a_dilated_block_sees_places_apart() -> None:
+    torch.manual_seed(0)
+    block = Bottleneck(64, 16, 1, (2, 4)).eval()
+    x = torch.randn(1, 64, 9, 9, requires_grad=True)
+    block(x)[0, :, 4, 4].sum().backward()
+    assert x.grad is not None
+    rows, columns = x.grad[0].abs().sum(0).nonzero(as_tuple=True)
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {(i, j) for i in (2, 4, 6) for j in (2, 4, 6)}
+
+
+def test_the_deep_stem_is_pspnets() -> None:
+    shapes = {name: tuple(p.shape) for name, p in backbone(width=64, stem="deep").named_parameters() if p.dim() == 4}
+    assert list(shapes.items())[:4] == [
+        ("conv1.weight", (64, 3, 3, 3)),
+        ("conv2.weight", (64, 64, 3, 3)),
+        ("conv3.weight", (128, 64, 3, 3)),
+        ("layer1.0.conv1.weight", (64, 128, 1, 1)),
+    ]
+    assert shapes["layer1.0.downsample.0.weight"] == (256, 128, 1, 1)
+    model, x = backbone(stem="deep"), torch.randn(1, 3, 32, 32)
+    layers: list[Any] = [model.conv1, model.bn1, model.conv2, model.bn2, model.conv3, model.bn3]
+    y = x
+    for conv, norm in zip(layers[::2], layers[1::2], strict=True):
+        y = norm(conv(y)).relu()
+    assert torch.equal(model.stem(x), nn.functional.max_pool2d(y, 3, 2, 1))
