@@ -8,6 +8,7 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 PACKAGES = ("pipeline", "models", "augment")
@@ -23,6 +24,11 @@ MACHINERY = frozenset(
         *("recipe", "recipe.load", "recipe.validate", "recipe.schema"),
     )
 )
+
+MOVED: dict[str, str] = {}
+"""Modules that were elsewhere once, by what they are called now: a file that only moved is no changed code."""
+EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]
+"""Of a file without code, such as a package's `__init__` that is a docstring."""
 
 
 def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
@@ -50,8 +56,14 @@ def _is_machinery(name: str) -> bool:
 
 
 def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The files whose code differs, came or went, sorted."""
-    return sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+    """The files whose code differs, came or went, sorted; a file that moved since is called what it is called now."""
+    moved = {_path(old): _path(new) for new, old in MOVED.items()}
+    before = {moved.get(path, path): digest for path, digest in before.items()}
+    return sorted(path for path in before.keys() | now.keys() if before.get(path, EMPTY) != now.get(path, EMPTY))
+
+
+def _path(name: str) -> str:
+    return name.replace(".", "/") + ".py"
 
 
 def _file(root: Path, name: str) -> Path | None:
@@ -73,6 +85,9 @@ def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
     imports = tuple(_imports(tree, package))
     for node in ast.walk(tree):
         _drop_docstring(node)
+        _name_as_before(node)
+    for node in ast.walk(tree):
+        _sort_imports(node)
     # unparse and not dump: the dump of one and the same source differs between Python versions.
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], imports
 
@@ -100,3 +115,32 @@ def _drop_docstring(node: ast.AST) -> None:
         first = node.body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
             node.body[0] = ast.Pass()
+
+
+def _name_as_before(node: ast.AST) -> None:
+    """Have an import of a moved module name it as it was called: its importers are no changed code either."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        whole = f"{node.module}.{node.names[0].name}"
+        if whole in MOVED:  # `from package import module`
+            node.module, _, node.names[0].name = MOVED[whole].rpartition(".")
+        else:
+            node.module = MOVED.get(node.module, node.module)
+
+
+def _sort_imports(node: ast.AST) -> None:
+    """Put neighbouring imports of the project in the order of their names: another name is sorted elsewhere."""
+    for part in ("body", "orelse", "finalbody"):
+        body = getattr(node, part, None)
+        if isinstance(body, list):
+            # sorted() keeps the order of equals, which all are that are no such imports.
+            body[:] = [one for _, neighbours in groupby(body, _is_import) for one in sorted(neighbours, key=_module)]
+
+
+def _is_import(node: ast.AST) -> bool:
+    return bool(_module(node))
+
+
+def _module(node: ast.AST) -> str:
+    """What a `from ... import` of the project names, else "": all else keeps its order."""
+    module = node.module if isinstance(node, ast.ImportFrom) else None
+    return module if module and module.split(".")[0] in PACKAGES else ""

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.codedigest import ROOT, changed_files, code_digests
+from pipeline.codedigest import MOVED, ROOT, changed_files, code_digests
+
+MODULE = code_digests.__module__
 
 
 @pytest.fixture
@@ -65,6 +67,56 @@ def test_machinery_is_left_out(root: Path) -> None:
 
 def test_changed_files() -> None:
     assert changed_files({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == ["b", "c", "d"]
+
+
+def layout(folder: Path, files: dict[str, str]) -> dict[str, str]:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return code_digests("pipeline.stages.shard", folder)
+
+
+def test_a_file_that_only_moved_is_no_changed_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to import it; its new name is sorted elsewhere, and its package is new."""
+    monkeypatch.setattr(
+        f"{MODULE}.MOVED", {"pipeline.room.way": "pipeline.stages.way", "pipeline.room.zebra": "pipeline.zebra"}
+    )
+    before = layout(
+        tmp_path / "before",
+        {
+            "pipeline/stages/__init__.py": '"""Stages."""\n',
+            "pipeline/stages/shard.py": "import os\n"
+            "from pipeline.shards import writer\nfrom pipeline.stages import way\nfrom pipeline.zebra import stripes\n",
+            "pipeline/stages/way.py": "def go():\n    from pipeline.zebra import stripes\n",
+            "pipeline/shards/writer.py": "X = 1\n",
+            "pipeline/zebra.py": "stripes = 2\n",
+        },
+    )
+    after = {
+        "pipeline/stages/__init__.py": '"""Stages."""\n',
+        "pipeline/stages/shard.py": "import os\n"
+        "from pipeline.room import way\nfrom pipeline.room.zebra import stripes\nfrom pipeline.shards import writer\n",
+        "pipeline/room/__init__.py": '"""A room."""\n',
+        "pipeline/room/way.py": "def go():\n    from pipeline.room.zebra import stripes\n",
+        "pipeline/room/zebra.py": "stripes = 2\n",
+        "pipeline/shards/writer.py": "X = 1\n",
+    }
+    moved = layout(tmp_path / "after", after)
+    assert "pipeline/zebra.py" in before
+    assert "pipeline/room/zebra.py" in moved
+    assert changed_files(before, moved) == []
+    changed = layout(tmp_path / "changed", after | {"pipeline/room/zebra.py": "stripes = 3\n"})
+    assert changed_files(before, changed) == ["pipeline/room/zebra.py"]
+    other = after["pipeline/stages/shard.py"].replace("room.zebra", "room.other")
+    changed = layout(tmp_path / "other", after | {"pipeline/stages/shard.py": other})
+    assert changed_files(before, changed) == ["pipeline/stages/shard.py"]
+
+
+def test_every_moved_module_is_there() -> None:
+    """And no file is where one was: it would be taken for the one that moved."""
+    for new, old in MOVED.items():
+        assert ROOT.joinpath(*new.split(".")).with_suffix(".py").is_file(), new
+        assert not ROOT.joinpath(*old.split(".")).with_suffix(".py").exists(), old
 
 
 def test_this_project() -> None:
