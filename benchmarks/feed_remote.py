@@ -26,7 +26,7 @@ from benchmarks.feed_images import processor_s
 from pipeline.decode.transcode import transcode
 from pipeline.feed.local import Feed, LocalFeed
 from pipeline.feed.ring import new_arrays, slot_bytes
-from pipeline.progress import Reporter
+from pipeline.graph.progress import Reporter
 from pipeline.recipe.schema import RemoteFeed as Options
 from pipeline.stages.remote_feed import Actors
 

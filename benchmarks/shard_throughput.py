@@ -40,8 +40,8 @@ from benchmarks.augment import picture
 from benchmarks.pairs import in_turns, quotients
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe, check
 from pipeline.stages import shard
 from pipeline.stages.rows import write_rows

@@ -38,8 +38,8 @@ from pipeline.decode.transcode import encode
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
-from pipeline.graph import Context
-from pipeline.progress import Board, Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Board, Reporter
 from pipeline.recipe import Recipe, load, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.writer import StoredSample, write_dataset, write_shard

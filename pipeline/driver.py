@@ -11,11 +11,11 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.execute import StageResult, execute
-from pipeline.graph import Plan
+from pipeline.graph.execute import StageResult, execute
+from pipeline.graph.plan import Plan
+from pipeline.graph.progress import Progress
 from pipeline.joining import join, joined_address, start
 from pipeline.lost import RayLostError, signals_end_the_block
-from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.runs import Run
 from pipeline.stages.resources import cores, cpus, why_no_gpus

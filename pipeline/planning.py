@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Graph, Plan, plan
+from pipeline.graph.plan import Graph, Plan, plan
 from pipeline.job import check_store, check_tracking
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples

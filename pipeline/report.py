@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.graph import Plan
+from pipeline.graph.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.redact import redact
 from pipeline.store import Artifact
@@ -20,7 +20,7 @@ from pipeline.tasks.base import Task, result_words
 from pipeline.training.scaling import scaled_lr
 
 if TYPE_CHECKING:
-    from pipeline.execute import StageResult
+    from pipeline.graph.execute import StageResult
 
 
 LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "validation sample"}

@@ -20,7 +20,7 @@ from pipeline.base.visible import visible_lines
 from pipeline.redact import redact, redact_log, redact_values
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 RUNS = "runs"
 """The folder of a store that holds the records."""

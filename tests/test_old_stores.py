@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.graph import fingerprint, read_values
+from pipeline.graph.plan import fingerprint, read_values
 from pipeline.planning import GRAPH
 from pipeline.recipe import load, plain
 

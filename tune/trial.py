@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, check_seen
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe
 from pipeline.stages.tracker import settle
 from tune.space import trial_recipe, upstream

@@ -6,9 +6,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from pipeline.base.files import Files
-from pipeline.execute import execute
+from pipeline.graph.execute import execute
+from pipeline.graph.progress import Progress
 from pipeline.planning import make_plan
-from pipeline.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.report import show_plan
 from pipeline.shards.dataset import DATASET_FILE

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.graph import Context
+from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.graph import Context, Stage
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.stages import tracker
 from pipeline.stages.quarantine import QUARANTINE

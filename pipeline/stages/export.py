@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.exported import write_sums
-from pipeline.graph import Context, Stage
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact_values
 from pipeline.stages import tracker

@@ -24,7 +24,7 @@ from ray.train import (
 )
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context
+from pipeline.graph.plan import Context
 from pipeline.stages.checkpoint_note import CopyNote, mend, mend_objects
 from pipeline.stages.micro_batch import out_of_memory, while_memory_lacks
 from pipeline.stages.resources import resources

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.feed.apart import each_apart
-from pipeline.graph import Context, Stage, some
+from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
 from pipeline.sources import SOURCES, digest, files, mixture, summary

@@ -14,7 +14,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
 from pipeline.base.keyed import key_bits
 from pipeline.feed.apart import each_apart
-from pipeline.graph import Context, Stage
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.graph import Context, Report
+from pipeline.graph.plan import Context, Report
 from pipeline.recipe import Recipe, plain
 from pipeline.redact import redact, redact_values
 from pipeline.store import Artifact

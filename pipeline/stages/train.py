@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.source import locate
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context, Stage
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.redact import redact_values

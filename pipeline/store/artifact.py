@@ -15,7 +15,7 @@ from pipeline.base.files import Files, Folder
 from pipeline.runs import Run, now_utc
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 MANIFEST = "manifest.json"
 SCHEMA = 1

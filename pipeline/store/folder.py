@@ -40,7 +40,7 @@ from pipeline.store.artifact import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 _REFUSALS = {
     errno.EACCES: "there is no permission to write there; mend its permissions or {otherwise}",

@@ -46,7 +46,7 @@ from pipeline.store.lease import lease
 from pipeline.store.objects import Entry, Objects, parallel
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 MAX_NOTE_BYTES = 64 << 20
 MAX_PINS_BYTES = 1 << 20

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.codedigest import ROOT, code_digests
+from pipeline.graph.code_digest import ROOT, code_digests
 from pipeline.planning import GRAPH, make_plan, warnings
 from pipeline.recipe import Recipe, plain
 from tests.pipeline.stores import publish_until, quickstart

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from pipeline import report
 from pipeline.base.errors import ZoetropeError
-from pipeline.execute import StageResult
-from pipeline.graph import Plan
+from pipeline.graph.execute import StageResult
+from pipeline.graph.plan import Plan
 from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 from pipeline.store import Artifact

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
-from pipeline.progress import Progress
+from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import FastAutoAugment
 from pipeline.recipe.tuning import Tune

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from pipeline.graph import fingerprint, read_values
+from pipeline.graph.plan import fingerprint, read_values
 from pipeline.planning import GRAPH
 from pipeline.recipe import load, plain
 from pipeline.recipe.section import Section, without_late

@@ -14,8 +14,8 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import WorkerGroupError
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.checkpoint_note import COPY, NOTE
 from pipeline.stages.fit import fit, reason

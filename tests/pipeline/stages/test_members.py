@@ -15,7 +15,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.image_header import ORIENTATION
 from pipeline.decode.members import MEMBERS, Member
-from pipeline.graph import Context, fingerprint, read_values
+from pipeline.graph.plan import Context, fingerprint, read_values
 from pipeline.planning import GRAPH
 from pipeline.recipe import Recipe, check, plain
 from pipeline.recipe.sources import COMPANIONS

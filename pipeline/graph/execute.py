@@ -14,13 +14,13 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.codedigest import ROOT, code_digests
-from pipeline.graph import Plan, Step, fingerprint
-from pipeline.progress import FLUSH_S, Board, Progress, Reporter
+from pipeline.graph.code_digest import ROOT, code_digests
+from pipeline.graph.plan import Plan, Step, fingerprint
+from pipeline.graph.progress import FLUSH_S, Board, Progress, Reporter
+from pipeline.graph.stage_process import SYSTEM_FAILURES, Job, Outcome, make
 from pipeline.redact import redact_log
 from pipeline.runs import Run, redacted_argv
 from pipeline.store import Artifact, Store
-from pipeline.worker import SYSTEM_FAILURES, Job, Outcome, make
 
 POLL_S = 0.3
 RETRY_S = (

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.codedigest import MOVED, ROOT, changed_files, code_digests
+from pipeline.graph.code_digest import MOVED, ROOT, changed_files, code_digests
 
 MODULE = code_digests.__module__
 

@@ -1,6 +1,6 @@
 """The declaration of a run: stages, what each reads, its fingerprint, and a plan that says what would run and why.
 
-Pure but for reading manifests and sources' listings: no Ray, no stage imported. `pipeline.execute` runs a plan.
+Pure but for reading manifests and sources' listings: no Ray, no stage imported. `pipeline.graph.execute` runs a plan.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.codedigest import changed_files, code_digests
+from pipeline.graph.code_digest import changed_files, code_digests
 from pipeline.redact import redact_values
 from pipeline.store import Artifact, Parts, Store
 from pipeline.store.folder import FolderParts

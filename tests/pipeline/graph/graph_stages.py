@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context
+from pipeline.graph.plan import Context
 
 
 class Refused(ZoetropeError):

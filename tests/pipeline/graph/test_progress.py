@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.progress import Board, Progress, Reporter
+from pipeline.graph.progress import Board, Progress, Reporter
 
 
 class Clock:

@@ -21,8 +21,8 @@ from ray.exceptions import (
 )
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.store import FULL, Artifact, Store, Work
 
 END_S = 2.0  # from a stage's result to its worker's end; the result must have left by then

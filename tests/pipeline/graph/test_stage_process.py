@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.graph.stage_process import _note_unfinished
 from pipeline.store import FolderStore, StoreError
-from pipeline.worker import _note_unfinished
 
 
 def test_a_note_that_a_full_disk_cut_short_is_not_other_code(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.execute import StageResult, execute
-from pipeline.graph import Graph, Stage, plan
-from pipeline.progress import Progress
+from pipeline.graph.execute import StageResult, execute
+from pipeline.graph.plan import Graph, Stage, plan
+from pipeline.graph.progress import Progress
 from pipeline.store import FolderStore
 from tests.processes import left_of
 
@@ -34,7 +34,7 @@ TENS, DOUBLE = stage("tens", "n"), stage("double", inputs=("tens",))
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.execute.RETRY_S", 0.1)
+        patch.setattr("pipeline.graph.execute.RETRY_S", 0.1)
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("PYTHONPATH", str(HERE))  # workers import graph_stages,
         patch.syspath_prepend(HERE)  # and so does the driver when a stage raises an error that is defined there
@@ -86,7 +86,7 @@ def test_what_a_try_held_is_free_for_the_next(bench: Bench) -> None:
 
 
 def test_a_stage_without_progress_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.execute.QUIET_S", 0.5)
+    monkeypatch.setattr("pipeline.graph.execute.QUIET_S", 0.5)
     bench.run(Graph([stage("quiet")]), {})
     assert "quiet: no progress for " in bench.shown
 
@@ -205,7 +205,7 @@ def press_ctrl_c_once_it_runs(bench: Bench) -> None:
 
 
 def test_ctrl_c_kills_a_stage_that_does_not_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.execute.CANCEL_S", 1.0)
+    monkeypatch.setattr("pipeline.graph.execute.CANCEL_S", 1.0)
     press_ctrl_c_once_it_runs(bench)
     with pytest.raises(KeyboardInterrupt):
         bench.run(Graph([stage("stubborn")]), {})
@@ -214,7 +214,7 @@ def test_ctrl_c_kills_a_stage_that_does_not_end(bench: Bench, monkeypatch: pytes
 
 
 def test_ctrl_c_ends_the_stage_and_its_children(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.execute.CANCEL_S", 200.0)
+    monkeypatch.setattr("pipeline.graph.execute.CANCEL_S", 200.0)
     press_ctrl_c_once_it_runs(bench)
     with pytest.raises(KeyboardInterrupt):
         bench.run(Graph([stage("hang")]), {})
@@ -230,9 +230,9 @@ DRIVER = """
 import sys
 from pathlib import Path
 import ray
-from pipeline.execute import execute
-from pipeline.graph import Graph, Stage, plan
-from pipeline.progress import Progress
+from pipeline.graph.execute import execute
+from pipeline.graph.plan import Graph, Stage, plan
+from pipeline.graph.progress import Progress
 from pipeline.store import FolderStore
 store = FolderStore(Path(sys.argv[1]))
 ray.init(num_cpus=2, include_dashboard=False)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.codedigest import code_digests
-from pipeline.graph import Graph, Plan, Stage, fingerprint, plan, read_values
+from pipeline.graph.code_digest import code_digests
+from pipeline.graph.plan import Graph, Plan, Stage, fingerprint, plan, read_values
 from pipeline.store import Artifact, FolderStore
 
 INGEST = Stage("ingest", 1, "pipeline.base.keyed:run", ("data",), outside=lambda values: str(values["listing"]))
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> FolderStore:
 
 
 def make(store: FolderStore, values: Mapping[str, Any], graph: Graph = GRAPH, text: str | None = None) -> None:
-    """Publish what `pipeline.execute` would; a stage's output is `text`, else its own values."""
+    """Publish what `pipeline.graph.execute` would; a stage's output is `text`, else its own values."""
     made: dict[str, Artifact] = {}
     for stage in graph.order:
         own = read_values(stage, values)
@@ -156,11 +156,11 @@ def test_rerun(store: FolderStore) -> None:
 def test_changed_code_is_said_and_nothing_is_thrown_away(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     make(store, VALUES, Graph([INGEST]))
     files = [f"pipeline/{name}.py" for name in "abcde"]
-    monkeypatch.setattr("pipeline.graph.code_digests", lambda module: {**code_digests(module), files[0]: "new"})
+    monkeypatch.setattr("pipeline.graph.plan.code_digests", lambda module: {**code_digests(module), files[0]: "new"})
     step = plan(Graph([INGEST]), VALUES, store).steps[0]
     assert step.action == "reuse"
     assert step.note == "code changed since: pipeline/a.py (use --rerun ingest to make it again)"
-    monkeypatch.setattr("pipeline.graph.code_digests", lambda m: code_digests(m) | dict.fromkeys(files, "new"))
+    monkeypatch.setattr("pipeline.graph.plan.code_digests", lambda m: code_digests(m) | dict.fromkeys(files, "new"))
     note = plan(Graph([INGEST]), VALUES, store).steps[0].note
     assert note is not None
     assert "pipeline/a.py, pipeline/b.py, pipeline/c.py and 2 more" in note
@@ -204,6 +204,7 @@ def test_a_key_that_recipes_do_not_have(store: FolderStore) -> None:
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys, pipeline.graph, pipeline.progress; print({'ray', 'torch', 'mlflow', 'numpy'} & set(sys.modules))"
+        "import sys, pipeline.graph.plan, pipeline.graph.progress; "
+        "print({'ray', 'torch', 'mlflow', 'numpy'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
