@@ -243,7 +243,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Ray's workers are polite (nice 15): where a machine does other work too, the stage would get what that leaves.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  Ray's own spelling
-    from pipeline.driver import ray_cluster
+    from pipeline.verbs.driver import ray_cluster
 
     with tempfile.TemporaryDirectory() as name, ray_cluster(a_recipe("image", 1), Console()):
         folder = Path(name)

@@ -230,10 +230,10 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
     """The rates of each way, under Ray Train."""
     import ray
 
-    from pipeline.driver import ray_cluster
     from pipeline.stages import fit, tracker
     from pipeline.store import open_store
     from pipeline.tracking.address import resolve
+    from pipeline.verbs.driver import ray_cluster
 
     store = open_store(folder / "store")
     record = store.record_run(recipe.name, plain(recipe), ())

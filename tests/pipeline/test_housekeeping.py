@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 from pipeline.housekeeping import DAY_S, RUNNING_DAYS, collect, find_garbage
-from pipeline.inventory import show_garbage, show_store
 from pipeline.store import FolderStore
 from pipeline.store.artifact import Store
 from pipeline.store.remote import RemoteStore
+from pipeline.verbs.inventory import show_garbage, show_store
 
 
 @pytest.fixture(params=["folder", "memory"])

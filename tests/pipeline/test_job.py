@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.job import check_store, check_tracking
-from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
+from pipeline.verbs.planning import make_plan
 
 COPY = "tmp/ray/session_2026-11-20_13-00-00_000000_1/runtime_resources/working_dir_files/_ray_pkg_0123456789abcdef"
 

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.exported import FILES
-from pipeline.planning import make_plan
 from pipeline.stages.train import outside
 from pipeline.teacher import WITHIN, digest, find_teacher
+from pipeline.verbs.planning import make_plan
 from tests.pipeline.stores import publish_until, quickstart
 
 

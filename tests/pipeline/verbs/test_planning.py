@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.code_digest import ROOT, code_digests
-from pipeline.planning import GRAPH, make_plan, warnings
 from pipeline.recipe import Recipe, plain
+from pipeline.verbs.planning import GRAPH, make_plan, warnings
 from tests.pipeline.stores import publish_until, quickstart
 
 NEUTRAL = {"feed", "cluster", "tracking", "store", "name", "tune"}

@@ -17,7 +17,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.store import FolderStore
 from pipeline.store.artifact import Store
 from pipeline.store.remote import RemoteStore
-from pipeline.verify import Fault, check_artifact
+from pipeline.verbs.verify import Fault, check_artifact
 
 MARK = "ab" * 16
 TAR, INDEX = "train/shard-000001.tar", "train/shard-000001.index.json"

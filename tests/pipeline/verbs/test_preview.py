@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.preview import preview, preview_lr, some_samples
 from pipeline.recipe import load
 from pipeline.shards.reader import ShardReader
+from pipeline.verbs.preview import preview, preview_lr, some_samples
 from tests.pipeline.stores import quickstart
 
 

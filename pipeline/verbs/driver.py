@@ -93,7 +93,7 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
         # Training workers wait for ever on a machine with fewer CPUs than they ask for; better to share them.
         needed = math.ceil(cpus(recipe))
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
-        path = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
         start(num_cpus=max(cores(), needed), include_dashboard=dashboard)
         with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody

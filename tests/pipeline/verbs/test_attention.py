@@ -7,10 +7,10 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from pipeline.attention import draw_attention
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import plain
 from pipeline.training.model import build_model
+from pipeline.verbs.attention import draw_attention
 
 TINY = {"width": 12, "depth": 2, "heads": 3, "patch_px": 8, "size_px": 32, "frames": 4}
 

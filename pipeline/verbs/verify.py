@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.inventory import SHORT
 from pipeline.redact import redact
 from pipeline.shards.check import misfits
 from pipeline.shards.dataset import CONTENTS, DATASET_FILE, MAX_DATASET_BYTES, Shard
@@ -17,6 +16,7 @@ from pipeline.shards.files import parse, read_capped, sha256
 from pipeline.shards.index import index_path, read_index
 from pipeline.store.artifact import Holding, Store
 from pipeline.store.objects import parallel
+from pipeline.verbs.inventory import SHORT
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import report
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.execute import StageResult
 from pipeline.graph.plan import Plan
-from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 from pipeline.store import Artifact
 from pipeline.tasks.classification import Classification
+from pipeline.verbs import show
+from pipeline.verbs.planning import make_plan
 from tests.pipeline.stores import publish_until, quickstart
 
 
@@ -29,7 +29,7 @@ def the_plan(recipe: Recipe, rerun: Sequence[str] = ()) -> Plan:
 
 
 def test_first_plan(tmp_path: Path) -> None:
-    assert printed(report.show_plan, the_plan(quickstart(tmp_path))) == (
+    assert printed(show.show_plan, the_plan(quickstart(tmp_path))) == (
         "ingest    run    first run\n"
         "shard     run    first run\n"
         "train     run    first run\n"
@@ -40,25 +40,25 @@ def test_first_plan(tmp_path: Path) -> None:
 
 
 def test_the_training_in_words(tmp_path: Path) -> None:
-    assert report.training_words(quickstart(tmp_path, "train.duration=4ep", "optimizer.lr=0.1")) == (
+    assert show.training_words(quickstart(tmp_path, "train.duration=4ep", "optimizer.lr=0.1")) == (
         "training: 4ep in batches of 32, peak learning rate 0.05 (linear from 0.1 at 64), "
         "weight decay 0.0001 on weights, not on biases, norms and embeddings of place"
     )
     changes = ("optimizer.scaling=none", "optimizer.weight_decay=0", "train.duration=4ep")
-    words = report.training_words(quickstart(tmp_path, *changes))
+    words = show.training_words(quickstart(tmp_path, *changes))
     assert words.startswith("training: 4ep in batches of 32, peak learning rate ")
     assert words.endswith("no weight decay")
     for micro_batch, shown in (
         ("auto", "in smaller parts whenever the memory does not suffice"),
         (8, "at most 8 at once"),
     ):
-        words = report.training_words(quickstart(tmp_path, f"train.micro_batch={micro_batch}"))
+        words = show.training_words(quickstart(tmp_path, f"train.micro_batch={micro_batch}"))
         assert f" in batches of 32 ({shown}), " in words
-    assert "all parameters" in report.training_words(quickstart(tmp_path, "optimizer.decay_all=true"))
+    assert "all parameters" in show.training_words(quickstart(tmp_path, "optimizer.decay_all=true"))
 
 
 def test_warnings_follow_the_plan(tmp_path: Path) -> None:
-    text = printed(report.show_plan, the_plan(quickstart(tmp_path)), ["train.shuffle_window: [too small] " + "x" * 60])
+    text = printed(show.show_plan, the_plan(quickstart(tmp_path)), ["train.shuffle_window: [too small] " + "x" * 60])
     assert text.splitlines()[5:] == [
         "5 stages to run",
         "Warning: train.shuffle_window: [too small]",
@@ -68,7 +68,7 @@ def test_warnings_follow_the_plan(tmp_path: Path) -> None:
 
 def test_the_data_follow_the_stages(tmp_path: Path) -> None:
     planned = replace(the_plan(quickstart(tmp_path)), notes=("data: 3 [train] " + "word " * 20, "refused: 1"))
-    assert printed(report.show_plan, planned).splitlines()[5:] == [
+    assert printed(show.show_plan, planned).splitlines()[5:] == [
         "data: 3 [train] word word word word word word word word word word word word word",
         "  word word word word word word word",
         "refused: 1",
@@ -78,7 +78,7 @@ def test_the_data_follow_the_stages(tmp_path: Path) -> None:
 
 def test_plan_with_nothing_to_do(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
-    assert printed(report.show_plan, the_plan(quickstart(tmp_path))) == (
+    assert printed(show.show_plan, the_plan(quickstart(tmp_path))) == (
         "ingest    reuse  is there\n"
         "shard     reuse  is there\n"
         "train     reuse  is there\n"
@@ -91,7 +91,7 @@ def test_plan_with_nothing_to_do(tmp_path: Path) -> None:
 def test_plan_of_a_change_says_why_a_reason_a_line(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path, "optimizer.lr=0.1", "train.duration=3ep"), "export")
     changed = quickstart(tmp_path, "optimizer.lr=0.2", "train.duration=4ep")
-    lines = printed(report.show_plan, the_plan(changed)).splitlines()
+    lines = printed(show.show_plan, the_plan(changed)).splitlines()
     assert lines[2:] == [
         "train     run    optimizer.lr changed 0.1 -> 0.2",
         "                 train.duration changed 3ep -> 4ep",
@@ -103,7 +103,7 @@ def test_plan_of_a_change_says_why_a_reason_a_line(tmp_path: Path) -> None:
 
 def test_one_stage_to_run(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
-    text = printed(report.show_plan, the_plan(quickstart(tmp_path), ["export"]))
+    text = printed(show.show_plan, the_plan(quickstart(tmp_path), ["export"]))
     assert text.endswith("export    run    --rerun\n1 stage to run\n")
 
 
@@ -111,7 +111,7 @@ def test_one_stage_to_run(tmp_path: Path) -> None:
 def test_the_note_on_changed_code_fits_the_width(tmp_path: Path, width: int) -> None:
     code = dict.fromkeys(("pipeline/stages/ingest.py", "pipeline/sources/folder.py", "gone.py"), "changed")
     publish_until(quickstart(tmp_path), "export", code=code)
-    text = printed(report.show_plan, the_plan(quickstart(tmp_path)), width=width)
+    text = printed(show.show_plan, the_plan(quickstart(tmp_path)), width=width)
     lines = text.splitlines()
     assert max(map(len, lines)) <= width
     assert lines[0] == "ingest    reuse  is there"
@@ -125,7 +125,7 @@ def test_the_note_on_changed_code_fits_the_width(tmp_path: Path, width: int) -> 
 def test_a_value_in_a_reason_is_no_markup(tmp_path: Path) -> None:
     planned = the_plan(quickstart(tmp_path))
     first = replace(planned.steps[0], reasons=("data.source.path changed [bold]/a[/] -> /b", "see https://me:pw@host"))
-    text = printed(report.show_plan, Plan((first,), frozenset()), terminal=True)
+    text = printed(show.show_plan, Plan((first,), frozenset()), terminal=True)
     assert text == (
         "ingest  run    data.source.path changed [bold]/a[/] -> /b\n"
         "               see https://me:***@host\n"
@@ -145,7 +145,7 @@ def test_a_value_in_a_reason_is_no_markup(tmp_path: Path) -> None:
     ],
 )
 def test_facts(facts: dict[str, Any], shown: str) -> None:
-    assert report.facts(facts, {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}) == shown
+    assert show.facts(facts, {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}) == shown
 
 
 def results(recipe: Recipe) -> list[StageResult]:
@@ -160,7 +160,7 @@ def results(recipe: Recipe) -> list[StageResult]:
 
 def test_the_table_of_stages(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
-    text = printed(report.show_stages, results(quickstart(tmp_path)), 61.04, Classification(()))
+    text = printed(show.show_stages, results(quickstart(tmp_path)), 61.04, Classification(()))
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
     assert lines == [
         ["ingest", "reused", "", "samples 1200, classes 4"],
@@ -176,14 +176,14 @@ def test_the_table_of_stages(tmp_path: Path) -> None:
 def test_samples_that_were_left_out_are_said(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export", {"shard": {"quarantined": 2}})
     made = results(quickstart(tmp_path))
-    text = printed(report.show_stages, made, 1.0, Classification(()))
+    text = printed(show.show_stages, made, 1.0, Classification(()))
     assert text.endswith(f"2 files were left out; the reasons are in {made[1].artifact.path}/quarantine.jsonl\n")
 
 
 def test_samples_that_went_bad_later_are_said(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export", {"train": {"quarantined": 2}, "evaluate": {"quarantined": 1}})
     made = results(quickstart(tmp_path))
-    text = printed(report.show_stages, made, 1.0, Classification(()))
+    text = printed(show.show_stages, made, 1.0, Classification(()))
     assert f"2 samples were left out; the reasons are in {made[2].artifact.path}/quarantine.jsonl\n" in text
     assert text.endswith(
         f"1 validation sample was left out; the reasons are in {made[3].artifact.path}/quarantine.jsonl\n"
@@ -194,7 +194,7 @@ def show_result(recipe: Recipe, *overrides: str) -> str:
     artifacts: dict[str, Artifact] = {
         step.stage.name: step.artifact for step in the_plan(recipe).steps if step.artifact is not None
     }
-    return printed(report.show_result, recipe, artifacts, "my recipes/[r].yaml", overrides)
+    return printed(show.show_result, recipe, artifacts, "my recipes/[r].yaml", overrides)
 
 
 def test_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +237,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 
 
 def test_models_with_what_they_cost() -> None:
-    text = printed(report.show_models, ["resnet50", "tsm_resnet50"])
+    text = printed(show.show_models, ["resnet50", "tsm_resnet50"])
     assert "25,557,032" in text
     assert "24,327,632" in text
     assert "32.70" in text
@@ -245,4 +245,4 @@ def test_models_with_what_they_cost() -> None:
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
     with pytest.raises(ZoetropeError, match="did you mean 'tsm_resnet50'"):
-        printed(report.show_models, ["tsm_resnt50"])
+        printed(show.show_models, ["tsm_resnt50"])

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import key_bits
-from pipeline.planning import make_plan
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
 from pipeline.sources.rows import number_classes
 from pipeline.stages.ingest import draw, look, probe_chunk
 from pipeline.stages.shard import store_samples
+from pipeline.verbs.planning import make_plan
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
