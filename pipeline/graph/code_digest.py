@@ -26,6 +26,8 @@ MACHINERY = frozenset(
 )
 
 MOVED = {
+    "pipeline.exported.folder": "pipeline.exported",
+    "pipeline.exported.teacher": "pipeline.teacher",
     "pipeline.graph.plan": "pipeline.graph",
 }
 """What modules that stages import were called once, by what they are called now: a move is no change of code."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.source import locate
 from pipeline.base.errors import ZoetropeError
+from pipeline.exported.teacher import digest, find_teacher
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
@@ -19,7 +20,6 @@ from pipeline.shards.short import short_warning
 from pipeline.stages import tracker
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
-from pipeline.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
 if TYPE_CHECKING:

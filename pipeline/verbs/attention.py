@@ -5,8 +5,8 @@ from pathlib import Path
 from models.attention_maps import attention_rollout, overlay
 from models.timesformer import TimeSformer
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported import FILES
-from pipeline.predict import Predictor
+from pipeline.exported.folder import FILES
+from pipeline.exported.predictor import Predictor
 from pipeline.tracking.figures import augmentation_sheet
 from pipeline.training.step import infer
 

@@ -11,7 +11,7 @@ import yaml
 from pipeline.decode.foreign import check_video
 from pipeline.decode.image import check_and_store_image
 from pipeline.decode.transcode import transcode
-from pipeline.exported import check_whole
+from pipeline.exported.folder import check_whole
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import check
 from pipeline.tasks import task_of

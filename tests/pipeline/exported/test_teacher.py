@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported import FILES
+from pipeline.exported.folder import FILES
+from pipeline.exported.teacher import WITHIN, digest, find_teacher
 from pipeline.stages.train import outside
-from pipeline.teacher import WITHIN, digest, find_teacher
 from pipeline.verbs.planning import make_plan
 from tests.pipeline.stores import publish_until, quickstart
 

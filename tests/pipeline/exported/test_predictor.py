@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
-from pipeline.exported import FILES
-from pipeline.predict import Predictor
+from pipeline.exported.folder import FILES
+from pipeline.exported.predictor import Predictor
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.evaluate import predict_part

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.source import WITHIN
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.exported import FILES, check_whole
+from pipeline.exported.folder import FILES, check_whole
 from pipeline.store import Artifact, Store, open_store
 
 

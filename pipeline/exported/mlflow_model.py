@@ -13,7 +13,7 @@ class ModelFromBytes(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the weights."""
-        from pipeline.predict import Predictor
+        from pipeline.exported.predictor import Predictor
 
         self.predictor = Predictor(Path(context.artifacts["model"]))
 
