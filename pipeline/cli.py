@@ -179,14 +179,14 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run/--delete", help="Only show what would go.")] = True,
 ) -> None:
     """Remove what no recent run and no pin needs. Pins: lines of the file `pins` in the store, runs or fingerprints."""
-    from pipeline import housekeeping
     from pipeline.store import open_store
+    from pipeline.store.garbage import collect, find_garbage
     from pipeline.verbs.inventory import show_garbage
 
     opened = open_store(store)
-    garbage = housekeeping.find_garbage(opened, days)
+    garbage = find_garbage(opened, days)
     if not dry_run:
-        housekeeping.collect(opened, garbage)
+        collect(opened, garbage)
     show_garbage(console, garbage, dry_run)
 
 

@@ -19,8 +19,8 @@ from pipeline.graph.plan import Plan, Step, fingerprint
 from pipeline.graph.progress import FLUSH_S, Board, Progress, Reporter
 from pipeline.graph.stage_process import SYSTEM_FAILURES, Job, Outcome, make
 from pipeline.redact import redact_log
-from pipeline.runs import Run, redacted_argv
 from pipeline.store import Artifact, Store
+from pipeline.store.record import Run, redacted_argv
 
 POLL_S = 0.3
 RETRY_S = (

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.redact import redact
-from pipeline.runs import RECORD, RUNS, Run, begin_run, close_abandoned
 from pipeline.store.artifact import (
     MAX_MANIFEST_BYTES,
     NEWEST,
@@ -44,6 +43,7 @@ from pipeline.store.cache import VARIABLE, CachedFiles, Kept, adopt, store_home
 from pipeline.store.folder import FolderStore
 from pipeline.store.lease import lease
 from pipeline.store.objects import Entry, Objects, parallel
+from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned
 
 if TYPE_CHECKING:
     from pipeline.graph.plan import Step

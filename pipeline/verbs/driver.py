@@ -17,10 +17,10 @@ from pipeline.graph.progress import Progress
 from pipeline.joining import join, joined_address, start
 from pipeline.lost import RayLostError, signals_end_the_block
 from pipeline.recipe import Recipe, plain
-from pipeline.runs import Run
 from pipeline.stages.resources import cores, cpus, why_no_gpus
 from pipeline.stages.tracker import Services, start_tracker, watched
 from pipeline.store import Store
+from pipeline.store.record import Run
 from pipeline.tracking.address import resolve
 
 if TYPE_CHECKING:

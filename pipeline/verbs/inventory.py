@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from pipeline.housekeeping import DAY_S, Garbage
 from pipeline.redact import redact
 from pipeline.store.artifact import Holding, Store
+from pipeline.store.garbage import DAY_S, Garbage
 
 SHORT = 12
 """Digits shown of a fingerprint."""

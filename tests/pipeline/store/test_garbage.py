@@ -9,9 +9,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.housekeeping import DAY_S, RUNNING_DAYS, collect, find_garbage
 from pipeline.store import FolderStore
 from pipeline.store.artifact import Store
+from pipeline.store.garbage import DAY_S, RUNNING_DAYS, collect, find_garbage
 from pipeline.store.remote import RemoteStore
 from pipeline.verbs.inventory import show_garbage, show_store
 
