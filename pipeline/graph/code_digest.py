@@ -28,6 +28,8 @@ MACHINERY = frozenset(
 MOVED = {
     "pipeline.exported.folder": "pipeline.exported",
     "pipeline.exported.teacher": "pipeline.teacher",
+    "pipeline.figures.figures": "pipeline.tracking.figures",
+    "pipeline.figures.fonts": "pipeline.tracking.fonts",
     "pipeline.graph.plan": "pipeline.graph",
     "pipeline.store.record": "pipeline.runs",
 }

@@ -40,10 +40,10 @@ def run(context: Context) -> dict[str, Any]:
     import ray
 
     from pipeline.feed.quarantine import check_bad, rows
+    from pipeline.figures import figures
+    from pipeline.figures.fonts import class_names
     from pipeline.shards.dataset import DATASET_FILE, open_dataset
     from pipeline.stages.micro_batch import with_micro_batch
-    from pipeline.tracking import figures
-    from pipeline.tracking.fonts import class_names
 
     trained = context.inputs["train"]
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))

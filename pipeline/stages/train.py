@@ -135,7 +135,7 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     import yaml
 
     from pipeline.feed.batch import BatchSource
-    from pipeline.tracking.figures import learning_rate_curve
+    from pipeline.figures.figures import learning_rate_curve
     from pipeline.training.loop import Plan
     from pipeline.training.preview import draw_preview
 

@@ -7,7 +7,7 @@ from models.timesformer import TimeSformer
 from pipeline.base.errors import ZoetropeError
 from pipeline.exported.folder import FILES
 from pipeline.exported.predictor import Predictor
-from pipeline.tracking.figures import augmentation_sheet
+from pipeline.figures.figures import augmentation_sheet
 from pipeline.training.step import infer
 
 

@@ -48,7 +48,7 @@ def preview_lr(recipe: Recipe, path: Path) -> str:
 
     Where nothing is sharded yet, the source's listing says how many samples there are.
     """
-    from pipeline.tracking.figures import learning_rate_curve
+    from pipeline.figures.figures import learning_rate_curve
     from pipeline.training.loop import Plan
 
     plan = Plan.of(recipe, _steps_per_epoch(recipe))

@@ -10,8 +10,8 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
-from pipeline.tracking import fonts
-from pipeline.tracking.figures import class_bars, confusion_matrix
+from pipeline.figures import fonts
+from pipeline.figures.figures import class_bars, confusion_matrix
 
 HAVE = "Test Han"
 NAMES = ["cat", "中", "नमस्ते", "мир", "مرحبا", "🦄", "a\nb", "\x1b[2J", "\u202egpj"]

@@ -5,8 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pipeline.tasks.base import Drawing
-from pipeline.tracking.figures import (
+from pipeline.figures.figures import (
     augmentation_sheet,
     class_bars,
     confusion_matrix,
@@ -15,6 +14,7 @@ from pipeline.tracking.figures import (
     predictions,
     save,
 )
+from pipeline.tasks.base import Drawing
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.figures.fonts import drawable, families
 from pipeline.tasks.base import Drawing
-from pipeline.tracking.fonts import drawable, families
 
 DPI = 120
 MAX_STRIP_FRAMES = 8
