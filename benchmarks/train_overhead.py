@@ -169,7 +169,7 @@ def take_turns(config: dict[str, Any], turns: int, answers: Path) -> None:
     """In place of the stage's work on a training worker: that and the bare loops, in turns."""
     import ray.train
 
-    from pipeline.stages import fit
+    from pipeline.cluster import fit
 
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
@@ -230,7 +230,7 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
     """The rates of each way, under Ray Train."""
     import ray
 
-    from pipeline.stages import fit, tracker
+    from pipeline.cluster import fit, tracker
     from pipeline.store import open_store
     from pipeline.tracking.address import resolve
     from pipeline.verbs.driver import ray_cluster

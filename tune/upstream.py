@@ -6,11 +6,11 @@ from dataclasses import replace
 from rich.console import Console
 
 from pipeline.base.files import Files
+from pipeline.cluster.tracker import Services
 from pipeline.graph.execute import execute
 from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.shards.dataset import DATASET_FILE
-from pipeline.stages.tracker import Services
 from pipeline.verbs.planning import make_plan
 from pipeline.verbs.show import show_plan
 from tune.space import Values, changed, upstream

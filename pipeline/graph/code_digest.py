@@ -26,6 +26,23 @@ MACHINERY = frozenset(
 )
 
 MOVED = {
+    "pipeline.cluster.ahead": "pipeline.stages.ahead",
+    "pipeline.cluster.checkpoint_note": "pipeline.stages.checkpoint_note",
+    "pipeline.cluster.checkpoints": "pipeline.stages.checkpoints",
+    "pipeline.cluster.feed_actor": "pipeline.stages.feed_actor",
+    "pipeline.cluster.feeds": "pipeline.stages.feeds",
+    "pipeline.cluster.fit": "pipeline.stages.fit",
+    "pipeline.cluster.joining": "pipeline.joining",
+    "pipeline.cluster.micro_batch": "pipeline.stages.micro_batch",
+    "pipeline.cluster.notice": "pipeline.stages.notice",
+    "pipeline.cluster.parallel": "pipeline.stages.parallel",
+    "pipeline.cluster.remote_feed": "pipeline.stages.remote_feed",
+    "pipeline.cluster.resources": "pipeline.stages.resources",
+    "pipeline.cluster.room": "pipeline.stages.room",
+    "pipeline.cluster.tracker": "pipeline.stages.tracker",
+    "pipeline.cluster.tries": "pipeline.stages.tries",
+    "pipeline.cluster.waiting": "pipeline.stages.waiting",
+    "pipeline.cluster.whole_shards": "pipeline.stages.whole_shards",
     "pipeline.exported.folder": "pipeline.exported",
     "pipeline.exported.teacher": "pipeline.teacher",
     "pipeline.figures.figures": "pipeline.tracking.figures",

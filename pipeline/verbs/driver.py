@@ -11,14 +11,14 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.joining import join, joined_address, start
+from pipeline.cluster.lost import RayLostError, signals_end_the_block
+from pipeline.cluster.resources import cores, cpus, why_no_gpus
+from pipeline.cluster.tracker import Services, start_tracker, watched
 from pipeline.graph.execute import StageResult, execute
 from pipeline.graph.plan import Plan
 from pipeline.graph.progress import Progress
-from pipeline.joining import join, joined_address, start
-from pipeline.lost import RayLostError, signals_end_the_block
 from pipeline.recipe import Recipe, plain
-from pipeline.stages.resources import cores, cpus, why_no_gpus
-from pipeline.stages.tracker import Services, start_tracker, watched
 from pipeline.store import Store
 from pipeline.store.record import Run
 from pipeline.tracking.address import resolve

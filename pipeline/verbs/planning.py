@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.room import room_problem, sharing_warning
 from pipeline.graph.plan import Graph, Plan, plan
 from pipeline.job import check_store, check_tracking
 from pipeline.recipe import Recipe, plain
@@ -16,7 +17,6 @@ from pipeline.shards.short import short_warning
 from pipeline.sources import summary
 from pipeline.sources.listing import Listing
 from pipeline.stages import evaluate, export, ingest, shard, train
-from pipeline.stages.room import room_problem, sharing_warning
 from pipeline.store import Artifact, Store, open_store
 from pipeline.tasks import task_of
 from pipeline.tasks.base import riding

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.cluster.resources import cpus, why_no_gpus
 from pipeline.recipe import Recipe
-from pipeline.stages.resources import cpus, why_no_gpus
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import lost
-from pipeline.lost import RayLostError, signals_end_the_block
+from pipeline.cluster import lost
+from pipeline.cluster.lost import RayLostError, signals_end_the_block
 
 
 def wait_until_interrupted(what: Any, died: list[str]) -> None:

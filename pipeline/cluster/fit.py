@@ -24,13 +24,13 @@ from ray.train import (
 )
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.checkpoint_note import CopyNote, mend, mend_objects
+from pipeline.cluster.micro_batch import out_of_memory, while_memory_lacks
+from pipeline.cluster.resources import resources
+from pipeline.cluster.tracker import settle
+from pipeline.cluster.tries import SameErrorTwice, Tries, deaths, failure_words
+from pipeline.cluster.waiting import Waiting
 from pipeline.graph.plan import Context
-from pipeline.stages.checkpoint_note import CopyNote, mend, mend_objects
-from pipeline.stages.micro_batch import out_of_memory, while_memory_lacks
-from pipeline.stages.resources import resources
-from pipeline.stages.tracker import settle
-from pipeline.stages.tries import SameErrorTwice, Tries, deaths, failure_words
-from pipeline.stages.waiting import Waiting
 from pipeline.store import open_store
 from pipeline.store.objects import Objects
 
@@ -134,11 +134,11 @@ def _work(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     from models.source import locate
     from models.weights import local_file
-    from pipeline.stages import checkpoints
-    from pipeline.stages.ahead import shards_ahead
-    from pipeline.stages.feeds import feeds
-    from pipeline.stages.notice import Notice
-    from pipeline.stages.whole_shards import hashed_beside
+    from pipeline.cluster import checkpoints
+    from pipeline.cluster.ahead import shards_ahead
+    from pipeline.cluster.feeds import feeds
+    from pipeline.cluster.notice import Notice
+    from pipeline.cluster.whole_shards import hashed_beside
     from pipeline.tasks import task_of
     from pipeline.tasks.base import result_words
     from pipeline.training.distributed import Process

@@ -14,14 +14,14 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2.api.exceptions import WorkerGroupError
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.checkpoint_note import COPY, NOTE
+from pipeline.cluster.fit import fit, reason
+from pipeline.cluster.resources import resources
+from pipeline.cluster.tracker import POINTS, send
+from pipeline.cluster.tries import SameErrorTwice
 from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.checkpoint_note import COPY, NOTE
-from pipeline.stages.fit import fit, reason
-from pipeline.stages.resources import resources
-from pipeline.stages.tracker import POINTS, send
-from pipeline.stages.tries import SameErrorTwice
 from pipeline.training import checkpoint
 from tests.pipeline.training.test_loop import assert_same
 

@@ -10,9 +10,9 @@ from ray.train.v2._internal.execution.controller.state import (
     SchedulingState,
 )
 
+from pipeline.cluster import waiting
+from pipeline.cluster.waiting import Waiting, wait_words
 from pipeline.recipe import Recipe
-from pipeline.stages import waiting
-from pipeline.stages.waiting import Waiting, wait_words
 
 GPUS: dict[str, Any] = {"cluster.workers": 2, "cluster.gpus_per_worker": 1}
 

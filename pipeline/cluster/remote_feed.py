@@ -16,12 +16,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.feed_actor import Made, Maker
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch
 from pipeline.feed.quarantine import Bad, check_bad
 from pipeline.feed.ring import slot_bytes
 from pipeline.recipe.schema import RemoteFeed as Options
-from pipeline.stages.feed_actor import Made, Maker
 
 START_S = 10.0
 """So long the first batch waits for all actors to start; those that start later join."""

@@ -9,8 +9,8 @@ import pytest
 from ray.train import Checkpoint
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.checkpoints import fetched, name_of, newest_whole, steps_of, write
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.checkpoints import fetched, name_of, newest_whole, steps_of, write
 from pipeline.store.folder import FolderParts
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteParts

@@ -15,9 +15,9 @@ from ray.train.v2._internal.execution.controller.state import (
 )
 from ray.util.placement_group import placement_group_table
 
+from pipeline.cluster.resources import takes
+from pipeline.cluster.room import lacking
 from pipeline.recipe import Recipe
-from pipeline.stages.resources import takes
-from pipeline.stages.room import lacking
 
 WAIT_S = 30.0
 """From when workers are wanted to the first word of it, and between two looks."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.stages import notice
-from pipeline.stages.notice import AGAIN_S, LOOK_EVERY_S, Notice
+from pipeline.cluster import notice
+from pipeline.cluster.notice import AGAIN_S, LOOK_EVERY_S, Notice
 from pipeline.training.distributed import Process
 
 ROOT = Path(__file__).parents[3]
@@ -84,9 +84,9 @@ RANK = """
 import json, sys
 import pytest
 from torch import distributed
-from pipeline.stages.notice import Notice
+from pipeline.cluster.notice import Notice
 from pipeline.training.distributed import Process
-from tests.pipeline.stages.test_notice import World
+from tests.pipeline.cluster.test_notice import World
 
 rank = int(sys.argv[1])
 distributed.init_process_group("gloo", f"file://{sys.argv[2]}", rank=rank, world_size=2)

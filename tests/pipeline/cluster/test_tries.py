@@ -7,7 +7,7 @@ from ray.exceptions import ActorDiedError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.stages.tries import SameErrorTwice, Tries
+from pipeline.cluster.tries import SameErrorTwice, Tries
 
 
 class Training:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.stages import parallel
-from pipeline.stages.parallel import chunks, run_parallel
+from pipeline.cluster import parallel
+from pipeline.cluster.parallel import chunks, run_parallel
 
 
 @given(st.lists(st.integers()), st.integers(1, 10))

@@ -74,7 +74,7 @@ def _shards(source: BatchSource, steps: range, say: Callable[[str], None]) -> It
         dataset.fetch(source.split)
         yield lambda step: None
         return
-    from pipeline.stages.ahead import shards_ahead  # loads torch, which the others do without
+    from pipeline.cluster.ahead import shards_ahead  # loads torch, which the others do without
     from pipeline.training.distributed import Process
 
     # All actors may be on one node.

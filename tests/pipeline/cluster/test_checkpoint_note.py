@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages.checkpoint_note import ANEW, COPY, NOTE, CopyNote, mend, mend_objects
+from pipeline.cluster.checkpoint_note import ANEW, COPY, NOTE, CopyNote, mend, mend_objects
 from pipeline.store.arrow import arrow_filesystem
 from pipeline.store.objects import Objects
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+from pipeline.cluster.tracker import RUN_ID_FILE, SPOOL, Tracker, flatten
 from pipeline.recipe import Recipe
-from pipeline.stages.tracker import RUN_ID_FILE, SPOOL, Tracker, flatten
 from pipeline.tracking.address import resolve
 from pipeline.tracking.leftovers import send_leftovers
 

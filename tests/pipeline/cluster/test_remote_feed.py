@@ -15,21 +15,21 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster import remote_feed
+from pipeline.cluster.feed_actor import Maker
+from pipeline.cluster.remote_feed import Actors, RemoteFeed
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Feed, LocalFeed
 from pipeline.feed.quarantine import Bad
 from pipeline.recipe.schema import RemoteFeed as Options
 from pipeline.shards.dataset import Dataset
-from pipeline.stages import remote_feed
 from pipeline.stages.evaluate import predict_part
-from pipeline.stages.feed_actor import Maker
-from pipeline.stages.remote_feed import Actors, RemoteFeed
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.conftest import NO_IMAGE
+from tests.pipeline.cluster.test_fit import fitted, tracker
 from tests.pipeline.feed.test_quarantine import crashing, zeros
-from tests.pipeline.stages.test_fit import fitted, tracker
 from tests.processes import family, left_of
 
 IN_FLIGHT = 3

@@ -9,11 +9,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from pipeline import joining
 from pipeline.base.errors import ZoetropeError
-from pipeline.joining import check_address, joined_address
+from pipeline.cluster import joining
+from pipeline.cluster.joining import check_address, joined_address
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,10 @@ def test_a_server_that_answers() -> None:
 def test_a_home_that_cannot_be_written_is_one_line() -> None:
     """The token that Ray writes there comes before all that it starts."""
     environment = {name: value for name, value in os.environ.items() if name not in ("RAY_AUTH_MODE", "RAY_ADDRESS")}
-    code = "from pipeline.joining import start\ntry: start(num_cpus=1)\nexcept Exception as error: print(repr(error))"
+    code = (
+        "from pipeline.cluster.joining import start\n"
+        "try: start(num_cpus=1)\nexcept Exception as error: print(repr(error))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**environment, "HOME": "/proc/nohome", "PYTHONPATH": str(ROOT)},

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from pipeline.base.place import noting_steps
+from pipeline.cluster.fit import fit
+from pipeline.cluster.micro_batch import OutOfMemory, found, halved, out_of_memory, while_memory_lacks
+from pipeline.cluster.tracker import send
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.fit import fit
-from pipeline.stages.micro_batch import OutOfMemory, found, halved, out_of_memory, while_memory_lacks
-from pipeline.stages.tracker import send
 from pipeline.store.folder import FolderParts
 from pipeline.training.distributed import Process
+from tests.pipeline.cluster.test_fit import tracker
 from tests.pipeline.stages.alone import a_context, said
-from tests.pipeline.stages.test_fit import tracker
 
 
 def full_cpu() -> Exception:

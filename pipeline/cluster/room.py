@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from pipeline.joining import joined_address
+from pipeline.cluster.joining import joined_address
+from pipeline.cluster.resources import cores, takes
 from pipeline.recipe import Recipe
-from pipeline.stages.resources import cores, takes
 
 
 def lacking(recipe: Recipe, there: Mapping[str, float]) -> str:

@@ -20,7 +20,7 @@ def feeds(recipe: Recipe, say: Callable[[str], None], beside: int = 1) -> Iterat
             start_fork_server()  # what it loads takes as long as making the model and the optimizer
         yield local_feed
         return
-    from pipeline.stages.remote_feed import Actors
+    from pipeline.cluster.remote_feed import Actors
 
     with closing(Actors(recipe.feed, say, beside)) as actors:
         yield actors.feed

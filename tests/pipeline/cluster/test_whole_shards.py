@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster import whole_shards
+from pipeline.cluster.whole_shards import hashed_beside
 from pipeline.shards.dataset import Dataset
-from pipeline.stages import whole_shards
-from pipeline.stages.whole_shards import hashed_beside
 
 SPLITS = ("train", "val")
 Damaged = Callable[[Dataset, str, dict[int, Callable[[bytes], bytes]]], Dataset]

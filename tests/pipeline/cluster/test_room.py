@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.cluster import room
+from pipeline.cluster.room import lacking, room_problem, sharing_warning
 from pipeline.recipe import Recipe
-from pipeline.stages import room
-from pipeline.stages.room import lacking, room_problem, sharing_warning
 
 
 @pytest.mark.parametrize(
