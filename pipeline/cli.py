@@ -12,10 +12,10 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact
+from pipeline.base.terminal import Terminal
 from pipeline.recipe import load
-from pipeline.redact import redact
 from pipeline.tasks import task_of
-from pipeline.terminal import Terminal
 from pipeline.verbs import show
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.redact import redact, redact_values
 from pipeline.graph.plan import Context, Report
 from pipeline.recipe import Recipe, plain
-from pipeline.redact import redact, redact_values
 from pipeline.store import Artifact
 from pipeline.tracking.address import Tracking
 

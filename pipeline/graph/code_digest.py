@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 MACHINERY = frozenset(
     f"pipeline.{name}"
     for name in (
-        *("graph", "store", "redact"),
+        *("graph", "store", "base.redact"),
         # What a recipe may say is not what a stage does with it; through it every stage would count models and augment.
         *("recipe", "recipe.load", "recipe.validate", "recipe.schema"),
     )
 )
 
 MOVED = {
+    "pipeline.base.redact": "pipeline.redact",
     "pipeline.cluster.ahead": "pipeline.stages.ahead",
     "pipeline.cluster.checkpoint_note": "pipeline.stages.checkpoint_note",
     "pipeline.cluster.checkpoints": "pipeline.stages.checkpoints",

@@ -14,11 +14,11 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact_log
 from pipeline.graph.code_digest import ROOT, code_digests
 from pipeline.graph.plan import Plan, Step, fingerprint
 from pipeline.graph.progress import FLUSH_S, Board, Progress, Reporter
 from pipeline.graph.stage_process import SYSTEM_FAILURES, Job, Outcome, make
-from pipeline.redact import redact_log
 from pipeline.store import Artifact, Store
 from pipeline.store.record import Run, redacted_argv
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.redact import redact_values
 from pipeline.graph.code_digest import changed_files, code_digests
-from pipeline.redact import redact_values
 from pipeline.store import Artifact, Parts, Store
 from pipeline.store.folder import FolderParts
 

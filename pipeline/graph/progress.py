@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from pipeline.terminal import Terminal
+from pipeline.base.terminal import Terminal
 
 REPORT_S = 0.2
 LINE_S = 10.0

@@ -5,11 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
 from pipeline.exported.folder import write_sums
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
-from pipeline.redact import redact_values
 from pipeline.stages.train import WEIGHTS
 
 STAGE = Stage(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from models.source import locate
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
 from pipeline.exported.teacher import digest, find_teacher
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
-from pipeline.redact import redact_values
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
 from pipeline.stages.quarantine import QUARANTINE

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import psutil
 
 from pipeline.base.lock import is_locked, lock
+from pipeline.base.redact import redact, redact_log, redact_values
 from pipeline.base.visible import visible_lines
-from pipeline.redact import redact, redact_log, redact_values
 
 if TYPE_CHECKING:
     from pipeline.graph.plan import Step

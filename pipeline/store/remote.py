@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.redact import redact
+from pipeline.base.redact import redact
 from pipeline.store.artifact import (
     MAX_MANIFEST_BYTES,
     NEWEST,

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from pipeline.redact import redact
+from pipeline.base.redact import redact
 from pipeline.store.artifact import Holding, Store
 from pipeline.store.garbage import DAY_S, Garbage
 

@@ -11,9 +11,9 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.base.redact import redact
 from pipeline.graph.plan import Plan
 from pipeline.recipe import Recipe
-from pipeline.redact import redact
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Task, result_words

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.redact import redact
+from pipeline.base.redact import redact
 from pipeline.shards.check import misfits
 from pipeline.shards.dataset import CONTENTS, DATASET_FILE, MAX_DATASET_BYTES, Shard
 from pipeline.shards.files import parse, read_capped, sha256

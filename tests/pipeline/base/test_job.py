@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.job import check_store, check_tracking
+from pipeline.base.job import check_store, check_tracking
 from pipeline.recipe import Recipe
 from pipeline.verbs.planning import make_plan
 

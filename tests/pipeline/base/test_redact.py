@@ -5,8 +5,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from pipeline.base.redact import HIDDEN, redact, redact_log, redact_values
 from pipeline.recipe import Recipe
-from pipeline.redact import HIDDEN, redact, redact_log, redact_values
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import io
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.terminal import Terminal
+from pipeline.base.terminal import Terminal
 
 NAME = "\x1b[2J[b]\u202e\udcff:cat:"
 SHOWN = r"\x1b[2J[b]\u202e\udcff:cat:"
