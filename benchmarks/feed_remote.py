@@ -23,12 +23,12 @@ import ray
 
 from benchmarks.feed_clips import film, source, write
 from benchmarks.feed_images import processor_s
+from pipeline.cluster.remote_feed import Actors
 from pipeline.decode.transcode import transcode
 from pipeline.feed.local import Feed, LocalFeed
 from pipeline.feed.ring import new_arrays, slot_bytes
-from pipeline.progress import Reporter
+from pipeline.graph.progress import Reporter
 from pipeline.recipe.schema import RemoteFeed as Options
-from pipeline.stages.remote_feed import Actors
 
 Row = tuple[float, float]
 

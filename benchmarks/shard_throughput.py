@@ -40,8 +40,8 @@ from benchmarks.augment import picture
 from benchmarks.pairs import in_turns, quotients
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe, check
 from pipeline.stages import shard
 from pipeline.stages.rows import write_rows
@@ -243,7 +243,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # Ray's workers are polite (nice 15): where a machine does other work too, the stage would get what that leaves.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  Ray's own spelling
-    from pipeline.driver import ray_cluster
+    from pipeline.verbs.driver import ray_cluster
 
     with tempfile.TemporaryDirectory() as name, ray_cluster(a_recipe("image", 1), Console()):
         folder = Path(name)

@@ -4,7 +4,7 @@
 
 Wanted: less than 1 % over no tracking. A ResNet-18 step of 8 pictures of 64 px; points every 10 steps as in
 `pipeline.training.loop`, and before a checkpoint, every 50 steps here, the loop waits until they are on disk as in
-`pipeline.stages.fit`. Ways take turns. Two figures each: the loop's processor time over that without tracking, and the
+`pipeline.cluster.fit`. Ways take turns. Two figures each: the loop's processor time over that without tracking, and the
 share of the loop's time by the clock that went by in calls of tracking, waiting included.
 """
 
@@ -24,8 +24,8 @@ import torch
 from torch.nn import functional
 
 from models import build
+from pipeline.cluster.tracker import send, settle, start_tracker
 from pipeline.recipe import load
-from pipeline.stages.tracker import send, settle, start_tracker
 from pipeline.tracking.address import resolve
 from tests.pipeline.tracking.mlflow_server import Server
 

@@ -38,8 +38,8 @@ from pipeline.decode.transcode import encode
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
-from pipeline.graph import Context
-from pipeline.progress import Board, Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Board, Reporter
 from pipeline.recipe import Recipe, load, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.writer import StoredSample, write_dataset, write_shard
@@ -169,7 +169,7 @@ def take_turns(config: dict[str, Any], turns: int, answers: Path) -> None:
     """In place of the stage's work on a training worker: that and the bare loops, in turns."""
     import ray.train
 
-    from pipeline.stages import fit
+    from pipeline.cluster import fit
 
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
@@ -230,10 +230,10 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
     """The rates of each way, under Ray Train."""
     import ray
 
-    from pipeline.driver import ray_cluster
-    from pipeline.stages import fit, tracker
+    from pipeline.cluster import fit, tracker
     from pipeline.store import open_store
     from pipeline.tracking.address import resolve
+    from pipeline.verbs.driver import ray_cluster
 
     store = open_store(folder / "store")
     record = store.record_run(recipe.name, plain(recipe), ())

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.driver import drive
-from pipeline.planning import make_plan
 from pipeline.recipe import load
 from pipeline.store import Artifact
+from pipeline.verbs.driver import drive
+from pipeline.verbs.planning import make_plan
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "tricks"
 ADDED_TO = {

@@ -11,12 +11,12 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from pipeline import report
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact
+from pipeline.base.terminal import Terminal
 from pipeline.recipe import load
-from pipeline.redact import redact
 from pipeline.tasks import task_of
-from pipeline.terminal import Terminal
+from pipeline.verbs import show
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -69,34 +69,34 @@ Rerun = Annotated[
 @app.command()
 def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
     """Show which stages would run, and why. Nothing is started."""
-    from pipeline.planning import make_plan, warnings
+    from pipeline.verbs.planning import make_plan, warnings
 
     checked = load(recipe, overrides or ())
     planned, _ = make_plan(checked, rerun or ())
-    console.print(report.training_words(checked), markup=False)
-    report.show_plan(console, planned, warnings(checked, planned))
+    console.print(show.training_words(checked), markup=False)
+    show.show_plan(console, planned, warnings(checked, planned))
 
 
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
-    from pipeline.planning import check_start, make_plan, warnings
+    from pipeline.verbs.planning import check_start, make_plan, warnings
 
     began = time.monotonic()
     checked = load(recipe, overrides or ())
     planned, store = make_plan(checked, rerun or ())
     check_start(checked, planned)
-    report.show_plan(console, planned, warnings(checked, planned))
+    show.show_plan(console, planned, warnings(checked, planned))
     if not planned.to_run:
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
         _close_abandoned(store, checked.tracking.uri)
     else:
-        from pipeline.driver import drive
+        from pipeline.verbs.driver import drive
 
         results = drive(checked, planned, store, console)
-        report.show_stages(console, results, time.monotonic() - began, task_of(checked))
+        show.show_stages(console, results, time.monotonic() - began, task_of(checked))
         artifacts = {result.stage: result.artifact for result in results}
-    report.show_result(console, checked, artifacts, str(recipe), overrides or ())
+    show.show_result(console, checked, artifacts, str(recipe), overrides or ())
 
 
 @app.command()
@@ -107,8 +107,8 @@ def preview(
     lr: Annotated[bool, typer.Option("--lr", help="Draw the learning rate instead.")] = False,
 ) -> None:
     """Draw what training makes of its samples: before and after augmentation, and mixed. Nothing is trained."""
-    from pipeline.preview import preview as draw
-    from pipeline.preview import preview_lr
+    from pipeline.verbs.preview import preview as draw
+    from pipeline.verbs.preview import preview_lr
 
     shown = (preview_lr if lr else draw)(load(recipe, overrides or ()), out)
     console.print(f"{out} shows {shown}.", markup=False)
@@ -121,17 +121,17 @@ def feed(
     seconds: Annotated[float, typer.Option(min=0, help="How long to measure.")] = 10,
 ) -> None:
     """Measure how fast training batches are made, and what limits it. Shards that are not there are made first."""
-    from pipeline.planning import make_plan
+    from pipeline.verbs.planning import make_plan
 
     checked = load(recipe, overrides or ())
     planned, store = make_plan(checked)
     steps = tuple(step for step in planned.steps if step.stage.name in ("ingest", "shard"))
     shards = steps[-1].artifact
     if not shards:
-        from pipeline.driver import drive
+        from pipeline.verbs.driver import drive
 
         shards = drive(checked, replace(planned, steps=steps), store, console)[-1].artifact
-    report.show_feed(console, checked, shards, seconds)
+    show.show_feed(console, checked, shards, seconds)
 
 
 @app.command()
@@ -139,7 +139,7 @@ def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
 ) -> None:
     """Show models with their parameters and multiply-adds at their published input size."""
-    from pipeline.report import show_models
+    from pipeline.verbs.show import show_models
 
     show_models(console, names or ())
 
@@ -151,7 +151,7 @@ def attention(
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("attention.png"),
 ) -> None:
     """Draw what a TimeSformer looks at in a video."""
-    from pipeline.attention import draw_attention
+    from pipeline.verbs.attention import draw_attention
 
     answer = draw_attention(model, video, out)
     console.print(f"{out} shows what the model looked at; its answer is {answer}.", markup=False)
@@ -163,8 +163,8 @@ StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder
 @app.command()
 def ls(store: StoreUrl) -> None:
     """Show a store's runs and artifacts with their sizes, ages and lineage."""
-    from pipeline.inventory import show_store
     from pipeline.store import open_store
+    from pipeline.verbs.inventory import show_store
 
     opened = open_store(store)
     with suppress(ZoetropeError):  # of an object store, when no MLflow is named
@@ -179,14 +179,14 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run/--delete", help="Only show what would go.")] = True,
 ) -> None:
     """Remove what no recent run and no pin needs. Pins: lines of the file `pins` in the store, runs or fingerprints."""
-    from pipeline import housekeeping
-    from pipeline.inventory import show_garbage
     from pipeline.store import open_store
+    from pipeline.store.garbage import collect, find_garbage
+    from pipeline.verbs.inventory import show_garbage
 
     opened = open_store(store)
-    garbage = housekeeping.find_garbage(opened, days)
+    garbage = find_garbage(opened, days)
     if not dry_run:
-        housekeeping.collect(opened, garbage)
+        collect(opened, garbage)
     show_garbage(console, garbage, dry_run)
 
 
@@ -194,7 +194,7 @@ def gc(
 def verify(store: StoreUrl) -> None:
     """Read every file of a store and check it against what it must be; ends with exit code 1 when one is not that."""
     from pipeline.store import open_store
-    from pipeline.verify import show_verified
+    from pipeline.verbs.verify import show_verified
 
     if not show_verified(console, open_store(store)):
         raise typer.Exit(1)

@@ -152,7 +152,7 @@ PARTS = """
 import sys, time
 from pathlib import Path
 import ray
-from pipeline.stages.parallel import run_parallel
+from pipeline.cluster.parallel import run_parallel
 
 def part(number):
     (folder / f"{number}-{ray.get_runtime_context().get_node_id()}").touch()

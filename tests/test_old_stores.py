@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.graph import fingerprint, read_values
-from pipeline.planning import GRAPH
+from pipeline.graph.plan import fingerprint, read_values
 from pipeline.recipe import load, plain
+from pipeline.verbs.planning import GRAPH
 
 ROOT = Path(__file__).parents[1]
 RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorted((ROOT / "recipes").rglob("*.yaml"))}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.planning import make_plan
 from pipeline.recipe import load
 from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
+from pipeline.verbs.planning import make_plan
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))

@@ -22,7 +22,7 @@ import numpy as np
 import ray
 
 from pipeline.feed.local import LocalFeed
-from pipeline.stages.remote_feed import Actors
+from pipeline.cluster.remote_feed import Actors
 
 source = pickle.loads(Path(sys.argv[1]).read_bytes())
 ray.init(sys.argv[2], log_to_driver=False)

@@ -10,9 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from pipeline.figures.figures import save
+from pipeline.figures.fonts import drawable
 from pipeline.recipe.space import Domain, LogUniform
-from pipeline.tracking.figures import save
-from pipeline.tracking.fonts import drawable
 from tune.journal import Trial
 from tune.live import show_value
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.lock import is_locked, lock
+from pipeline.base.redact import redact_values
 from pipeline.recipe import Recipe, plain
-from pipeline.redact import redact_values
 from pipeline.store import open_store
 from pipeline.tracking.address import resolve
 from tune.space import NO_RESULT

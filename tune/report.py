@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact_values
 from pipeline.recipe import Recipe, plain
-from pipeline.redact import redact_values
 from pipeline.tasks.tables import write_csv
 from pipeline.tracking.address import resolve
 from tune.journal import Trial

@@ -11,9 +11,9 @@ import ray
 from rich.console import Console
 
 from pipeline.base.files import Files
+from pipeline.cluster.resources import resources
 from pipeline.recipe import Length, Recipe
 from pipeline.recipe.tuning import Tune
-from pipeline.stages.resources import resources
 from tune import report
 from tune.folder import note, search_folder
 from tune.journal import Journal, Trial, ranked, winner

@@ -11,12 +11,12 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.driver import ray_cluster
-from pipeline.joining import joined_address
+from pipeline.cluster.joining import joined_address
+from pipeline.cluster.room import lacking
 from pipeline.recipe import Recipe
-from pipeline.stages.room import lacking
 from pipeline.store import open_store
 from pipeline.tracking.address import resolve
+from pipeline.verbs.driver import ray_cluster
 from tune.tracking import PARENT, start_search_tracker
 
 END_S = 180.0

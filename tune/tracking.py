@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.redact import redact, redact_values
-from pipeline.stages.tracker import POINTS, Voice, flatten
+from pipeline.base.redact import redact, redact_values
+from pipeline.cluster.tracker import POINTS, Voice, flatten
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:

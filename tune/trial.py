@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, check_seen
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.cluster.tracker import settle
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe
-from pipeline.stages.tracker import settle
 from tune.space import trial_recipe, upstream
 from tune.tracking import Child
 
@@ -110,10 +110,10 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, rep
     import torch
     from ray import tune
 
-    from pipeline.stages import checkpoints
-    from pipeline.stages.feeds import feeds
-    from pipeline.stages.micro_batch import out_of_memory, while_memory_lacks
-    from pipeline.stages.whole_shards import hashed_beside
+    from pipeline.cluster import checkpoints
+    from pipeline.cluster.feeds import feeds
+    from pipeline.cluster.micro_batch import out_of_memory, while_memory_lacks
+    from pipeline.cluster.whole_shards import hashed_beside
     from pipeline.training.checkpoint import read
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
@@ -174,8 +174,8 @@ def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: in
     """The loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    from pipeline.stages.checkpoints import steps_of
-    from pipeline.stages.fit import fit
+    from pipeline.cluster.checkpoints import steps_of
+    from pipeline.cluster.fit import fit
 
     class Forward(TuneReportCallback):
         """Passes what rank 0 reports on to Ray Tune."""

@@ -6,13 +6,13 @@ from dataclasses import replace
 from rich.console import Console
 
 from pipeline.base.files import Files
-from pipeline.execute import execute
-from pipeline.planning import make_plan
-from pipeline.progress import Progress
+from pipeline.cluster.tracker import Services
+from pipeline.graph.execute import execute
+from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe, plain
-from pipeline.report import show_plan
 from pipeline.shards.dataset import DATASET_FILE
-from pipeline.stages.tracker import Services
+from pipeline.verbs.planning import make_plan
+from pipeline.verbs.show import show_plan
 from tune.space import Values, changed, upstream
 
 STAGES = ("ingest", "shard")

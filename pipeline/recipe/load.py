@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.base.errors import brief, nearest
 from pipeline.base.files import read_small
+from pipeline.base.job import in_job
 from pipeline.base.plain_yaml import MAX_DEPTH, parse_yaml
-from pipeline.job import in_job
 from pipeline.recipe.schema import Recipe
 from pipeline.recipe.validate import RecipeError, check, with_policies
 

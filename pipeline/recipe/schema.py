@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
 from models.options import OPTIONS
-from pipeline.job import default_store
+from pipeline.base.job import default_store
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import Mixing, NoMixing, mixes

@@ -9,12 +9,12 @@ from pydantic import BaseModel, ValidationError
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
+from pipeline.base.redact import redact, redact_values
 from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
 from pipeline.recipe.tasks import SECTIONS, TaskSection, section_of
-from pipeline.redact import redact, redact_values
 from pipeline.tasks import TASKS
 from pipeline.tasks.base import WAYS
 

@@ -80,7 +80,7 @@ class ShardReader:
         """Sample `index` of shard number `shard`, both from 0 in dataset order.
 
         IndexError when there is none; ZoetropeError, naming the shard, when its files are not what `dataset.json` says.
-        The tar's content is not hashed here (`pipeline.stages.whole_shards` does that, beside a run); its size and its
+        The tar's content is not hashed here (`pipeline.cluster.whole_shards` does that, beside a run); its size and its
         whole index are compared.
         """
         indexed = self._indexed(shard)

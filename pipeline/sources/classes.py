@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
-from pipeline.graph import some
+from pipeline.graph.plan import some
 from pipeline.recipe.schema import Classes
 from pipeline.sources.labels import class_name, meaning, spellings
 from pipeline.sources.listing import Candidate, Listing

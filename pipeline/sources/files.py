@@ -15,8 +15,8 @@ from urllib.parse import urljoin, urlsplit
 
 from pipeline.base.alive import alive
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.redact import redact
 from pipeline.decode.limits import MAX_VIDEO_BYTES, BadSample
-from pipeline.redact import redact
 from pipeline.store.failures import failure_of
 
 PROTOCOLS = ("http", "https", "s3", "gs", "abfs", "az", "file")

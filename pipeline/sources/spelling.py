@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from pipeline.base.redact import redact
 from pipeline.decode.limits import BadSample
-from pipeline.redact import redact
 from pipeline.sources.files import is_url, joined
 
 PORTS = {"http": ":80", "https": ":443"}

@@ -9,10 +9,10 @@ from typing import Any
 from unicodedata import category
 
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.redact import redact
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.sources import TableSource
 from pipeline.recipe.tasks import TaskSection
-from pipeline.redact import redact
 from pipeline.sources import tables
 from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped, suffix
 from pipeline.sources.folder import is_utf8

@@ -8,8 +8,8 @@ from itertools import chain, islice
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from pipeline.redact import redact
 from pipeline.sources.files import suffix
 
 MAX_TABLE_BYTES = 1 << 30

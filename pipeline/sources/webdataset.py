@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.redact import redact
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.sources import WebDatasetSource
-from pipeline.redact import redact
 from pipeline.sources.files import check_url, is_url, marks, tried
 
 MAX_TARS = 100_000

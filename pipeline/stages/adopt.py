@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipeline.graph import Context
+from pipeline.cluster.parallel import run_parallel
+from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
@@ -13,7 +14,6 @@ from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import LEFT_OUT, check_lost, naming, notes, renamed
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 from pipeline.sources.rows import BadRow, Row
-from pipeline.stages.parallel import run_parallel
 from pipeline.stages.rows import read_rows, write_rows
 
 TARS = "tars.jsonl"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.graph import Context, Stage
+from pipeline.cluster import tracker
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
-from pipeline.stages import tracker
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
@@ -39,11 +39,11 @@ def run(context: Context) -> dict[str, Any]:
     """Write `metrics.json`, the task's tables and figures, and the best and worst predictions; returns the metrics."""
     import ray
 
+    from pipeline.cluster.micro_batch import with_micro_batch
     from pipeline.feed.quarantine import check_bad, rows
+    from pipeline.figures import figures
+    from pipeline.figures.fonts import class_names
     from pipeline.shards.dataset import DATASET_FILE, open_dataset
-    from pipeline.stages.micro_batch import with_micro_batch
-    from pipeline.tracking import figures
-    from pipeline.tracking.fonts import class_names
 
     trained = context.inputs["train"]
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
@@ -113,7 +113,7 @@ def fetch_and_predict(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, rank: int, world: int, say: Callable[[str], None]
 ) -> Part:
     """`predict_part` on a node that may have neither the shards nor the weights yet; ZoetropeError for damaged ones."""
-    from pipeline.stages.whole_shards import hashed_beside
+    from pipeline.cluster.whole_shards import hashed_beside
 
     if recipe.feed.kind == "local":
         dataset.fetch("val")  # not shard by shard, while batches wait with their time limit
@@ -134,8 +134,8 @@ def predict_part(
 
     import torch
 
+    from pipeline.cluster.feeds import feeds
     from pipeline.feed.batch import BatchSource
-    from pipeline.stages.feeds import feeds
     from pipeline.training.model import load_model
     from pipeline.training.step import Normalize, infer, to_device
 
@@ -177,7 +177,7 @@ def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
     """`function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
     import ray
 
-    from pipeline.stages.resources import resources
+    from pipeline.cluster.resources import resources
 
     each = resources(recipe)
     return ray.remote(num_cpus=each["CPU"], num_gpus=each.get("GPU", 0))(function)

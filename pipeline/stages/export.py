@@ -5,11 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.exported import write_sums
-from pipeline.graph import Context, Stage
+from pipeline.base.redact import redact_values
+from pipeline.cluster import tracker
+from pipeline.exported.folder import write_sums
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
-from pipeline.redact import redact_values
-from pipeline.stages import tracker
 from pipeline.stages.train import WEIGHTS
 
 STAGE = Stage(
@@ -64,7 +64,7 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     write_sums(folder)
     exported = out / "mlflow-model"
     shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
-    script = ROOT / "pipeline" / "mlflow_model.py"
+    script = ROOT / "pipeline" / "exported" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
     answers = task_of(recipe).columns
     save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answers)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.parallel import chunks, run_parallel
 from pipeline.decode.limits import BadSample
 from pipeline.feed.apart import each_apart
-from pipeline.graph import Context, Stage, some
+from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
 from pipeline.sources import SOURCES, digest, files, mixture, summary
@@ -19,7 +20,6 @@ from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
-from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import write_rows
 

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
 from pipeline.base.keyed import key_bits
+from pipeline.cluster.parallel import chunks, run_parallel
 from pipeline.feed.apart import each_apart
-from pipeline.graph import Context, Stage
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files
 from pipeline.sources.listing import SPLITS
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
-from pipeline.stages.parallel import chunks, run_parallel
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
 from pipeline.stages.rows import read_rows, write_rows
 from pipeline.store import Parts

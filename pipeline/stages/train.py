@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from models.source import locate
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context, Stage
+from pipeline.base.redact import redact_values
+from pipeline.cluster import tracker
+from pipeline.exported.teacher import digest, find_teacher
+from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
-from pipeline.redact import redact_values
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
-from pipeline.stages import tracker
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
-from pipeline.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def run(context: Context) -> dict[str, Any]:
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
 
+    from pipeline.cluster.checkpoints import fetched
+    from pipeline.cluster.fit import fit
+    from pipeline.cluster.micro_batch import found
     from pipeline.feed.quarantine import rows
-    from pipeline.stages.checkpoints import fetched
-    from pipeline.stages.fit import fit
-    from pipeline.stages.micro_batch import found
     from pipeline.training.checkpoint import final_weights, read
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
@@ -135,7 +135,7 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     import yaml
 
     from pipeline.feed.batch import BatchSource
-    from pipeline.tracking.figures import learning_rate_curve
+    from pipeline.figures.figures import learning_rate_curve
     from pipeline.training.loop import Plan
     from pipeline.training.preview import draw_preview
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, Folder
-from pipeline.runs import Run, now_utc
+from pipeline.store.record import Run, now_utc
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 MANIFEST = "manifest.json"
 SCHEMA = 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.base.errors import cut
-from pipeline.redact import redact_log
+from pipeline.base.redact import redact_log
 
 Kind = Literal["away", "missing", "there already", "no place", "refused", "full", "not offered", "this node", "other"]
 

@@ -23,7 +23,6 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import check_seen
 from pipeline.base.lock import is_locked
 from pipeline.base.lock import lock as take
-from pipeline.runs import RECORD, RUNS, Run, begin_run, close_abandoned
 from pipeline.store.artifact import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
@@ -38,9 +37,10 @@ from pipeline.store.artifact import (
     parse_manifest,
     parse_pins,
 )
+from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 _REFUSALS = {
     errno.EACCES: "there is no permission to write there; mend its permissions or {otherwise}",

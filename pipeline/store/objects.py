@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.redact import redact
+from pipeline.base.redact import redact
 from pipeline.store.artifact import StoreError
 from pipeline.store.failures import Failure, failure_of
 

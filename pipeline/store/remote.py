@@ -24,8 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.redact import redact
-from pipeline.runs import RECORD, RUNS, Run, begin_run, close_abandoned
+from pipeline.base.redact import redact
 from pipeline.store.artifact import (
     MAX_MANIFEST_BYTES,
     NEWEST,
@@ -44,9 +43,10 @@ from pipeline.store.cache import VARIABLE, CachedFiles, Kept, adopt, store_home
 from pipeline.store.folder import FolderStore
 from pipeline.store.lease import lease
 from pipeline.store.objects import Entry, Objects, parallel
+from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned
 
 if TYPE_CHECKING:
-    from pipeline.graph import Step
+    from pipeline.graph.plan import Step
 
 MAX_NOTE_BYTES = 64 << 20
 MAX_PINS_BYTES = 1 << 20

@@ -1,1 +1,1 @@
-"""MLflow: one run per training, a spool that no point is lost from, figures, and the exported model."""
+"""MLflow: one run per training, a spool that no point is lost from, and the exported model."""

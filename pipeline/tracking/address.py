@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.redact import redact
+from pipeline.base.redact import redact
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL

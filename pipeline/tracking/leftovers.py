@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.runs import RECORD, RUNS
+from pipeline.store.record import RECORD, RUNS
 from pipeline.tracking.address import Tracking
 from pipeline.tracking.client import reason
 from pipeline.tracking.outbox import Outbox

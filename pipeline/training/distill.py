@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.exported.teacher import find_teacher, read_classes
 from pipeline.recipe import Recipe, load
 from pipeline.shards.dataset import Dataset
-from pipeline.teacher import find_teacher, read_classes
 from pipeline.training.model import load_model
 
 

@@ -11,13 +11,13 @@ from augment.rides import Companions, View
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
+from pipeline.figures.figures import augmentation_sheet
+from pipeline.figures.fonts import class_names
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.reader import RawSample
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Arrays, Task
-from pipeline.tracking.figures import augmentation_sheet
-from pipeline.tracking.fonts import class_names
 from pipeline.training.objective import Objective
 
 SHOWN = {"image": 8, "video": 4}

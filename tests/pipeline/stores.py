@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.codedigest import code_digests
-from pipeline.graph import plan
-from pipeline.planning import GRAPH
+from pipeline.graph.code_digest import code_digests
+from pipeline.graph.plan import plan
 from pipeline.recipe import Recipe, load, plain
 from pipeline.store import Store, open_store
+from pipeline.verbs.planning import GRAPH
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 FACTS: dict[str, dict[str, Any]] = {

@@ -182,7 +182,7 @@ def test_ctrl_c(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.planning.make_plan", interrupted)
+    monkeypatch.setattr("pipeline.verbs.planning.make_plan", interrupted)
     assert terminal("run", QUICKSTART) == (130, "", "Stopped. The same command goes on from here.\n")
 
 

@@ -9,8 +9,8 @@ from matplotlib.patches import Rectangle
 
 from augment.magnitudes import MAGNITUDES
 from augment.policy import MAX_MAGNITUDE, Policy, Schedule
-from pipeline.tracking.figures import save
-from pipeline.tracking.fonts import drawable
+from pipeline.figures.figures import save
+from pipeline.figures.fonts import drawable
 
 DPI = 120
 

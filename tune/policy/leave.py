@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from augment.policy import Policy, Schedule
+from pipeline.base.redact import redact_values
 from pipeline.recipe import Recipe, plain
-from pipeline.redact import redact_values
 from tune.policy.figure import operations_and_magnitudes, schedule_over_epochs, shares
 from tune.policy.population import transform
 from tune.policy.recipes import auto_augment, with_transform, write_policy, write_schedule

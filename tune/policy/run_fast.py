@@ -11,11 +11,11 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
-from pipeline.progress import Progress
+from pipeline.cluster.resources import resources
+from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import FastAutoAugment
 from pipeline.recipe.tuning import Tune
-from pipeline.stages.resources import resources
 from tune.folder import note, search_folder
 from tune.policy import fast, propose
 from tune.policy.leave import leave

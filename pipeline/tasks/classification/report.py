@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.figures.figures import MAX_NAMED_CLASSES, confusion_matrix
+from pipeline.figures.fonts import class_names
 from pipeline.tasks.classification.confusion import count_pairs, dense, most_confused, table
 from pipeline.tasks.tables import MAX_COLUMNS, write_csv
-from pipeline.tracking.figures import MAX_NAMED_CLASSES, confusion_matrix
-from pipeline.tracking.fonts import class_names
 
 
 def write_report(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.figures.figures import class_bars
+from pipeline.figures.fonts import class_names
 from pipeline.tasks.multilabel.measure import SAID, exact_average_precision, mean_of_measured, named
 from pipeline.tasks.tables import MAX_COLUMNS, write_csv
-from pipeline.tracking.figures import class_bars
-from pipeline.tracking.fonts import class_names
 
 
 def _score_cells(scores: np.ndarray) -> list[str]:

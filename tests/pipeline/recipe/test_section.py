@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from pipeline.graph import fingerprint, read_values
-from pipeline.planning import GRAPH
+from pipeline.graph.plan import fingerprint, read_values
 from pipeline.recipe import load, plain
 from pipeline.recipe.section import Section, without_late
+from pipeline.verbs.planning import GRAPH
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 BEFORE = {

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe
 from pipeline.store import Artifact
 

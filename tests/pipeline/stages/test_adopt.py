@@ -14,7 +14,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import decode_image, encode_jpeg
 from pipeline.decode.transcode import encode
-from pipeline.graph import Context
+from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe, check, load
 from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import WebDatasetSource

@@ -14,7 +14,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
-from pipeline.graph import Context
+from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe, check
 from pipeline.sources.listing import Candidate
 from pipeline.stages import ingest

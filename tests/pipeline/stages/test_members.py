@@ -15,8 +15,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.image_header import ORIENTATION
 from pipeline.decode.members import MEMBERS, Member
-from pipeline.graph import Context, fingerprint, read_values
-from pipeline.planning import GRAPH
+from pipeline.graph.plan import Context, fingerprint, read_values
 from pipeline.recipe import Recipe, check, plain
 from pipeline.recipe.sources import COMPANIONS
 from pipeline.shards.dataset import Dataset, open_dataset
@@ -27,7 +26,8 @@ from pipeline.sources.listing import Candidate, Listing
 from pipeline.stages import ingest, shard
 from pipeline.stages.rows import read_rows
 from pipeline.store import Artifact, FolderStore
-from pipeline.verify import check_artifact
+from pipeline.verbs.planning import GRAPH
+from pipeline.verbs.verify import check_artifact
 from tests.pipeline.stages.alone import a_context
 from tests.pipeline.stages.test_adopt import pack
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.transcode import encode
 from pipeline.decode.video import decode_frames
-from pipeline.graph import Context
+from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe, RecipeError, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.reader import RawSample, ShardReader

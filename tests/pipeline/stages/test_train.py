@@ -9,8 +9,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.graph import Context
-from pipeline.progress import Reporter
+from pipeline.graph.plan import Context
+from pipeline.graph.progress import Reporter
 from pipeline.recipe import check, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.train import WEIGHTS, _describe, _mlflow_key, _save_weights, check_samples, outside

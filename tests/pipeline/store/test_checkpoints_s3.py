@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.shards.dataset import Dataset
 from pipeline.store.remote import RemoteParts, RemoteStore
-from tests.pipeline.stages.test_checkpoints import through, undisturbed
+from tests.pipeline.cluster.test_checkpoints import through, undisturbed
 
 __all__ = ["undisturbed"]
 pytestmark = pytest.mark.slow

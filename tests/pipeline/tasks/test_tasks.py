@@ -236,7 +236,7 @@ def test_it_travels(case: Case) -> None:
 def test_a_report_of_very_many_classes_has_no_table_of_all_pairs(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.tracking.figures.save", lambda figure, path: None)  # is slow while memory is traced
+    monkeypatch.setattr("pipeline.figures.figures.save", lambda figure, path: None)  # is slow while memory is traced
     num_classes, n = 22_000, 60
     classes = tuple(f"c{i}" for i in range(num_classes))
     task: Task = Classification(classes) if kind == "classification" else Multilabel(classes)

@@ -18,6 +18,7 @@ from augment.mixing.patches import paste
 from augment.rides import Companions
 from models.options import OPTIONS, ModelOptions
 from pipeline.decode.members import MEMBERS
+from pipeline.figures.figures import predictions
 from pipeline.recipe import Recipe, check
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import SOURCES
@@ -25,7 +26,6 @@ from pipeline.sources.listing import Candidate, Listing
 from pipeline.tasks import TASKS
 from pipeline.tasks.base import Arrays, Drawing, Fields, Headline, Tally, Task
 from pipeline.tasks.tables import write_csv
-from pipeline.tracking.figures import predictions
 from tests.conftest import tiny_values
 
 IGNORED = 255

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.cluster.tracker import SPOOL, Tracker
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.tracker import SPOOL, Tracker
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
 from pipeline.tracking.leftovers import send_leftovers

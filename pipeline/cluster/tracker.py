@@ -1,0 +1,314 @@
+"""MLflow as the stages see it: one actor beside the driver that alone loads MLflow, for all stages of a run.
+
+No stage waits for MLflow, and none stops for it. All that it is to get is kept in the store at once and shipped by a
+thread, now or in a later run on the store.
+"""
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.redact import redact, redact_values
+from pipeline.graph.plan import Context, Report
+from pipeline.recipe import Recipe, plain
+from pipeline.store import Artifact
+from pipeline.tracking.address import Tracking
+
+if TYPE_CHECKING:
+    from pipeline.tracking.runs import Status
+    from pipeline.tracking.writer import Writer
+
+LOG = logging.getLogger("pipeline.tracking.tracker")  # whose warnings reach the user, see Voice
+SPOOL = "spool"
+RUN_ID_FILE = "mlflow_run_id"
+NOTE = "tracker.json"
+"""In a run's record: what a tracker needs that goes on for one that died, and the process that it is."""
+FLUSH_S = 20.0
+FLUSH_AFTER_FAILURE_S = 10.0
+MODEL_S = 3600.0
+LIMIT_S = 300.0
+"""For an answer from the tracker, which may have to be started again."""
+SYSTEM_EVERY_S = 10.0
+SETTLE_S = 120.0
+LOOK_S = 5.0
+ANSWER_S = 60.0
+"""A tracker that says nothing for so long is ended, and another goes on. Starting it and a flush take less."""
+POINTS = "points"
+MODEL = "model"
+PLACES = ("store", "tracking", "tune")
+"""Sections of the recipe that say nothing of the training."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the driver hands to stages beside the recipe: the `Tracker` actor, and the folder of the run's record."""
+
+    tracker: Any
+    folder: Path
+
+
+class Tracker:
+    """The MLflow run of one driver's run. Runs as an actor (`num_cpus=0`) on the driver's node.
+
+    `store` is the store's folder on this node, `run_folder` the record of this run in it, where the MLflow run's id is
+    left.
+    """
+
+    def __init__(self, tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> None:
+        self._tracking, self._recipe, self._spool, self._run_folder = tracking, recipe, store / SPOOL, run_folder
+        self._writer: Writer | None = None
+        self._voice = Voice()
+        logging.getLogger("pipeline.tracking").addHandler(self._voice)
+        note = _read_note(run_folder)
+        self._note(**note)
+        if key := note.get("key"):  # another one died
+            self._go_on(key, note["run_id"], note["system_every_s"])
+        threading.Thread(target=self._send_leftovers, daemon=True).start()
+
+    def _send_leftovers(self) -> None:
+        from pipeline.tracking.client import quiet
+        from pipeline.tracking.leftovers import send_leftovers
+
+        quiet()  # takes seconds, and has them while the first stages work
+        send_leftovers(self._tracking, self._spool)
+
+    def ready(self) -> None:
+        """Answer, as a sign of life."""
+
+    def take_up(
+        self, progress: Report, key: str, run_id: str | None = None, system_every_s: float | None = None
+    ) -> None:
+        """Keep what comes from now on for the MLflow run of that key, `run_id` if it has one, and it is RUNNING.
+
+        What goes wrong from now on is told to `progress`.
+        """
+        self._voice.progress = progress
+        if not self._writer:
+            self._note(key=key, run_id=run_id, system_every_s=system_every_s)
+            self._go_on(key, run_id, system_every_s)
+
+    def _go_on(self, key: str, run_id: str | None, system_every_s: float | None) -> None:
+        from pipeline.tracking.writer import Writer
+
+        try:
+            self._describe(self._spool / key, run_id)
+            self._writer = Writer(self._tracking, self._spool / key, system_every_s)
+        except OSError as error:
+            LOG.warning(f"MLflow gets nothing of this run: {self._spool / key} cannot be written ({error.strerror}).")
+
+    def _note(self, **facts: Any) -> None:
+        with suppress(OSError):  # a full disk; then another tracker does not go on
+            (self._run_folder / NOTE).write_text(json.dumps(facts | {"pid": os.getpid()}))
+
+    def _describe(self, folder: Path, run_id: str | None) -> None:
+        """Note in the outbox how its run is found or created."""
+        from pipeline.tracking.outbox import Outbox
+
+        outbox = Outbox(folder)
+        known, now_ms = outbox.run(), time.time_ns() // 1_000_000
+        values = plain(self._recipe)
+        outbox.update(
+            address=self._tracking.shown,
+            experiment=self._recipe.tracking.experiment or self._recipe.name,
+            name=self._recipe.name,
+            params=dict(flatten({name: redact_values(v) for name, v in values.items() if name not in PLACES})),
+            tags={"zoetrope.store": redact(self._recipe.store), "zoetrope.run": self._run_folder.name},
+            run_id=known.get("run_id") or run_id,
+            began_ms=known.get("began_ms") or now_ms,
+            status="RUNNING",
+            status_ms=now_ms,
+        )
+        outbox.close()
+
+    def points(self, step: int, metrics: dict[str, float], maker: str = "") -> None:
+        """Keep the metrics of a step; see `Writer.points`."""
+        if self._writer:
+            self._writer.points(step, metrics, maker)
+
+    def log_dataset(self, digest: str, source: str, profile: dict[str, int]) -> None:
+        """Keep what the run trains on."""
+        if self._writer:
+            facts = {"name": self._recipe.name, "digest": digest, "source": source, "profile": profile}
+            self._writer.dataset(facts)
+
+    def log_files(self, files: dict[str, Path]) -> None:
+        """Keep files for the run's artifacts: `{artifact path: local file}`."""
+        if self._writer:
+            self._writer.files(files)
+
+    def log_model(self, folder: Path) -> str | None:
+        """Keep a folder of `save_model` as the run's model; its URI, None when MLflow is away."""
+        if not self._writer:
+            return None
+        self._writer.model(self._recipe.name, folder)
+        self._writer.flush(MODEL_S)
+        return self._writer.model_uri
+
+    def flush(self, timeout_s: float) -> str | None:
+        """Ship what is kept; the MLflow run, None when it could not be opened yet."""
+        if not self._writer:
+            return None
+        self._writer.flush(timeout_s)
+        if self._writer.run_id:
+            (self._run_folder / RUN_ID_FILE).write_text(self._writer.run_id)
+        return self._writer.run_id
+
+    def end(self, status: "Status") -> list[str]:
+        """Set the status of the run and ship what is left; what there is to say about it, since no stage is left."""
+        self._voice.progress = None
+        if self._writer:
+            self._writer.status(status)
+            self._writer.close(FLUSH_S if status == "FINISHED" else FLUSH_AFTER_FAILURE_S)
+        return self._voice.kept
+
+
+class Voice(logging.Handler):
+    """Hands warnings to the stage that works now, and keeps them when there is none: an actor has no terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.progress: Report | None = None
+        self.kept: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one warning on."""
+        if self.progress:
+            self.progress.say(record.getMessage())
+        else:
+            self.kept.append(record.getMessage())
+
+
+def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> Any:
+    """The actor, on this node. Ray must be initialised."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    remote: Any = ray.remote  # its stub knows fewer strategies than it takes
+    # Threads of their own for points, which no other call may hold up, and for the model, which waits until it is sent.
+    # Where it dies, Ray starts another, which gets the calls that were not answered; what is told twice counts once.
+    actor = remote(
+        num_cpus=0,
+        scheduling_strategy=here,
+        concurrency_groups={POINTS: 1, MODEL: 1},
+        max_restarts=-1,
+        max_task_retries=-1,
+    )(Tracker)
+    return actor.remote(tracking, recipe, store, run_folder)
+
+
+@contextmanager
+def watched(services: Services) -> Iterator[None]:
+    """While this lasts, end the tracker's process when it shows no sign of life; Ray then starts another.
+
+    For the driver, which is on the tracker's node.
+    """
+    import ray
+
+    ended = threading.Event()
+
+    def watch() -> None:
+        with suppress(ray.exceptions.RayError):  # Ray itself is gone
+            while not ended.wait(LOOK_S):
+                sign = services.tracker.ready.remote()
+                if not ray.wait([sign], timeout=ANSWER_S)[0] and (pid := _read_note(services.folder).get("pid")):
+                    with suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="watch-tracker", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / NOTE).read_bytes()))
+    except (OSError, ValueError):
+        return {}
+
+
+def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
+    """The tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
+    actor = context.services.tracker
+    actor.take_up.remote(context.progress, key, None, system_every_s)
+    return actor
+
+
+def go_on(context: Context, trained: Artifact) -> Any:
+    """The tracker, keeping all for the MLflow run of a training."""
+    import ray
+
+    # A training by earlier code has no key; nothing of it is kept here.
+    key, run_id = trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"]
+    actor = context.services.tracker
+    with suppress(ray.exceptions.RayError):  # `finish` says it
+        # Calls in other threads must not come first.
+        ray.get(actor.take_up.remote(context.progress, key, run_id), timeout=LIMIT_S)
+    return actor
+
+
+def send(tracker: Any, *point: Any) -> Any:
+    """Send the metrics of a step (`Tracker.points`) and return at once, with what `settle` waits for."""
+    return tracker.points.options(concurrency_group=POINTS).remote(*point)
+
+
+def settle(*sent: Any) -> None:
+    """Wait until points or files are kept, or for as long as another tracker may take to come.
+
+    Points from before a checkpoint are not made again, and what is on the way is lost with the process that sent it.
+    """
+    import ray
+
+    ray.wait(list(sent), num_returns=len(sent), timeout=SETTLE_S)
+
+
+def finish(context: Context) -> str | None:
+    """Ship what a stage has made; its MLflow run, None when there is none yet."""
+    import ray
+
+    try:
+        run_id: str | None = ray.get(context.services.tracker.flush.remote(FLUSH_S), timeout=LIMIT_S)
+    except ray.exceptions.RayError as error:
+        context.progress.say(
+            f"MLflow has not all of this run yet: its writer does not answer ({type(error).__name__})."
+        )
+        return None
+    return run_id
+
+
+def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
+    """Log a folder of `save_model` as the run's model; its URI, None when MLflow gets it later."""
+    import ray
+
+    call = tracker.log_model.options(concurrency_group=MODEL).remote(folder)
+    try:
+        uri: str | None = ray.get(call, timeout=MODEL_S + LIMIT_S)
+    except ray.exceptions.RayError as error:
+        context.progress.say(
+            f"MLflow has not the model of this run: its writer does not answer ({type(error).__name__})."
+        )
+        return None
+    return uri
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted keys; lists stay whole.
+
+    >>> list(flatten({"train": {"duration": "3ep"}, "seed": 0}))
+    [('train.duration', '3ep'), ('seed', 0)]
+    """
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

@@ -1,0 +1,1 @@
+"""Figures as PNG files: curves, bars, confusion matrices and sheets of samples."""

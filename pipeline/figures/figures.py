@@ -1,0 +1,225 @@
+"""Figures that a person wants to look at, each from arrays to a PNG file.
+
+Drawn with matplotlib's object API (Figure and FigureCanvasAgg): pyplot keeps global state and wants a display.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
+
+from pipeline.figures.fonts import drawable, families
+from pipeline.tasks.base import Drawing
+
+DPI = 120
+MAX_STRIP_FRAMES = 8
+MAX_NAMED_CLASSES = 40  # beyond, names on the axes of a confusion matrix run into each other
+MAX_COUNTED_CLASSES = 15  # beyond, counts do not fit into its cells
+MAX_NAME = 24
+LETTERS_PER_IN = 13  # of 8 point type
+SHEET_IN, GAP_IN = 15, 0.1
+MAX_LINES = 4  # of what happened to a sample
+RIGHT, WRONG = "#1a7f37", "#cf222e"
+
+
+def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path: Path) -> None:
+    """What becomes of samples: a column each, its states below each other, each with what it is.
+
+    A state is uint8 [H, W, 3], or a clip [T, H, W, 3] as a film strip of <= 8 frames; all samples have as many states.
+    """
+    shown = [[(_strip(pixels), text) for pixels, text in states] for states in samples]
+    columns = min(len(samples), 2 if samples[0][0][0].ndim == 4 else 8)
+    width_in = SHEET_IN / columns
+    letters = int(width_in * LETTERS_PER_IN)
+    rows = [
+        [states[number] for states in shown[first : first + columns]]
+        for first in range(0, len(shown), columns)
+        for number in range(len(shown[0]))
+    ]
+    texts = [[textwrap.wrap(drawable(text), letters)[:MAX_LINES] for _, text in row] for row in rows]
+    heights = [max(image.shape[0] / image.shape[1] for image, _ in row) * (width_in - GAP_IN) for row in rows]
+    # More room between samples than between the states of one.
+    gaps = [(3 if place and place % len(shown[0]) == 0 else 1) * GAP_IN for place in range(len(rows))]
+    titles = [0.15 * max(map(len, row)) + gap for row, gap in zip(texts, gaps, strict=True)]
+    figure = Figure(figsize=(SHEET_IN, top := sum(heights) + sum(titles) + GAP_IN), dpi=DPI)
+    whole = top
+    for row, lines, height, title in zip(rows, texts, heights, titles, strict=True):
+        top -= title + height
+        for column, ((image, _), text) in enumerate(zip(row, lines, strict=True)):
+            left = column * width_in + GAP_IN / 2
+            box = (left / SHEET_IN, top / whole, (width_in - GAP_IN) / SHEET_IN, height / whole)
+            axes = figure.add_axes(box, anchor="N")
+            axes.imshow(image, interpolation="nearest" if image.shape[0] < 100 else "antialiased")
+            axes.set_axis_off()
+            axes.set_title("\n".join(text), fontsize=8, pad=3)
+    save(figure, path)
+
+
+def predictions(shown: Sequence[Drawing], path: Path) -> None:
+    """Samples with what the model said, green when right, red when wrong; in the order to show: best ones or worst."""
+    colours = {True: RIGHT, False: WRONG, None: "black"}
+    strips, words = [_strip(one.pixels) for one in shown], [one.words for one in shown]
+    _sheet(strips, words, [colours[one.right] for one in shown], path)
+
+
+def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) -> None:
+    """The learning rate over optimizer steps."""
+    figure = _figure(7, 3.5)
+    axes = figure.add_subplot()
+    axes.plot(steps, lrs, color="tab:blue")
+    axes.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
+    _tidy(axes)
+    save(figure, path)
+
+
+def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path) -> None:
+    """Metrics over optimizer steps, `{name: (steps, values)}`, one panel for each last part of the names.
+
+    `train/loss` and `val/loss` share the panel `loss`; NaN and infinities leave a gap.
+    """
+    panels: dict[str, list[str]] = {}
+    for name in series:
+        panels.setdefault(name.rpartition("/")[2], []).append(name)
+    columns = min(2, max(1, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
+    figure = _figure(5.5 * columns, 3.4 * rows)
+    for place, (panel, names) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        for name in names:
+            steps, values = series[name]
+            finite = np.where(np.isfinite(values), values, np.nan)
+            axes.plot(steps, finite, label=name, marker="o" if len(steps) <= 30 else None, markersize=3.5)
+        axes.set(xlabel="step", ylabel=panel)
+        if len(names) > 1 or names[0] != panel:
+            axes.legend(frameon=False, fontsize=8)
+        _tidy(axes)
+    save(figure, path)
+
+
+def confusion_matrix(
+    counts: np.ndarray, samples: np.ndarray, classes: Sequence[str], path: Path, title: str = ""
+) -> None:
+    """How often each true class (row) was taken for each class (column): `counts` int [K, K].
+
+    Colours are shares of the true class' `samples` int [K]: the classes may be some of many. Counts stand in the cells
+    of up to 15 classes, names on the axes of up to 40.
+    """
+    num_classes = len(classes)
+    share = counts / np.maximum(samples[:, None], 1)
+    side = float(np.clip(0.32 * num_classes + 2.5, 4.5, 12))
+    figure = Figure(figsize=(side + 1, side), dpi=DPI, layout="compressed")  # as the matrix is square
+    axes = figure.add_subplot(title=title)
+    # Among many classes the errors are thinly spread: the root of the share makes them visible.
+    norm = PowerNorm(1.0 if num_classes <= MAX_COUNTED_CLASSES else 0.5, vmin=0, vmax=1)
+    image = axes.imshow(share, cmap="Blues", norm=norm, interpolation="nearest")
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, pad=0.03)
+    axes.set(xlabel="predicted", ylabel="true")
+    if num_classes <= MAX_NAMED_CLASSES:
+        names = [_short(name) for name in classes]
+        axes.set_xticks(range(num_classes), names, rotation=45 if max(map(len, names)) > 3 else 0, fontsize=8)
+        for label in axes.get_xticklabels():
+            label.set(horizontalalignment="right" if label.get_rotation() else "center", rotation_mode="anchor")
+        axes.set_yticks(range(num_classes), names, fontsize=8)
+    else:
+        axes.set(xlabel="predicted class number", ylabel="true class number")
+    if num_classes <= MAX_COUNTED_CLASSES:
+        for row, column in np.ndindex(*counts.shape):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour, fontsize=8)
+    save(figure, path)
+
+
+def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], what: str, path: Path) -> None:
+    """A share 0..1 for each class as a bar, the best on top, behind its name the samples it was measured on.
+
+    `values` float [K] (NaN: not measured, left out), `samples` int [K]. Of more than 40 classes only the curve.
+    """
+    order = [int(i) for i in np.argsort(values, kind="stable") if not np.isnan(values[i])]
+    figure = _figure(7, 3.5 if len(order) > MAX_NAMED_CLASSES else max(2.0, 0.25 * len(order) + 1))
+    axes = figure.add_subplot()
+    if len(order) > MAX_NAMED_CLASSES:
+        axes.plot(range(1, len(order) + 1), values[order[::-1]], color="tab:blue")
+        axes.set(xlabel="classes, best first", ylabel=what, ylim=(0, 1.02))
+        _tidy(axes)
+    else:
+        names = [f"{_short(classes[i])} ({samples[i]})" for i in order]
+        axes.barh(range(len(order)), values[order], tick_label=names, color="tab:blue")
+        axes.set(xlabel=what, xlim=(0, 1))
+        axes.spines[["top", "right"]].set_visible(False)
+    save(figure, path)
+
+
+def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
+    """Images of one size in a grid, each under its title."""
+    height, width = images[0].shape[:2]
+    columns = _columns(len(images), height / width)
+    rows = math.ceil(len(images) / columns)
+    cell_width = max(1.9, min(9.0, 14 / columns, 1.6 * width / height))
+    title_height = 0.16 * max(title.count("\n") + 1 for title in titles) + 0.1
+    figure = _figure(cell_width * columns, (cell_width * height / width + title_height) * rows)
+    for place, (image, title, colour) in enumerate(zip(images, titles, colours, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(image, interpolation="nearest" if height < 100 else "antialiased")
+        axes.set_axis_off()
+        lines = [_short(line, int(cell_width * LETTERS_PER_IN)) for line in title.split("\n")]
+        axes.set_title("\n".join(lines), fontsize=8, color=colour, pad=3)
+    save(figure, path)
+
+
+def _columns(num_images: int, height_to_width: float) -> int:
+    """The number of columns that gives a grid of about 4:3 with few empty places."""
+
+    def badness(columns: int) -> float:
+        rows = math.ceil(num_images / columns)
+        empty = (rows * columns - num_images) / num_images
+        return abs(math.log(columns / (rows * (height_to_width + 0.05)) / 1.33)) + 2 * empty  # 0.05: the title
+
+    return min(range(1, num_images + 1), key=badness)
+
+
+def _strip(sample: np.ndarray) -> np.ndarray:
+    """A clip [T, H, W, 3] as one image, its frames (evenly picked, 8 at most) side by side; an image as it is."""
+    if sample.ndim == 3:
+        return sample
+    picked = np.linspace(0, len(sample) - 1, min(len(sample), MAX_STRIP_FRAMES)).round().astype(int)
+    gap = np.full((sample.shape[1], max(1, sample.shape[2] // 40), 3), 255, dtype=np.uint8)
+    parts = [part for frame in sample[picked] for part in (frame, gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def _short(text: str, letters: int = MAX_NAME) -> str:
+    text = drawable(text)
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def _figure(width_in: float, height_in: float) -> Figure:
+    return Figure(figsize=(width_in, height_in), dpi=DPI, layout="constrained")
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG. Its texts are names: a `$` begins no formula, and each letter finds a font that has it.
+
+    Nothing may lay out the figure before; what has a `layout` is laid out here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = figure.findobj(Text)
+    fonts = families("".join(text.get_text() for text in texts))
+    for text in texts:
+        text.set(parse_math=False, fontfamily=fonts)
+    with rc_context({"text.parse_math": False, "font.family": fonts}):  # for ticks, which are made as they are drawn
+        FigureCanvasAgg(figure).print_png(str(path))

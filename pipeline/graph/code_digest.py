@@ -1,0 +1,171 @@
+"""Which code made an artifact: a digest for each project file that a module imports, found without importing any.
+
+Digests are of the syntax tree without docstrings, so comments and layout do not count. Imports are read from the
+text, inside functions too (heavy ones live there), but not below `if TYPE_CHECKING:`, which never runs.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+PACKAGES = ("pipeline", "models", "augment")
+ROOT = Path(__file__).resolve().parents[2]
+
+# What runs a stage, but has no say in what the stage makes: every stage imports Context, and a change of the
+# progress bars would otherwise be reported as changed code of all of them.
+MACHINERY = frozenset(
+    f"pipeline.{name}"
+    for name in (
+        *("graph", "store", "base.redact"),
+        # What a recipe may say is not what a stage does with it; through it every stage would count models and augment.
+        *("recipe", "recipe.load", "recipe.validate", "recipe.schema"),
+    )
+)
+
+MOVED = {
+    "pipeline.base.redact": "pipeline.redact",
+    "pipeline.cluster.ahead": "pipeline.stages.ahead",
+    "pipeline.cluster.checkpoint_note": "pipeline.stages.checkpoint_note",
+    "pipeline.cluster.checkpoints": "pipeline.stages.checkpoints",
+    "pipeline.cluster.feed_actor": "pipeline.stages.feed_actor",
+    "pipeline.cluster.feeds": "pipeline.stages.feeds",
+    "pipeline.cluster.fit": "pipeline.stages.fit",
+    "pipeline.cluster.joining": "pipeline.joining",
+    "pipeline.cluster.micro_batch": "pipeline.stages.micro_batch",
+    "pipeline.cluster.notice": "pipeline.stages.notice",
+    "pipeline.cluster.parallel": "pipeline.stages.parallel",
+    "pipeline.cluster.remote_feed": "pipeline.stages.remote_feed",
+    "pipeline.cluster.resources": "pipeline.stages.resources",
+    "pipeline.cluster.room": "pipeline.stages.room",
+    "pipeline.cluster.tracker": "pipeline.stages.tracker",
+    "pipeline.cluster.tries": "pipeline.stages.tries",
+    "pipeline.cluster.waiting": "pipeline.stages.waiting",
+    "pipeline.cluster.whole_shards": "pipeline.stages.whole_shards",
+    "pipeline.exported.folder": "pipeline.exported",
+    "pipeline.exported.teacher": "pipeline.teacher",
+    "pipeline.figures.figures": "pipeline.tracking.figures",
+    "pipeline.figures.fonts": "pipeline.tracking.fonts",
+    "pipeline.graph.plan": "pipeline.graph",
+    "pipeline.store.record": "pipeline.runs",
+}
+"""What modules that stages import were called once, by what they are called now: a move is no change of code."""
+EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]
+"""Of a file without code, such as a package's `__init__` that is a docstring."""
+
+
+def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
+    """Path relative to `root` -> 16 hex digits, for `module` and all project modules that it imports, transitively."""
+    digests: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or _is_machinery(name) or name.split(".")[0] not in PACKAGES:
+            continue
+        seen.add(name)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])  # importing a module runs its packages' __init__ first
+        path = _file(root, name)
+        if path is not None:
+            digest, imports = _read(path, name)
+            digests[path.relative_to(root).as_posix()] = digest
+            waiting.extend(imports)
+    return dict(sorted(digests.items()))
+
+
+def _is_machinery(name: str) -> bool:
+    return any(name == machinery or name.startswith(machinery + ".") for machinery in MACHINERY)
+
+
+def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """The files whose code differs, came or went, sorted; a file that moved since is called what it is called now."""
+    moved = {_path(old): _path(new) for new, old in MOVED.items()}
+    before = {moved.get(path, path): digest for path, digest in before.items()}
+    return sorted(path for path in before.keys() | now.keys() if before.get(path, EMPTY) != now.get(path, EMPTY))
+
+
+def _path(name: str) -> str:
+    return name.replace(".", "/") + ".py"
+
+
+def _file(root: Path, name: str) -> Path | None:
+    base = root.joinpath(*name.split("."))
+    for path in (base.with_name(base.name + ".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None  # `from pipeline.store import Store` also asks for a module pipeline.store.Store
+
+
+@cache
+def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
+    source = path.read_bytes()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # being edited; it can still be told apart
+        return hashlib.sha256(source).hexdigest()[:16], ()
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imports = tuple(_imports(tree, package))
+    for node in ast.walk(tree):
+        _drop_docstring(node)
+        _name_as_before(node)
+    for node in ast.walk(tree):
+        _sort_imports(node)
+    # unparse and not dump: the dump of one and the same source differs between Python versions.
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16], imports
+
+
+def _imports(node: ast.AST, package: str) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = child.module or ""
+            if child.level:
+                above = package.split(".")[: len(package.split(".")) - child.level + 1]
+                base = ".".join([*above, base] if base else above)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in child.names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _imports(other, package)
+        else:
+            yield from _imports(child, package)
+
+
+def _drop_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            node.body[0] = ast.Pass()
+
+
+def _name_as_before(node: ast.AST) -> None:
+    """Have an import of a moved module name it as it was called: its importers are no changed code either."""
+    if isinstance(node, ast.ImportFrom) and node.module:
+        whole = f"{node.module}.{node.names[0].name}"
+        if whole in MOVED:  # `from package import module`
+            node.module, _, node.names[0].name = MOVED[whole].rpartition(".")
+        else:
+            node.module = MOVED.get(node.module, node.module)
+
+
+def _sort_imports(node: ast.AST) -> None:
+    """Put neighbouring imports of the project in the order of their names: another name is sorted elsewhere."""
+    for part in ("body", "orelse", "finalbody"):
+        body = getattr(node, part, None)
+        if isinstance(body, list):
+            # sorted() keeps the order of equals, which all are that are no such imports.
+            body[:] = [one for _, neighbours in groupby(body, _is_import) for one in sorted(neighbours, key=_module)]
+
+
+def _is_import(node: ast.AST) -> bool:
+    return bool(_module(node))
+
+
+def _module(node: ast.AST) -> str:
+    """What a `from ... import` of the project names, else "": all else keeps its order."""
+    module = node.module if isinstance(node, ast.ImportFrom) else None
+    return module if module and module.split(".")[0] in PACKAGES else ""

@@ -1,0 +1,198 @@
+"""What a verb prints: the plan, the table of stages, the result and the next commands."""
+
+import os
+import shlex
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.base.redact import redact
+from pipeline.graph.plan import Plan
+from pipeline.recipe import Recipe
+from pipeline.store import Artifact
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Task, result_words
+from pipeline.training.scaling import scaled_lr
+
+if TYPE_CHECKING:
+    from pipeline.graph.execute import StageResult
+
+
+LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "validation sample"}
+"""The stages with a table of what they left out, and how one such thing is called."""
+
+
+def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> None:
+    """Each stage with reuse or run, and why, a reason a line; the data; what there is to do, and what to beware of."""
+    name_width = max(len(step.stage.name) for step in plan.steps)
+    indent = name_width + 9
+    for step in plan.steps:
+        reasons = step.reasons if step.action == "run" else ("is there",)
+        head = f"{step.stage.name:<{name_width}}  {step.action:<5}  "
+        for reason in reasons:
+            console.print(escape(_hanging(head, redact(reason), console.width)))
+            head = " " * indent
+        if step.note:
+            console.print(f"[dim]{escape(_hanging(head, step.note, console.width))}[/]")
+    for note in plan.notes:
+        console.print(escape(textwrap.fill(redact(note), console.width, subsequent_indent="  ")))
+    count = len(plan.to_run)
+    console.print(f"{count} stage{'' if count == 1 else 's'} to run")
+    for warning in warnings:
+        console.print(escape(_hanging("Warning: ", warning, console.width)))
+
+
+def training_words(recipe: Recipe) -> str:
+    """What a recipe's few numbers mean for the training, in a sentence.
+
+    The learning rate's scaling, and which parameters decay, are what users are most often wrong about.
+    """
+    optimizer, batch = recipe.optimizer, recipe.train.batch_size
+    peak = scaled_lr(optimizer.lr, batch, optimizer.base_batch, optimizer.scaling)
+    scale = f" ({optimizer.scaling} from {optimizer.lr:g} at {optimizer.base_batch})"
+    where = "all parameters" if optimizer.decay_all else "weights, not on biases, norms and embeddings of place"
+    said = [
+        f"{recipe.train.duration} in batches of {batch}" + _parts_words(recipe),
+        f"peak learning rate {peak:g}" + (scale if optimizer.scaling != "none" else ""),
+        f"weight decay {optimizer.weight_decay:g} on {where}" if optimizer.weight_decay else "no weight decay",
+    ]
+    return "training: " + ", ".join(said)
+
+
+def _parts_words(recipe: Recipe) -> str:
+    match recipe.train.micro_batch:
+        case None:
+            return ""
+        case "auto":
+            return " (in smaller parts whenever the memory does not suffice)"
+        case most:
+            return f" (at most {most} at once)"
+
+
+def _hanging(head: str, text: str, width: int) -> str:
+    """`text` behind `head`, its further lines below its first one."""
+    below = " " * len(head)
+    return textwrap.fill(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
+
+
+def show_stages(console: Console, results: "Sequence[StageResult]", total_s: float, task: Task) -> None:
+    """What each stage did, and how long it took; where the reasons are when samples were left out."""
+    table = Table()
+    table.add_column("stage", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for result in results:
+        took = f"{result.duration_s:.1f}" if result.action == "made" else ""
+        table.add_row(result.stage, result.action, took, facts(result.artifact.facts, task.measures))
+    table.add_section()
+    table.add_row("in all", "", f"{total_s:.1f}", "")
+    console.print(table, soft_wrap=False)
+    for result in results:
+        # The shard stage's table holds that of ingest.
+        if result.stage in LEAVE_OUT and (count := result.artifact.facts.get("quarantined")):
+            files = LEAVE_OUT[result.stage] + (" was" if count == 1 else "s were")
+            console.print(f"{count} {files} left out; the reasons are in {result.artifact.file('quarantine.jsonl')}")
+
+
+def facts(values: Mapping[str, object], forms: Mapping[str, str]) -> str:
+    """The numbers among a stage's facts, in a line; metrics as `forms` write them.
+
+    >>> values = {"train": 969, "bytes": 6830080, "quarantined": 0, "val/top1": 0.71428, "run": "3f2a"}
+    >>> facts(values, {"top1": "{:.1%}"})
+    'train 969, 6.8 MB, val/top1 71.4%'
+    """
+    shown = []
+    for name, value in values.items():
+        if name == "bytes" and isinstance(value, int):
+            shown.append(decimal(value))
+        elif isinstance(value, int) and (value or name != "quarantined"):
+            shown.append(f"{name} {value}")
+        elif isinstance(value, float):
+            shown.append(f"{name} {forms.get(name.rpartition('/')[2], '{:.4g}').format(value)}")
+    return ", ".join(shown)
+
+
+def show_result(
+    console: Console, recipe: Recipe, artifacts: Mapping[str, Artifact], recipe_path: str, overrides: Sequence[str]
+) -> None:
+    """The score, where everything is, and what to type next."""
+    from pipeline.tracking.address import resolve
+
+    browse = resolve(recipe.tracking.uri, recipe.store).ui_command
+    longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
+    arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}"]
+    console.print(f"\n[bold]{result_words(task_of(recipe), artifacts['evaluate'].facts)}[/]")
+    for name, stage in (("evaluation", "evaluate"), ("model", "export")):
+        console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
+    console.print("\nBrowse the results:")
+    console.print(f"  {browse}", markup=False)
+    console.print("Train longer:")
+    console.print(f"  python -m pipeline run {shlex.join(arguments)}", markup=False)
+
+
+def _doubled(recipe: Recipe) -> str:
+    duration = recipe.train.duration
+    return f"{float(2 * duration.amount):.15g}{duration.unit}"
+
+
+LIMITS = {
+    "read": "Reading the shards limits it: a disk nearer or faster helps, or smaller files ({smaller}).",
+    "decode": "Decoding limits it: more feed.workers help while cores are idle, or smaller files ({smaller}).",
+    "augment": "The transforms of augment.train limit it: more feed.workers help while cores are idle.",
+    "collate": "Copying limits it: smaller crops at the end of augment.train help.",
+    "wait": "The workers mostly wait: fewer feed.workers would do.",
+}
+
+
+def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float) -> None:
+    """Samples a second of one training worker's feed with nothing behind it, each step's share, and what limits it."""
+    from pipeline.feed.batch import BatchSource
+    from pipeline.feed.rate import measure
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.stages.train import check_samples
+
+    dataset = open_dataset(shards.files)
+    check_samples(recipe, dataset)
+    dataset.fetch("train")
+    rate = measure(
+        BatchSource(recipe, dataset, "train", training=True), recipe.feed.workers, recipe.feed.timeout_s, seconds
+    )
+    count = recipe.feed.workers
+    makers = f"{count} worker process{'' if count == 1 else 'es'}" if count else "the process itself"
+    console.print(
+        f"[bold]{rate.samples_per_s:,.0f} samples/s[/] from {makers} "
+        f"({rate.batches} batches of {recipe.train.batch_size}, {os.cpu_count()} cores)"
+    )
+    for step, share in rate.shares.items():
+        console.print(f"{step:<8} {share:6.1%}  {'█' * round(40 * share)}")
+    if rate.bad:
+        console.print(f"{rate.bad} samples cannot be used; a training would replace them and say which.")
+    smaller = "shard.video.short_side" if recipe.task.modality == "video" else "shard.image.short_side"
+    console.print(LIMITS[max(rate.shares, key=lambda step: rate.shares[step])].format(smaller=smaller))
+
+
+def show_models(console: Console, names: Sequence[str]) -> None:
+    """A line a model, counted for 1000 classes of images and 400 of videos, as ImageNet and Kinetics-400 have."""
+    import models
+    from models.complexity import complexity
+    from models.options import OPTIONS
+
+    table = Table()
+    table.add_column("model", no_wrap=True)
+    table.add_column("takes")
+    table.add_column("input")
+    table.add_column("parameters", justify="right")
+    table.add_column("GMACs", justify="right")
+    for name in names or models.names():
+        models.check_options(name)
+        eats = OPTIONS[name].eats
+        cost = complexity(name, 1000 if eats == "image" else 400)
+        shape = "x".join(str(size) for size in cost.input_shape)
+        table.add_row(name, eats, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
+    console.print(table)

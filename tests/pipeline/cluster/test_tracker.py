@@ -1,0 +1,191 @@
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from pipeline.cluster.tracker import RUN_ID_FILE, SPOOL, Tracker, flatten
+from pipeline.recipe import Recipe
+from pipeline.tracking.address import resolve
+from pipeline.tracking.leftovers import send_leftovers
+
+
+class Said:
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def __call__(self, done: float, total: float | None, note: str = "") -> None: ...
+
+    def say(self, text: str) -> None:
+        self.words.append(text)
+
+
+class Place:
+    """A store, and what MLflow knows of it."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.store, self.recipe = folder, recipe
+        self.address = resolve(None, folder)
+
+    def tracker(self, run: str = "one") -> Tracker:
+        self.run_folder = self.store / "runs" / run
+        self.run_folder.mkdir(parents=True, exist_ok=True)
+        return Tracker(self.address, self.recipe, self.store, self.run_folder)
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.address.uri)
+
+    def runs(self) -> list[Any]:
+        return list(self.client.search_runs([e.experiment_id for e in self.client.search_experiments()]))
+
+    def steps(self, run_id: str, name: str = "loss") -> list[int]:
+        return sorted(point.step for point in self.client.get_metric_history(run_id, name))
+
+
+@pytest.fixture
+def place(tmp_path: Path, make_recipe: Any) -> Place:
+    return Place(tmp_path, make_recipe("image"))
+
+
+def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    tracker = place.tracker()
+    tracker.take_up(Said(), "key")
+    tracker.log_dataset("d" * 64, "/data", {"train": 26})
+    tracker.log_files({"notes/a.txt": tmp_path / "a.txt"})
+    tracker.points(10, {"loss": 1.0})
+    run_id = tracker.flush(60)
+    assert run_id
+    assert place.client.get_run(run_id).info.status == "RUNNING"
+    assert (place.run_folder / RUN_ID_FILE).read_text() == run_id
+    tracker.take_up(Said(), "key", run_id)
+    tracker.points(0, {"test/top1": 0.5}, "evaluation")
+    assert tracker.end("FINISHED") == []
+    (run,) = place.runs()
+    assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "FINISHED", "tiny-image")
+    assert run.data.metrics == {"loss": 1.0, "test/top1": 0.5}
+    assert run.data.params["optimizer.lr"] == "0.05"
+    assert not [name for name in run.data.params if name.startswith(("store", "tracking"))]
+    assert run.data.tags["zoetrope.run"] == "one"
+    assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 36
+    assert [item.path for item in place.client.list_artifacts(run_id, "notes")] == ["notes/a.txt"]
+    assert list((place.store / SPOOL).iterdir()) == []
+
+
+def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place) -> None:
+    first = place.tracker()
+    first.take_up(Said(), "key")
+    first.points(10, {"loss": 1.0})
+    first.points(20, {"loss": 0.9})
+    run_id = first.flush(60)
+    assert run_id
+    assert first.end("FAILED") == []
+    assert place.client.get_run(run_id).info.status == "FAILED"
+    again = place.tracker("two")  # of a driver that was started then
+    again.take_up(Said(), "key")
+    again.points(20, {"loss": 0.9})
+    again.points(30, {"loss": 0.8})
+    assert again.flush(60) == run_id
+    assert place.client.get_run(run_id).info.status == "RUNNING"
+    assert place.steps(run_id) == [10, 20, 30]
+    assert len(place.runs()) == 1
+    other = place.tracker("three")  # of a training that starts over
+    other.take_up(Said(), "another-key")
+    other.points(10, {"loss": 1.1})
+    assert other.flush(60) not in (None, run_id)
+    for tracker in (again, other):
+        tracker.end("FINISHED")
+
+
+def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place, make_recipe: Any) -> None:
+    trained = place.tracker()
+    trained.take_up(Said(), "key")
+    run_id = trained.flush(60)
+    trained.end("FINISHED")
+    place.recipe = make_recipe("image", **{"tracking.experiment": "another"})
+    for maker in ("evaluation", "another", "another"):
+        tracker = place.tracker(maker)
+        tracker.take_up(Said(), "key", run_id)
+        tracker.points(0, {"test/top1": 0.5}, maker)
+        assert tracker.flush(60) == run_id
+        assert tracker.end("FAILED") == []
+    assert place.steps(str(run_id), "test/top1") == [0, 0]
+
+
+def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:
+    killed = place.tracker()
+    killed.take_up(Said(), "key")
+    run_id = killed.flush(60)
+    assert run_id
+    killed.end("KILLED")
+    with (place.store / SPOOL / "key" / "points.jsonl").open("a") as points:
+        points.write('{"step": 20, "time_ms": 1, "metrics": {"loss": 0.9}}\n')
+    assert place.steps(run_id) == []
+    send_leftovers(place.address, place.store / SPOOL)
+    assert place.steps(run_id) == [20]
+
+
+def test_one_that_follows_a_dead_one_goes_on_where_it_was(place: Place) -> None:
+    """Ray starts it with the same arguments, and makes the calls once more that the dead one did not answer."""
+    dead = place.tracker()
+    dead.take_up(Said(), "key")
+    dead.points(10, {"loss": 1.0})
+    run_id = dead.flush(60)
+    again = place.tracker()
+    again.points(10, {"loss": 1.0})
+    again.points(20, {"loss": 0.9})
+    assert again.flush(60) == run_id
+    assert place.steps(str(run_id)) == [10, 20]
+    said = Said()
+    again.take_up(said, "key")
+    assert again._voice.progress is said
+    for tracker in (again, dead):
+        tracker.end("FINISHED")
+    assert [run.info.run_id for run in place.runs()] == [run_id]
+
+
+@pytest.mark.parametrize(
+    ("ended", "status"), [("done", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), ("running", "RUNNING")]
+)
+def test_a_run_that_nobody_ended_ends_as_its_record_says(place: Place, ended: str, status: str) -> None:
+    killed = place.tracker()
+    killed.take_up(Said(), "key")
+    killed.points(10, {"loss": 1.0})
+    run_id = str(killed.flush(60))
+    assert killed._writer
+    killed._writer._outbox.close()  # as the kernel does for a killed process
+    (place.run_folder / "run.json").write_text(json.dumps({"status": ended}))
+    send_leftovers(place.address, place.store / SPOOL)
+    assert place.client.get_run(run_id).info.status == status
+
+
+def test_a_store_that_takes_nothing_is_said(place: Place) -> None:
+    (place.store / SPOOL).mkdir()
+    (place.store / SPOOL / "key").write_text("a file in the way")
+    tracker, said = place.tracker(), Said()
+    tracker.take_up(said, "key")
+    tracker.points(10, {"loss": 1.0})
+    assert tracker.flush(60) is None
+    assert len(said.words) == 1
+    assert said.words[0].startswith("MLflow gets nothing of this run:")
+    assert tracker.end("FINISHED") == []
+
+
+def test_warnings_reach_the_stage_that_works_and_else_the_driver(place: Place) -> None:
+    tracker, said = place.tracker(), Said()
+    log = logging.getLogger("pipeline.tracking.writer")
+    log.warning("too early")
+    tracker._voice.progress = said
+    log.warning("MLflow is away")
+    log.info("of no interest")
+    assert said.words == ["MLflow is away"]
+    assert tracker.end("FAILED") == ["too early"]
+    assert not (place.store / "mlflow.db").exists()  # nothing was tracked
+
+
+def test_flatten_keeps_lists_and_empty_sections() -> None:
+    nested = {"a": {"b": {"c": 1}, "d": {}}, "e": [{"f": 2}]}
+    assert dict(flatten(nested)) == {"a.b.c": 1, "a.d": {}, "e": [{"f": 2}]}
