@@ -1,4 +1,4 @@
-"""`ray job submit` to a real Ray head with a token: what is refused, what is found afterwards, stop and resume."""
+"""`ray job submit` to a real Ray head with a token: refused, found afterwards, stop and resume, searches."""
 
 import os
 import re
@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 
 from tests.processes import family
 from tests.test_faults import NOTES, noted_step
@@ -40,10 +41,10 @@ class Head:
     def __init__(self, folder: Path) -> None:
         self.home, self.temporary = folder / "home", folder / "ray"
         self.store = self.home / "zoetrope-runs"
-        token = self.home / ".ray" / "auth_token"
-        token.parent.mkdir(parents=True)
-        token.write_text(secrets.token_hex(32))
-        token.chmod(0o600)
+        file, token = self.home / ".ray" / "auth_token", secrets.token_hex(32)
+        file.parent.mkdir(parents=True)
+        file.write_text(token)
+        file.chmod(0o600)
         gcs, client, dashboard, agent = free_ports(4)
         # Without PYTHONPATH: the code is to come with the working directory.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_")) and k != "PYTHONPATH"}
@@ -65,7 +66,14 @@ class Head:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=output, env=self.environment, cwd=folder, start_new_session=True
             )
-        wait_until(lambda: self.process.poll() is not None or self.ray("job", "list").returncode == 0, log.read_text)
+
+        def answers() -> bool:
+            with suppress(requests.RequestException):
+                jobs = f"{self.environment['RAY_API_SERVER_ADDRESS']}/api/jobs/"
+                return requests.get(jobs, headers={"Authorization": f"Bearer {token}"}, timeout=5).ok
+            return False
+
+        wait_until(lambda: self.process.poll() is not None or answers(), log.read_text)
         assert self.process.poll() is None, log.read_text()
 
     def ray(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -94,6 +102,10 @@ class Head:
     def logs(self, job: str) -> str:
         """What a job has printed."""
         return self.ray("job", "logs", "--log-color=false", job).stdout
+
+    def ended(self, job: str) -> str:
+        """What a job has printed, when it has nothing more to print."""
+        return self.ray("job", "logs", "--log-color=false", "--follow", job).stdout
 
     def close(self) -> None:
         """End the head and all that it has started."""
@@ -239,3 +251,22 @@ def test_stopped_jobs_go_on(head: Head) -> None:
     steps = [point.step for point in head.mlflow.get_metric_history(run.info.run_id, "train/loss")]
     assert len(steps) == len(set(steps))
     assert max(steps) == STEPS
+
+
+def test_jobs_and_two_searches_at_once(head: Head) -> None:
+    """Two jobs on one Ray, in one store."""
+    small = ("data.source.samples=200", "train.duration=1ep", "tune.samples=2", "tune.search.startup=1")
+    command = ("python", "-m", "tune", "recipes/tune-quickstart.yaml", *small)
+    for job, seed in (("one", "0"), ("other", "1")):
+        code, shown = head.submit(*command, f"seed={seed}", options=("--no-wait", "--submission-id", job))
+        assert code == 0, shown
+    for job in ("one", "other"):
+        log = head.ended(job)
+        assert "joining Ray ..." in log
+        assert "2 trials: " in log, log
+    folders = list((head.store / "tune").iterdir())
+    assert len(folders) == 2
+    for folder in folders:
+        assert (folder / "best.yaml").exists()
+    parents = [run for run in head.mlflow_runs("tune-quickstart") if run.data.tags.get("zoetrope.role") == "search"]
+    assert [run.info.status for run in parents] == ["FINISHED"] * 2

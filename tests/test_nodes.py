@@ -39,8 +39,9 @@ CHANGES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    """A head, to which each test adds nodes that it loses again."""
     with running_cluster() as cluster:
         yield cluster
 

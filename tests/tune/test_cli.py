@@ -1,8 +1,7 @@
-"""`python -m tune` from outside: what is refused at once, kill -9 and --resume, two searches on one Ray, a job."""
+"""`python -m tune` from outside: what is refused at once, kill -9 and --resume. As jobs: in test_jobs.py."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -21,8 +20,7 @@ from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.conftest import ROOT, Project
 from tests.processes import begotten, left_of
-from tests.test_jobs import Head, wait_until
-from tests.test_jobs import head as head
+from tests.test_jobs import wait_until
 from tune.cli import main
 from tune.journal import EVENTS
 from tune.policy.child import WEIGHTS
@@ -222,29 +220,3 @@ def test_a_killed_population_goes_on(searches: Searches) -> None:
     (folder,) = (searches.store / "tune").iterdir()
     best = json.loads((folder / "trials.json").read_text())[0]
     assert load_schedule(folder / "schedule.yaml") == schedule_of(best["history"])
-
-
-def ended(head: Head, job: str) -> str:
-    """What a job has printed, when it has nothing more to print."""
-    wait_until(lambda: re.search(r"^(run it|Error)", head.logs(job), re.MULTILINE), lambda: head.logs(job))
-    return head.logs(job)
-
-
-@pytest.mark.slow
-def test_jobs_and_two_searches_at_once(head: Head) -> None:
-    """Two jobs on one Ray, in one store."""
-    small = ("data.source.samples=200", "train.duration=1ep", "tune.samples=2", "tune.search.startup=1")
-    command = ("python", "-m", "tune", "recipes/tune-quickstart.yaml", *small)
-    for job, seed in (("one", "0"), ("other", "1")):
-        code, shown = head.submit(*command, f"seed={seed}", options=("--no-wait", "--submission-id", job))
-        assert code == 0, shown
-    for job in ("one", "other"):
-        log = ended(head, job)
-        assert "joining Ray ..." in log
-        assert "2 trials: " in log, log
-    folders = list((head.store / "tune").iterdir())
-    assert len(folders) == 2
-    for folder in folders:
-        assert (folder / "best.yaml").exists()
-    parents = [run for run in head.mlflow_runs("tune-quickstart") if run.data.tags.get("zoetrope.role") == "search"]
-    assert [run.info.status for run in parents] == ["FINISHED"] * 2

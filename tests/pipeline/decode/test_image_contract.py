@@ -112,6 +112,7 @@ KINDS: dict[str, tuple[bytes, int]] = {
 AS_THEY_ARE = ("JPEG", "MPO", "PNG", "WebP", "BMP")
 
 
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency:UserWarning:PIL.Image")
 @pytest.mark.parametrize("name", KINDS)
 def test_kinds(name: str) -> None:
     data, tolerance = KINDS[name]

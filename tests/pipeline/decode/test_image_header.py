@@ -111,6 +111,7 @@ TURNED: dict[str, Callable[[int], bytes]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning:PIL.TiffImagePlugin")
 @pytest.mark.parametrize("name", TURNED)
 def test_orientations(name: str) -> None:
     for value in range(1, 9):
