@@ -22,7 +22,7 @@ from tests.processes import left_of
 
 
 def stage(name: str, *keys: str, inputs: tuple[str, ...] = (), **options: Any) -> Stage:
-    return Stage(name, 1, f"tests.pipeline.graph_stages:{name}", keys, inputs, **options)
+    return Stage(name, 1, f"tests.pipeline.graph.graph_stages:{name}", keys, inputs, **options)
 
 
 TENS, DOUBLE = stage("tens", "n"), stage("double", inputs=("tens",))
@@ -222,7 +222,7 @@ from pipeline.graph.progress import Progress
 from pipeline.store import FolderStore
 store = FolderStore(Path(sys.argv[1]))
 ray.init(num_cpus=2, include_dashboard=False)
-planned = plan(Graph([Stage("hang", 1, "tests.pipeline.graph_stages:hang", ())]), {}, store)
+planned = plan(Graph([Stage("hang", 1, "tests.pipeline.graph.graph_stages:hang", ())]), {}, store)
 with Progress() as progress:
     execute(planned, {}, store, Path(sys.argv[2]), progress, store.record_run("x", {}, planned.steps))
 """
