@@ -2,19 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
-# Two files of tests at a time, those with slow tests first: what is quick fills the gaps at the end.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest
 
 .PHONY: quickstart test test-all lint format
 
 quickstart: .venv/ready
 	$(BIN)/python -m pipeline run recipes/quickstart.yaml
 
+# Two files at a time. Not the slow tests: two Rays at once take longer on two cores than one after the other.
 test: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" -n 2 --dist loadfile
 
-test-all: lint
-	$(PYTEST) --durations=20
+test-all: test
+	$(PYTEST) -m slow --durations=20
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -123,12 +123,6 @@ def tiny_values(modality: str, **changes: Any) -> dict[str, Any]:
     return values
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that two processes that share the files end at about the same time."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """What a test draws without a seed of its own does not depend on the tests before it."""
