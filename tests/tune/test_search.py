@@ -336,14 +336,16 @@ def test_more_samples_go_on_with_what_is_there(find: Any) -> None:
 
 def test_a_damaged_shard_ends_a_trial(find: Any, project: Project) -> None:
     assert find("whole", samples=1, overrides=("train.duration=1ep",)).best
-    (shard,) = (project.store / "artifacts/shard").glob("*/train/shard-000001.tar")
-    whole = shard.read_bytes()
-    shard.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    # Those of a search that makes shards of its own are there, too.
+    whole = {path: path.read_bytes() for path in (project.store / "artifacts/shard").glob("*/train/shard-000001.tar")}
+    for path, content in whole.items():
+        path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
     (trial,) = find("flipped", samples=1, overrides=("train.duration=1ep",)).trials
-    shard.write_bytes(whole)
+    for path, content in whole.items():
+        path.write_bytes(content)
     assert trial.status == "failed"
     assert trial.error is not None
-    assert trial.error.startswith(f"{shard}: this file is damaged")
+    assert trial.error.startswith(tuple(f"{path}: this file is damaged" for path in whole))
 
 
 def test_all_trials_fail(find: Any, project: Project) -> None:
