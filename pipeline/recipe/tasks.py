@@ -34,6 +34,14 @@ class Multilabel(TaskSection):
     label_sets = True
 
 
+class Segmentation(TaskSection):
+    """A class a pixel."""
+
+    kind: Literal["segmentation"]
+    label_sets = True
+    answers = "mask"
+
+
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
     for section in (Classification, Multilabel)

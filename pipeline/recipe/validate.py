@@ -13,7 +13,7 @@ from pipeline.base.redact import redact, redact_values
 from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
-from pipeline.recipe.sources import SOURCE_MODALITY
+from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITHOUT_LABELS
 from pipeline.recipe.tasks import SECTIONS, TaskSection, section_of
 from pipeline.tasks import TASKS
 from pipeline.tasks.base import WAYS
@@ -116,7 +116,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             kind = _word(values, f"{where}.kind")
             if SOURCE_MODALITY.get(kind, modality) != modality:
                 problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
-            if kind == "table":
+            problems += _source_problems(kind, where, checked)
+            if kind == "table" and checked.answers == "classes":
                 problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values, checked.label_sets)
         problems += _model_problems(model, checked)
@@ -127,6 +128,21 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
     return problems + _sharing_problems(values) + list(_secrets(values))
+
+
+def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
+    """A source that does not give what the task's targets are."""
+    if task.answers == "mask" and kind not in ("", *WITH_MASKS):
+        return [
+            f"{where}.kind: {kind} gives no masks, and task.kind {task.kind} needs them; sources that give them are: "
+            f"{', '.join(WITH_MASKS)}"
+        ]
+    if task.answers == "classes" and kind in WITHOUT_LABELS:
+        return [
+            f"{where}.kind: {kind} gives no labels, and task.kind {task.kind} needs them; for a folder a class set it "
+            "to folder, for a list of files to table"
+        ]
+    return []
 
 
 def _model_problems(model: str, task: TaskSection) -> list[str]:

@@ -13,7 +13,12 @@ def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
         return None
     if asked == "balanced":
         train = dataset.split("train")
-        return task_of(recipe, dataset.classes).balanced(train.class_counts, train.samples)
+        task = task_of(recipe, dataset.classes)
+        if recipe.task.answers != "mask":
+            return task.balanced(train.class_counts, train.samples)
+        if not (pixels := dataset.amounts.get("train")):
+            raise ZoetropeError("loss.class_weights: balanced goes by pixels, which these shards do not count.")
+        return task.balanced(pixels, sum(pixels))
     for name in asked:
         if name not in dataset.classes:
             raise ZoetropeError(f"loss.class_weights: {unknown('class', name, dataset.classes)}")
