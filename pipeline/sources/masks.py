@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from pydantic import TypeAdapter
 
-from pipeline.base.errors import ZoetropeError, nearest
+from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
 from pipeline.decode.values import IGNORED, MAX_CLASSES, Values, packed
 from pipeline.recipe.sources import MaskClasses
@@ -98,8 +98,7 @@ def _masks(
         if isinstance(one, str) and one in known:
             meaning |= {value: None for value, name in of.items() if name == one}
         elif isinstance(one, str):
-            near = nearest(one, known)
-            raise _error("ignore", f"{one!r} is no class" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ZoetropeError(f"data.source.ignore: {unknown('class', one, known)}")
         elif colours:
             raise _error("ignore", f"{one}: name colours that do not count in classes, and here by their names")
         else:
