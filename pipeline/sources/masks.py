@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
-from pipeline.decode.values import IGNORED, MAX_CLASSES, Values, packed
+from pipeline.decode.values import IGNORED, MAX_CLASSES, OTHERS, Values, packed
 from pipeline.recipe.sources import MaskClasses
 from pipeline.sources.files import read_capped
 from pipeline.sources.labels import class_name
@@ -206,8 +206,14 @@ class Tally:
                 "train": self.pictures[source, value, "train"],
                 "val": self.pictures[source, value, "val"],
             }
-            for (source, value), pixels in sorted(self.pixels.items())
+            for (source, value), pixels in sorted(self.pixels.items(), key=_place)
         ]
+
+
+def _place(counted: tuple[tuple[str, int], int]) -> tuple[str, bool, int]:
+    """By source and value; what is none of the values comes last."""
+    (source, value), _ = counted
+    return source, value == OTHERS, value
 
 
 def tally(rows: Iterable[Row], masks: Mapping[str, Masks], numbers: Mapping[str, int]) -> Tally:

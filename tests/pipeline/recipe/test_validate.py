@@ -4,6 +4,8 @@ import pytest
 
 from pipeline.recipe import Recipe, RecipeError, check, plain
 from pipeline.recipe.mixing import mixes
+from pipeline.recipe.tasks import SECTIONS, Segmentation
+from pipeline.recipe.validate import cross_problems
 from pipeline.tasks import TASKS
 
 ROUND_TRIP = [
@@ -445,3 +447,26 @@ def test_a_way_of_mixing_that_means_nothing_for_the_task(
     lines = problems(put(put(small, "task.kind", "image-classification"), "mixing", mixing))
     said = "mixing.kind: mixup has no meaning for task.kind image-classification; allowed are: none, ricap"
     assert said in [line.strip() for line in lines]
+
+
+def test_sources_that_do_not_give_what_the_task_asks_for(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECTIONS, "segmentation", Segmentation)
+    monkeypatch.setitem(TASKS, "segmentation", TASKS["image-multilabel"])
+
+    def said(task: str, source: dict[str, Any]) -> list[str]:
+        found = cross_problems({**small, "task": {"kind": task}, "data": {"source": source}})
+        return [line for line in found if line.startswith("data.source")]
+
+    folder = {"kind": "folder", "path": "x"}
+    needs = "folder gives no masks, and task.kind segmentation needs them; sources that give them are: images, table, "
+    assert said("segmentation", folder) == [f"data.source.kind: {needs}coco, webdataset"]
+    mixture = {"kind": "mixture", "of": {"a": folder, "b": {"kind": "images", "path": "x"}}}
+    assert said("segmentation", mixture) == [f"data.source.of.a.kind: {needs}coco, webdataset"]
+    for kind in ("images", "coco", "webdataset", "table"):
+        assert said("segmentation", {"kind": kind, "path": "x.csv"}) == []
+    assert said("image-classification", {"kind": "images", "path": "x"}) == [
+        "data.source.kind: images gives no labels, and task.kind image-classification needs them; for a folder a class "
+        "set it to folder, for a list of files to table"
+    ]

@@ -6,7 +6,9 @@ import torch
 from torch.nn import functional
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.tasks import Segmentation
 from pipeline.shards.dataset import Dataset
+from pipeline.tasks import TASKS
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.classification.loss import cross_entropy
 from pipeline.tasks.multilabel import Multilabel
@@ -71,3 +73,12 @@ def test_from_a_recipe(make_recipe: Any, images: Dataset) -> None:
     wrong = make_recipe("image", **{"loss.class_weights": {"rde": 3}})
     with pytest.raises(ZoetropeError, match=r"loss.class_weights: unknown class 'rde'; did you mean 'red'"):
         loss_weights(wrong, dataset)
+
+
+def test_of_masks_pixels_are_counted(make_recipe: Any, images: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = make_recipe("image", **{"loss.class_weights": "balanced"})
+    recipe = recipe.model_copy(update={"task": Segmentation(kind="segmentation")})
+    monkeypatch.setitem(TASKS, "segmentation", Classification)
+    assert loss_weights(recipe, replace(images, amounts={"train": (600, 200, 0)})) == pytest.approx([2 / 3, 2, 1])
+    with pytest.raises(ZoetropeError, match=r"loss.class_weights: balanced goes by pixels"):
+        loss_weights(recipe, images)
