@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from pipeline.decode.limits import BadSample
 
@@ -20,6 +22,8 @@ COLOUR = 1 << 24
 OTHERS = -1
 """In counts, all values to which only `Values.rest` gives a class."""
 
+_Value = Annotated[int, Field(ge=0, lt=COLOUR)]
+_Number = Annotated[int, Field(ge=0, le=IGNORED)]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 """`[H, W]` as a file has them: of 8 or 16 bits, or colours, red << 16 | green << 8 | blue."""
 
@@ -33,9 +37,9 @@ class Values:
     rest:    what every other value means; None: there should be none
     """
 
-    of: Mapping[int, int]
+    of: Mapping[_Value, _Number]
     colours: bool | None = False
-    rest: int | None = None
+    rest: _Number | None = None
 
     def mapped(self, numbers: Sequence[int]) -> "Values":
         """The same values, whose class number i is `numbers[i]` now."""

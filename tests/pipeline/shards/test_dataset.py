@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.values import Values
 from pipeline.shards import dataset as dataset_module
 from pipeline.shards.dataset import open_dataset
 
@@ -55,6 +56,12 @@ def test_amounts_and_members_of_schema_3(tmp_path: Path) -> None:
     assert (dataset.amounts, dataset.members) == ({"train": (900, 12)}, {"seg.png": "mask.png"})
 
 
+def test_what_the_values_of_adopted_masks_mean(tmp_path: Path) -> None:
+    values = {"of": {"7": 0, "255": 255}, "colours": False}
+    (tmp_path / "dataset.json").write_text(json.dumps(content(schema=3, values=values)))
+    assert open_dataset(tmp_path).values == Values({7: 0, 255: 255})
+
+
 def test_unknown_split(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps(content()))
     with pytest.raises(ZoetropeError, match="unknown split 'trian'; did you mean 'train'"):
@@ -66,6 +73,7 @@ def test_unknown_split(tmp_path: Path) -> None:
     [
         ({"schema": 4}, "schema: Input should be 1, 2 or 3"),
         ({"schema": 3, "amounts": {"train": [1]}}, "split 'train' does not add up: 5 samples, 5 in its shards"),
+        ({"schema": 3, "values": {"of": {"7": 256}}}, "values.of.7: Input should be less than or equal to 255"),
         ({"modality": "audio"}, "modality: Input should be 'video' or 'image'"),
         ({"classes": None}, "classes: Input should be a valid"),
         (train(samples=4), "split 'train' does not add up: 4 samples, 3 in its shards, 3 in 2 classes of 2"),

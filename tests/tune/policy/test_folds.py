@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.decode.values import Values
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
@@ -57,8 +58,9 @@ def test_a_shard_without_samples_is_left_out(images: Dataset, tmp_path: Path) ->
 
 def test_companions_keep_their_names(images: Dataset, tmp_path: Path) -> None:
     """Else an adopted tar's mask.png, or its png, would be no mask any more."""
-    named = replace(images, members={"seg.png": "png"})
-    assert subset(named, tmp_path, {"train": ("train", np.ones(26, bool))}).members == {"seg.png": "png"}
+    named = replace(images, members={"seg.png": "png"}, values=Values({7: 0, 255: 255}))
+    fold = subset(named, tmp_path, {"train": ("train", np.ones(26, bool))})
+    assert (fold.members, fold.values) == (named.members, named.values)
 
 
 def test_batches_are_made_of_a_subset(images: Dataset, make_recipe: Any, tmp_path: Path) -> None:
