@@ -23,7 +23,8 @@ def without_late(section: Any, values: Any) -> Any:
         unset = {name for name in section.late if getattr(section, name) == fields[name].get_default()}
         section = {name: getattr(section, name) for name in fields if name not in unset}
     if isinstance(section, dict) and isinstance(values, dict):
-        return {name: without_late(one, values[name]) for name, one in section.items() if name in values}
+        named = {str(name): one for name, one in section.items()}  # as JSON has keys, of values of masks too
+        return {name: without_late(one, values[name]) for name, one in named.items() if name in values}
     if isinstance(section, list) and isinstance(values, list):
         return [without_late(one, value) for one, value in zip(section, values, strict=True)]
     return values

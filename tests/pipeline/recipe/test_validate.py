@@ -12,6 +12,7 @@ ROUND_TRIP = [
     {},
     {"optimizer": {"kind": "adamw", "betas": [0.8, 0.9]}, "schedule": {"kind": "constant", "warmup": "10st"}},
     {"train": {"duration": "1.2Msa", "batch_size": 8, "micro_batch": 2, "grad_clip": 1, "checkpoint": "0.5ep"}},
+    {"data": {"source": {"kind": "table", "path": "t.csv", "classes": {255: "b", 9: "a"}, "ignore": [3, "a"]}}},
     {"data": {"source": {"kind": "digits"}, "split": {"val": 0.5}}, "cluster": {"gpus_per_worker": 0.5}},
     {
         "task": {"kind": "video-classification"},
