@@ -1,6 +1,6 @@
 """The kinds of `data.source`, one model a kind. `docs/sources.md` has an example of each."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -20,6 +20,19 @@ class MaskClasses(Section):
     ignore: list[int | str] = Field(default=[])
     """Values, or names among `classes`, of pixels that are neither trained on nor measured. 255 is one of them unless
     `classes` names it."""
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """One sentence for what is none of the three."""
+        is_mapping = isinstance(value, dict) and all(str(key).isdecimal() for key in value)
+        names = list(value.values()) if is_mapping else value if isinstance(value, list) else [value or ""]
+        if all(isinstance(name, str) for name in names):
+            return value
+        raise ValueError(
+            "is neither a list of names, nor a mapping of values to names such as {0: background, 255: cell}, nor a "
+            "file; names that are numbers stand in quotes"
+        )
 
 
 class FolderSource(Section):

@@ -450,6 +450,15 @@ def test_a_way_of_mixing_that_means_nothing_for_the_task(
     assert said in [line.strip() for line in lines]
 
 
+@pytest.mark.parametrize("classes", [3, [1, 2], {0: 5}, {"a": "b"}, {-1: "a"}, [["a"]]])
+def test_classes_of_masks_that_are_none(small: dict[str, Any], classes: Any) -> None:
+    source = {"kind": "table", "path": "t.csv", "classes": classes}
+    assert problems(small | {"data": {"source": source}})[1:] == [
+        "data.source.classes: is neither a list of names, nor a mapping of values to names such as {0: background, "
+        "255: cell}, nor a file; names that are numbers stand in quotes"
+    ]
+
+
 def test_sources_that_do_not_give_what_the_task_asks_for(
     small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
