@@ -168,7 +168,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(
             os.kill(os.getpid(), signal.SIGKILL)
 
     def without_tmpdir(config: dict[str, Any], job: Job) -> None:
-        tempfile.tempdir = "/nowhere"
+        tempfile.tempdir = str(tmp_path / "nowhere")
         run_trial(config, job)
 
     monkeypatch.setattr("tune.search.run_trial", before_reports(without_tmpdir, die_once))
