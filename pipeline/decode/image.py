@@ -74,6 +74,14 @@ def encode_jpeg(pixels: UInt8Array, quality: int) -> bytes:
     return data.tobytes()
 
 
+def encode_png(pixels: UInt8Array) -> bytes:
+    """Encode RGB uint8 [H, W, 3] without loss."""
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise ValueError(f"cannot encode an image of shape {pixels.shape}")
+    return data.tobytes()
+
+
 def check_image(data: bytes, cap_pixels: int = MAX_IMAGE_PIXELS) -> tuple[int, int, bool]:
     """Decode an image wholly and strictly, and return (width, height, whether any reader of shards sees it as we do).
 

@@ -67,10 +67,15 @@ def store_mask(content: bytes, source_size: Size, stored_size: Size, classes: in
     if stored_size != source_size:
         pixels = cv2.resize(pixels, stored_size, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
         found = np.bincount(pixels.reshape(-1), minlength=IGNORED + 1)
-    encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, LEVEL])
+    return encode_mask(pixels), {int(label): int(found[label]) for label in np.flatnonzero(found[:classes])}
+
+
+def encode_mask(mask: Mask) -> bytes:
+    """A mask uint8 `[H, W]` as a PNG of 8-bit grey."""
+    encoded, data = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, LEVEL])
     if not encoded:
-        raise ValueError(f"cannot encode a mask of shape {pixels.shape}")
-    return data.tobytes(), {int(label): int(found[label]) for label in np.flatnonzero(found[:classes])}
+        raise ValueError(f"cannot encode a mask of shape {mask.shape}")
+    return data.tobytes()
 
 
 def read_mask(data: bytes | memoryview) -> Mask:

@@ -25,10 +25,19 @@ from pipeline.tasks.base import riding
 
 
 class ViewMaker:
-    """The recipe's decoding and transforms, built once. In training one view a sample, else all of `evaluate`'s."""
+    """The recipe's decoding and transforms, built once. In training one view a sample, else all of `evaluate`'s.
+
+    known: whether samples come with what rides, as those of a data set do
+    """
 
     def __init__(
-        self, recipe: Recipe, training: bool, num_clips: int = 1, num_crops: int = 1, laps: Laps | None = None
+        self,
+        recipe: Recipe,
+        training: bool,
+        num_clips: int = 1,
+        num_crops: int = 1,
+        laps: Laps | None = None,
+        known: bool = True,
     ) -> None:
         self.recipe, self.training, self.num_clips = recipe, training, num_clips
         self.any_size = task_of(recipe).any_size and not training
@@ -36,7 +45,7 @@ class ViewMaker:
         transforms = list(_transforms(recipe, training))
         self.size: tuple[int, int] | None = None
         self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
-        self.transform = compose(transforms, rides(recipe, training))
+        self.transform = compose(transforms, rides(recipe, training, known))
 
     def __call__(
         self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0, occurrence: int = 0
@@ -118,9 +127,10 @@ class ViewMaker:
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
 
 
-def rides(recipe: Recipe, training: bool) -> Rides:
-    """What goes through the recipe's transforms."""
-    return Rides(riding(task_of(recipe), training))
+def rides(recipe: Recipe, training: bool, known: bool = True) -> Rides:
+    """What goes through the recipe's transforms; without a truth that is `known`, as of a new file, the frame alone."""
+    names = riding(task_of(recipe), training)
+    return Rides(names if known else names & {"frame"})
 
 
 def view_size(recipe: Recipe, training: bool) -> tuple[int, int]:

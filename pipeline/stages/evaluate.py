@@ -19,8 +19,11 @@ from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.feed.quarantine import Bad
     from pipeline.shards.dataset import Dataset
+    from pipeline.tasks.base import Answer, Arrays, Fields, Task
 
 STAGE = Stage(
     name="evaluate",
@@ -60,13 +63,13 @@ def run(context: Context) -> dict[str, Any]:
     sample, tally = merged(parts)
 
     task = task_of(recipe, dataset.classes)
-    certainty = task.certainty(tally.rows)
     shown = {
-        "worst": np.argsort(certainty, kind="stable")[:SHOWN],
-        "best": np.argsort(-certainty, kind="stable")[:SHOWN],
+        name: np.argsort(score, kind="stable")[:SHOWN].astype(np.int64)
+        for name, score in task.shown(tally.rows).items()
     }
     # Where predictions were made, decoders and transforms are loaded already.
-    pixels = _remote(recipe, first_views).remote(recipe, dataset, sample[np.concatenate(list(shown.values()))])
+    chosen = [sample[i] for i in shown.values()]
+    looks = _remote(recipe, pictures).remote(recipe, dataset, trained, np.concatenate(chosen))
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
     measured = task.metrics(tally)
@@ -75,10 +78,12 @@ def run(context: Context) -> dict[str, Any]:
     points = {f"test/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
     teller = task_of(recipe, tuple(class_names(dataset.classes)))
-    views = np.split(ray.get(pixels), [len(shown["worst"])])
-    for (name, chosen), looks in zip(shown.items(), views, strict=True):
-        rows_of = [{column: values[i] for column, values in tally.rows.items()} for i in chosen]
-        drawings = [teller.compared(look, row) for look, row in zip(looks, rows_of, strict=True)]
+    seen = iter(ray.get(looks))
+    for name, order in shown.items():
+        drawings = []
+        for i in order:
+            pixels, pictured = next(seen)
+            drawings.append(teller.compared(pixels, {n: column[i] for n, column in tally.rows.items()} | pictured))
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
@@ -132,45 +137,72 @@ def predict_part(
     """This rank's part of the validation split, all views of a sample averaged."""
     from contextlib import closing
 
-    import torch
-
     from pipeline.cluster.feeds import feeds
     from pipeline.feed.batch import BatchSource
+
+    evaluate = recipe.evaluate
+    source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
+    rows: dict[str, list[np.ndarray]] = {}
+    bad: Bad = {}
+    samples, task = [], source.task
+    answered, total = _answering(recipe, dataset, weights, task), None
+    with feeds(recipe, say) as make_feed, closing(make_feed(source, range(source.steps), bad)) as feed:
+        for batch in feed:
+            counts = batch.arrays["weight"] > 0
+            answer, fields, weight = answered(batch.arrays)
+            sums = task.sums(answer, fields, weight)
+            total = sums if total is None else total + sums
+            samples.append(batch.arrays["sample"][counts])
+            for name, column in task.rows(answer, fields).items():
+                rows.setdefault(name, []).append(column.cpu().numpy()[counts])
+    assert total is not None  # a rank without a sample of its own measures one of weight 0
+    columns = {name: np.concatenate(parts) for name, parts in rows.items()}
+    return Part(np.concatenate(samples), Tally(total.cpu().numpy(), columns), bad)
+
+
+def pictures(
+    recipe: Recipe, dataset: "Dataset", trained: Artifact, samples: np.ndarray
+) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """The evaluation's first view of samples of the validation split, uint8 [(T,) H, W, 3], and what is `pictured`."""
+    from pipeline.feed.batch import BatchMaker, BatchSource
+    from pipeline.feed.ring import new_arrays
+
+    maker = BatchMaker(BatchSource(recipe, dataset, "val"))
+    task = maker.source.task
+    answered = _answering(recipe, dataset, trained.whole(WEIGHTS), task) if task.rides else None
+    found: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    for sample in samples.tolist():
+        raw = maker.reader.read(*maker.split.place(sample))
+        if answered is None:
+            found.append((maker.view_maker(raw.data, raw.frames, 0, sample)[0], {}))
+            continue
+        view = maker.view_maker.view(raw.data, task.companions(raw), 0, sample)
+        layout = task.layout(*view.pixels.shape[:2])
+        fields = new_arrays({name: (dtype, (1, *shape)) for name, (dtype, shape) in layout.items()})
+        task.put(fields, 0, raw, view)
+        arrays: dict[str, np.ndarray] = {"pixels": view.pixels[None, None], "weight": np.ones(1, np.float32), **fields}
+        pictured = task.pictured(*answered(arrays)[:2])
+        found.append((view.pixels, {name: column[0].cpu().numpy() for name, column in pictured.items()}))
+    return found
+
+
+def _answering(
+    recipe: Recipe, dataset: "Dataset", weights: Path, task: "Task"
+) -> "Callable[[Arrays], tuple[Answer, Fields, Tensor]]":
+    """What the trained model answers to a batch's arrays, with its fields and its samples' weights on the device."""
+    import torch
+
     from pipeline.training.model import load_model
     from pipeline.training.step import Normalize, infer, to_device
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(recipe, len(dataset.classes), weights, device)
     normalize = Normalize.of(recipe, device)
-    evaluate = recipe.evaluate
-    source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
-    rows: dict[str, list[np.ndarray]] = {}
-    bad: Bad = {}
-    samples, task = [], source.task
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    with feeds(recipe, say) as make_feed, closing(make_feed(source, range(source.steps), bad)) as feed:
-        for batch in feed:
-            counts = batch.arrays["weight"] > 0
-            answer = infer(task, model, batch.arrays, normalize, recipe)
-            fields, weight = to_device(batch.arrays, device)
-            total = total + task.sums(answer, fields, weight)
-            samples.append(batch.arrays["sample"][counts])
-            for name, column in task.rows(answer, fields).items():
-                rows.setdefault(name, []).append(column.cpu().numpy()[counts])
-    columns = {name: np.concatenate(parts) for name, parts in rows.items()}
-    return Part(np.concatenate(samples), Tally(total.cpu().numpy(), columns), bad)
 
+    def answered(arrays: "Arrays") -> "tuple[Answer, Fields, Tensor]":
+        return infer(task, model, arrays, normalize, recipe), *to_device(arrays, device)
 
-def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.ndarray:
-    """The evaluation's first view of some samples of the validation split, uint8 [n, (T,) H, W, 3]."""
-    from pipeline.feed.batch import BatchMaker, BatchSource
-
-    maker = BatchMaker(BatchSource(recipe, dataset, "val"))
-    views = []
-    for sample in samples.tolist():
-        raw = maker.reader.read(*maker.split.place(sample))
-        views.append(maker.view_maker(raw.data, raw.frames, 0, sample)[0])
-    return np.stack(views)
+    return answered
 
 
 def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:

@@ -66,6 +66,8 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
     script = ROOT / "pipeline" / "exported" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
-    answers = task_of(recipe).columns
-    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answers)
+    task = task_of(recipe)
+    switches = ("overlay",) if task.rides else ()
+    code = [ROOT / name for name in CODE]
+    save_model(exported, script, {"model": folder}, code, requirements, task.columns, switches)
     return exported

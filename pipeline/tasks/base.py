@@ -90,7 +90,7 @@ class Task(ABC):
     in_training: ClassVar[tuple[str, ...]]
     """Those that are worth logging of training batches."""
     columns: ClassVar[dict[str, str]]
-    """What the exported model answers: names and types, "string" or "double" or a list of either."""
+    """What the exported model answers: names and types, "string", "double" or "binary", or a list of such."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
@@ -180,17 +180,41 @@ class Task(ABC):
     def certainty(self, rows: Arrays) -> np.ndarray:
         """Say how right each answer is, float [n], for picking the best and the worst."""
 
+    def shown(self, rows: Arrays) -> dict[str, np.ndarray]:
+        """Pick what an evaluation draws: the name of a figure -> float [n], whose lowest samples are in it."""
+        certainty = self.certainty(rows)
+        return {"worst": certainty, "best": -certainty}
+
+    def pictured(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
+        """Pick what `compared` draws of the few samples that are shown, and is too much to keep of all: [n, ...]."""
+        return {}
+
     @abstractmethod
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
         """Draw a sample uint8 [(T,) H, W, 3] with what it is; `fields` of that one sample."""
 
     @abstractmethod
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
-        """Draw a sample with what the model says and, where that is wrong, what it is; a row of `rows`."""
+        """Draw a sample with what the model says and, where that is wrong, what it is.
+
+        A row of `rows`, with what there is of `pictured`.
+        """
+
+    def restored(self, answer: Answer, frame: "Tensor", size: tuple[int, int]) -> Answer:
+        """Bring one picture's answer, tensors [1, ...], back to the px of its file.
+
+        frame: float [2, 3], maps (x, y, 1) of the file to the view that the model saw
+        size:  (H, W) of the file in px, as it is shown
+        """
+        return answer
+
+    def overlay(self, pixels: np.ndarray, row: Arrays) -> np.ndarray | None:
+        """Draw an answer over the picture uint8 [H, W, 3] that it is of; None where it has no place in it."""
+        return None
 
     @abstractmethod
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """Fill the columns of the exported model; a row of `infer`'s answer a file."""
+        """Fill the columns of the exported model; a row of `infer`'s answer a file, as `restored` makes it."""
 
     @abstractmethod
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:

@@ -12,8 +12,10 @@ def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
     if asked is None:
         return None
     if asked == "balanced":
-        train = dataset.split("train")
-        return task_of(recipe, dataset.classes).balanced(train.class_counts, train.samples)
+        train, task = dataset.split("train"), task_of(recipe, dataset.classes)
+        if amounts := dataset.amounts.get("train"):  # pixels or objects, where samples have several
+            return task.balanced(amounts, sum(amounts))
+        return task.balanced(train.class_counts, train.samples)
     for name in asked:
         if name not in dataset.classes:
             raise ZoetropeError(f"loss.class_weights: {unknown('class', name, dataset.classes)}")
