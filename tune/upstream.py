@@ -11,7 +11,7 @@ from pipeline.graph.execute import execute
 from pipeline.graph.plan import planned_stages
 from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe, plain
-from pipeline.shards.dataset import DATASET_FILE
+from pipeline.shards.shard import DATASET_FILE
 from pipeline.verbs.planning import make_plan
 from pipeline.verbs.show import show_plan
 from tune.space import Values, changed, upstream
