@@ -236,7 +236,7 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
     from pipeline.verbs.driver import ray_cluster
 
     store = open_store(folder / "store")
-    record = store.record_run(recipe.name, plain(recipe), ())
+    record = store.record_run(recipe.name, plain(recipe), {})
     out, scratch, answers = folder / "out", folder / "scratch", folder / "answers.json"
     out.mkdir()
     scratch.mkdir()

@@ -40,8 +40,8 @@ def run(
     from tune.space import check_tune
 
     tune = check_tune(checked)
-    from tune.report import show
     from tune.search import search
+    from tune.search_report import show
 
     found = search(checked, console, resume)
     show(console, found, checked, tune, time.monotonic() - began)

@@ -13,11 +13,11 @@ from pipeline.decode.limits import BadSample
 from pipeline.feed.laps import Laps
 from pipeline.feed.quarantine import Bad, substitutes
 from pipeline.feed.ring import Cell, idle_cell
-from pipeline.feed.sequence import TrainingOrder, training_order
+from pipeline.feed.sequence import training_order
 from pipeline.feed.views import ViewMaker, evaluation_walk, view_size
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.shards.order import Positions, rank_slice
+from pipeline.shards.order import Positions, TrainingOrder, rank_slice
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.walk import Walk
 from pipeline.tasks import task_of

@@ -1,14 +1,10 @@
 """Repeated augmentation: each sample of a batch comes several times, with other draws each time."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.shards.order import Positions
-
-if TYPE_CHECKING:
-    from pipeline.feed.sequence import TrainingOrder
+from pipeline.shards.order import Positions, TrainingOrder
 
 
 @dataclass(frozen=True)
@@ -20,7 +16,7 @@ class Repeated:
     `occurrence`, which keys their draws.
     """
 
-    order: "TrainingOrder"
+    order: TrainingOrder
     times: int
 
     @property

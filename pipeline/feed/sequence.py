@@ -1,7 +1,6 @@
 """Which training order a recipe asks for: `train.sampling`, the dataset's labels and its sources."""
 
 from fractions import Fraction
-from typing import Protocol
 
 import numpy as np
 
@@ -11,20 +10,9 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, Shares, Weighted, class_weights, epoch_samples
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.mixture import Mixture, parts
-from pipeline.shards.order import Order, Positions
+from pipeline.shards.order import Order, TrainingOrder
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.sampling import Sampled, samples_per_class
-
-
-class TrainingOrder(Protocol):
-    """What `Order`, `Sampled` and `Mixture` have in common: any batch of any epoch, without state."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of an epoch."""
-
-    def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` of an epoch. IndexError outside."""
 
 
 def training_order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:

@@ -144,6 +144,14 @@ class Plan:
         return tuple(step for step in self.steps if step.action == "run")
 
 
+def planned_stages(steps: Iterable[Step]) -> dict[str, dict[str, Any]]:
+    """Return what a run's record says of each stage before it starts: its action, fingerprint and reasons."""
+    return {
+        step.stage.name: {"action": step.action, "fingerprint": step.fingerprint, "reasons": list(step.reasons)}
+        for step in steps
+    }
+
+
 def plan(graph: Graph, values: Mapping[str, Any], store: Store, rerun: Iterable[str] = ()) -> Plan:
     """Decide for each stage whether its artifact can be reused, and say why not. `values`: the recipe as plain JSON.
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.files import Files
-from pipeline.shards.dataset import Shard
 from pipeline.shards.index import index_path
+from pipeline.shards.shard import Shard
 
 AT_A_TIME = 4
 

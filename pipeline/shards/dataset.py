@@ -11,74 +11,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, as_files
 from pipeline.shards.elsewhere import Elsewhere
 from pipeline.shards.files import parse, read_capped
 from pipeline.shards.index import index_path
+from pipeline.shards.shard import DATASET_FILE, Count, Shard
 
-DATASET_FILE = "dataset.json"
 MAX_DATASET_BYTES = 256 << 20  # about a million shards
 
 Modality = Literal["video", "image"]
-_Count = Annotated[int, Field(ge=0)]
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One line of the list: a tar, by its path in the dataset folder, and what it must be.
-
-    at: where an adopted tar lies, an absolute path or a URL; only its index is then in the dataset folder, and holds
-        the members that are samples of this split
-    source: name of the source of its samples in a mixture
-    """
-
-    name: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+\.tar$")]
-    samples: Annotated[int, Field(ge=1)]
-    bytes: _Count
-    sha256: _Sha256
-    index_sha256: _Sha256
-    at: str | None = None
-    source: str | None = None
-
-
-def changed(path: Path, shard: Shard, read: bool = False) -> ZoetropeError:
-    """The error for the tar or index of a shard that is not what `dataset.json` lists.
-
-    read: by a training, whose checkpoints may have learned from it. A shard that is made again as it was is the same
-          input, so that training would go on from them.
-    """
-    if shard.at is not None and path.suffix == ".tar":
-        anew = " and train with `--rerun train`, as checkpoints may have learned from it" if read else ""
-        return ZoetropeError(
-            f"{path}: this tar was changed after it was adopted (its size or sha256 differ); put it back as it was"
-            f"{anew}, or `run RECIPE --rerun ingest` looks at it anew"
-        )
-    again = "`run RECIPE --rerun shard` makes it again"
-    if read:
-        again = (
-            "`run RECIPE --rerun shard --rerun train` makes it again and trains anew, as checkpoints may have learned "
-            "from it"
-        )
-    return ZoetropeError(
-        f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "
-        f"`python -m pipeline verify STORE` tells what else is, {again}"
-    )
 
 
 @dataclass(frozen=True)
 class Split:
     """Shards in dataset order; `class_counts[label]` samples of each class."""
 
-    samples: _Count
-    class_counts: tuple[_Count, ...]
+    samples: Count
+    class_counts: tuple[Count, ...]
     shards: tuple[Shard, ...]
 
     @cached_property
@@ -108,7 +64,7 @@ class Contents:
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    amounts: dict[str, tuple[_Count, ...]] | None = None
+    amounts: dict[str, tuple[Count, ...]] | None = None
     members: dict[str, str] | None = None
 
 

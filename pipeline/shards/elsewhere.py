@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.base.files import Files
-
-if TYPE_CHECKING:
-    from pipeline.shards.dataset import Shard
+from pipeline.shards.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -16,7 +13,7 @@ class Elsewhere:
     """`Files` in which an adopted tar is found by its name as a shard: local where it lies, fetched from its URL."""
 
     inner: Files
-    shards: "Mapping[str, Shard]"
+    shards: Mapping[str, Shard]
 
     @property
     def path(self) -> Path:

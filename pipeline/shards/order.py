@@ -41,6 +41,7 @@ batches is kept in small caches, which change the time and never the answer.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,17 @@ class Positions:
     def __getitem__(self, part: slice) -> "Positions":
         """A part of the batch, for instance `positions[rank_slice(...)]`."""
         return Positions(self.shard[part], self.index[part], self.sample[part], self.occurrence[part])
+
+
+class TrainingOrder(Protocol):
+    """What `Order`, `Sampled` and `Mixture` have in common: any batch of any epoch, without state."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+
+    def batch(self, epoch: int, k: int) -> Positions:
+        """The samples of step `k` of an epoch. IndexError outside."""
 
 
 @dataclass(frozen=True, eq=False)

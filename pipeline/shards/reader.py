@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
-from pipeline.shards.dataset import Shard, changed, open_dataset
+from pipeline.shards.dataset import open_dataset
 from pipeline.shards.files import read_capped
 from pipeline.shards.index import ABSENT, MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
+from pipeline.shards.shard import Shard, changed
 
 # A mapped shard holds a file descriptor, and a process has 1,024 by default. Mapping one again costs 20 microseconds.
 OPEN_SHARDS = 128

@@ -12,18 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.shards.dataset import (
-    CONTENTS,
-    DATASET_FILE,
-    Contents,
-    Dataset,
-    Modality,
-    Shard,
-    Split,
-    open_dataset,
-)
+from pipeline.shards.dataset import CONTENTS, Contents, Dataset, Modality, Split, open_dataset
 from pipeline.shards.files import TEMPORARY, publishing, sha256, write_bytes
 from pipeline.shards.index import ABSENT, DESCRIPTIONS, Labels, ShardIndex, index_path, write_index
+from pipeline.shards.shard import DATASET_FILE, Shard
 
 
 @dataclass(frozen=True)

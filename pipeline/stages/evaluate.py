@@ -46,7 +46,8 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.feed.quarantine import check_bad, rows
     from pipeline.figures import figures
     from pipeline.figures.fonts import class_names
-    from pipeline.shards.dataset import DATASET_FILE, open_dataset
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.shard import DATASET_FILE
 
     trained = context.inputs["train"]
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))

@@ -59,7 +59,8 @@ WEIGHTS = "model.safetensors"
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
-    from pipeline.shards.dataset import DATASET_FILE, open_dataset
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.shard import DATASET_FILE
     from pipeline.training.class_weights import loss_weights
     from pipeline.training.lone import lone_problem
 

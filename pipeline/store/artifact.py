@@ -3,19 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, Folder
 from pipeline.store.record import Run, now_utc
-
-if TYPE_CHECKING:
-    from pipeline.graph.plan import Step
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -202,7 +199,7 @@ class Store(Protocol):
         An artifact that is there by now wins and this one is dropped, unless it is damaged or `replace` is set.
         """
 
-    def record_run(self, name: str, values: Mapping[str, Any], steps: "Iterable[Step]") -> Run:
+    def record_run(self, name: str, values: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Run:
         """Begin the record of a run in `runs/<name>-<UTC time>/`, and close those of runs that were killed."""
 
     def close_abandoned(self) -> None:

@@ -13,11 +13,11 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import check_seen
@@ -38,9 +38,6 @@ from pipeline.store.artifact import (
     parse_pins,
 )
 from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned
-
-if TYPE_CHECKING:
-    from pipeline.graph.plan import Step
 
 _REFUSALS = {
     errno.EACCES: "there is no permission to write there; mend its permissions or {otherwise}",
@@ -162,11 +159,11 @@ class FolderStore:
             raise StoreError(f"{target / MANIFEST} was removed while it was published; run again.")
         return artifact
 
-    def record_run(self, name: str, values: Mapping[str, Any], steps: Iterable["Step"]) -> Run:
+    def record_run(self, name: str, values: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Run:
         """Begin the record of a run in `runs/<name>-<UTC time>/`, and close those of runs that were killed."""
         self.close_abandoned()
         with self.in_words():
-            return begin_run(self.root / RUNS, name, values, steps)
+            return begin_run(self.root / RUNS, name, values, stages)
 
     def close_abandoned(self) -> None:
         """End the records that say "running" and whose driver is gone."""

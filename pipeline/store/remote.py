@@ -17,11 +17,11 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
@@ -44,9 +44,6 @@ from pipeline.store.folder import FolderStore
 from pipeline.store.lease import lease
 from pipeline.store.objects import Entry, Objects, parallel
 from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned
-
-if TYPE_CHECKING:
-    from pipeline.graph.plan import Step
 
 MAX_NOTE_BYTES = 64 << 20
 MAX_PINS_BYTES = 1 << 20
@@ -163,14 +160,14 @@ class RemoteStore:
             self.objects.remove(row["at"] for row in rows)
         return published
 
-    def record_run(self, name: str, values: Mapping[str, Any], steps: "Iterable[Step]") -> Run:
+    def record_run(self, name: str, values: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Run:
         """Begin the record of a run in `runs/<name>-<UTC time>-<random>/`, here and in the store.
 
         Those of this machine's runs that were killed are closed.
         """
         self.close_abandoned()
         with self.in_words():
-            return begin_run(self.home / RUNS, name, values, steps, self._upload_record)
+            return begin_run(self.home / RUNS, name, values, stages, self._upload_record)
 
     def close_abandoned(self) -> None:
         """End the records that say "running" and whose driver is gone, of those that this machine began."""

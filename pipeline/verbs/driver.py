@@ -16,7 +16,7 @@ from pipeline.cluster.lost import RayLostError, signals_end_the_block
 from pipeline.cluster.resources import cores, cpus, why_no_gpus
 from pipeline.cluster.tracker import Services, start_tracker, watched
 from pipeline.graph.execute import StageResult, execute
-from pipeline.graph.plan import Plan
+from pipeline.graph.plan import Plan, planned_stages
 from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.store import Store
@@ -33,7 +33,7 @@ END_S = 120.0
 def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequence[StageResult]:
     """Execute `plan` on Ray; the MLflow run that the stages opened ends as the run ends."""
     tracking = resolve(recipe.tracking.uri, store.url)
-    record = store.record_run(recipe.name, plain(recipe), plan.steps)
+    record = store.record_run(recipe.name, plain(recipe), planned_stages(plan.steps))
     status: Status = "FAILED"
     with _closing(record), ray_cluster(recipe, console) as lost:
         if any(step.stage.name == "train" for step in plan.to_run):

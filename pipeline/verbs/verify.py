@@ -11,9 +11,10 @@ from rich.console import Console
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
 from pipeline.shards.check import misfits
-from pipeline.shards.dataset import CONTENTS, DATASET_FILE, MAX_DATASET_BYTES, Shard
+from pipeline.shards.dataset import CONTENTS, MAX_DATASET_BYTES
 from pipeline.shards.files import parse, read_capped, sha256
 from pipeline.shards.index import index_path, read_index
+from pipeline.shards.shard import DATASET_FILE, Shard
 from pipeline.store.artifact import Holding, Store
 from pipeline.store.objects import parallel
 from pipeline.verbs.inventory import SHORT

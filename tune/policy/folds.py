@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.keyed import generator
-from pipeline.shards.dataset import Dataset, Shard, Split
+from pipeline.shards.dataset import Dataset, Split
 from pipeline.shards.files import sha256
 from pipeline.shards.index import Labels, ShardIndex, index_path, read_index, write_index
 from pipeline.shards.reader import ShardReader
+from pipeline.shards.shard import Shard
 from pipeline.shards.writer import ShardInfo, shard_name, write_dataset
 
 Mask = NDArray[np.bool_]

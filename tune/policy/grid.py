@@ -13,8 +13,8 @@ from tune.journal import Trial
 from tune.policy.figure import grid_of_scores
 from tune.policy.leave import FIGURE
 from tune.policy.recipes import kept, with_transform
-from tune.report import show
 from tune.search import search
+from tune.search_report import show
 from tune.session import parent_run, ray_session
 from tune.space import check_tune, trial_recipe
 from tune.tracking import PARENT

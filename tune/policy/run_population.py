@@ -14,8 +14,8 @@ from tune.journal import Trial
 from tune.policy.leave import leave_schedule
 from tune.policy.population import COPIES, TRAIN, explored, point, schedule_of
 from tune.policy.space import OPERATIONS
-from tune.report import show
 from tune.search import search
+from tune.search_report import show
 from tune.session import parent_run, ray_session
 from tune.space import Values, check_tune, trial_recipe
 

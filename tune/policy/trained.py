@@ -22,8 +22,8 @@ from tune.policy.leave import leave
 from tune.policy.recipes import auto_augment, with_transform
 from tune.policy.space import OPERATIONS, Space, union
 from tune.proposals import Proposer, optuna_values
-from tune.report import show
 from tune.search import search
+from tune.search_report import show
 from tune.session import parent_run, ray_session
 from tune.space import Values, check_tune, trial_recipe
 

@@ -9,6 +9,7 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.exported.folder import FILES
 from pipeline.exported.teacher import WITHIN, digest, find_teacher
+from pipeline.graph.plan import planned_stages
 from pipeline.stages.train import outside
 from pipeline.verbs.planning import make_plan
 from tests.pipeline.stores import publish_until, quickstart
@@ -36,7 +37,7 @@ def test_a_run_by_its_name(tmp_path: Path) -> None:
         artifact = store.publish(work, export, replace=True)
     folder = artifact.path / "model"
     planned, _ = make_plan(recipe)
-    run = store.record_run("first", {}, planned.steps)
+    run = store.record_run("first", {}, planned_stages(planned.steps))
     teachers = (run.folder.name, str(folder), str(artifact.path))
     assert [find_teacher(teacher, store.url) for teacher in teachers] == [folder] * 3
     (folder / "model.safetensors").write_text("Weights")  # as long as before
@@ -64,7 +65,7 @@ def test_what_is_not_there_is_told(tmp_path: Path, teacher: str, says: str) -> N
 
 def test_a_run_that_is_not_there_or_made_no_model_is_told(tmp_path: Path) -> None:
     store = publish_until(quickstart(tmp_path), "train")
-    run = store.record_run("first", {}, ())
+    run = store.record_run("first", {}, {})
     with pytest.raises(ZoetropeError, match="unknown run 'frist'; known are: first-"):
         find_teacher("frist", store.url)
     with pytest.raises(ZoetropeError, match=f"the run {run.folder.name} has no exported model"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.shards.ahead import Ahead, Run, most_bytes, shard_runs
-from pipeline.shards.dataset import Shard
+from pipeline.shards.shard import Shard
 
 
 def shards(count: int, size: int = 100) -> list[Shard]:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tune.report import command
+from tune.search_report import command
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from pipeline.tasks.tables import write_csv
 from pipeline.tracking.address import resolve
 from tune.journal import Trial
 from tune.live import show_value, table
+from tune.result import SearchResult
 
 if TYPE_CHECKING:
     from pipeline.recipe.tuning import Tune
-    from tune.search import Found
 
 BEST, TABLE, ROWS, PAGE, SCHEDULE = "best.yaml", "trials.csv", "trials.json", "report.md", "schedule.json"
 FIGURES = ("parallel_coordinates.png", "importance.png", "progress.png")
@@ -47,7 +47,7 @@ def command(folder: Path, recipe: Recipe, tune: "Tune") -> str:
     return f"python -m pipeline run {shlex.quote(str(folder / BEST))}{on}"
 
 
-def write(found: "Found", recipe: Recipe, tune: "Tune") -> None:
+def write(found: SearchResult, recipe: Recipe, tune: "Tune") -> None:
     """Fill the search's folder."""
     from tune import figures
 
@@ -100,7 +100,7 @@ def _row(trial: Trial) -> dict[str, Any]:
     }
 
 
-def page(found: "Found", recipe: Recipe, tune: "Tune") -> str:
+def page(found: SearchResult, recipe: Recipe, tune: "Tune") -> str:
     """The report, Markdown."""
     keys = list(tune.space)
     lines = [f"# Search {found.folder.name}", ""]
@@ -124,7 +124,7 @@ def page(found: "Found", recipe: Recipe, tune: "Tune") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verdict(found: "Found", tune: "Tune") -> str:
+def _verdict(found: SearchResult, tune: "Tune") -> str:
     if found.best is None or found.best.value is None:
         return "No trial came to a result."
     values = ", ".join(f"{key} {show_value(value)}" for key, value in found.best.values.items())
@@ -138,7 +138,7 @@ def _counts(trials: list[Trial]) -> str:
     return f"{len(trials)} trials: " + ", ".join(words)
 
 
-def publish(tracker: Any, found: "Found", tune: "Tune") -> None:
+def publish(tracker: Any, found: SearchResult, tune: "Tune") -> None:
     """Give the parent run the table, the figures and the winner; mark the winner's own run."""
     from tune.tracking import PARENT
 
@@ -152,7 +152,7 @@ def publish(tracker: Any, found: "Found", tune: "Tune") -> None:
         tracker.tag.remote(PARENT, {"zoetrope.best_trial": str(found.best.number), "mlflow.note.content": top})
 
 
-def show(console: Console, found: "Found", recipe: Recipe, tune: "Tune", seconds: float) -> None:
+def show(console: Console, found: SearchResult, recipe: Recipe, tune: "Tune", seconds: float) -> None:
     """The table, the winner, and where things lie. ZoetropeError when all trials failed."""
     by_number = {trial.number: trial for trial in found.trials}
     console.print(table(by_number, tune.metric, tune.mode), soft_wrap=False)
