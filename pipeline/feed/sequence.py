@@ -12,7 +12,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.shards.mixture import Mixture, parts
 from pipeline.shards.order import Order, TrainingOrder
 from pipeline.shards.reader import ShardReader
-from pipeline.shards.sampling import Sampled, samples_per_class
+from pipeline.shards.sampling import Sampled, one_class, samples_per_class
 
 
 def training_order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
@@ -38,8 +38,17 @@ def _order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
         counts = parts([Fraction(str(sampling.of[name])) for name in names])
         return Mixture(order, np.array([names.index(str(source)) for source in sources]), tuple(counts), samples)
     weights = class_weights(sampling, dataset.classes) if isinstance(sampling, Weighted) else None
-    if weights and not any(w * n for w, n in zip(weights, listed.class_counts, strict=True)):
-        raise ZoetropeError("train.sampling.classes: every class that has training samples weighs 0")
     reader = ShardReader(dataset.files, split)
-    labels = [np.array(reader.labels(shard), np.int32) for shard in range(len(listed.shards))]
-    return Sampled(order, np.concatenate(labels), samples_per_class(samples, listed.class_counts, weights))
+    each = [one_class(reader.labels(shard), listed.class_counts) for shard in range(len(listed.shards))]
+    labels, sizes = np.concatenate(each), listed.class_counts
+    if recipe.task.label_sets:
+        sizes = tuple(np.bincount(labels, minlength=len(sizes) + 1).tolist())
+        weights = [*weights, Fraction(1)] if weights else None
+        if sizes[-1] == listed.samples:
+            raise ZoetropeError(
+                f"train.sampling.kind: {sampling.kind} goes by the classes that a sample has, and the shards do not "
+                "say them, as of tars that stay where they are; leave it out"
+            )
+    if weights and not any(w * n for w, n in zip(weights, sizes, strict=True)):
+        raise ZoetropeError("train.sampling.classes: every class that has training samples weighs 0")
+    return Sampled(order, labels, samples_per_class(samples, sizes, weights))

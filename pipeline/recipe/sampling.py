@@ -42,7 +42,8 @@ class Drawn(Section):
 
 class Balanced(Drawn):
     """The same number of samples of every class. In an epoch each sample comes its expected number of times, rounded
-    down or up; those of a class take turns over the epochs.
+    down or up; those of a class take turns over the epochs. A sample of several classes, as in segmentation and in
+    multi-label tasks, counts for the rarest of them; those without any are one class more.
     """
 
     kind: Literal["balanced"]

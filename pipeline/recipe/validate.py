@@ -118,7 +118,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
             if kind == "table":
                 problems += _table_problems(values, where, checked.label_sets)
-        problems += _sampling_problems(values, checked.label_sets)
+        problems += _sampling_problems(values)
         problems += _model_problems(model, checked)
         problems += _mixing_problems(values, task)
     channels = _at(values, "model.in_channels")
@@ -206,8 +206,8 @@ def _source_keys(values: Mapping[str, Any]) -> list[str]:
     return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
 
 
-def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]:
-    """Ways to sample that the task or the source does not allow."""
+def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
+    """Ways to sample that the source does not allow."""
     kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
     batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
     epoch = _samples(_at(values, "train.sampling.epoch"))
@@ -215,8 +215,6 @@ def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]
         return [
             f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
         ]
-    if kind in ("balanced", "weighted") and label_sets:
-        return [f"train.sampling.kind: {kind} goes by the class of a sample, and in a multi-label task it has several"]
     if kind != "shares":
         return []
     if source != "mixture":

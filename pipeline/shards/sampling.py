@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.keyed import generator
+from pipeline.shards.index import Labels
 from pipeline.shards.order import Int64, Order, Positions
 
 Int32 = NDArray[np.int32]
@@ -139,6 +140,17 @@ def _epoch(sampled: Sampled, epoch: int) -> Order:
 
 def _ends(sampled: Sampled, epoch: int, shard: int) -> Int64:
     return np.cumsum(sampled.repeats(epoch, shard))
+
+
+def one_class(labels: Labels, class_counts: Sequence[int]) -> Int32:
+    """Choose the class that each sample counts for, int32 [n]: its own, or the rarest of its set.
+
+    class_counts: [K] samples that have each class; the lower number of equally rare ones. K for an empty set.
+    """
+    if isinstance(labels, np.ndarray):
+        return labels.astype(np.int32)
+    rarest = [min(one, key=lambda label: (class_counts[label], label), default=len(class_counts)) for one in labels]
+    return np.array(rarest, np.int32)
 
 
 def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> Int64:
