@@ -121,6 +121,11 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems += _sampling_problems(values)
         problems += _model_problems(model, checked)
         problems += _mixing_problems(values, task)
+        if _at(values, "loss.terms") is not None and checked.answers == "classes":
+            problems.append(
+                f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task} answer classes, "
+                "which have one loss; leave it out"
+            )
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")

@@ -3,8 +3,13 @@ from typing import Any
 import pytest
 
 from pipeline.recipe import Recipe, RecipeError, check, plain
+from pipeline.recipe.loss import MASK_TERMS, Loss
 from pipeline.recipe.mixing import mixes
+from pipeline.recipe.tasks import SECTIONS
+from pipeline.recipe.validate import cross_problems
 from pipeline.tasks import TASKS
+from pipeline.tasks.segmentation.losses import TERMS
+from tests.pipeline.tasks import toy
 
 ROUND_TRIP = [
     {},
@@ -445,3 +450,44 @@ def test_a_way_of_mixing_that_means_nothing_for_the_task(
     lines = problems(put(put(small, "task.kind", "image-classification"), "mixing", mixing))
     said = "mixing.kind: mixup has no meaning for task.kind image-classification; allowed are: none, ricap"
     assert said in [line.strip() for line in lines]
+
+
+def test_terms_of_the_loss_are_for_masks(small: dict[str, Any]) -> None:
+    assert problems(put(small, "loss.terms", {"dice": 1}))[1:] == [
+        "loss.terms: are for tasks whose models answer masks, and those of task.kind image-classification answer "
+        "classes, which have one loss; leave it out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"dise": 1}, "loss.terms: unknown term 'dise'; did you mean 'dice'?"),
+        ({}, "loss.terms: dictionary should have at least 1 item after validation, not 0, not {}"),
+        ({"dice": 0}, "loss.terms.dice: input should be greater than 0, not 0"),
+    ],
+)
+def test_a_wrong_term_of_the_loss_is_said(small: dict[str, Any], terms: dict[str, Any], says: str) -> None:
+    assert says in problems(put(small, "loss.terms", terms))
+
+
+def test_a_recipe_knows_the_terms_that_there_are() -> None:
+    assert sorted(MASK_TERMS) == sorted(TERMS)
+
+
+def test_a_task_of_masks_takes_terms(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS, "image-blocks", toy.Section)
+    values = put(small, "loss.terms", {"cross_entropy": 1, "lovasz": 0.5}) | {"task": {"kind": "image-blocks"}}
+    with toy.known():
+        assert not [line for line in cross_problems(values) if line.startswith("loss")]
+    assert Loss(terms={"lovasz": 0.5}).terms == {"lovasz": 0.5}
+
+
+def test_a_recipe_without_terms_says_nothing_of_them(small: dict[str, Any]) -> None:
+    assert "terms" not in plain(check(small, "r"))["loss"]
+    assert plain(check(put(small, "loss.label_smoothing", 0.1), "r"))["loss"] == {
+        "label_smoothing": 0.1,
+        "class_weights": None,
+        "auxiliary": 0.4,
+        "distill": None,
+    }
