@@ -28,14 +28,13 @@ FIGURES = ("parallel_coordinates.png", "importance.png", "progress.png")
 
 def save_weights(trial: Trial, path: Path) -> Path | None:
     """Write what a trial's training made, as safetensors; None when its checkpoint is gone."""
-    from pipeline.stages.train import _save_weights
-    from pipeline.training.checkpoint import final_weights, read
+    from pipeline.training import checkpoint
 
     if trial.checkpoint is None or not Path(trial.checkpoint).is_dir():
         return path if path.exists() else None  # written by an attempt that was killed right after
     path.parent.mkdir(exist_ok=True)
     new = path.with_name(f".{path.name}")
-    _save_weights(final_weights(read(Path(trial.checkpoint))), new)
+    checkpoint.save_weights(checkpoint.final_weights(checkpoint.read(Path(trial.checkpoint))), new)
     new.replace(path)
     return path
 

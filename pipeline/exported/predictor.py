@@ -14,12 +14,12 @@ from pipeline.decode.foreign import check_video
 from pipeline.decode.image import check_and_store_image, decode_image, encode_png
 from pipeline.decode.probe import probe_file
 from pipeline.decode.transcode import transcode
-from pipeline.exported.folder import check_whole
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import check
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Answer, Arrays
 from pipeline.training.model import load_model
+from pipeline.training.model_folder import check_whole
 from pipeline.training.step import Normalize, infer
 
 

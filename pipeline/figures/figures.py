@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.figures.drawing import Drawing
 from pipeline.figures.fonts import drawable, families
-from pipeline.tasks.base import Drawing
 
 DPI = 120
 MAX_STRIP_FRAMES = 8

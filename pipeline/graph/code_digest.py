@@ -44,12 +44,13 @@ MOVED = {
     "pipeline.cluster.tries": "pipeline.stages.tries",
     "pipeline.cluster.waiting": "pipeline.stages.waiting",
     "pipeline.cluster.whole_shards": "pipeline.stages.whole_shards",
-    "pipeline.exported.folder": "pipeline.exported",
-    "pipeline.exported.teacher": "pipeline.teacher",
     "pipeline.figures.figures": "pipeline.tracking.figures",
     "pipeline.figures.fonts": "pipeline.tracking.fonts",
     "pipeline.graph.plan": "pipeline.graph",
+    "pipeline.stages.adopted_index": "pipeline.shards.adopted",
     "pipeline.store.record": "pipeline.runs",
+    "pipeline.training.model_folder": "pipeline.exported",
+    "pipeline.training.teacher": "pipeline.teacher",
 }
 """What modules that stages import were called once, by what they are called now: a move is no change of code."""
 EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]

@@ -5,6 +5,9 @@ from typing import ClassVar, Literal, get_args
 from models.options import Answers
 from pipeline.recipe.section import Modality, Section
 
+WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+"""All ways of mixing."""
+
 
 class TaskSection(Section):
     """What a sample means to the model."""
@@ -14,6 +17,8 @@ class TaskSection(Section):
     """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
     answers: ClassVar[Answers] = "classes"
     """What its models answer: see `models.options.ModelOptions`."""
+    mixes: ClassVar[frozenset[str]] = WAYS
+    """The ways of mixing that mean something for its targets."""
 
     @property
     def modality(self) -> Modality:

@@ -14,9 +14,7 @@ from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
-from pipeline.recipe.tasks import SECTIONS, TaskSection, section_of
-from pipeline.tasks import TASKS
-from pipeline.tasks.base import WAYS
+from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, section_of
 
 MOST_LINES, LONGEST_LINE = 50, 2000
 
@@ -120,7 +118,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values)
         problems += _model_problems(model, checked)
-        problems += _mixing_problems(values, task)
+        problems += _mixing_problems(values, checked)
         if _at(values, "loss.terms") is not None and checked.answers == "classes":
             problems.append(
                 f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task} answer classes, "
@@ -153,13 +151,13 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
     return []
 
 
-def _mixing_problems(values: Mapping[str, Any], task: str) -> list[str]:
+def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     """Ways of mixing that mean nothing for the task's targets."""
-    several, allowed = _at(values, "mixing.of"), TASKS[task].mixes
+    several, allowed = _at(values, "mixing.of"), task.mixes
     ways = [_word(values, "mixing.kind"), *(_word(one, "kind") for one in several or [] if isinstance(several, list))]
     wrong = [way for way in ways if way in WAYS - allowed]
     words = ", ".join(["none", *sorted(allowed)])
-    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task}; allowed are: {words}"] if wrong else []
+    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task.kind}; allowed are: {words}"] if wrong else []
 
 
 def _secrets(value: Any, where: str = "") -> Iterator[str]:

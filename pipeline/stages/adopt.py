@@ -84,9 +84,9 @@ def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, flo
 
     Also how sorted by class the training samples are, since their order is not ours: `class_excess` by window.
     """
-    from pipeline.shards.adopted import write_adopted
     from pipeline.shards.quality import class_excess
     from pipeline.shards.writer import ShardInfo
+    from pipeline.stages.adopted_index import write_adopted
 
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]

@@ -7,10 +7,10 @@ from typing import Any
 
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
-from pipeline.exported.folder import write_sums
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.stages.train import WEIGHTS
+from pipeline.training.model_folder import write_sums
 
 STAGE = Stage(
     name="export",

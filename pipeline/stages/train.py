@@ -12,7 +12,6 @@ from models.source import locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
-from pipeline.exported.teacher import digest, find_teacher
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
@@ -20,6 +19,7 @@ from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
+from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.cluster.fit import fit
     from pipeline.cluster.micro_batch import found
     from pipeline.feed.quarantine import rows
-    from pipeline.training.checkpoint import final_weights, read
+    from pipeline.training.checkpoint import final_weights, read, save_weights
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
         described = beside.submit(_describe, context, dataset)
@@ -95,7 +95,7 @@ def run(context: Context) -> dict[str, Any]:
 
     with fetched(checkpoint, context.parts) as kept:
         state = read(kept)
-    _save_weights(final_weights(state), context.out / WEIGHTS)
+    save_weights(final_weights(state), context.out / WEIGHTS)
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
@@ -123,12 +123,6 @@ def _mlflow_key(context: Context) -> str:
         kept = {"name": f"{context.fingerprint}-{uuid.uuid4().hex[:8]}"}
         context.parts.finish("spool", {}, kept)
     return str(kept["name"])
-
-
-def _save_weights(state: dict[str, Any], path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, str(path))
 
 
 def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from pipeline.figures.drawing import Drawing
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -30,10 +32,6 @@ Inputs = Mapping[str, "Tensor"]
 """What a model looks at, normalised and on its device: `pixels` float [n, 3, (T,) H, W], and what else by its name."""
 Answer = Mapping[str, "Tensor"]
 """What a model says of n samples, tensors [n, ...] by name, which the task makes of a model's outputs."""
-
-
-WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
-"""All ways of mixing."""
 
 
 class Headline(NamedTuple):
@@ -54,14 +52,6 @@ class Tally:
 
     sums: np.ndarray
     rows: Arrays = field(default_factory=dict)
-
-
-class Drawing(NamedTuple):
-    """A sample for a person: uint8 [(T,) H, W, 3], words, and whether an answer is right (None: none was given)."""
-
-    pixels: np.ndarray
-    words: str
-    right: bool | None = None
 
 
 class Run(Protocol):
@@ -95,8 +85,6 @@ class Task(ABC):
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
     """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
-    mixes: ClassVar[frozenset[str]] = WAYS
-    """The ways of mixing that mean something for its targets."""
     any_size: ClassVar[bool] = False
     """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
 
@@ -157,9 +145,14 @@ class Task(ABC):
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: the mean over a sample's views."""
-        from pipeline.tasks.views import averaged
+        import torch
 
-        return averaged(self.answer, run, arrays)
+        pixels = arrays["pixels"]
+        n, views = pixels.shape[:2]
+        flat = pixels.reshape(n * views, *pixels.shape[2:])
+        parts = [self.answer(run(run.inputs({"pixels": flat[cut]}))) for cut in run.parts(len(flat))]
+        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {name: value.view(n, views, *value.shape[1:]).mean(1) for name, value in whole.items()}
 
     @abstractmethod
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import ZoetropeError
@@ -107,6 +108,11 @@ def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:
     if "ema" in state:
         return {name[len(AVERAGED) :]: value for name, value in state["ema"].items() if name.startswith(AVERAGED)}
     return dict(state["model"])
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors."""
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, str(path))
 
 
 def _digest_line(path: Path) -> bytes:

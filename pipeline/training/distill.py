@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported.teacher import find_teacher, read_classes
 from pipeline.recipe import Recipe, load
 from pipeline.shards.dataset import Dataset
 from pipeline.training.model import load_model
+from pipeline.training.teacher import find_teacher, read_classes
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 from models.attention_maps import attention_rollout, overlay
 from models.timesformer import TimeSformer
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported.folder import FILES
 from pipeline.exported.predictor import Predictor
 from pipeline.figures.figures import augmentation_sheet
+from pipeline.training.model_folder import FILES
 from pipeline.training.step import infer
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Tally, Task
+from pipeline.figures.drawing import Drawing
+from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
 from pipeline.tasks.multilabel.measure import SAID, metrics, named, sums
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from pipeline.recipe.loss import MASK_TERMS, Loss
 from pipeline.recipe.mixing import mixes
 from pipeline.recipe.tasks import SECTIONS
 from pipeline.recipe.validate import cross_problems
-from pipeline.tasks import TASKS
 from pipeline.tasks.segmentation.losses import TERMS
 from tests.pipeline.tasks import toy
 
@@ -446,7 +445,7 @@ def test_a_wrong_feed_is_told(small: dict[str, Any], feed: Any, says: str) -> No
 def test_a_way_of_mixing_that_means_nothing_for_the_task(
     small: dict[str, Any], mixing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TASKS["image-classification"], "mixes", frozenset({"ricap"}))
+    monkeypatch.setattr(SECTIONS["image-classification"], "mixes", frozenset({"ricap"}))
     lines = problems(put(put(small, "task.kind", "image-classification"), "mixing", mixing))
     said = "mixing.kind: mixup has no meaning for task.kind image-classification; allowed are: none, ricap"
     assert said in [line.strip() for line in lines]

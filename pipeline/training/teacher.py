@@ -6,8 +6,8 @@ from pathlib import Path
 
 from models.source import WITHIN
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.exported.folder import FILES, check_whole
 from pipeline.store import Artifact, Store, open_store
+from pipeline.training.model_folder import FILES, check_whole
 
 
 def find_teacher(teacher: str, store_url: str) -> Path:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported.folder import FILES
-from pipeline.exported.teacher import WITHIN, digest, find_teacher
 from pipeline.graph.plan import planned_stages
 from pipeline.stages.train import outside
+from pipeline.training.model_folder import FILES
+from pipeline.training.teacher import WITHIN, digest, find_teacher
 from pipeline.verbs.planning import make_plan
 from tests.pipeline.stores import publish_until, quickstart
 
