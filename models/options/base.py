@@ -21,6 +21,8 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     eats: ClassVar[Eats]
     answers: ClassVar[Answers] = "classes"
+    margin_px: ClassVar[int] = 0
+    """What a mask is smaller than the input at each side."""
     if TYPE_CHECKING:
         kind: str  # a field of each family, whose `Literal` holds its names
 
@@ -43,6 +45,10 @@ class ModelOptions(BaseModel):
         """Channels, frames (of a clip), height and width of the published input, for which costs are counted."""
         channels = getattr(self, "in_channels", 3)
         return (channels, 224, 224) if self.eats == "image" else (channels, 8, 224, 224)
+
+    def valid_side(self, px: int) -> int:
+        """Raise a side of the input to the next that the model takes."""
+        return px
 
     def arguments(self) -> dict[str, Any]:
         """The family's own options: the keyword parameters of its module."""

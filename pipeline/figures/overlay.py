@@ -28,16 +28,10 @@ def palette(classes: int) -> UInt8Array:
 def overlay(pixels: UInt8Array, mask: UInt8Array, colours: UInt8Array) -> UInt8Array:
     """Lay a mask uint8 [H, W] over its picture uint8 [H, W, 3] in `colours` [K, 3].
 
-    A black class, and what is none of the K, leave the picture as it is. Where two values meet there is a white line
-    of one px, so that a class in the picture's own colour is seen.
+    A black class, and what is none of the K, leave the picture as it is.
     """
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
     colour = table[mask]
     mixed = cv2.addWeighted(pixels, 1 - SHARE, colour, SHARE, 0)
-    made = np.where(colour.any(-1, keepdims=True), mixed, pixels)
-    edge = np.zeros(mask.shape, bool)
-    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
-    edge[1:] |= mask[1:] != mask[:-1]
-    made[edge] = 255
-    return made
+    return np.where(colour.any(-1, keepdims=True), mixed, pixels)

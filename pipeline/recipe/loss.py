@@ -25,7 +25,7 @@ class Distill(Section):
 class Loss(Section):
     """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks; several terms for masks."""
 
-    late = frozenset({"terms"})
+    late = frozenset({"terms", "border"})
 
     label_smoothing: Fraction = 0.0
     """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
@@ -44,6 +44,10 @@ class Loss(Section):
     the hardest quarter) and `focal` (gamma 2) are means over pixels; `dice`, `jaccard`, `tversky` (alpha 0.3, beta
     0.7) and `lovasz` are means over pictures, of the classes that are in each.
     `label_smoothing` is for the first two."""
+
+    border: bool = False
+    """Of segmentation: pixels between two instances count up to 11 times (Ronneberger et al. 2015, equation 2); each
+    sample needs an instance map."""
 
     @field_validator("terms")
     @classmethod

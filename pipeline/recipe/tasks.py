@@ -39,9 +39,17 @@ class Multilabel(TaskSection):
     label_sets = True
 
 
+class Segmentation(TaskSection):
+    """A class a pixel."""
+
+    kind: Literal["segmentation"]
+    label_sets = True
+    answers = "mask"
+
+
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
-    for section in (Classification, Multilabel)
+    for section in (Classification, Multilabel, Segmentation)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
 

@@ -74,6 +74,8 @@ def run(context: Context) -> dict[str, Any]:
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
     measured = task.metrics(tally)
+    for remark in task.remarks(tally):
+        say(f"evaluate: {remark}")
     measured |= task.report(context.out, sample_keys(dataset, sample), tally)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"test/{name}": value for name, value in measured.items()}

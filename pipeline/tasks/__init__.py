@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.multilabel import Multilabel
+from pipeline.tasks.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -14,6 +15,7 @@ TASKS: dict[str, type[Task]] = {
     "video-classification": Classification,
     "image-multilabel": Multilabel,
     "video-multilabel": Multilabel,
+    "segmentation": Segmentation,
 }
 """By a recipe's `task.kind`."""
 

@@ -209,6 +209,10 @@ class Task(ABC):
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
         """Fill the columns of the exported model; a row of `infer`'s answer a file, as `restored` makes it."""
 
+    def remarks(self, tally: Tally) -> list[str]:
+        """Say what is not plain from the metrics of an evaluation, a sentence each."""
+        return []
+
     @abstractmethod
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
         """Write tables (*.csv) and figures (figures/*.png) of an evaluation of the samples `keys`.

@@ -9,24 +9,25 @@ TOLERANCE = 0.0075
 """A share of a picture's diagonal."""
 
 
-def boundary_f1(answer: np.ndarray, mask: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """F1 float64 [K] of each class in a picture, and whether the class counts there, bool [K]; where not, F1 is 0.
+def boundary_f1(answer: np.ndarray, mask: np.ndarray, num_classes: int) -> np.ndarray:
+    """Measure F1 of each class in a picture, float32 [K]; NaN for one without a boundary in either.
 
     Csurka, Larlus and Perronnin 2013, section 3: precision is the share of the answer's boundary pixels that lie closer
     than 0.75 % of the diagonal to the truth's boundary of the same class, recall the other way round. A class counts
-    where either has a boundary. answer and mask are uint8 [H, W]; what is ignored is cut out of both, and its edge is a
-    boundary; the edge of the picture is none.
+    where either has a boundary; its figure is the mean over such pictures. answer and mask are uint8 [H, W]; what is
+    ignored is cut out of both, and its edge is a boundary; the edge of the picture is none.
     """
     tolerance_px = TOLERANCE * float(np.hypot(*mask.shape))
     answer = np.where(mask == IGNORED, mask, answer)
-    f1, counts = np.zeros(num_classes), np.zeros(num_classes, bool)
+    f1 = np.full(num_classes, np.nan, np.float32)
     for k in range(num_classes):
         said, true = boundary(answer == k), boundary(mask == k)
-        counts[k] = said.any() or true.any()
+        if said.any() or true.any():
+            f1[k] = 0
         if said.any() and true.any():
             precision, recall = _near(said, true, tolerance_px), _near(true, said, tolerance_px)
             f1[k] = 2 * precision * recall / max(precision + recall, 1e-12)
-    return f1, counts
+    return f1
 
 
 def boundary(region: np.ndarray) -> np.ndarray:

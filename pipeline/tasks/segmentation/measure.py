@@ -26,6 +26,17 @@ def confusions(answers: Tensor, mask: Tensor, num_classes: int) -> Tensor:
     return pairs.flatten().bincount(minlength=n * k * k + 1)[:-1].reshape(n, k, k)
 
 
+def nats(scores: Tensor, mask: Tensor) -> Tensor:
+    """float32 [n]: each picture's cross-entropy, the mean over its known pixels, of probabilities [n, K, H, W].
+
+    0 where nothing is known.
+    """
+    known = mask != IGNORED
+    place = mask.long().clamp(max=scores.shape[1] - 1)[:, None]
+    each = -scores.gather(1, place)[:, 0].clamp_min(1e-12).log() * known
+    return each.sum((1, 2)) / known.sum((1, 2)).clamp_min(1)
+
+
 def sums(losses: Tensor, found: Tensor, weights: Tensor) -> Tensor:
     """float64 [1 + K * K + 1]: the summed loss, the confusion row by row, and samples.
 
@@ -59,7 +70,7 @@ def per_class(confusion: np.ndarray) -> PerClass:
 
 
 def metrics(summed: np.ndarray) -> dict[str, float]:
-    """`loss`, `miou`, `pixel_accuracy`, `class_accuracy` (mean), `weighted_iou` (by frequency) and `dice` (mean).
+    """`loss`, `mIoU`, `pixel_accuracy`, `class_accuracy` (mean), `weighted_iou` (by frequency) and `dice` (mean).
 
     Long, Shelhamer and Darrell 2015, section 5, for IoU and accuracies. Means are over classes that the truth has; all
     are 0 where nothing is known.
@@ -69,7 +80,7 @@ def metrics(summed: np.ndarray) -> dict[str, float]:
     total, present = max(confusion.sum(), 1.0), max((found.pixels > 0).sum(), 1)
     return {
         "loss": float(summed[0] / max(summed[-1], 1.0)),
-        "miou": float(found.iou.sum() / present),
+        "mIoU": float(found.iou.sum() / present),
         "pixel_accuracy": float(np.trace(confusion) / total),
         "class_accuracy": float(found.accuracy.sum() / present),
         "weighted_iou": float((found.iou * found.pixels).sum() / total),

@@ -6,7 +6,16 @@ import torch
 from torch import Tensor
 
 from pipeline.tasks.segmentation.losses import IGNORED
-from pipeline.tasks.segmentation.measure import absent, confusion_of, confusions, metrics, per_class, sample_ious, sums
+from pipeline.tasks.segmentation.measure import (
+    absent,
+    confusion_of,
+    confusions,
+    metrics,
+    nats,
+    per_class,
+    sample_ious,
+    sums,
+)
 
 N, K, H, W = 4, 4, 6, 5
 """Class 3 is answered, and in no truth."""
@@ -72,7 +81,7 @@ def test_metrics_are_what_a_loop_over_classes_says() -> None:
     assert found == pytest.approx(
         {
             "loss": 1.0,
-            "miou": np.mean(iou),
+            "mIoU": np.mean(iou),
             "pixel_accuracy": np.mean([a == t for a, t in known]),
             "class_accuracy": np.mean(accuracy),
             "weighted_iou": weighted,
@@ -94,7 +103,7 @@ def test_known_answers() -> None:
     assert told == pytest.approx(
         {
             "loss": 2.5,
-            "miou": (3 / 4 + 4 / 7) / 2,
+            "mIoU": (3 / 4 + 4 / 7) / 2,
             "pixel_accuracy": 0.7,
             "class_accuracy": (3 / 4 + 4 / 6) / 2,
             "weighted_iou": 0.4 * 3 / 4 + 0.6 * 4 / 7,
@@ -116,5 +125,13 @@ def test_ious_of_samples_are_those_of_each_picture_alone() -> None:
     assert ious.dtype == torch.float32
     for i in (0, 1, 3):
         alone = metrics(sums(torch.ones(1), found[[i]], torch.ones(1)).numpy())
-        assert ious[i].item() == pytest.approx(alone["miou"])
+        assert ious[i].item() == pytest.approx(alone["mIoU"])
     assert ious[2] == 1  # nothing is known
+
+
+def test_the_loss_is_the_mean_over_known_pixels() -> None:
+    scores = torch.tensor([[[[0.5, 0.25]], [[0.5, 0.75]]]]).repeat(2, 1, 1, 1)
+    mask = torch.tensor([[[0, 1]], [[0, 255]]], dtype=torch.uint8)
+    expected = [(np.log(2) - np.log(0.75)) / 2, np.log(2)]
+    np.testing.assert_allclose(nats(scores, mask).numpy(), expected, rtol=1e-6)
+    assert nats(scores, torch.full_like(mask, 255)).tolist() == [0, 0]
