@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Augmentation:
-    """A spec made ready to apply. Not for sharing between threads: each call sets the random state and the epoch anew."""
+    """A spec made ready to apply. Not for sharing between threads: a call sets the random state and the epoch anew."""
 
     def __init__(self, transforms: list[Transform], rides: Rides = NOTHING) -> None:
         every = list(leaves(transforms))
