@@ -191,7 +191,7 @@ def test_quickstart_as_a_job(head: Head) -> None:
     assert (artifact / "model" / "model.safetensors").exists()
     (run,) = head.mlflow_runs("quickstart")
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["test/top1"] >= 0
+    assert run.data.metrics["evaluate/top1"] >= 0
 
     (copy,) = head.temporary.glob("session_2*/runtime_resources/working_dir_files/_ray_pkg_*/")
     sent = {path.relative_to(copy).parts[0] for path in copy.rglob("*")}

@@ -56,7 +56,7 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
         from pipeline.shards.dataset import open_dataset
 
         dataset = open_dataset(job.shards[upstream(values)])
-        _measure(recipe, dataset, report)
+        measure_trial(recipe, dataset, report)
         train = _train_here if job.recipe.tune.trial.workers == 1 else _train_on_workers
         train(dataset, _context(recipe, job, number), job, number, report)
     except ZoetropeError as error:
@@ -82,8 +82,8 @@ class Report:
         return shown | {"finished": self.finished} | ({} if self.finished else {TIME: self.epoch})
 
 
-def _measure(recipe: Recipe, dataset: "Dataset", report: Report) -> None:
-    """Enter how long the training is; ZoetropeError for one that cannot be."""
+def measure_trial(recipe: Recipe, dataset: "Dataset", report: Report) -> None:
+    """Enter into `report` how long the training is. ZoetropeError for one that cannot be done."""
     from pipeline.feed.batch import BatchSource
     from pipeline.stages.train import check_samples
     from pipeline.training.lone import lone_problem

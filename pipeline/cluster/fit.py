@@ -96,7 +96,7 @@ def _fit(
         say(mended)
     scaling: Any = ScalingConfig  # its hints, and those of `callbacks`, are of Ray Train V1
     trainer = Trainer(
-        _work,
+        train_as_worker,
         train_loop_config={
             "recipe": context.recipe,
             "dataset": dataset,
@@ -130,7 +130,7 @@ def _fit(
     return result.checkpoint, result.metrics
 
 
-def _work(config: dict[str, Any]) -> None:
+def train_as_worker(config: dict[str, Any]) -> None:
     """The loop on one worker."""
     from models.source import locate
     from models.weights import local_file

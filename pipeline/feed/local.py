@@ -11,6 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -84,9 +85,22 @@ class LocalFeed:
         self.number = min(workers, len(steps))
         self.slots = OWED * self.number + 1  # one more, which the consumer reads
         self.workers: list[_Worker] = []
+        self.rest = steps
+        """The steps behind the one whose batch the consumer reads."""
+        self.read: int | None = None
+        """The slot that the consumer reads."""
+        self.free: deque[int] = deque()
+        self.slot_of: dict[int, int] = {}
+        self.tries: defaultdict[int, Counter[int | None]] = defaultdict(Counter)
+        self.made: dict[int, Made] = {}
+        self.to_ask: Iterator[int] = iter(())
         if self.number:
-            self.ring = Ring.allocate(source.layout(), self.slots, self.number, processes.CONTEXT)
             self._begin(steps, range(self.slots))
+
+    @cached_property
+    def ring(self) -> Ring:
+        """The shared memory of the workers' batches, allocated once."""
+        return Ring.allocate(self.source.layout(), self.slots, self.number, processes.CONTEXT)
 
     def __iter__(self) -> Iterator[Batch]:
         if not self.workers:
@@ -124,10 +138,10 @@ class LocalFeed:
     def _begin(self, steps: range, slots: "range | list[int]") -> None:
         """Start the workers and ask for the first batches of `steps` in `slots`."""
         self.free = deque(slots)
-        self.slot_of: dict[int, int] = {}
-        self.tries: defaultdict[int, Counter[int | None]] = defaultdict(Counter)
-        self.done: dict[int, Made] = {}
         self.to_ask = iter(steps)
+        self.slot_of.clear()
+        self.tries.clear()
+        self.made.clear()
         self.workers = [self._start(number) for number in range(self.number)]
         self._ask()
 
@@ -174,8 +188,8 @@ class LocalFeed:
         """A batch, once it is there."""
         while True:
             self._ask()
-            if step in self.done:
-                return self.done.pop(step)
+            if step in self.made:
+                return self.made.pop(step)
             pipes = {worker.pipe: worker for worker in self.workers}
             for pipe in wait(list(pipes), timeout=min(1.0, self.timeout_s)):
                 self._receive(pipes[pipe])  # type: ignore[index]  # wait gives back what it was given
@@ -201,7 +215,7 @@ class LocalFeed:
         worker.owed.remove(answer.step)
         worker.since_s = time.monotonic()
         self.tries.pop(answer.step, None)
-        self.done[answer.step] = answer
+        self.made[answer.step] = answer
         self.spent.update(answer.seconds)
         self._add(answer.bad)
 

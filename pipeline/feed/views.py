@@ -59,7 +59,7 @@ class ViewMaker:
         key = _key(epoch, sample, occurrence)
         decoded = self._decode(data, num_frames, *key)
         self.laps.lap("decode")
-        views = [self.transform.at(epoch)(view, seed, "augment", *key) for view in decoded]
+        views = [self.transform(view, seed, "augment", *key, epoch=epoch) for view in decoded]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         for view in views:
@@ -74,7 +74,7 @@ class ViewMaker:
         key = _key(epoch, sample, occurrence)
         decoded = decode_image(data)
         self.laps.lap("decode")
-        seen = self.transform.at(epoch).view(decoded, companions, self.recipe.seed, "augment", *key)
+        seen = self.transform.view(decoded, companions, self.recipe.seed, "augment", *key, epoch=epoch)
         self._check_size(*seen.pixels.shape[:2])
         self.laps.lap("augment")
         return seen
@@ -104,10 +104,10 @@ class ViewMaker:
         drawn = _key(epoch, sample, occurrence)
         (decoded,) = self._decode(data, num_frames, *drawn)
         key: tuple[int | str, ...] = (self.recipe.seed, "augment", *drawn)
-        transform, stored = self.transform.at(epoch), unmoved(decoded, companions)
+        stored = unmoved(decoded, companions)
         if companions.kinds():
-            return stored, *transform.explain_view(decoded, companions, *key)
-        pixels, names = transform.explain(decoded, *key)
+            return stored, *self.transform.explain_view(decoded, companions, *key, epoch=epoch)
+        pixels, names = self.transform.explain(decoded, *key, epoch=epoch)
         return stored, View(pixels), names
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:

@@ -55,7 +55,7 @@ def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)
-        _keep_freed_memory()
+        keep_freed_memory()
         maker = BatchMaker(source, {}, ring.cell(number))
         while True:
             ask: Ask = pipe.recv()
@@ -76,7 +76,7 @@ def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None
         pipe.send(Failed(failure))
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Clips are made in arrays of megabytes, which glibc gives back and asks for again, page by page, at each clip."""
     if allocator := getattr(ctypes.CDLL(None), "mallopt", None):
         allocator(M_MMAP_THRESHOLD, 32 * 2**20)

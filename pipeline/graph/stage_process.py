@@ -83,7 +83,7 @@ def make(job: Job) -> Outcome:
 
 
 def _run(job: Job, work: Work) -> Artifact:
-    _note_unfinished(job, work)
+    note_unfinished(job, work)
     module, _, name = job.run.partition(":")
     sha256s: dict[str, str] = {}
     context = Context(
@@ -106,7 +106,7 @@ def _run(job: Job, work: Work) -> Artifact:
     return job.store.publish(work, manifest, sha256s, job.replace)
 
 
-def _note_unfinished(job: Job, work: Work) -> None:
+def note_unfinished(job: Job, work: Work) -> None:
     """Tell the user when the unfinished work found here was begun by other code than today's."""
     path, new = work.folder / "code.json", work.folder / "code.json.new"
     with job.store.in_words():

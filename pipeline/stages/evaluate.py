@@ -78,7 +78,7 @@ def run(context: Context) -> dict[str, Any]:
         say(f"evaluate: {remark}")
     measured |= task.report(context.out, sample_keys(dataset, sample), tally)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
-    points = {f"test/{name}": value for name, value in measured.items()}
+    points = {f"evaluate/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
     teller = task_of(recipe, tuple(class_names(dataset.classes)))
     seen = iter(ray.get(looks))

@@ -76,7 +76,7 @@ def run(context: Context) -> dict[str, Any]:
         if said:
             context.progress.say(said)
     loss_weights(recipe, dataset)  # refuses wrong names before workers start
-    key = _mlflow_key(context)
+    key = mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
@@ -88,7 +88,7 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.training.checkpoint import final_weights, read, save_weights
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
-        described = beside.submit(_describe, context, dataset)
+        described = beside.submit(describe, context, dataset)
         described.add_done_callback(lambda done: done.exception() or writer.log_files.remote(done.result()))
         checkpoint, metrics = fit(context, dataset, partial(tracker.send, writer))
         described.result()
@@ -116,7 +116,7 @@ def check_samples(recipe: Recipe, dataset: "Dataset") -> None:
         )
 
 
-def _mlflow_key(context: Context) -> str:
+def mlflow_key(context: Context) -> str:
     """By this name the training's MLflow run is found, on any machine: the same one until `--rerun` starts over."""
     kept = context.parts.finished("spool")
     if kept is None:
@@ -125,7 +125,7 @@ def _mlflow_key(context: Context) -> str:
     return str(kept["name"])
 
 
-def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
+def describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     """Draw what a person wants to see of a training, and write down what it is; returns artifact path -> file."""
     import yaml
 

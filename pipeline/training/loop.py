@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -94,12 +95,9 @@ def train(
     objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, source.task)
 
-    def save(folder: Path) -> None:
-        checkpoint.save(folder, learner.parts, done, metrics, bad, redact_values(plain(recipe)))
-
-    done = start
+    written = redact_values(plain(recipe))
     steps = range(start, start if learner.has_ended else plan.total)
-    with closing(make_feed(source, steps, bad["train"])) as feed, noting_steps(lambda: done):
+    with closing(make_feed(source, steps, bad["train"])) as feed, noting_steps(start) as reached:
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
@@ -107,7 +105,7 @@ def train(
             model.train()
             meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))
 
-            done = step + 1
+            reached.steps = done = step + 1
             at_log = done % LOG_EVERY_STEPS == 0
             at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total or (at_log and asked())
             # Before each checkpoint too: none is written of a training that has diverged, and one that goes on from
@@ -125,6 +123,9 @@ def train(
             if at_checkpoint or learner.has_ended:
                 agree(bad, process)
                 feed.settle()
+                save = partial(
+                    checkpoint.save, parts=learner.parts, step=done, metrics=metrics, bad=bad, recipe=written
+                )
                 on_checkpoint(done, save, metrics)
             if learner.has_ended:
                 break
@@ -163,11 +164,8 @@ class Meter:
     def __init__(self, process: Process, task: Task) -> None:
         self.process, self.task = process, task
         self.waited_before_s = 0.0
-        self._restart()
-
-    def _restart(self) -> None:
-        self.total = torch.zeros((), dtype=torch.float64, device=self.process.device)
-        self.since = time.perf_counter()
+        self.zero = torch.zeros((), dtype=torch.float64, device=process.device)
+        self.total, self.since = self.zero, time.perf_counter()
 
     def add(self, sums: Tensor) -> None:
         """Count one step's sums."""
@@ -191,5 +189,5 @@ class Meter:
         if self.process.device.type == "cuda":
             result["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(self.process.device) / 2**30
         self.waited_before_s = waited_s
-        self._restart()
+        self.total, self.since = self.zero, time.perf_counter()
         return result

@@ -36,7 +36,7 @@ def full_numpy() -> Exception:
 
 def in_step(error: Exception) -> Exception:
     try:
-        with noting_steps(lambda: 3):
+        with noting_steps(3):
             raise error
     except Exception as noted:
         return noted

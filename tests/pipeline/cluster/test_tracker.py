@@ -62,11 +62,11 @@ def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
     assert place.client.get_run(run_id).info.status == "RUNNING"
     assert (place.run_folder / RUN_ID_FILE).read_text() == run_id
     tracker.take_up(Said(), "key", run_id)
-    tracker.points(0, {"test/top1": 0.5}, "evaluation")
+    tracker.points(0, {"evaluate/top1": 0.5}, "evaluation")
     assert tracker.end("FINISHED") == []
     (run,) = place.runs()
     assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "FINISHED", "tiny-image")
-    assert run.data.metrics == {"loss": 1.0, "test/top1": 0.5}
+    assert run.data.metrics == {"loss": 1.0, "evaluate/top1": 0.5}
     assert run.data.params["optimizer.lr"] == "0.05"
     assert not [name for name in run.data.params if name.startswith(("store", "tracking"))]
     assert run.data.tags["zoetrope.run"] == "one"
@@ -109,10 +109,10 @@ def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place, m
     for maker in ("evaluation", "another", "another"):
         tracker = place.tracker(maker)
         tracker.take_up(Said(), "key", run_id)
-        tracker.points(0, {"test/top1": 0.5}, maker)
+        tracker.points(0, {"evaluate/top1": 0.5}, maker)
         assert tracker.flush(60) == run_id
         assert tracker.end("FAILED") == []
-    assert place.steps(str(run_id), "test/top1") == [0, 0]
+    assert place.steps(str(run_id), "evaluate/top1") == [0, 0]
 
 
 def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:

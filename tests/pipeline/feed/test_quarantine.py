@@ -224,7 +224,7 @@ def test_what_other_ranks_found_holds_from_the_checkpoint_on(make_recipe: Any, i
         taken = iter(feed)
         found = [{name: array.copy() for name, array in next(taken).arrays.items()} for _ in range(3)]
         until_s = time.monotonic() + 60
-        while len(feed.done) < 2 and time.monotonic() < until_s:  # made ahead
+        while len(feed.made) < 2 and time.monotonic() < until_s:  # made ahead
             feed._receive(feed.workers[0]) if feed.workers[0].pipe.poll(0.01) else None
         pids = {worker.process.pid for worker in feed.workers}
         feed.settle()

@@ -69,8 +69,8 @@ def test_freed_memory_is_kept() -> None:
     """Sixteen arrays of 2 MB, again and again: without the settings, the system gives each page anew."""
     code = (
         "import numpy, resource\n"
-        "from pipeline.feed.worker import _keep_freed_memory\n"
-        "_keep_freed_memory()\n"
+        "from pipeline.feed.worker import keep_freed_memory\n"
+        "keep_freed_memory()\n"
         "for turn in range(21):\n"
         "    arrays = [numpy.ones(2**21, 'uint8') for _ in range(16)]\n"
         "    if not turn: before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"

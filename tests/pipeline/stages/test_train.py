@@ -12,7 +12,7 @@ from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import check, plain
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.train import _describe, _mlflow_key, check_samples, outside
+from pipeline.stages.train import check_samples, describe, mlflow_key, outside
 
 
 def context(recipe: Any, folder: Path) -> Context:
@@ -36,11 +36,11 @@ def test_a_training_keeps_its_mlflow_run_and_one_that_starts_over_gets_another(
     make_recipe: Any, tmp_path: Path
 ) -> None:
     before = context(make_recipe("image"), tmp_path)
-    name = _mlflow_key(before)
+    name = mlflow_key(before)
     assert name.startswith("f" * 32)
-    assert _mlflow_key(context(make_recipe("image"), tmp_path)) == name
+    assert mlflow_key(context(make_recipe("image"), tmp_path)) == name
     shutil.rmtree(before.scratch)  # as --rerun does
-    assert _mlflow_key(context(make_recipe("image"), tmp_path)) != name
+    assert mlflow_key(context(make_recipe("image"), tmp_path)) != name
 
 
 @pytest.mark.parametrize("modality", ["image", "video"])
@@ -48,7 +48,7 @@ def test_what_a_training_is_described_with(
     make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str
 ) -> None:
     recipe = make_recipe(modality)
-    files = _describe(context(recipe, tmp_path), request.getfixturevalue(modality + "s"))
+    files = describe(context(recipe, tmp_path), request.getfixturevalue(modality + "s"))
     for name in ("figures/first_batch.png", "figures/learning_rate.png"):
         with Image.open(files[name]) as picture:
             assert min(picture.size) > 100
