@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
 from models.options import OPTIONS
+from models.options.own import options_of
+from pipeline.base import plugins
 from pipeline.base.job import default_store
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.loss import Loss
@@ -300,7 +302,8 @@ if TYPE_CHECKING:
     ModelOptions = Any
 else:
     Task = Annotated[Union[tuple(dict.fromkeys(SECTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
-    ModelOptions = Annotated[Union[tuple(dict.fromkeys(OPTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
+    Families = Union[tuple(dict.fromkeys(OPTIONS.values()))]  # noqa: UP007 (made at run time)
+    ModelOptions = Annotated[Families, Field(discriminator="kind"), *plugins.or_own(options_of)]
 
 
 class Recipe(Section):
@@ -330,6 +333,10 @@ class Recipe(Section):
     tracking: Tracking = Tracking()
     tune: Tune | None = None
 
+    def __reduce__(self) -> Any:
+        """Take along which packages are allowed: they are, where this is unpickled, before any part of it is."""
+        return _unpickled, (plugins.allowed(),), self.__getstate__()
+
     @property
     def stored_short_side(self) -> int:
         """Length in pixels of the shorter side of what the shards hold, at most."""
@@ -339,3 +346,8 @@ class Recipe(Section):
     def mix_group(self) -> int:
         """Samples that may not be parted: neighbours in a batch that are mixed with each other, or each alone."""
         return self.train.mix_group if mixes(self.mixing) else 1
+
+
+def _unpickled(packages: tuple[str, ...]) -> Recipe:
+    plugins.allow(packages)
+    return Recipe.__new__(Recipe)

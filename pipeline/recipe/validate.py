@@ -7,6 +7,8 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
+from models.options.own import options_of
+from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
@@ -131,10 +133,12 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
 
 def _model_problems(model: str, task: TaskSection) -> list[str]:
     """A model that takes or answers something else than the task's samples are and ask for."""
-    if model not in OPTIONS:
+    try:
+        options = options_of(model)
+    except ZoetropeError:  # said already
         return []
     fitting = [n for n, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
-    names, options = ", ".join(fitting), OPTIONS[model]
+    names = ", ".join(fitting)
     if options.eats != task.modality:
         return [
             f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "
@@ -302,6 +306,8 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
         return path, f"is a section; write {key}: {redact(example)}, not {given}"
     if kind == "literal_error":
         return path, f"{given} is not allowed; allowed are {context['expected']}"
+    if kind == plugins.ERROR:
+        return f"{path}.kind", context["error"]
     if kind == "value_error":
         return path, str(context["error"])
     if kind == "string_pattern_mismatch":
@@ -341,6 +347,8 @@ def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseMod
 
 def _section(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | None:
     """The section that a key of this type holds: for a choice, the one of the kind that `values` names."""
+    if own := plugins.known(values.get("kind")):
+        return own
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
