@@ -19,7 +19,7 @@ from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
 from pipeline.recipe.section import Fraction, Section
 from pipeline.recipe.sources import Source
-from pipeline.recipe.tasks import SECTIONS, TaskSection
+from pipeline.recipe.tasks import SECTIONS, TaskSection, own_section
 from pipeline.recipe.tuning import Tune
 
 
@@ -301,7 +301,8 @@ if TYPE_CHECKING:
     Task = TaskSection
     ModelOptions = Any
 else:
-    Task = Annotated[Union[tuple(dict.fromkeys(SECTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
+    Tasks = Union[tuple(dict.fromkeys(SECTIONS.values()))]  # noqa: UP007 (made at run time)
+    Task = Annotated[Tasks, Field(discriminator="kind"), *plugins.or_own(own_section)]
     Families = Union[tuple(dict.fromkeys(OPTIONS.values()))]  # noqa: UP007 (made at run time)
     ModelOptions = Annotated[Families, Field(discriminator="kind"), *plugins.or_own(options_of)]
 

@@ -16,8 +16,8 @@ from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
-from pipeline.recipe.tasks import SECTIONS, TaskSection, section_of
-from pipeline.tasks import TASKS
+from pipeline.recipe.tasks import SECTIONS, TaskSection, own_section, section_of
+from pipeline.tasks import class_of
 from pipeline.tasks.base import WAYS
 
 MOST_LINES, LONGEST_LINE = 50, 2000
@@ -111,8 +111,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """What no section can see alone, in values that may be wrong in other ways."""
     problems = []
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
-    if task in SECTIONS:
-        checked = section_of(task)
+    if checked := _task_section(values):
         modality = checked.modality
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
@@ -122,13 +121,24 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values, checked.label_sets)
         problems += _model_problems(model, checked)
-        problems += _mixing_problems(values, task)
+        problems += _mixing_problems(values, checked)
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
     if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
     return problems + _sharing_problems(values) + list(_secrets(values))
+
+
+def _task_section(values: Mapping[str, Any]) -> TaskSection | None:
+    """The section of the task; None where it is wrong, which is said already."""
+    kind = _word(values, "task.kind")
+    if not plugins.is_own(kind):
+        return section_of(kind) if kind in SECTIONS else None
+    try:
+        return own_section(kind).model_validate(values["task"])
+    except (ZoetropeError, ValidationError):
+        return None
 
 
 def _model_problems(model: str, task: TaskSection) -> list[str]:
@@ -152,13 +162,13 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
     return []
 
 
-def _mixing_problems(values: Mapping[str, Any], task: str) -> list[str]:
+def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     """Ways of mixing that mean nothing for the task's targets."""
-    several, allowed = _at(values, "mixing.of"), TASKS[task].mixes
+    several, allowed = _at(values, "mixing.of"), class_of(task).mixes
     ways = [_word(values, "mixing.kind"), *(_word(one, "kind") for one in several or [] if isinstance(several, list))]
     wrong = [way for way in ways if way in WAYS - allowed]
     words = ", ".join(["none", *sorted(allowed)])
-    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task}; allowed are: {words}"] if wrong else []
+    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task.kind}; allowed are: {words}"] if wrong else []
 
 
 def _secrets(value: Any, where: str = "") -> Iterator[str]:

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.plugins import packages, place
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
 from pipeline.exported.folder import write_sums
@@ -67,5 +68,6 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     script = ROOT / "pipeline" / "exported" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
     answers = task_of(recipe).columns
-    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answers)
+    code = [*(ROOT / name for name in CODE), *map(place, packages(plain(recipe)))]
+    save_model(exported, script, {"model": folder}, code, requirements, answers)
     return exported
