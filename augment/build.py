@@ -22,6 +22,7 @@ from augment.own import OWN
 from augment.refused import NEEDS, REFUSED
 from augment.rides import RESIZES, Rides, fit, obstacle
 from pipeline.base.errors import ZoetropeError, nearest, unknown
+from pipeline.base.plugins import is_own, load
 
 Spec = Sequence[Mapping[str, Mapping[str, Any] | None]]
 Transform: TypeAlias = A.BasicTransform | BaseCompose
@@ -109,7 +110,11 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
     if name in REFUSED and name not in needed:
         errors.append(f"{where}: not available: {REFUSED[name]}")
         return None
-    cls = TRANSFORMS.get(name) or NESTING.get(name) or needed.get(name)
+    try:
+        cls = TRANSFORMS.get(name) or NESTING.get(name) or needed.get(name) or _own(name)
+    except ZoetropeError as error:
+        errors.append(f"{where}: {error}")
+        return None
     if cls is None:
         errors.append(f"{where}: {unknown('transform', name, [*TRANSFORMS, *NESTING, *needed])}")
         return None
@@ -138,6 +143,14 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
         return None
     fit(transform, arguments, rides)
     return transform
+
+
+def _own(name: str) -> type[A.BasicTransform] | None:
+    """A user's own transform; None for a name that is of no such form. ZoetropeError when it cannot be used."""
+    cls = load(name) if is_own(name) else None
+    if cls is not None and not (isinstance(cls, type) and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)):
+        raise ZoetropeError("must be a subclass of albumentations' ImageOnlyTransform or DualTransform")
+    return cls
 
 
 def _construct(cls: type[Transform], arguments: dict[str, Any]) -> Transform:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from models.options import OPTIONS, ModelOptions
+from models.options.own import options_of
 from pipeline.base.errors import ZoetropeError, unknown
 
 if TYPE_CHECKING:
@@ -19,15 +20,13 @@ __all__ = ["build", "check_options", "load_weights", "names"]
 
 
 def names() -> list[str]:
-    """The names that `build` knows, sorted."""
+    """The names of our models, sorted; `build` knows a user's own besides, see docs/extend.md."""
     return sorted(OPTIONS)
 
 
 def check_options(name: str, **options: Any) -> ModelOptions:
     """The typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
-    if name not in OPTIONS:
-        raise ZoetropeError(unknown("model", name, OPTIONS))
-    family = OPTIONS[name]
+    family = options_of(name)
     known = [field for field in family.model_fields if field != "kind"]
     mistakes = [unknown(f"option of {name}", option, known) for option in options if option not in known]
     try:

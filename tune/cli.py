@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import Overrides, RecipePath, Verbs, console
+from pipeline.cli import Allow, Overrides, RecipePath, Verbs, console
 from pipeline.recipe import load
 
 
@@ -28,6 +28,7 @@ def run(
     recipe: RecipePath,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last search of this recipe.")] = False,
+    packages: Allow = None,
 ) -> None:
     """Search over recipe keys, as the recipe's section `tune` says."""
     began = time.monotonic()

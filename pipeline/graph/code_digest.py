@@ -77,6 +77,13 @@ def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
+def package_digest(place: Path) -> str:
+    """16 hex digits over the code in all `*.py` of a package's folder, or in a module's file."""
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    codes = [f"{path.relative_to(place).as_posix()} {_read(path, path.stem)[0]}\n" for path in files]
+    return hashlib.sha256("".join(codes).encode()).hexdigest()[:16]
+
+
 def _is_machinery(name: str) -> bool:
     return any(name == machinery or name.startswith(machinery + ".") for machinery in MACHINERY)
 

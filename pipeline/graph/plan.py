@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.plugins import allowed, package_of, place, renamed
 from pipeline.base.redact import redact_values
-from pipeline.graph.code_digest import changed_files, code_digests
+from pipeline.graph.code_digest import changed_files, code_digests, package_digest
 from pipeline.store import Artifact, Parts, Store
 from pipeline.store.folder import FolderParts
 
@@ -190,8 +191,19 @@ def read_values(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
     return picked
 
 
+def with_code(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a digest of the code behind each name of a user's own class: "my_package:MyNet, code 01ab..."."""
+
+    def change(name: str) -> str:
+        package = package_of(name)
+        return f"{name}, code {package_digest(place(package))}" if package in allowed() else name
+
+    found: dict[str, Any] = renamed(values, change)
+    return found
+
+
 def _step(stage: Stage, values: Mapping[str, Any], store: Store, before: Mapping[str, Step], again: bool) -> Step:
-    own = read_values(stage, values)
+    own = with_code(read_values(stage, values))
     outside = stage.outside(values) if stage.outside else None
     to_come = [name for name in stage.inputs if before[name].artifact is None]
     digests = {name: artifact.digest for name in stage.inputs if (artifact := before[name].artifact) is not None}

@@ -1,11 +1,13 @@
 """The kinds of `data.source`, one model a kind. `docs/sources.md` has an example of each."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pipeline.base.errors import unknown
+from pipeline.base import plugins
+from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.recipe.section import Fraction, Modality, Section
+from pipeline.recipe.tasks import TaskSection
 
 
 class FolderSource(Section):
@@ -173,6 +175,31 @@ class DigitsSource(Section):
     """Width and height."""
 
 
+class OwnSource(Section):
+    """Base of a user's own source: its fields are the recipe's keys. `pipeline.sources.Files` says more."""
+
+    if TYPE_CHECKING:
+        kind: str  # the class' own name
+
+    def look(self, task: TaskSection, val_share: float) -> Any:
+        """List what the source holds: a `pipeline.sources.listing.Listing`."""
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """Tell what is there now: another answer makes the stages run again."""
+        raise NotImplementedError
+
+
+def source_of(name: str) -> type[OwnSource]:
+    """The user's own source of a name such as `my_package.my_module:MySource`. ZoetropeError for what is none."""
+
+    def refuse(found: Any) -> type[OwnSource]:
+        raise ZoetropeError(f"{name} is no subclass of pipeline.recipe.sources.OwnSource")
+
+    return plugins.section(name, OwnSource, source_of, refuse)
+
+
+OWN = plugins.or_own(source_of)
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
 FileSource = FolderSource | TableSource | FramesSource | Annotations
@@ -185,12 +212,14 @@ class MixtureSource(Section):
     """
 
     kind: Literal["mixture"]
-    of: Annotated[dict[SourceName, Annotated[FileSource, Field(discriminator="kind")]], Field(min_length=2)]
+    of: Annotated[dict[SourceName, Annotated[FileSource, Field(discriminator="kind"), *OWN]], Field(min_length=2)]
     """Name of each source, of letters, digits, '-' and '_' -> the source, of a kind that is files."""
 
 
 Source = Annotated[
-    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource, Field(discriminator="kind")
+    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource,
+    Field(discriminator="kind"),
+    *OWN,
 ]
 SOURCE_MODALITY: dict[str, Modality] = {
     "frames": "video",

@@ -1,8 +1,10 @@
 """`task` in a recipe: what a sample means to the model. A section a task; a line in `SECTIONS` a kind."""
 
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from models.options import Answers
+from pipeline.base import plugins
+from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.section import Modality, Section
 
 WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
@@ -19,11 +21,13 @@ class TaskSection(Section):
     """What its models answer: see `models.options.ModelOptions`."""
     mixes: ClassVar[frozenset[str]] = WAYS
     """The ways of mixing that mean something for its targets."""
+    task: ClassVar[Any] = None
+    """Of a user's own task, its `pipeline.tasks.base.Task`; ours are in `pipeline.tasks.TASKS`."""
 
     @property
     def modality(self) -> Modality:
         """What a sample is: one image or one video."""
-        return "video" if self.kind.startswith("video") else "image"
+        return "video" if self.kind.startswith("video-") else "image"
 
 
 class Classification(TaskSection):
@@ -52,6 +56,18 @@ SECTIONS: dict[str, type[TaskSection]] = {
     for section in (Classification, Multilabel, Segmentation)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
+
+
+def own_section(name: str) -> type[TaskSection]:
+    """The section of a user's own task, of a name such as `my_package.my_module:MyTask`. ZoetropeError for no task."""
+
+    def refuse(found: Any) -> type[TaskSection]:
+        raise ZoetropeError(f"{name} is no subclass of pipeline.recipe.tasks.TaskSection")
+
+    made = plugins.section(name, TaskSection, own_section, refuse)
+    if made.task is None:
+        raise ZoetropeError(f"{name}: its class attribute `task` must be a subclass of pipeline.tasks.base.Task")
+    return made
 
 
 def section_of(kind: str) -> TaskSection:

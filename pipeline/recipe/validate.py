@@ -7,6 +7,8 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
+from models.options.own import options_of
+from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
@@ -14,7 +16,7 @@ from pipeline.recipe.duration import parse
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
-from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, section_of
+from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, own_section, section_of
 
 MOST_LINES, LONGEST_LINE = 50, 2000
 
@@ -107,8 +109,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """What no section can see alone, in values that may be wrong in other ways."""
     problems = []
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
-    if task in SECTIONS:
-        checked = section_of(task)
+    if checked := _task_section(values):
         modality = checked.modality
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
@@ -132,12 +133,25 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     return problems + _sharing_problems(values) + list(_secrets(values))
 
 
+def _task_section(values: Mapping[str, Any]) -> TaskSection | None:
+    """The section of the task; None where it is wrong, which is said already."""
+    kind = _word(values, "task.kind")
+    if not plugins.is_own(kind):
+        return section_of(kind) if kind in SECTIONS else None
+    try:
+        return own_section(kind).model_validate(values["task"])
+    except (ZoetropeError, ValidationError):
+        return None
+
+
 def _model_problems(model: str, task: TaskSection) -> list[str]:
     """A model that takes or answers something else than the task's samples are and ask for."""
-    if model not in OPTIONS:
+    try:
+        options = options_of(model)
+    except ZoetropeError:  # said already
         return []
     fitting = [n for n, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
-    names, options = ", ".join(fitting), OPTIONS[model]
+    names = ", ".join(fitting)
     if options.eats != task.modality:
         return [
             f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "
@@ -303,6 +317,8 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
         return path, f"is a section; write {key}: {redact(example)}, not {given}"
     if kind == "literal_error":
         return path, f"{given} is not allowed; allowed are {context['expected']}"
+    if kind == plugins.ERROR:
+        return f"{path}.kind", context["error"]
     if kind == "value_error":
         return path, str(context["error"])
     if kind == "string_pattern_mismatch":
@@ -342,6 +358,8 @@ def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseMod
 
 def _section(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | None:
     """The section that a key of this type holds: for a choice, the one of the kind that `values` names."""
+    if own := plugins.known(values.get("kind")):
+        return own
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, OwnSource, Source, WebDatasetSource
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import folder, frames, hmdb51, kinetics, mixture, something, table, ucf101, webdataset
 from pipeline.sources.listing import Listing
@@ -31,7 +31,14 @@ SOURCES: dict[str, Files] = {
     "hmdb51": hmdb51,
     "mixture": mixture,
 }
+"""By the kind of a source; a user's own is in its section."""
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
+
+
+def files_of(source: Any) -> Files:
+    """The functions for a source that is files."""
+    own: Any = type(source)  # whose methods take the source first
+    return own if isinstance(source, OwnSource) else SOURCES[source.kind]
 
 
 def digest(values: Mapping[str, Any]) -> str:
@@ -39,4 +46,4 @@ def digest(values: Mapping[str, Any]) -> str:
     source = _SOURCE.validate_python(dict(values))
     if isinstance(source, WebDatasetSource):  # what it holds is not told by names, so it is not among SOURCES
         return webdataset.digest(source)
-    return SOURCES[source.kind].digest(source) if source.kind in SOURCES else ""
+    return "" if isinstance(source, MovingDigitsSource | DigitsSource) else files_of(source).digest(source)

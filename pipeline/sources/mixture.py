@@ -74,9 +74,9 @@ def digest(source: MixtureSource) -> str:
 
 
 def _kind(source: Any) -> "Files":
-    from pipeline.sources import SOURCES  # this module is one of them
+    from pipeline.sources import files_of  # this module is one of them
 
-    return SOURCES[source.kind]
+    return files_of(source)
 
 
 def _named(name: str, error: ZoetropeError) -> ZoetropeError:

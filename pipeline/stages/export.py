@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.plugins import packages, place
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
 from pipeline.graph.plan import Context, Stage
@@ -68,6 +69,6 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
     task = task_of(recipe)
     switches = ("overlay",) if task.rides else ()
-    code = [ROOT / name for name in CODE]
+    code = [*(ROOT / name for name in CODE), *map(place, packages(plain(recipe)))]
     save_model(exported, script, {"model": folder}, code, requirements, task.columns, switches)
     return exported

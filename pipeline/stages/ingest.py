@@ -15,7 +15,7 @@ from pipeline.feed.apart import each_apart
 from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
-from pipeline.sources import SOURCES, digest, files, mixture, summary
+from pipeline.sources import digest, files, files_of, mixture, summary
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
@@ -118,7 +118,7 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     source, share = recipe.data.source, recipe.data.split.val
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
-    found = SOURCES[source.kind].look(source, recipe.task, share)
+    found = files_of(source).look(source, recipe.task, share)
     listing = settle(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
     return listing

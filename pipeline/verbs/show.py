@@ -11,9 +11,10 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.base.plugins import packages
 from pipeline.base.redact import redact
 from pipeline.graph.plan import Plan
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, plain
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Task, result_words
@@ -125,8 +126,9 @@ def show_result(
     from pipeline.tracking.address import resolve
 
     browse = resolve(recipe.tracking.uri, recipe.store).ui_command
+    allowed = [f"--allow={package}" for package in packages(plain(recipe))]
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
-    arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}"]
+    arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}", *allowed]
     console.print(f"\n[bold]{result_words(task_of(recipe), artifacts['evaluate'].facts)}[/]")
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
@@ -181,7 +183,7 @@ def show_models(console: Console, names: Sequence[str]) -> None:
     """A line a model, counted for 1000 classes of images and 400 of videos, as ImageNet and Kinetics-400 have."""
     import models
     from models.complexity import complexity
-    from models.options import OPTIONS
+    from models.options.own import options_of
 
     table = Table()
     table.add_column("model", no_wrap=True)
@@ -191,7 +193,7 @@ def show_models(console: Console, names: Sequence[str]) -> None:
     table.add_column("GMACs", justify="right")
     for name in names or models.names():
         models.check_options(name)
-        eats = OPTIONS[name].eats
+        eats = options_of(name).eats
         cost = complexity(name, 1000 if eats == "image" else 400)
         shape = "x".join(str(size) for size in cost.input_shape)
         table.add_row(name, eats, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
