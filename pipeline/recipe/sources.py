@@ -153,7 +153,15 @@ class WebDatasetSource(Section):
         return value
 
 
-class MovingDigitsSource(Section):
+class DrawnSource(Section):
+    """A source that draws its files."""
+
+    kind: str
+    samples: int
+    """How many files are drawn."""
+
+
+class MovingDigitsSource(DrawnSource):
     """H.264 clips of real handwritten digits that move left, right, up or down; the direction is the class."""
 
     kind: Literal["moving-digits"]
@@ -165,7 +173,7 @@ class MovingDigitsSource(Section):
     """Frames of a clip."""
 
 
-class DigitsSource(Section):
+class DigitsSource(DrawnSource):
     """JPEG images of real handwritten digits; the digit is the class."""
 
     kind: Literal["digits"]

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, OwnSource, Source, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSource
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import folder, frames, hmdb51, kinetics, mixture, something, table, ucf101, webdataset
 from pipeline.sources.listing import Listing
@@ -46,4 +46,4 @@ def digest(values: Mapping[str, Any]) -> str:
     source = _SOURCE.validate_python(dict(values))
     if isinstance(source, WebDatasetSource):  # what it holds is not told by names, so it is not among SOURCES
         return webdataset.digest(source)
-    return "" if isinstance(source, MovingDigitsSource | DigitsSource) else files_of(source).digest(source)
+    return "" if isinstance(source, DrawnSource) else files_of(source).digest(source)

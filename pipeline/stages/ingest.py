@@ -14,9 +14,10 @@ from pipeline.decode.limits import BadSample
 from pipeline.feed.apart import each_apart
 from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
-from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
 from pipeline.sources import digest, files, files_of, mixture, summary
 from pipeline.sources.classes import settle
+from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
@@ -56,7 +57,7 @@ def run(context: Context) -> dict[str, Any]:
     """Write `samples.jsonl`, `quarantine.jsonl` and `classes.json`; returns the counts, and the data in words."""
     recipe: Recipe = context.recipe
     source = recipe.data.source
-    drawn = _draw(context, source) if isinstance(source, MovingDigitsSource | DigitsSource) else None
+    drawn = _draw(context, source) if isinstance(source, DrawnSource) else None
     table = context.out / QUARANTINE
     if isinstance(source, WebDatasetSource):
         samples, quarantine, refused_classes, passed_over = adopt.read_tars(context)
@@ -116,8 +117,8 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     `drawn` is the folder of a source that draws its files.
     """
     source, share = recipe.data.source, recipe.data.split.val
-    if drawn:
-        source = FolderSource(kind="folder", path=str(drawn))
+    if drawn and isinstance(source, DrawnSource):
+        source = as_files(source, drawn)
     found = files_of(source).look(source, recipe.task, share)
     listing = settle(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
@@ -166,17 +167,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
         )
 
 
-def draw(source: MovingDigitsSource | DigitsSource, folder: Path, numbers: range) -> None:
-    """Let a drawing source write its files `numbers` into a folder."""
-    from pipeline.sources import digits
-
-    if isinstance(source, MovingDigitsSource):
-        digits.draw_clips(folder, numbers, source.size_px, source.frames)
-    else:
-        digits.draw_images(folder, numbers, source.size_px)
-
-
-def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
+def _draw(context: Context, source: DrawnSource) -> Path:
     """Let a drawing source write its files into the artifact, in parallel; returns their folder."""
     root = context.out / DRAWN
     parts = [(part,) for part in chunks(range(source.samples), CHUNK)]
@@ -196,7 +187,7 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]
     quarantine = _refused(listing)
     recipe = context.recipe
     parts = [(recipe.task.modality, recipe.feed.timeout_s, part) for part in chunks(listing.candidates, CHUNK)]
-    drawn_here = not context.parts.shared and isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
+    drawn_here = not context.parts.shared and isinstance(recipe.data.source, DrawnSource)
     for done, (good, bad) in enumerate(run_parallel(probe_chunk, parts, here=drawn_here), 1):
         samples += good
         quarantine += bad

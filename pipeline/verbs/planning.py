@@ -10,7 +10,7 @@ from pipeline.cluster.room import room_problem, sharing_warning
 from pipeline.graph.plan import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, WebDatasetSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
@@ -59,7 +59,7 @@ def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
 
     What is in tars is not told by their names, and there may be many.
     """
-    known = _artifacts(planned)["shard"] or isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
+    known = _artifacts(planned)["shard"] or isinstance(recipe.data.source, DrawnSource)
     return None if known or isinstance(recipe.data.source, WebDatasetSource) else ingest.look(recipe)
 
 
@@ -88,7 +88,7 @@ def _sample_problems(recipe: Recipe, planned: Plan, listing: Listing | None) -> 
     problems: list[str] = []
     if shards := artifacts["shard"]:
         count = shards.facts["train"]
-    elif isinstance(source, MovingDigitsSource | DigitsSource):
+    elif isinstance(source, DrawnSource):
         count = source.samples
     elif listing:
         count = sum(candidate.split == "train" for candidate in listing.candidates)

@@ -8,9 +8,10 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import key_bits
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, WebDatasetSource
+from pipeline.sources.drawn import draw
 from pipeline.sources.rows import number_classes
-from pipeline.stages.ingest import draw, look, probe_chunk
+from pipeline.stages.ingest import look, probe_chunk
 from pipeline.stages.shard import store_samples
 from pipeline.verbs.planning import make_plan
 
@@ -66,7 +67,7 @@ def _steps_per_epoch(recipe: Recipe) -> int:
         return BatchSource(recipe, open_dataset(shards.files), "train", training=True).steps
     _check_listed(recipe)
     source = recipe.data.source
-    if isinstance(source, MovingDigitsSource | DigitsSource):
+    if isinstance(source, DrawnSource):
         listed = round(source.samples * (1 - recipe.data.split.val))
     else:
         listed = sum(candidate.split == "train" for candidate in look(recipe, None).candidates)
@@ -87,7 +88,7 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
     from pipeline.shards.writer import write_dataset, write_shard
 
     source, drawn = recipe.data.source, None
-    if isinstance(source, MovingDigitsSource | DigitsSource):
+    if isinstance(source, DrawnSource):
         drawn = folder / "files"
         draw(source, drawn, range(min(TAKEN, source.samples)))
     listing = look(recipe, drawn)
