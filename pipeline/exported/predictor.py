@@ -40,7 +40,7 @@ class Predictor:
 
     def __call__(self, content: bytes) -> Arrays:
         """The task's answer to the bytes of an image or video file, `scores` float32 [K]. BadSample for none."""
-        answer = infer(self.task, self.model, {"pixels": self.pixels(content)[None]}, self.normalize, self.recipe)
+        answer = infer(self.task, self.model, {"pixels": self.pixels(content)[None]}, self.normalize, self.recipe.train)
         return {name: value[0].cpu().numpy() for name, value in answer.items()}
 
     def answers(self, contents: Sequence[bytes]) -> dict[str, list]:

@@ -152,7 +152,7 @@ def predict_part(
     with feeds(recipe, say) as make_feed, closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             counts = batch.arrays["weight"] > 0
-            answer = infer(task, model, batch.arrays, normalize, recipe)
+            answer = infer(task, model, batch.arrays, normalize, recipe.train)
             fields, weight = to_device(batch.arrays, device)
             total = total + task.sums(answer, fields, weight)
             samples.append(batch.arrays["sample"][counts])

@@ -90,7 +90,7 @@ def train(
     learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None, say=say)
     bad: dict[str, Bad] = {"train": {}, "val": {}}
     start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
-    model = learner.parallel(recipe, process)
+    model = learner.parallel(process, recipe.train.compile)
     normalize = Normalize.of(recipe, process.device)
     objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, source.task)
@@ -112,7 +112,7 @@ def train(
             # there measures over the same steps as it would have undisturbed.
             if at_log or at_checkpoint:
                 measured = meter.read(feed.waited_s)
-                check_finite(measured["train/loss"], step, recipe)
+                check_finite(measured["train/loss"], step, recipe.optimizer.lr)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
@@ -153,7 +153,7 @@ def evaluate(
     with closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             fields, weights = to_device(batch.arrays, process.device)
-            total = total + task.sums(infer(task, model, batch.arrays, normalize, recipe), fields, weights)
+            total = total + task.sums(infer(task, model, batch.arrays, normalize, recipe.train), fields, weights)
     measured = task.metrics(Tally(add_up(total, process).cpu().numpy()))
     return {f"val/{name}": value for name, value in measured.items()}
 

@@ -71,7 +71,9 @@ class Density:
         draws = []
         for number in range(PASSES):
             seen = [augmentation(view, "density", *self.key, number, i) for i, view in enumerate(self.pixels)]
-            answer = infer(self.task, self.model, {"pixels": np.stack(seen)[:, None]}, self.normalize, self.recipe)
+            answer = infer(
+                self.task, self.model, {"pixels": np.stack(seen)[:, None]}, self.normalize, self.recipe.train
+            )
             draws.append(answer["scores"].cpu().numpy())
         return best_of(np.stack(draws), self.labels)
 
