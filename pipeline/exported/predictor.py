@@ -20,7 +20,7 @@ from pipeline.tasks import task_of
 from pipeline.tasks.base import Answer, Arrays
 from pipeline.training.model import load_model
 from pipeline.training.model_folder import check_whole
-from pipeline.training.step import Normalize, infer
+from pipeline.training.step import Normalize, Running
 
 
 class Predictor:
@@ -44,7 +44,7 @@ class Predictor:
 
     def __call__(self, content: bytes) -> Arrays:
         """The task's answer to the bytes of an image or video file, `scores` float32 [K]. BadSample for none."""
-        answer = self._placed(content) if self.task.rides else self._infer(self.pixels(content))
+        answer = self._placed(content) if self.task.rides else self.infer(self.pixels(content))
         return {name: value[0].cpu().numpy() for name, value in answer.items()}
 
     def answers(self, contents: Sequence[bytes], overlay: bool = False) -> dict[str, list]:
@@ -81,8 +81,9 @@ class Predictor:
         assert view.frame is not None
         frame = torch.from_numpy(view.frame).double()
         frame[:, :2] *= torch.tensor([stored[0] / source.width, stored[1] / source.height], dtype=torch.float64)
-        return self.task.restored(self._infer(view.pixels[None]), frame, (source.height, source.width))
+        return self.task.restored(self.infer(view.pixels[None]), frame, (source.height, source.width))
 
-    def _infer(self, pixels: np.ndarray) -> Answer:
+    def infer(self, pixels: np.ndarray) -> Answer:
         """Of the views uint8 [V, (T,) H, W, 3] of one sample."""
-        return infer(self.task, self.model, {"pixels": pixels[None]}, self.normalize, self.recipe)
+        run = Running(self.model, self.normalize, self.recipe.train, self.recipe.evaluate)
+        return self.task.infer(run, {"pixels": pixels[None]})

@@ -196,14 +196,14 @@ def _answering(
     import torch
 
     from pipeline.training.model import load_model
-    from pipeline.training.step import Normalize, infer, to_device
+    from pipeline.training.step import Normalize, Running, to_device
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(recipe, len(dataset.classes), weights, device)
-    normalize = Normalize.of(recipe, device)
+    run = Running(model, Normalize.of(recipe, device), recipe.train, recipe.evaluate)
 
     def answered(arrays: "Arrays") -> "tuple[Answer, Fields, Tensor]":
-        return infer(task, model, arrays, normalize, recipe), *to_device(arrays, device)
+        return task.infer(run, arrays), *to_device(arrays, device)
 
     return answered
 

@@ -19,6 +19,7 @@ from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.rows import write_rows
+from pipeline.tasks import task_of
 from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
@@ -72,10 +73,14 @@ def run(context: Context) -> dict[str, Any]:
     if lone := lone_problem(recipe, samples):
         raise ZoetropeError(lone)
     sorted_by_class = facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window)
-    for said in (sorted_by_class, short_warning(recipe, dataset.files), *unreached(recipe, samples)):
+    for said in (
+        sorted_by_class,
+        short_warning(recipe, dataset.files),
+        *unreached(recipe.train, recipe.schedule, samples),
+    ):
         if said:
             context.progress.say(said)
-    loss_weights(recipe, dataset)  # refuses wrong names before workers start
+    loss_weights(recipe.loss, task_of(recipe, dataset.classes), dataset)  # refuses wrong names before workers start
     key = mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}

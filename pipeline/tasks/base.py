@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
+    from pipeline.recipe.schema import Evaluate
     from pipeline.shards.reader import RawSample
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -56,6 +57,10 @@ class Tally:
 
 class Run(Protocol):
     """A trained model, to be called: on its device, in its precision, without gradients."""
+
+    @property
+    def how(self) -> "Evaluate | None":
+        """What an evaluation asks for; None in a training, which validates in the plainest way."""
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n samples into as many as go through the model at once."""

@@ -1,18 +1,18 @@
 """How much each class counts in the loss."""
 
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.recipe import Recipe
+from pipeline.recipe.loss import Loss
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import task_of
+from pipeline.tasks.base import Task
 
 
-def loss_weights(recipe: Recipe, dataset: Dataset) -> list[float] | None:
-    """A weight for each class of the data, as the recipe asks; ZoetropeError for one of a name that is no class."""
-    asked = recipe.loss.class_weights
+def loss_weights(loss: Loss, task: Task, dataset: Dataset) -> list[float] | None:
+    """Return a weight for each class of the data; None for equal ones. ZoetropeError for a name that is no class."""
+    asked = loss.class_weights
     if asked is None:
         return None
     if asked == "balanced":
-        train, task = dataset.split("train"), task_of(recipe, dataset.classes)
+        train = dataset.split("train")
         if amounts := dataset.amounts.get("train"):  # pixels or objects, where samples have several
             return task.balanced(amounts, sum(amounts))
         return task.balanced(train.class_counts, train.samples)

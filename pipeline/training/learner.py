@@ -80,7 +80,7 @@ class Learner:
         self.stopping.see(metrics, self.measured)
         return self.stopping.best
 
-    def parallel(self, recipe: Recipe, process: Process) -> nn.Module:
-        """The model to train: compiled if the recipe says so, gradients averaged over all processes."""
-        compiled: Any = torch.compile(self.model) if recipe.train.compile else self.model
-        return wrap(compiled, process)
+    def parallel(self, process: Process, compiled: bool) -> nn.Module:
+        """Return the model to train, whose gradients are averaged over all processes; perhaps compiled first."""
+        model: Any = torch.compile(self.model) if compiled else self.model
+        return wrap(model, process)

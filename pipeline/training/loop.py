@@ -26,7 +26,7 @@ from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
 from pipeline.training.scaling import scaled_lr
-from pipeline.training.step import Normalize, check_finite, infer, to_device, train_step
+from pipeline.training.step import Normalize, Running, check_finite, to_device, train_step
 
 LOG_EVERY_STEPS = 10
 
@@ -90,7 +90,7 @@ def train(
     learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None, say=say)
     bad: dict[str, Bad] = {"train": {}, "val": {}}
     start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
-    model = learner.parallel(recipe, process)
+    model = learner.parallel(process, recipe.train.compile)
     normalize = Normalize.of(recipe, process.device)
     objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, source.task)
@@ -112,7 +112,7 @@ def train(
             # there measures over the same steps as it would have undisturbed.
             if at_log or at_checkpoint:
                 measured = meter.read(feed.waited_s)
-                check_finite(measured["train/loss"], step, recipe)
+                check_finite(measured["train/loss"], step, recipe.optimizer.lr)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
@@ -148,12 +148,12 @@ def evaluate(
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
-    task = source.task
+    task, run = source.task, Running(model, normalize, recipe.train)
     total = torch.zeros((), dtype=torch.float64, device=process.device)
     with closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             fields, weights = to_device(batch.arrays, process.device)
-            total = total + task.sums(infer(task, model, batch.arrays, normalize, recipe), fields, weights)
+            total = total + task.sums(task.infer(run, batch.arrays), fields, weights)
     measured = task.metrics(Tally(add_up(total, process).cpu().numpy()))
     return {f"val/{name}": value for name, value in measured.items()}
 

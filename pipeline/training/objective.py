@@ -53,10 +53,11 @@ class Objective:
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, device: torch.device) -> "Objective":
         """As the recipe says, for a data set. ZoetropeError where it names what is not there."""
-        weights = loss_weights(recipe, dataset)
+        task = task_of(recipe, dataset.classes)
+        weights = loss_weights(recipe.loss, task, dataset)
         return cls(
             recipe,
-            task_of(recipe, dataset.classes),
+            task,
             None if weights is None else torch.tensor(weights, device=device),
             load_teacher(recipe, dataset, device),
         )

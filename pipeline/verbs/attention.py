@@ -8,7 +8,6 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.exported.predictor import Predictor
 from pipeline.figures.figures import augmentation_sheet
 from pipeline.training.model_folder import FILES
-from pipeline.training.step import infer
 
 
 def draw_attention(folder: Path, video: Path, path: Path) -> str:
@@ -25,7 +24,7 @@ def draw_attention(folder: Path, video: Path, path: Path) -> str:
     if not isinstance(predictor.model, TimeSformer):
         raise ZoetropeError(f"{predictor.recipe.model.kind} has no attention to draw; train one of the timesformer_*")
     clip = predictor.pixels(video.read_bytes())[:1]
-    said = infer(predictor.task, predictor.model, {"pixels": clip[None]}, predictor.normalize, predictor.recipe)
+    said = predictor.infer(clip)
     maps = attention_rollout(predictor.model, predictor.normalize(clip))[0]
     scores = said["scores"][0]
     best = int(scores.argmax())

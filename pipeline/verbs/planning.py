@@ -136,6 +136,10 @@ def warnings(recipe: Recipe, planned: Plan) -> list[str]:
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
     said: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
     if _trains(planned):
-        said += [room_problem(recipe), sharing_warning(recipe), *unreached(recipe, _stored(planned))]
+        said += [
+            room_problem(recipe),
+            sharing_warning(recipe),
+            *unreached(recipe.train, recipe.schedule, _stored(planned)),
+        ]
         said += [short_warning(recipe, shards.files)] if shards else []
     return [text for text in said if text]

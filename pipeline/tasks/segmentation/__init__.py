@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
-    from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.segmentation.losses import Truth
 
@@ -41,7 +40,6 @@ class Segmentation(Task):
     margin_px: int = 0
     fit: Callable[[int], int] = int
     """The next larger side in px that the model takes."""
-    evaluation: "Evaluate | None" = None
 
     headline = Headline("mIoU", "mIoU")
     measures: ClassVar = {
@@ -64,7 +62,6 @@ class Segmentation(Task):
             loss.border,
             recipe.model.margin_px,
             recipe.model.valid_side,
-            recipe.evaluate,
         )
 
     @property
@@ -150,7 +147,7 @@ class Segmentation(Task):
 
         from pipeline.tasks.segmentation.infer import Options, probabilities
 
-        pixels, how = arrays["pixels"][:, 0], self.evaluation
+        pixels, how = arrays["pixels"][:, 0], run.how
         options = Options(margin_px=self.margin_px, fit=self.fit)
         if how is not None:
             options = replace(options, tile_px=how.tile, overlap_px=how.overlap, scales=how.scales, flip=how.flip)

@@ -204,6 +204,8 @@ def test_views_are_answered_as_one(case: Case) -> None:
     """Three equal views of each sample say what one says."""
 
     class Known:
+        how = None
+
         def parts(self, n: int) -> Any:
             return (slice(i, i + 2) for i in range(0, n, 2))
 

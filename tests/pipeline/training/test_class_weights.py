@@ -60,14 +60,18 @@ def test_of_many_labels_the_true_ones_are_weighted() -> None:
 def test_from_a_recipe(make_recipe: Any, images: Dataset) -> None:
     train = replace(images.split("train"), class_counts=(13, 11, 2))
     dataset = replace(images, splits={**images.splits, "train": train})
-    assert loss_weights(make_recipe("image"), dataset) is None
+
+    def weights_of(recipe: Any) -> list[float] | None:
+        return loss_weights(recipe.loss, Classification(dataset.classes), dataset)
+
+    assert weights_of(make_recipe("image")) is None
     balanced = make_recipe("image", **{"loss.class_weights": "balanced"})
-    assert loss_weights(balanced, dataset) == pytest.approx([26 / 39, 26 / 33, 26 / 6])
+    assert weights_of(balanced) == pytest.approx([26 / 39, 26 / 33, 26 / 6])
     named = make_recipe("image", **{"loss.class_weights": {"red": 3}})
-    assert loss_weights(named, dataset) == [1, 1, 3]
+    assert weights_of(named) == [1, 1, 3]
     weights = Objective.of(named, dataset, torch.device("cpu")).class_weights
     assert weights is not None
     assert weights.tolist() == [1, 1, 3]
     wrong = make_recipe("image", **{"loss.class_weights": {"rde": 3}})
     with pytest.raises(ZoetropeError, match=r"loss.class_weights: unknown class 'rde'; did you mean 'red'"):
-        loss_weights(wrong, dataset)
+        weights_of(wrong)
