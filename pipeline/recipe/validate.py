@@ -11,6 +11,7 @@ from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
 from pipeline.recipe.duration import parse
+from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
@@ -119,7 +120,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             if kind == "table":
                 problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values, checked.label_sets)
-        problems += _model_problems(model, checked)
+        problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, task)
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
@@ -146,6 +147,20 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
             f"models that answer {task.answers} are: {names}"
         ]
     return []
+
+
+def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
+    """Ways to measure that are for masks alone."""
+    evaluate = _at(values, "evaluate")
+    if task.answers == "mask" or not isinstance(evaluate, Mapping):
+        return []
+    fields = Evaluate.model_fields
+    given = [key for key in FOR_MASKS if key in evaluate and evaluate[key] != fields[key].default]
+    return [
+        f"evaluate.{key}: is for models that answer masks, and those of task.kind {task.kind} answer {task.answers}; "
+        "leave it out"
+        for key in given
+    ]
 
 
 def _mixing_problems(values: Mapping[str, Any], task: str) -> list[str]:
