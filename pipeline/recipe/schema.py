@@ -12,6 +12,7 @@ from models.options.own import options_of
 from pipeline.base import plugins
 from pipeline.base.job import default_store
 from pipeline.recipe.duration import Duration, parse
+from pipeline.recipe.evaluate import Evaluate
 from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import Mixing, NoMixing, mixes
 from pipeline.recipe.optimizers import Optimizer
@@ -193,20 +194,6 @@ class Train(Section):
     def distinct(self) -> int:
         """Different samples in a batch."""
         return self.batch_size // self.repeats
-
-
-class Evaluate(Section):
-    """How the trained model is measured."""
-
-    late = frozenset({"batch_size"})
-
-    batch_size: PositiveInt | None = None
-    """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
-    default that of the training, and 1 where sizes differ."""
-    clips: PositiveInt = 1
-    """Clips a video, spread evenly; their probabilities are averaged."""
-    crops: Literal[1, 3] = 1
-    """Three crops lie along the longer side, where the last `CenterCrop` of `augment.eval` would cut one."""
 
 
 class LocalFeed(Section):

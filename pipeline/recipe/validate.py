@@ -13,6 +13,7 @@ from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
 from pipeline.recipe.duration import parse
+from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY
@@ -118,7 +119,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             if kind == "table":
                 problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values)
-        problems += _model_problems(model, checked)
+        problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, checked)
         if _at(values, "loss.terms") is not None and checked.answers == "classes":
             problems.append(
@@ -163,6 +164,21 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
             f"models that answer {task.answers} are: {names}"
         ]
     return []
+
+
+def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
+    """Ways to measure that are for masks alone, or not for them."""
+    evaluate = _at(values, "evaluate")
+    if not isinstance(evaluate, Mapping):
+        return []
+    fields = Evaluate.model_fields
+    others = ("clips", "crops") if task.answers == "mask" else FOR_MASKS
+    asked = "models that answer classes" if task.answers == "mask" else "models that answer masks"
+    return [
+        f"evaluate.{key}: is for {asked}, and those of task.kind {task.kind} answer {task.answers}; leave it out"
+        for key in others
+        if key in evaluate and evaluate[key] != fields[key].default
+    ]
 
 
 def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:

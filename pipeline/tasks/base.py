@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
-    from pipeline.recipe.schema import Evaluate
+    from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.reader import RawSample
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]

@@ -13,7 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from augment.mixing.batch import Drawn
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
-from pipeline.recipe.schema import Evaluate, Train
+from pipeline.recipe.evaluate import Evaluate
+from pipeline.recipe.schema import Train
 from pipeline.shards.order import rank_slice
 from pipeline.tasks.base import Arrays, Fields, Inputs
 from pipeline.training.distributed import Process

@@ -154,9 +154,10 @@ class Segmentation(Task):
         inputs = (run.inputs({"pixels": pixels[cut]})["pixels"] for cut in run.parts(len(pixels)))
         scores = torch.cat([probabilities(lambda x: run({"pixels": x}), x, options) for x in inputs])
         if how is not None and how.crf is not None:
-            from pipeline.tasks.segmentation.crf import refined
+            from pipeline.tasks.segmentation.crf import refine
 
-            scores = torch.stack([refined(*one, how.crf) for one in zip(scores, pixels, strict=True)])
+            refined = [refine(*one, how.crf) for one in zip(scores.cpu().numpy(), pixels, strict=True)]
+            scores = torch.from_numpy(np.stack(refined)).to(scores.device)
         return {"scores": scores}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":

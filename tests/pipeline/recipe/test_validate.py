@@ -168,6 +168,13 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
             "evaluate.crops: three crops take the place of",
         ),
         (
+            {"evaluate": {"flip": True}},
+            "evaluate.flip: is for models that answer masks, and those of task.kind image-classification answer",
+        ),
+        ({"evaluate": {"scales": [0.5, 1.0]}}, "evaluate.scales: is for models that answer masks"),
+        ({"evaluate": {"tile": 512}}, "evaluate.tile: is for models that answer masks"),
+        ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer masks"),
+        (
             {"model": {"kind": "resnet18", "in_channels": 10}},
             "model.in_channels: 10 channels are for models built in Python",
         ),
