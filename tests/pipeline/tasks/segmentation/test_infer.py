@@ -117,6 +117,7 @@ def test_a_picture_is_made_a_valid_size_and_cropped_back() -> None:
     close(found, x.softmax(1))
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(7, 40), st.integers(3, 5))
 def test_tiles_are_the_whole_where_the_overlap_is_the_reach(height: int, width: int, tile: int, overlap: int) -> None:
     assume(tile > 2 * overlap)
@@ -124,7 +125,7 @@ def test_tiles_are_the_whole_where_the_overlap_is_the_reach(height: int, width: 
     close(tiled(PADDED, x, tile, overlap, stride_px=1), whole(PADDED, x))
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(7, 40))
 def test_tiles_need_no_overlap_where_nothing_is_padded(height: int, width: int, tile: int) -> None:
     x = pictures(1, 3, height, width)
@@ -137,6 +138,7 @@ def test_tiles_at_multiples_of_the_stride_are_the_whole(height: int, width: int,
     close(tiled(STRIDED, x, tile, 8, fit=fours, stride_px=4), whole(STRIDED, x, fit=fours))
 
 
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(14, 40))
 def test_tiles_of_a_valid_size_are_the_whole_with_a_margin_and_pooling(height: int, width: int, tile: int) -> None:
     x = pictures(1, 3, height, width)
