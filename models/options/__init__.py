@@ -8,6 +8,7 @@ new name that builds the same module with the same defaults is a word in its fam
 """
 
 from models.options.base import Answers, ModelOptions
+from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import ResNetOptions
@@ -32,5 +33,6 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetSmallOptions,
     HorNetBaseOptions,
     HorNetLargeOptions,
+    FCNOptions,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.options import FAMILIES, OPTIONS, ModelOptions
+from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import BackboneOptions
@@ -27,6 +28,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
         "drop_path": 0.0,
     },
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
+    FCNOptions: {"width": 4, "learn_upsample": True},
 }
 # One name for each module that families build: the first one.
 ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]
