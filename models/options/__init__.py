@@ -15,6 +15,7 @@ from models.options.resnet import ResNetOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
+from models.options.unet import UNetBNOptions, UNetOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
@@ -34,5 +35,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetBaseOptions,
     HorNetLargeOptions,
     FCNOptions,
+    UNetOptions,
+    UNetBNOptions,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

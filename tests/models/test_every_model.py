@@ -15,11 +15,11 @@ from tests.models.small import ONE_EACH, batch, small
 
 NUM_CLASSES = 5
 NAMES = models.names()
-# For what takes long: one of each module, and two whose blocks none of the others has.
+# For what takes long: one of each module, and three whose blocks none of the others has.
 FEW = [
     *ONE_EACH,
     "hornet_tiny_gf",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("tsm_resnet50",)),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("tsm_resnet50", "unet_bn")),
 ]
 
 
