@@ -5,8 +5,10 @@ import math
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import models
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.plugins import VARIABLE, allow, allowed, packages
+from pipeline.cli import app
 from pipeline.decode.image import encode_jpeg
 from pipeline.graph.plan import with_code
 from pipeline.recipe import RecipeError, check, plain
@@ -26,6 +30,7 @@ from pipeline.sources import digest
 from pipeline.stages.ingest import look
 from pipeline.tasks import task_of
 from tests.conftest import COLOURS, ROOT, Project, RecipeMaker, picture, tiny_values
+from tests.test_jobs import Head
 
 PAGE = (ROOT / "docs" / "own-package.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"```python (my_package/\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
@@ -290,17 +295,24 @@ def own(tmp_path: Path) -> Own:
 ALLOWED = ("--allow", "my_package")
 
 
-def test_plan_and_preview_by_the_command_line(own: Own) -> None:
-    assert own.start("plan").wait(timeout=600) == 1
-    said = " ".join(own.log.read_text().split())
-    assert "Traceback" not in said
+def test_plan_and_preview_by_the_command_line(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own.folder)
+
+    def command(*arguments: str, code: int = 0) -> str:
+        answered = CliRunner().invoke(app, arguments)
+        assert answered.exit_code == code, answered.output
+        return " ".join(answered.output.split())
+
+    refused = command("plan", "recipe.yaml", code=1)
     for where in ("task.kind", "data.source.kind", "model.kind", f"augment.train[0].{DARKEN}"):
-        assert f"{where}: my_package" in said
-    planned = own.run(*ALLOWED, verb="plan")
-    assert "5 stages to run" in planned
-    assert "classes" in planned
-    own.run(*ALLOWED, "--out", str(own.folder / "preview.png"), verb="preview")
+        assert f"{where}: my_package" in refused
+    assert "5 stages to run" in command("plan", "recipe.yaml", *ALLOWED)
+    monkeypatch.setenv(VARIABLE, "")
+    assert "preview.png shows some samples" in command("preview", "recipe.yaml", *ALLOWED)
     assert (own.folder / "preview.png").stat().st_size > 1000
+    monkeypatch.setenv(VARIABLE, "")
+    assert NET in command("models", NET, *ALLOWED)
+    assert "is no name of a package" in command("models", "--allow", "my.package", code=1)
 
 
 PREDICT = """
@@ -309,12 +321,24 @@ from pathlib import Path
 import mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
 table = model.predict(pandas.DataFrame({"content": [Path(sys.argv[2]).read_bytes()]}))
-print(json.dumps([table.to_dict("records"), sys.modules["my_package"].__file__]))
+print(json.dumps([table.to_dict("records"), sys.modules["my_package.nets"].__file__]))
 """
 
 
+@pytest.fixture
+def head(own: Own) -> Iterator[Head]:
+    """A Ray head to which jobs are submitted from the project's folder; Zoetrope itself is installed there."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own makes the path of a Unix socket too long
+    head = Head(folder)
+    head.typed_in = own.folder
+    yield head
+    head.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.slow
-def test_a_whole_run(own: Own) -> None:
+def test_a_whole_run(own: Own, request: pytest.FixtureRequest) -> None:
+    """On this machine, in a job of `ray job submit`, and in a process that loads what was exported."""
     output = own.run(*ALLOWED)
     assert "Traceback" not in output
     assert re.search(r"python -m pipeline run .* train.duration=4ep --allow=my_package$", output, re.MULTILINE)
@@ -324,6 +348,14 @@ def test_a_whole_run(own: Own) -> None:
     assert (run.info.status, run.data.params["model.kind"]) == ("FINISHED", NET)
     weights = load_file(own.artifact("export") / "model" / "model.safetensors")
     assert weights["head.weight"].shape == (3, 4)
+
+    places = (f"data.source.path={own.folder / 'photos'}", f"store={own.store}")
+    job = ("python", "-m", "pipeline", "run", "recipe.yaml", *places, "train.duration=1ep", *ALLOWED)
+    installed = ("--runtime-env-json", json.dumps({"env_vars": {"PYTHONPATH": str(ROOT)}}))
+    code, shown = request.getfixturevalue("head").submit(*job, options=installed)
+    assert code == 0, shown
+    assert re.search(r"^shard +reuse ", shown, re.MULTILINE), shown  # the same code has the same digest there
+    assert re.search(r"^export: made in ", shown, re.MULTILINE), shown
 
     nets = own.folder / "my_package" / "nets.py"
     nets.write_text(nets.read_text().replace("nn.ReLU()", "nn.GELU()"))
