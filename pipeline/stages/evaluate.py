@@ -11,15 +11,15 @@ import numpy as np
 from pipeline.cluster import tracker
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
 
 if TYPE_CHECKING:
-    from pipeline.feed.quarantine import Bad
+    from pipeline.feed.bad_samples import Bad
     from pipeline.shards.dataset import Dataset
 
 STAGE = Stage(
@@ -40,7 +40,7 @@ def run(context: Context) -> dict[str, Any]:
     import ray
 
     from pipeline.cluster.micro_batch import with_micro_batch
-    from pipeline.feed.quarantine import check_bad, rows
+    from pipeline.feed.bad_samples import check_bad, rows
     from pipeline.figures import figures
     from pipeline.figures.fonts import class_names
     from pipeline.shards.dataset import open_dataset
