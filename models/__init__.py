@@ -14,7 +14,7 @@ from pipeline.base.errors import ZoetropeError, unknown
 if TYPE_CHECKING:
     from torch import nn
 
-    from models.weights import Report
+    from models.weights import LoadedWeights
 
 __all__ = ["build", "check_options", "load_weights", "names"]
 
@@ -60,7 +60,7 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
 
 def load_weights(
     model: "nn.Module", source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
-) -> "Report":
+) -> "LoadedWeights":
     """Load official or own weights into `model`, in place: `models.weights.load_weights` has the details.
 
     `source` is a path, an http(s) URL, a hub id `hf://organisation/name/file`, each with `#entry` behind it where the

@@ -14,12 +14,12 @@ from pipeline.cluster.resources import resources
 from pipeline.recipe import Length, Recipe
 from pipeline.recipe.tuning import Tune
 from tune import search_report
-from tune.folder import note, search_folder
 from tune.journal import Journal, Trial, ranked, winner
 from tune.live import View
 from tune.proposals import Proposer, proposer, random_values
 from tune.result import SearchResult
 from tune.schedulers import Explore, make_scheduler
+from tune.search_folder import note, search_folder
 from tune.session import check_room, parent_run, quiet, ray_session
 from tune.space import changed, check_tune, trial_recipe, upstream_points
 from tune.tracking import parameters

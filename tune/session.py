@@ -11,8 +11,8 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.capacity import lacking
 from pipeline.cluster.joining import joined_address
-from pipeline.cluster.room import lacking
 from pipeline.recipe import Recipe
 from pipeline.store import open_store
 from pipeline.tracking.address import resolve

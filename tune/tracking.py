@@ -13,7 +13,7 @@ from pipeline.cluster.tracker import POINTS, Voice, flatten
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
     from pipeline.tracking.writer import Writer
 
 LOG = logging.getLogger("pipeline.tracking.tune")  # whose warnings reach the user
@@ -107,7 +107,7 @@ class SearchTracker:
     def tag(self, number: int, tags: dict[str, str]) -> None:
         """Set tags of a run that has ended; nothing when MLflow is away."""
         from pipeline.tracking.client import client, ping
-        from pipeline.tracking.runs import open_run
+        from pipeline.tracking.mlflow_run import open_run
 
         with suppress(Exception):
             ping(self._tracking)

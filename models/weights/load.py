@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.weights.match import Match, Report, dtype_name, few, match
+from models.weights.match import LoadedWeights, Match, dtype_name, few, match
 from models.weights.read import read_state, unwrap
 from models.weights.search import entries, tensors
 from pipeline.base.errors import ZoetropeError
@@ -24,7 +24,7 @@ AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?)(?![a-z])", re.IGNORECAS
 
 def load_weights(
     model: nn.Module, source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
-) -> Report:
+) -> LoadedWeights:
     """Load a file, URL, hub id (`hf://organisation/name/file`) or state dict into `model`, in place.
 
     Official layouts are recognised: torchvision's ResNet, MobileNetV2 and ViT, the releases of TSM (RGB, flow,

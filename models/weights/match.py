@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadedWeights:
     """What became of the weights. Names are the model's, but for `unexpected`, which are the source's."""
 
     family: str | None = None
@@ -64,7 +64,7 @@ class Match:
     `sources` tells one set of such tensors from another.
     """
 
-    report: Report = field(default_factory=Report)
+    report: LoadedWeights = field(default_factory=LoadedWeights)
     problem: str = ""
     new: dict[str, Tensor] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -124,7 +124,9 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
             + "; ".join(problems)
             + ". Build the model with the options that the weights were trained with"
         )
-    report = Report(given.family, tuple(new), tuple(missing), tuple(unexpected), resized, copied, tuple(replaced))
+    report = LoadedWeights(
+        given.family, tuple(new), tuple(missing), tuple(unexpected), resized, copied, tuple(replaced)
+    )
     return Match(report, problem, new, origins, frozenset(id(state[origin]) for origin in origins.values()))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.train import UserCallback
 
-from pipeline.shards.files import publishing
+from pipeline.shards.file_io import publishing
 from pipeline.store.objects import Objects
 
 NOTE, COPY = "checkpoint_manager_snapshot.json", "checkpoints.copy.json"

@@ -7,9 +7,9 @@ from itertools import islice
 
 import numpy as np
 
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch, LocalFeed
-from pipeline.feed.quarantine import Bad
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _shards(source: BatchSource, steps: range, say: Callable[[str], None]) -> It
         dataset.fetch(source.split)
         yield lambda step: None
         return
-    from pipeline.cluster.ahead import shards_ahead  # loads torch, which the others do without
+    from pipeline.cluster.shard_prefetch import shards_ahead  # loads torch, which the others do without
     from pipeline.training.distributed import Process
 
     # All actors may be on one node.

@@ -135,9 +135,9 @@ def train_as_worker(config: dict[str, Any]) -> None:
     from models.source import locate
     from models.weights import local_file
     from pipeline.cluster import checkpoints
-    from pipeline.cluster.ahead import shards_ahead
     from pipeline.cluster.feeds import feeds
     from pipeline.cluster.notice import Notice
+    from pipeline.cluster.shard_prefetch import shards_ahead
     from pipeline.cluster.whole_shards import hashed_beside
     from pipeline.tasks import task_of
     from pipeline.tasks.base import result_words

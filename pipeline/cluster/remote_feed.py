@@ -17,9 +17,9 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.feed_actor import Made, Maker
+from pipeline.feed.bad_samples import Bad, check_bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch
-from pipeline.feed.quarantine import Bad, check_bad
 from pipeline.feed.ring import slot_bytes
 from pipeline.recipe.schema import RemoteFeed as Options
 

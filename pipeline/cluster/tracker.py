@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.redact import redact, redact_values
-from pipeline.graph.plan import Context, Report
+from pipeline.graph.plan import Context, StageProgress
 from pipeline.recipe import Recipe, plain
 from pipeline.store import Artifact
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
     from pipeline.tracking.writer import Writer
 
 LOG = logging.getLogger("pipeline.tracking.tracker")  # whose warnings reach the user, see Voice
@@ -84,7 +84,7 @@ class Tracker:
         """Answer, as a sign of life."""
 
     def take_up(
-        self, progress: Report, key: str, run_id: str | None = None, system_every_s: float | None = None
+        self, progress: StageProgress, key: str, run_id: str | None = None, system_every_s: float | None = None
     ) -> None:
         """Keep what comes from now on for the MLflow run of that key, `run_id` if it has one, and it is RUNNING.
 
@@ -175,7 +175,7 @@ class Voice(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.progress: Report | None = None
+        self.progress: StageProgress | None = None
         self.kept: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -15,8 +15,8 @@ from ray.train.v2._internal.execution.controller.state import (
 )
 from ray.util.placement_group import placement_group_table
 
+from pipeline.cluster.capacity import lacking
 from pipeline.cluster.resources import takes
-from pipeline.cluster.room import lacking
 from pipeline.recipe import Recipe
 
 WAIT_S = 30.0

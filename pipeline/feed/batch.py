@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
+from pipeline.feed.bad_samples import Bad, substitutes
 from pipeline.feed.laps import Laps
-from pipeline.feed.quarantine import Bad, substitutes
 from pipeline.feed.ring import Cell, idle_cell
 from pipeline.feed.sequence import training_order
 from pipeline.feed.views import ViewMaker, evaluation_walk, view_size

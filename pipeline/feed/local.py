@@ -20,10 +20,10 @@ import numpy as np
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed import processes
+from pipeline.feed.bad_samples import Bad, check_bad
 from pipeline.feed.batch import BatchMaker, BatchSource
-from pipeline.feed.quarantine import Bad, check_bad
+from pipeline.feed.feed_worker import Ask, Failed, Made, work
 from pipeline.feed.ring import Ring, new_arrays
-from pipeline.feed.worker import Ask, Failed, Made, work
 
 OWED = 2
 """Batches that a worker is asked for at a time: one to make, and the next, so that it never waits for us."""

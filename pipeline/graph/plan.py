@@ -17,7 +17,7 @@ from pipeline.base.plugins import allowed, package_of, place, renamed
 from pipeline.base.redact import redact_values
 from pipeline.graph.code_digest import changed_files, code_digests, package_digest
 from pipeline.store import Artifact, Parts, Store
-from pipeline.store.folder import FolderParts
+from pipeline.store.folder_store import FolderParts
 
 SCHEMA = 1  # of fingerprints: another number makes every artifact anew
 MAX_SHOWN = 60  # characters of a value in a reason
@@ -51,7 +51,7 @@ class Stage:
         return self.run.partition(":")[0]
 
 
-class Report(Protocol):
+class StageProgress(Protocol):
     """How a stage tells how far it is; cheap, never blocks. `total` is None while unknown."""
 
     def __call__(self, done: float, total: float | None, note: str = "") -> None:
@@ -76,7 +76,7 @@ class Context:
     scratch: Path
     fingerprint: str
     services: Any
-    progress: Report
+    progress: StageProgress
     store: Path
     sha256s: dict[str, str]
     kept: Parts | None = None

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, as_files
 from pipeline.shards.elsewhere import Elsewhere
-from pipeline.shards.files import parse, read_capped
+from pipeline.shards.file_io import parse, read_capped
 from pipeline.shards.index import index_path
 from pipeline.shards.shard import DATASET_FILE, Count, Shard
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.shards.files import parse, read_capped, write_bytes
+from pipeline.shards.file_io import parse, read_capped, write_bytes
 
 Int64 = NDArray[np.int64]
 

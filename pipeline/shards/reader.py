@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
 from pipeline.shards.dataset import open_dataset
-from pipeline.shards.files import read_capped
+from pipeline.shards.file_io import read_capped
 from pipeline.shards.index import ABSENT, MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
 from pipeline.shards.shard import Shard, changed
 

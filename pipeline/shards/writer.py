@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.shards.dataset import CONTENTS, Contents, Dataset, Modality, Split, open_dataset
-from pipeline.shards.files import TEMPORARY, publishing, sha256, write_bytes
+from pipeline.shards.file_io import TEMPORARY, publishing, sha256, write_bytes
 from pipeline.shards.index import ABSENT, DESCRIPTIONS, Labels, ShardIndex, index_path, write_index
 from pipeline.shards.shard import DATASET_FILE, Shard
 

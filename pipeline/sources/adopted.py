@@ -62,7 +62,7 @@ def read_tar(url: str, source: WebDatasetSource, task: TaskSection, timeout_s: f
     So is a sample that takes longer than `timeout_s`. ZoetropeError, naming the tar, when it is no plain tar or a
     sample's members do not follow each other.
     """
-    from pipeline.shards.files import sha256
+    from pipeline.shards.file_io import sha256
     from pipeline.store.cache import adopt
 
     try:

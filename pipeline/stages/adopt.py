@@ -14,7 +14,7 @@ from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import LEFT_OUT, check_lost, naming, notes, renamed
 from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
 from pipeline.sources.rows import BadRow, Row
-from pipeline.stages.rows import read_rows, write_rows
+from pipeline.stages.json_lines import read_rows, write_rows
 
 TARS = "tars.jsonl"
 """Rows of at (absolute path or URL), bytes and sha256."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.shards.files import sha256 as sha256_of
+from pipeline.shards.file_io import sha256 as sha256_of
 from pipeline.shards.index import ABSENT, Labels, ShardIndex, index_path, write_index
 from pipeline.shards.writer import ShardInfo, label_column, shard_name
 from pipeline.sources.rows import Row, label_of

@@ -11,8 +11,8 @@ import numpy as np
 from pipeline.cluster import tracker
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
@@ -21,7 +21,7 @@ from pipeline.tasks.base import Tally
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pipeline.feed.quarantine import Bad
+    from pipeline.feed.bad_samples import Bad
     from pipeline.shards.dataset import Dataset
     from pipeline.tasks.base import Answer, Arrays, Fields, Task
 
@@ -43,7 +43,7 @@ def run(context: Context) -> dict[str, Any]:
     import ray
 
     from pipeline.cluster.micro_batch import with_micro_batch
-    from pipeline.feed.quarantine import check_bad, rows
+    from pipeline.feed.bad_samples import check_bad, rows
     from pipeline.figures import figures
     from pipeline.figures.fonts import class_names
     from pipeline.shards.dataset import open_dataset

@@ -21,8 +21,8 @@ from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
-from pipeline.stages.rows import write_rows
 
 if TYPE_CHECKING:
     from pipeline.decode.probe import Kind, Probe

@@ -22,8 +22,8 @@ from pipeline.sources import files
 from pipeline.sources.listing import SPLITS
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
+from pipeline.stages.json_lines import read_rows, write_rows
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
-from pipeline.stages.rows import read_rows, write_rows
 from pipeline.store import Parts
 
 if TYPE_CHECKING:

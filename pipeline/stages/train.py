@@ -17,8 +17,8 @@ from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.rows import write_rows
 from pipeline.tasks import task_of
 from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
@@ -89,7 +89,7 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.cluster.checkpoints import fetched
     from pipeline.cluster.fit import fit
     from pipeline.cluster.micro_batch import found
-    from pipeline.feed.quarantine import rows
+    from pipeline.feed.bad_samples import rows
     from pipeline.training.checkpoint import final_weights, read, save_weights
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
@@ -136,8 +136,8 @@ def describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
 
     from pipeline.feed.batch import BatchSource
     from pipeline.figures.figures import learning_rate_curve
+    from pipeline.training.first_batch import draw_preview
     from pipeline.training.loop import Plan
-    from pipeline.training.preview import draw_preview
 
     recipe: Recipe = context.recipe
     folder = context.out / "figures"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.store.artifact import Artifact, Parts, Store, StoreError, Work
-from pipeline.store.folder import FULL, FolderStore
+from pipeline.store.folder_store import FULL, FolderStore
 
 __all__ = ["FULL", "Artifact", "FolderStore", "Parts", "Store", "StoreError", "Work", "open_store"]
 

@@ -5,7 +5,7 @@
     stores/<id>/...           a store's folders on this node: artifacts (links to blobs), work, runs, spool
 
 All of it may be removed while nothing runs. What was not used for longest is removed when the limit is reached, see
-`pipeline.store.room`.
+`pipeline.store.eviction`.
 """
 
 import errno
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.store.artifact import StoreError
+from pipeline.store.eviction import PART, limit_bytes, room, touch
 from pipeline.store.objects import Objects, parallel
-from pipeline.store.room import PART, limit_bytes, room, touch
 
 VARIABLE = "ZOETROPE_CACHE"
 MAKE_ANEW = "Remove the object and run again; its stage is then made again."

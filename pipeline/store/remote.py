@@ -40,7 +40,7 @@ from pipeline.store.artifact import (
     parse_pins,
 )
 from pipeline.store.cache import VARIABLE, CachedFiles, Kept, adopt, store_home
-from pipeline.store.folder import FolderStore
+from pipeline.store.folder_store import FolderStore
 from pipeline.store.lease import lease
 from pipeline.store.objects import Entry, Objects, parallel
 from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned

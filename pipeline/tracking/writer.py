@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.address import Tracking
 from pipeline.tracking.client import NoAnswer, client, is_refusal, ping, quiet, reason
+from pipeline.tracking.mlflow_run import log_dataset, log_files, open_run, set_status
 from pipeline.tracking.model import log_model
 from pipeline.tracking.names import mlflow_name
 from pipeline.tracking.outbox import FILES, Outbox
-from pipeline.tracking.runs import log_dataset, log_files, open_run, set_status
 from pipeline.tracking.system import read_system
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
 
 LOG = logging.getLogger(__name__)
 GATHER_S = 1.0  # points of one second go in one request

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.feed.quarantine import Bad
-from pipeline.shards.files import publishing, sha256, sync, write_bytes
+from pipeline.feed.bad_samples import Bad
+from pipeline.shards.file_io import publishing, sha256, sync, write_bytes
 
 FILE = "checkpoint.pt"
 DIGEST = f"{FILE}.sha256"

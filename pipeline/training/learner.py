@@ -43,8 +43,8 @@ class Learner:
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, num_classes).to(process.device)
         if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
-            report = models.load_weights(model, recipe.model.weights, lambda text: say(f"train: model.weights: {text}"))
-            say(f"train: model.weights: {report}")
+            loaded = models.load_weights(model, recipe.model.weights, lambda text: say(f"train: model.weights: {text}"))
+            say(f"train: model.weights: {loaded}")
         if recipe.train.sync_bn:
             model = synchronise_norms(model, process)
         stop = recipe.train.early_stopping

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from pipeline.base.keyed import seed64
 from pipeline.base.place import noting_steps
 from pipeline.base.redact import redact_values
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import MakeFeed, local_feed
-from pipeline.feed.quarantine import Bad
 from pipeline.recipe import Recipe, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks.base import Tally, Task

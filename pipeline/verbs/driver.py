@@ -24,7 +24,7 @@ from pipeline.store.record import Run
 from pipeline.tracking.address import resolve
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
 
 END_S = 120.0
 """For MLflow to take the status of a run that has ended, by another tracker if need be."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.job import check_store, check_tracking
-from pipeline.cluster.room import room_problem, sharing_warning
+from pipeline.cluster.capacity import room_problem, sharing_warning
 from pipeline.graph.plan import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples

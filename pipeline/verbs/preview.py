@@ -28,7 +28,7 @@ def preview(recipe: Recipe, path: Path) -> str:
     They are the training's first ones where the data is sharded, else some of the source.
     """
     from pipeline.shards.dataset import open_dataset
-    from pipeline.training.preview import draw_preview
+    from pipeline.training.first_batch import draw_preview
 
     planned, _ = make_plan(recipe)
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")

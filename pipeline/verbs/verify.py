@@ -12,7 +12,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
 from pipeline.shards.check import misfits
 from pipeline.shards.dataset import CONTENTS, MAX_DATASET_BYTES
-from pipeline.shards.files import parse, read_capped, sha256
+from pipeline.shards.file_io import parse, read_capped, sha256
 from pipeline.shards.index import index_path, read_index
 from pipeline.shards.shard import DATASET_FILE, Shard
 from pipeline.store.artifact import Holding, Store

@@ -263,7 +263,7 @@ def statuses(store: FolderStore) -> dict[str, str]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.store.folder import FolderStore
+from pipeline.store.folder_store import FolderStore
 run = FolderStore(Path(sys.argv[1])).record_run("killed", {}, {})
 run.update_stage("ingest", status="made")
 run.update_stage("train", status="running")

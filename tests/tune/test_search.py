@@ -25,10 +25,10 @@ from pipeline.recipe import Recipe, load, plain
 from pipeline.training import checkpoint
 from tests.conftest import Project
 from tests.tune.hooks import before_reports
-from tune.folder import about
 from tune.journal import EVENTS
 from tune.result import SearchResult
 from tune.search import search
+from tune.search_folder import about
 from tune.search_report import show
 from tune.trial import Job, run_trial
 

@@ -9,7 +9,7 @@ import torch
 from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.shards.files import publishing
+from pipeline.shards.file_io import publishing
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.base.keyed import generator
 from pipeline.shards.dataset import Dataset, Split
-from pipeline.shards.files import sha256
+from pipeline.shards.file_io import sha256
 from pipeline.shards.index import Labels, ShardIndex, index_path, read_index, write_index
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.shard import Shard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from augment.policy import Policy
 from pipeline.base.keyed import seed64
-from pipeline.shards.files import write_bytes
+from pipeline.shards.file_io import write_bytes
 from tune.policy.space import OPERATIONS, Space, Vector
 
 STARTUP = 20

@@ -7,7 +7,7 @@ from typing import Any
 
 from augment.policy import Policy, Schedule
 from pipeline.recipe import Recipe, check, plain
-from pipeline.shards.files import write_bytes
+from pipeline.shards.file_io import write_bytes
 
 FAMILY = ("AutoAugment", "RandAugment", "TrivialAugment", "PopulationBased")
 """What a policy takes the place of."""

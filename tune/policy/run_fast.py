@@ -16,9 +16,9 @@ from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import FastAutoAugment
 from pipeline.recipe.tuning import Tune
-from tune.folder import note, search_folder
 from tune.policy import fast, propose
 from tune.policy.leave import leave
+from tune.search_folder import note, search_folder
 from tune.session import check_room, parent_run, quiet, ray_session
 from tune.space import trial_recipe, upstream
 from tune.tracking import Child, parameters

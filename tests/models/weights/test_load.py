@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 import models
 from models.hornet import HorNetMaps
 from models.options import OPTIONS
-from models.weights import Report, load_weights
+from models.weights import LoadedWeights, load_weights
 from models.weights.names import read_names
 from pipeline.base.errors import ZoetropeError
 from tests.models.small import small
@@ -353,7 +353,7 @@ def weights() -> State:
     return trained("resnet18").state_dict()
 
 
-def taken(source: Any, state: State) -> Report:
+def taken(source: Any, state: State) -> LoadedWeights:
     """The report of loading, which has put the tensors of `state` into a model."""
     model = build("resnet18")
     report = load_weights(model, source)

@@ -13,14 +13,15 @@ import pytest
 import ray
 import torch
 from safetensors.torch import save_file
+from tests.pipeline.feed.test_quarantine import crashing, zeros
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster import remote_feed
 from pipeline.cluster.feed_actor import Maker
 from pipeline.cluster.remote_feed import Actors, RemoteFeed
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Feed, LocalFeed
-from pipeline.feed.quarantine import Bad
 from pipeline.recipe.schema import RemoteFeed as Options
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.evaluate import predict_part
@@ -29,7 +30,6 @@ from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.conftest import NO_IMAGE
 from tests.pipeline.cluster.test_fit import fitted, tracker
-from tests.pipeline.feed.test_quarantine import crashing, zeros
 from tests.processes import family, left_of
 
 IN_FLIGHT = 3

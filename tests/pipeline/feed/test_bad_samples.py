@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.bad_samples import Bad, check_bad, rows, substitutes
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
-from pipeline.feed.quarantine import Bad, check_bad, rows, substitutes
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
 from tests.conftest import NO_IMAGE

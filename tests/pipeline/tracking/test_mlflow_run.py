@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
-from pipeline.tracking.runs import log_dataset, log_files, open_run, set_status
+from pipeline.tracking.mlflow_run import log_dataset, log_files, open_run, set_status
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.base.errors import ZoetropeError
-from tune.folder import about, fingerprint, note, search_folder
+from tune.search_folder import about, fingerprint, note, search_folder
 
 TUNE: dict[str, Any] = {"metric": "val/top1", "mode": "max", "space": {"optimizer.lr": "loguniform(0.01, 1)"}}
 

@@ -11,11 +11,11 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import OWED
 from pipeline.recipe import Recipe
-from pipeline.shards.ahead import Ahead, Run, most_bytes, shard_runs
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.index import index_path
+from pipeline.shards.prefetch import Ahead, Run, most_bytes, shard_runs
 from pipeline.store.cache import cache_root
-from pipeline.store.room import LIMIT, limit_bytes
+from pipeline.store.eviction import LIMIT, limit_bytes
 from pipeline.training.distributed import Process
 from pipeline.training.loop import LOG_EVERY_STEPS, Plan
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.cluster import room
-from pipeline.cluster.room import lacking, room_problem, sharing_warning
+from pipeline.cluster import capacity as room
+from pipeline.cluster.capacity import lacking, room_problem, sharing_warning
 from pipeline.recipe import Recipe
 
 

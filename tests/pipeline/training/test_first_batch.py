@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.tasks import task_of
+from pipeline.training.first_batch import draw_preview, first_states
 from pipeline.training.objective import Objective
-from pipeline.training.preview import draw_preview, first_states
 from pipeline.training.step import Normalize
 
 MIXING = {"kind": "choose", "of": [{"kind": "mixup", "probability": 0.5}, {"kind": "cutmix", "probability": 0.5}]}

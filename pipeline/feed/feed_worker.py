@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 import cv2
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.processes import end_with_parent
-from pipeline.feed.quarantine import Bad
 from pipeline.feed.ring import Ring
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pipeline.stages.rows import read_rows, write_rows
+from pipeline.stages.json_lines import read_rows, write_rows
 
 
 def test_rows_read_back(tmp_path: Path) -> None:

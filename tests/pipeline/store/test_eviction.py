@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.store.artifact import StoreError
 from pipeline.store.cache import CachedFiles, Kept, adopt
-from pipeline.store.room import LIMIT, held_bytes, limit_bytes, room, touch
+from pipeline.store.eviction import LIMIT, held_bytes, limit_bytes, room, touch
 
 
 def blob(root: Path, name: str, size: int, used_s: float) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.shards.files import publishing, sha256, write_bytes
+from pipeline.shards.file_io import publishing, sha256, write_bytes
 
 
 def test_whole_or_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.shards.ahead import Ahead, Run, most_bytes, shard_runs
+from pipeline.shards.prefetch import Ahead, Run, most_bytes, shard_runs
 from pipeline.shards.shard import Shard
 
 

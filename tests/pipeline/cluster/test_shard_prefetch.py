@@ -12,16 +12,16 @@ import pytest
 import torch
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.cluster.ahead import shards_ahead
 from pipeline.cluster.feed_actor import Maker
+from pipeline.cluster.shard_prefetch import shards_ahead
 from pipeline.feed.batch import BatchSource
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.order import rank_slice
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.writer import write_dataset, write_shard
+from pipeline.store.eviction import LIMIT, held_bytes
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
-from pipeline.store.room import LIMIT, held_bytes
 from pipeline.training.distributed import Process
 from pipeline.training.loop import LOG_EVERY_STEPS
 from tests.conftest import image_sample

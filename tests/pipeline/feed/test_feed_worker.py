@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.feed import worker
+from pipeline.feed import feed_worker as worker
+from pipeline.feed.bad_samples import Bad
+from pipeline.feed.feed_worker import Ask, Made
 from pipeline.feed.laps import Laps
-from pipeline.feed.quarantine import Bad
-from pipeline.feed.worker import Ask, Made
 
 
 class Source:
@@ -69,7 +69,7 @@ def test_freed_memory_is_kept() -> None:
     """Sixteen arrays of 2 MB, again and again: without the settings, the system gives each page anew."""
     code = (
         "import numpy, resource\n"
-        "from pipeline.feed.worker import keep_freed_memory\n"
+        "from pipeline.feed.feed_worker import keep_freed_memory\n"
         "keep_freed_memory()\n"
         "for turn in range(21):\n"
         "    arrays = [numpy.ones(2**21, 'uint8') for _ in range(16)]\n"
