@@ -8,6 +8,7 @@ new name that builds the same module with the same defaults is a word in its fam
 """
 
 from models.options.base import Answers, ModelOptions
+from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
@@ -37,5 +38,6 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     FCNOptions,
     UNetOptions,
     UNetBNOptions,
+    DeepLabV3Options,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}
