@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+MARGIN_PX = 92
+"""What the unpadded network's logits are smaller on each side: 572 px give 388."""
+SMALLEST_PX = 188
+"""Of the unpadded network, for 4 px of logits."""
+
+
+def valid_size(n_px: int) -> int:
+    """Round a side up to one that the unpadded network takes: 16 p + 60 px, p >= 8, so 188, 204, ... 572.
+
+    With these every pooling finds an even size (section 3). Logits of n px need `valid_size(n + 2 * MARGIN_PX)`.
+    """
+    return max(SMALLEST_PX, -(-(n_px - 60) // 16) * 16 + 60)
+
+
 class UNetFamily(ModelOptions):
     """What both U-Nets can choose."""
 
@@ -44,7 +58,12 @@ class UNetOptions(UNetFamily):
     """U-Net as published, unpadded: logits are 92 px smaller on each side, sides of inputs have 16 p + 60 px."""
 
     kind: Literal["unet"]
+    margin_px = MARGIN_PX
     dropout: float = Field(default=0.5, ge=0, lt=1, description="behind the last two levels of the contracting path")
+
+    def valid_side(self, px: int) -> int:
+        """See `valid_size`."""
+        return valid_size(px)
 
 
 class UNetBNOptions(UNetFamily):

@@ -12,8 +12,7 @@ from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import BackboneOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
-from models.options.unet import UNetFamily
-from models.unet import valid_size
+from models.options.unet import UNetFamily, valid_size
 
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
