@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.options.unet import MARGIN_PX, valid_size
 from models.recompute import recomputed
+from models.unet_size import MARGIN_PX, valid_size
 from pipeline.base.errors import ZoetropeError
 
 

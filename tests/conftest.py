@@ -258,7 +258,7 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Proj
 @contextmanager
 def stages_here() -> Iterator[None]:
     """Inside, what the stages ingest and shard give to Ray as tasks, and to other processes, is called in turn."""
-    from pipeline.stages import adopt, ingest, shard
+    from pipeline.stages import adopt, headers, ingest, shard
 
     def run_here(
         function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
@@ -277,7 +277,7 @@ def stages_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for stage in (adopt, ingest, shard):
             patch.setattr(stage, "run_parallel", run_here)
-        for stage in (ingest, shard):
+        for stage in (headers, shard):
             patch.setattr(stage, "each_apart", each_here)
         patch.setattr("pipeline.feed.apart.each_apart", each_here)
         yield

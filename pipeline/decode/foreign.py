@@ -24,6 +24,7 @@ from pipeline.decode.members import MEMBERS, naming
 from pipeline.decode.probe import Kind, Probe, probe_file
 from pipeline.decode.transcode import Transcoded
 from pipeline.decode.upright import AS_STORED, display_matrix, is_mirrored, upright
+from pipeline.decode.values import Values
 from pipeline.decode.video import count_frames, decode_frames
 from pipeline.decode.whole import check_whole
 
@@ -85,10 +86,17 @@ def probe_foreign(data: bytes, kind: Kind) -> Probe:
     return replace(found, width=width, height=height)
 
 
-def probe_member(path: Path, offset: int, length: int, kind: Kind, companions: Mapping[str, tuple[int, int]]) -> Probe:
+def probe_member(
+    path: Path,
+    offset: int,
+    length: int,
+    kind: Kind,
+    companions: Mapping[str, tuple[int, int]],
+    values: Values | None = None,
+) -> Probe:
     """Probe the bytes of a tar's member, as `probe_foreign` does, and those of its companions, name -> offset, length.
 
-    Of a companion, the header is looked at, and that it is whole.
+    Of a companion, the header is looked at, and that it is whole; with `values`, these are counted.
     """
     check_bytes(length, MAX_IMAGE_BYTES if kind == "image" else MAX_VIDEO_BYTES)
     with path.open("rb") as file:
@@ -100,7 +108,10 @@ def probe_member(path: Path, offset: int, length: int, kind: Kind, companions: M
                 file.seek(begin)
                 content = file.read(size)
                 check_structure(content)
-                MEMBERS[name].probe(io.BytesIO(content), found.width, found.height)
+                member = MEMBERS[name]
+                member.probe(io.BytesIO(content), found.width, found.height, values)
+                if values is not None and member.count is not None:
+                    found = replace(found, values=member.count(content, values))
     return found
 
 

@@ -5,26 +5,36 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from pipeline.decode.instances import probe_instances, read_instances, store_instances
 from pipeline.decode.limits import BadSample
-from pipeline.decode.masks import Size, probe_mask, read_mask, store_mask
+from pipeline.decode.masks import Size, count_mask, probe_mask, read_mask, store_mask
+from pipeline.decode.values import Values
 
 
 @dataclass(frozen=True)
 class Member:
     """A kind of companion. All raise BadSample, whose reason does not name it.
 
-    probe: (file, width, height) looks at a header; width and height of its picture, upright, in px
-    store: (content, source_size, stored_size, classes) -> what is stored, and the pixels or objects of each class that
-           it has; sizes are (width, height) of the picture before and after it was made smaller, classes their number
-    read:  what is stored -> arrays
+    probe: (file, width, height, values) looks at a header; width and height of its picture, upright, in px
+    store: (content, source_size, stored_size, classes, values) -> what is stored, and the pixels or objects of each
+           class that it has; sizes are (width, height) of the picture before and after it was made smaller, classes
+           their number
+    read:  (what is stored or lies in a tar, values) -> arrays
+    count: (content, values) checks it wholly and counts the pixels of each value; of those that have values
+
+    values: what the source says that they mean, None where it says nothing
     """
 
-    probe: Callable[[BinaryIO, int, int], None]
-    store: Callable[[bytes, Size, Size, int], tuple[bytes, Mapping[int, int]]]
-    read: Callable[[bytes | memoryview], Any]
+    probe: Callable[[BinaryIO, int, int, Values | None], None]
+    store: Callable[[bytes, Size, Size, int, Values | None], tuple[bytes, Mapping[int, int]]]
+    read: Callable[[bytes | memoryview, Values | None], Any]
+    count: Callable[[bytes, Values], dict[int, int]] | None = None
 
 
-MEMBERS: dict[str, Member] = {"seg.png": Member(probe_mask, store_mask, read_mask)}
+MEMBERS: dict[str, Member] = {
+    "seg.png": Member(probe_mask, store_mask, read_mask, count_mask),
+    "inst.png": Member(probe_instances, store_instances, read_instances),
+}
 """By the extension that a companion has in our shards; with a dot, which tells it from an image or a video."""
 
 

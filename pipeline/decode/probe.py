@@ -1,7 +1,8 @@
 """What a file's header says, read without decoding: the cheap check of the ingest stage."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -28,6 +29,8 @@ class Probe:
 
     Width and height are upright for images (their orientation applied), as coded for videos (a rotation shows only in
     the first decoded frame).
+
+    values: of its mask, the pixels of each value
     """
 
     width: int
@@ -36,6 +39,7 @@ class Probe:
     fps: float
     duration_s: float
     bytes: int
+    values: Mapping[int, int] = field(default_factory=dict)
 
 
 def probe(path: Path, kind: Kind) -> Probe:

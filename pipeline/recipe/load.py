@@ -20,16 +20,24 @@ _PATH_KEYS = (
     ("data", "source", "path"),
     ("data", "source", "root"),
     ("data", "source", "annotations"),
+    ("data", "source", "masks"),
+    ("data", "source", "instances"),
+    ("data", "source", "classes"),
     ("data", "source", "urls"),
     ("data", "source", "val_urls"),
     ("data", "source", "of", "*", "path"),
     ("data", "source", "of", "*", "root"),
     ("data", "source", "of", "*", "annotations"),
+    ("data", "source", "of", "*", "masks"),
+    ("data", "source", "of", "*", "instances"),
+    ("data", "source", "of", "*", "classes"),
     ("model", "weights"),
     ("loss", "distill", "teacher"),
 )
 _NAMES = _PATH_KEYS[-1:]
 """Where a word without a `/` is a name and no path."""
+_LISTS = ("urls", "val_urls")
+"""Keys whose lists are of paths."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -158,7 +166,7 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
             value, may_be_name = at.get(last), path_key in _NAMES
             if isinstance(value, str) and ("/" in value or not may_be_name):
                 at[last] = _absolute(value, folder)
-            elif isinstance(value, list):
+            elif isinstance(value, list) and last in _LISTS:
                 at[last] = [_absolute(one, folder) if isinstance(one, str) else one for one in value]
 
 

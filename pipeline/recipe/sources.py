@@ -10,6 +10,20 @@ from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.tasks import TaskSection
 
 
+class MaskClasses(Section):
+    """What the values of masks mean, of sources that have masks."""
+
+    late = frozenset({"classes", "ignore"})
+
+    classes: str | list[str] | dict[int, str] | None = None
+    """The classes of masks, in their order: a list of names, of which the first has the value 0; a mapping of values to
+    names, such as `{0: background, 255: cell}`; or a file with a line a class: `name`, or `value name`, or with colours
+    `name, red, green, blue`. Several values of one name are one class."""
+    ignore: list[int | str] = Field(default=[])
+    """Values, or names among `classes`, of pixels that are neither trained on nor measured. 255 is one of them unless
+    `classes` names it."""
+
+
 class FolderSource(Section):
     """A folder a class: `train/<class>/*` and `val/<class>/*`, or `<class>/*` split by `data.split`."""
 
@@ -20,6 +34,8 @@ class FolderSource(Section):
 
 class TableColumns(Section):
     """How a table's columns are called."""
+
+    late = frozenset({"mask", "instances"})
 
     path: str = "path"
     """The file: a path or a URL (https, s3, ...)."""
@@ -33,9 +49,13 @@ class TableColumns(Section):
     A frame belongs to the sample when start_s <= its time < end_s, with half a millisecond's tolerance."""
     end_s: str | None = None
     """Where it ends, in seconds; empty: at the video's end. By default `end_s` when there is one."""
+    mask: str | None = None
+    """The mask of an image: a path or a URL. By default `mask` when there is one, and task.kind asks for masks."""
+    instances: str | None = None
+    """The instance map of an image, likewise. Without a column of masks, what has an object is class 1 of two."""
 
 
-class TableSource(Section):
+class TableSource(MaskClasses):
     """A table with a row a sample: text, JSON lines or Parquet. Several segments of one video are several samples."""
 
     kind: Literal["table"]
@@ -47,6 +67,41 @@ class TableSource(Section):
     """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder."""
     separator: str | None = None
     """What stands between the labels of one sample, such as "|"; JSON lines and Parquet may hold lists instead."""
+
+
+class ImagesSource(MaskClasses):
+    """Images and, beside them, masks: `{split}` in the paths stands for train (or training) and val (or validation);
+    without it `data.split` holds out. An image and its mask have one path below their folders, without extension.
+    """
+
+    kind: Literal["images"]
+    path: str
+    """The images' folder, such as `./camvid/{split}/images`; a relative path is relative to the recipe."""
+    masks: str | None = None
+    """The masks' folder: PNGs."""
+    instances: str | None = None
+    """The folder of instance maps: PNGs of 8 or 16 bits, the number of an object a pixel, 0 beside them. Without
+    `masks`, what has an object is class 1 of two, which `classes` may name: [background, object]."""
+    image_suffix: str = ""
+    """How the images' names end before the extension, such as `_leftImg8bit`; others are passed over."""
+    mask_suffix: str = ""
+    """How the masks' names end before the extension, such as `_L` or `_gtFine_labelIds`."""
+    instance_suffix: str = ""
+    """How the instance maps' names end."""
+
+
+class CocoSource(Section):
+    """Images with COCO's annotations: polygons and run lengths, drawn as masks in the annotations' order."""
+
+    kind: Literal["coco"]
+    path: str
+    """The images' folder, such as `./coco/{split}2017`; a relative path is relative to the recipe."""
+    annotations: str
+    """The JSON file, such as `./coco/annotations/instances_{split}2017.json`. `{split}` stands for train and val;
+    without it `data.split` holds out."""
+    background: str | None = "background"
+    """The class of pixels without an object, the first one; null: these are neither trained on nor measured. Categories
+    follow in the file's order."""
 
 
 class FramesSource(Section):
@@ -119,15 +174,15 @@ class Hmdb51Source(AnnotatedVideos):
     """Largest share of the videos named that may not be there."""
 
 
-COMPANIONS = ("seg.png",)
+COMPANIONS = ("seg.png", "inst.png")
 """What rides along with images and videos: the keys of `pipeline.decode.members.MEMBERS`, which loads OpenCV."""
 Extension = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class WebDatasetSource(Section):
+class WebDatasetSource(MaskClasses):
     """WebDataset tars that are there already: read where they lie, and never written again. Only an index is made."""
 
-    late = frozenset({"members"})
+    late = MaskClasses.late | {"members"}
 
     kind: Literal["webdataset"]
     urls: str | list[str]
@@ -142,7 +197,7 @@ class WebDatasetSource(Section):
     `json.meta.class`."""
     members: dict[str, Extension] = Field(default={})
     """Companions of the images or videos that every sample has -> their extensions in these tars, such as
-    `{seg.png: mask.png}`. `seg.png`: a mask, a PNG of class numbers and 255."""
+    `{seg.png: mask.png}`. `seg.png`: a mask, a PNG; `inst.png`: an instance map."""
 
     @field_validator("members")
     @classmethod
@@ -210,7 +265,7 @@ def source_of(name: str) -> type[OwnSource]:
 OWN = plugins.or_own(source_of)
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
-FileSource = FolderSource | TableSource | FramesSource | Annotations
+FileSource = FolderSource | TableSource | ImagesSource | CocoSource | FramesSource | Annotations
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
@@ -230,6 +285,8 @@ Source = Annotated[
     *OWN,
 ]
 SOURCE_MODALITY: dict[str, Modality] = {
+    "images": "image",
+    "coco": "image",
     "frames": "video",
     "kinetics": "video",
     "something-something": "video",
@@ -238,3 +295,7 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "moving-digits": "video",
     "digits": "image",
 }
+WITH_MASKS = ("images", "table", "coco", "webdataset")
+"""The kinds that may give masks."""
+WITHOUT_LABELS = ("images", "coco")
+"""The kinds that give no label beside them."""

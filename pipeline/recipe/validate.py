@@ -16,7 +16,7 @@ from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
-from pipeline.recipe.sources import SOURCE_MODALITY
+from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITHOUT_LABELS
 from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, own_section, section_of
 
 MOST_LINES, LONGEST_LINE = 50, 2000
@@ -116,7 +116,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             kind = _word(values, f"{where}.kind")
             if SOURCE_MODALITY.get(kind, modality) != modality:
                 problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
-            if kind == "table":
+            problems += _source_problems(kind, where, checked)
+            if kind == "table" and checked.answers == "classes":
                 problems += _table_problems(values, where, checked.label_sets)
         problems += _sampling_problems(values)
         problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
@@ -143,6 +144,21 @@ def _task_section(values: Mapping[str, Any]) -> TaskSection | None:
         return own_section(kind).model_validate(values["task"])
     except (ZoetropeError, ValidationError):
         return None
+
+
+def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
+    """A source that does not give what the task's targets are."""
+    if task.answers == "mask" and kind not in ("", *WITH_MASKS):
+        return [
+            f"{where}.kind: {kind} gives no masks, and task.kind {task.kind} needs them; sources that give them are: "
+            f"{', '.join(WITH_MASKS)}"
+        ]
+    if task.answers == "classes" and kind in WITHOUT_LABELS:
+        return [
+            f"{where}.kind: {kind} gives no labels, and task.kind {task.kind} needs them; for a folder a class set it "
+            "to folder, for a list of files to table"
+        ]
+    return []
 
 
 def _model_problems(model: str, task: TaskSection) -> list[str]:

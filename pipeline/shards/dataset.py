@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, as_files
+from pipeline.decode.values import Values
 from pipeline.shards.elsewhere import Elsewhere
 from pipeline.shards.file_io import parse, read_capped
 from pipeline.shards.index import index_path
@@ -58,6 +59,7 @@ class Contents:
 
     amounts: of a split, the pixels or objects of each class in the companions of its samples
     members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
+    values:  of adopted tars, what the values of their masks mean
     """
 
     schema: Literal[1, 2, 3]
@@ -66,6 +68,7 @@ class Contents:
     splits: dict[str, Split]
     amounts: dict[str, tuple[Count, ...]] | None = None
     members: dict[str, str] | None = None
+    values: Values | None = None
 
 
 CONTENTS = TypeAdapter(Contents)
@@ -75,7 +78,7 @@ CONTENTS = TypeAdapter(Contents)
 class Dataset:
     """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard.
 
-    amounts, members: as of `Contents`, empty where there are none
+    amounts, members, values: as of `Contents`, empty where there are none
     """
 
     files: Files
@@ -85,6 +88,7 @@ class Dataset:
     digest: str
     amounts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     members: Mapping[str, str] = field(default_factory=dict)
+    values: Values | None = None
 
     @property
     def folder(self) -> Path:
@@ -122,4 +126,6 @@ def open_dataset(folder: Path | Files) -> Dataset:
     if adopted and not isinstance(files, Elsewhere):
         files = Elsewhere(files, adopted)
     digest, amounts, members = hashlib.sha256(content).hexdigest(), contents.amounts or {}, contents.members or {}
-    return Dataset(files, contents.modality, contents.classes, contents.splits, digest, amounts, members)
+    return Dataset(
+        files, contents.modality, contents.classes, contents.splits, digest, amounts, members, contents.values
+    )

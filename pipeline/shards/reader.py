@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
+from pipeline.decode.values import Values
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.file_io import read_capped
 from pipeline.shards.index import ABSENT, MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
@@ -36,10 +38,17 @@ class RawSample:
     width: int
     height: int
     members: Mapping[str, memoryview] = field(default_factory=dict)
+    values: Values | None = None
 
     def member(self, name: str) -> memoryview:
         """A companion, still encoded, by its extension in our shards: of those that the reader was told to need."""
         return self.members[name]
+
+    def companion(self, name: str) -> Any:
+        """Decode a companion; the values of a mask in an adopted tar become the numbers of classes. BadSample."""
+        from pipeline.decode.members import MEMBERS
+
+        return MEMBERS[name].read(self.members[name], self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +78,7 @@ class ShardReader:
                index lacks one
         """
         dataset = open_dataset(folder)
-        self._folder, self._shards = dataset.files, dataset.split(split).shards
+        self._folder, self._shards, self._values = dataset.files, dataset.split(split).shards, dataset.values
         mean = sum(shard.samples for shard in self._shards) // max(len(self._shards), 1)
         # Caches of plain functions: of bound methods they would hold the reader, and its open files, in a cycle.
         self._mapped = lru_cache(OPEN_SHARDS)(partial(_map, self._folder, self._shards))
@@ -98,6 +107,7 @@ class ShardReader:
             int(columns.widths[index]),
             int(columns.heights[index]),
             {name: _cut(tar, *places, index) for name, places in indexed.members.items()},
+            self._values,
         )
 
     def labels(self, shard: int) -> Labels:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.decode.values import Values
 from pipeline.shards.dataset import CONTENTS, Contents, Dataset, Modality, Split, open_dataset
 from pipeline.shards.file_io import TEMPORARY, publishing, sha256, write_bytes
 from pipeline.shards.index import ABSENT, DESCRIPTIONS, Labels, ShardIndex, index_path, write_index
@@ -157,8 +158,13 @@ def _info(folder: Path, split: str, number: int, index: ShardIndex, amounts: Map
         sha256=sha256(tar),
         index_sha256=sha256(index_path(tar)),
         class_counts=tuple(np.bincount(index.flat_labels).tolist()),
-        amounts=tuple(amounts.get(label, 0) for label in range(max(amounts, default=-1) + 1)),
+        amounts=amounts_column(amounts),
     )
+
+
+def amounts_column(amounts: Mapping[int, int]) -> tuple[int, ...]:
+    """Amounts by class number, as long as the highest one asks."""
+    return tuple(amounts.get(label, 0) for label in range(max(amounts, default=-1) + 1))
 
 
 def write_dataset(
@@ -168,10 +174,12 @@ def write_dataset(
     shards: Mapping[str, Sequence[ShardInfo]],
     label_sets: bool = False,
     members: Mapping[str, str] | None = None,
+    values: Values | None = None,
 ) -> Dataset:
     """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
 
     members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
+    values:  of adopted tars, what the values of their masks mean
 
     Call it when all shards are written: it also clears away what killed writers left.
     """
@@ -189,7 +197,7 @@ def write_dataset(
             left.unlink()
     there = amounts if any(map(any, amounts.values())) else None
     schema: Literal[1, 2, 3] = 3 if there or members else 2 if label_sets else 1
-    contents = Contents(schema, modality, tuple(classes), splits, there, dict(members) if members else None)
+    contents = Contents(schema, modality, tuple(classes), splits, there, dict(members) if members else None, values)
     write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)
 

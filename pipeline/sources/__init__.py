@@ -7,7 +7,19 @@ from pydantic import TypeAdapter
 
 from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSource
 from pipeline.recipe.tasks import TaskSection
-from pipeline.sources import folder, frames, hmdb51, kinetics, mixture, something, table, ucf101, webdataset
+from pipeline.sources import (
+    coco,
+    folder,
+    frames,
+    hmdb51,
+    images,
+    kinetics,
+    mixture,
+    something,
+    table,
+    ucf101,
+    webdataset,
+)
 from pipeline.sources.listing import Listing
 
 
@@ -25,6 +37,8 @@ SOURCES: dict[str, Files] = {
     "folder": folder,
     "frames": frames,
     "table": table,
+    "images": images,
+    "coco": coco,
     "kinetics": kinetics,
     "something-something": something,
     "ucf101": ucf101,

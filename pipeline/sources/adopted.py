@@ -15,6 +15,7 @@ from pipeline.recipe.sources import WebDatasetSource
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import files
 from pipeline.sources.labels import class_name
+from pipeline.sources.listing import Masks
 from pipeline.sources.rows import BadRow, Row
 
 if TYPE_CHECKING:
@@ -56,10 +57,13 @@ class Tar:
     passed_over: int = 0
 
 
-def read_tar(url: str, source: WebDatasetSource, task: TaskSection, timeout_s: float) -> Tar:
+def read_tar(
+    url: str, source: WebDatasetSource, task: TaskSection, timeout_s: float, masks: Masks | None = None
+) -> Tar:
     """One tar, wholly read once: its sha256, and of every sample label, size and place; a tar without files is bad.
 
-    So is a sample that takes longer than `timeout_s`. ZoetropeError, naming the tar, when it is no plain tar or a
+    So is a sample that takes longer than `timeout_s`. With `masks`, the values of these are counted, and say which
+    classes a sample has. ZoetropeError, naming the tar, when it is no plain tar or a
     sample's members do not follow each other.
     """
     from pipeline.shards.file_io import sha256
@@ -73,7 +77,7 @@ def read_tar(url: str, source: WebDatasetSource, task: TaskSection, timeout_s: f
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 groups = _groups(tar, path)
                 found = [_find(tar, key, group, content, source, task) for key, group in groups]
-            _probe(tar, path, [one for one in found if one], source, task.modality, timeout_s)
+            _probe(tar, path, [one for one in found if one], source, task.modality, timeout_s, masks)
             if not (tar.samples or tar.bad or tar.passed_over):
                 tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
             if files.is_url(url):
@@ -126,7 +130,7 @@ def _find(
     labels: tuple[str, ...] = ()
     unlabelled = None
     try:
-        labels = _labels(group, content, source, task.label_sets)
+        labels = () if task.answers == "mask" else _labels(group, content, source, task.label_sets)
     except BadSample as error:
         unlabelled = error
     try:
@@ -147,13 +151,20 @@ def _refuse(tar: Tar, name: str, reason: str, labels: tuple[str, ...]) -> None:
 
 
 def _probe(
-    tar: Tar, path: Path, found: list[_Found], source: WebDatasetSource, modality: Modality, timeout_s: float
+    tar: Tar,
+    path: Path,
+    found: list[_Found],
+    source: WebDatasetSource,
+    modality: Modality,
+    timeout_s: float,
+    masks: Masks | None,
 ) -> None:
     """Enter rows among the samples, with sizes and frames, or among the bad ones."""
     from pipeline.decode.foreign import probe_member
     from pipeline.feed.apart import each_apart
 
-    calls = [(path, one.data.offset, one.data.length, modality, one.companions) for one in found]
+    values = masks and masks.values
+    calls = [(path, one.data.offset, one.data.length, modality, one.companions, values) for one in found]
     for one, header in zip(found, each_apart(probe_member, calls, timeout_s), strict=True):
         if isinstance(header, ZoetropeError):
             _refuse(tar, one.key, str(header), one.classes)
@@ -171,6 +182,8 @@ def _probe(
             }
             if one.companions:
                 row["companions"] = {source.members[own]: place for own, place in one.companions.items()}
+            if header.values:
+                row["values"] = dict(header.values)
             tar.samples.append(row)
 
 

@@ -10,7 +10,7 @@ from pipeline.decode.limits import BadSample
 from pipeline.graph.plan import some
 from pipeline.recipe.schema import Classes
 from pipeline.sources.labels import class_name, meaning, spellings
-from pipeline.sources.listing import Candidate, Listing
+from pipeline.sources.listing import Candidate, Listing, Masks
 
 Naming = Mapping[str, str | None]
 """Each label -> its class; None for one that is left out."""
@@ -62,7 +62,7 @@ def settle(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
     A class is lost when the source has it and nothing of it can be used.
     """
     occurring = {label for candidate in listing.candidates for label in candidate.labels}
-    names = naming(occurring | listing.lost.keys(), asked)
+    names = naming(occurring | listing.lost.keys() | listing.mask_classes, asked)
     candidates: list[Candidate] = []
     others = Counter(listing.others)
     for candidate in listing.candidates:
@@ -74,8 +74,22 @@ def settle(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
     check_lost(listing.where, listing.lost, names, occurring)
     order = tuple(name for label in listing.class_order if (name := names.get(label)) is not None)
     return replace(
-        listing, candidates=candidates, others=others, class_order=order, lost={}, notes=(*listing.notes, *notes(names))
+        listing,
+        candidates=candidates,
+        others=others,
+        class_order=order,
+        lost={},
+        notes=(*listing.notes, *notes(names)),
+        masks=named_masks(listing.masks, names),
     )
+
+
+def named_masks(masks: Mapping[str, Masks], names: Naming) -> dict[str, Masks]:
+    """Masks with classes in place of their labels; the pixels of a class that is left out do not count."""
+    return {
+        source: replace(one, classes=tuple(None if name is None else names[name] for name in one.classes))
+        for source, one in masks.items()
+    }
 
 
 def check_lost(where: str, lost: Mapping[str, str], names: Naming, occurring: Iterable[str]) -> None:

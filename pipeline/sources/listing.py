@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.base.keyed import seed64
+from pipeline.decode.values import IGNORED, Values
 from pipeline.sources.labels import class_order
 
 SPLITS = ("train", "val")
@@ -31,6 +32,8 @@ class Candidate:
     start_s, end_s: the part of a video that is the sample; None is the video's own start or end
     members: companions, keys of `pipeline.decode.members.MEMBERS` -> the local path or URL of each
     objects: what is in the picture, where annotations of all of them lie in one file: `objects.json` itself
+    outlines: what its mask is drawn of: `size` (width and height in px) and `objects`, pairs of a value and a
+              segmentation as `pipeline.decode.outlines` takes them
     """
 
     key: str
@@ -43,6 +46,28 @@ class Candidate:
     source: str | None = None
     members: Mapping[str, str] = field(default_factory=dict)
     objects: Mapping[str, Any] | None = None
+    outlines: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What the masks of a source mean.
+
+    classes: their names in order; None for one that is left out
+    values:  numbers of classes are places in `classes`; values of nothing where the source does not say it
+    """
+
+    classes: tuple[str | None, ...]
+    values: Values
+
+    def name(self, value: int) -> str | None:
+        """The class of a value; None where its pixels do not count, or nothing is said."""
+        number = self.values.number(value) if self.values.of else IGNORED
+        return None if number == IGNORED else self.classes[number]
+
+    def numbered(self, numbers: Mapping[str, int]) -> Values:
+        """What the values mean, by the numbers of all classes."""
+        return self.values.mapped([IGNORED if name is None else numbers[name] for name in self.classes])
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,7 @@ class Listing:
     class_order: the data set's own numbering of classes, where it has one
     lost:       classes that the source has and of which nothing can be used -> what there is instead, in words
     notes:      what else to say of it, in sentences
+    masks:      where samples have masks, what these mean, by the name of the source in a mixture, else ""
     """
 
     candidates: list[Candidate]
@@ -73,12 +99,21 @@ class Listing:
     class_order: tuple[str, ...] = ()
     lost: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    masks: Mapping[str, Masks] = field(default_factory=dict)
 
     def classes(self) -> list[str]:
-        """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s."""
-        found = {label for candidate in self.candidates for label in candidate.labels}
+        """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s.
+
+        Those of masks are all there: which ones occur is known once these are decoded.
+        """
+        found = {label for candidate in self.candidates for label in candidate.labels} | self.mask_classes
         own = [name for name in dict.fromkeys(self.class_order) if name in found]
         return own + class_order(found.difference(own))
+
+    @property
+    def mask_classes(self) -> set[str]:
+        """The names of the masks' classes."""
+        return {name for masks in self.masks.values() for name in masks.classes if name is not None}
 
 
 def held_out(key: str, share: float) -> bool:

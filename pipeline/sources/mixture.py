@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.sources import MixtureSource
 from pipeline.recipe.tasks import TaskSection
-from pipeline.sources.listing import Candidate, Listing
+from pipeline.sources.listing import Candidate, Listing, Masks
 
 if TYPE_CHECKING:
     from pipeline.sources import Files
@@ -27,6 +27,7 @@ def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
     missing: list[str] = []
     classes: dict[str, None] = {}
     by_ratio = False
+    masks: dict[str, Masks] = {}
     for name, one in sorted(source.of.items()):
         try:
             listing = _kind(one).look(one, task, val_share)
@@ -38,6 +39,8 @@ def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
         refused |= {f"{name}/{key}": why for key, why in listing.refused.items()}
         lost |= listing.lost
         missing += [f"{name}/{file}" for file in listing.missing]
+        if listing.masks:
+            (masks[name],) = listing.masks.values()
         classes |= dict.fromkeys(listing.classes())
         by_ratio |= listing.held_out_by_ratio
     return Listing(
@@ -51,6 +54,7 @@ def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
         missing=tuple(missing),
         class_order=tuple(classes),
         lost=lost,
+        masks=masks,
     )
 
 

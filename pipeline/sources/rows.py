@@ -39,6 +39,12 @@ class Row(TypedDict):
     """Companion -> its path, as `path`."""
     objects: NotRequired[dict[str, Any]]
     """The companion `objects.json`."""
+    outlines: NotRequired[dict[str, Any]]
+    """What the companion `seg.png` is drawn of."""
+    values: NotRequired[dict[int, int]]
+    """The pixels of each value of its mask, until these are counted."""
+    amounts: NotRequired[dict[str, int]]
+    """Of an adopted tar's: class number -> its pixels."""
 
     # Of a member of an adopted tar:
     name: NotRequired[str]

@@ -1,7 +1,7 @@
 """The rows of a table put together: one sample a file, or a part of one, however its path is spelt."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.decode.limits import BadSample
@@ -21,6 +21,7 @@ class Row:
     end_s: float | None
     labels: tuple[str, ...]
     split: str | None
+    members: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sample(self) -> tuple[Any, ...]:
@@ -66,11 +67,15 @@ def _candidate(key: str, rows: list[Row], val_share: float, label_sets: bool) ->
         raise BadSample(f"{key} has several labels: {_and_where(labels)}")
     if len(splits) > 1:
         raise BadSample(f"{key} stands in several splits: {_and_where(splits)}")
+    for name in first.members:
+        if len(paths := {row.members[name]: row.number for row in reversed(rows)}) > 1:
+            raise BadSample(f"{key} has several {name}: {_and_where(paths)}")
     split = first.split or ("val" if held_out(key, val_share) else "train")  # segments of one video go together
     if (first.start_s, first.end_s) != (None, None):
         key = f"{key}#{_time(first.start_s)}-{_time(first.end_s)}"
     chosen = sorted(labels) if label_sets else first.labels
-    return Candidate(key, first.found.path, tuple(chosen), split, first.start_s, first.end_s)
+    times = (first.start_s, first.end_s)
+    return Candidate(key, first.found.path, tuple(chosen), split, *times, members=first.members)
 
 
 def _and_where(numbers: Mapping[Any, int]) -> str:

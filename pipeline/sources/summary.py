@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pipeline.sources.kinds import counted
 from pipeline.sources.listing import SPLITS, Listing
@@ -14,7 +15,9 @@ LONGEST = 40
 def of_listing(listing: Listing) -> list[str]:
     """All lines of what is known by names alone."""
     samples = [(candidate.split, candidate.labels) for candidate in listing.candidates]
-    return [of_samples(samples, listing.classes()), *of_others(listing), *of_refused(listing.refused)]
+    classes = listing.classes()
+    data = of_samples(samples, classes) if not listing.masks else of_masks(samples, classes)
+    return [data, *of_others(listing), *of_refused(listing.refused)]
 
 
 def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
@@ -27,13 +30,31 @@ def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[s
     return f"data: {sizes}, {len(classes):,} classes: {', '.join(shown)}{more}"
 
 
+def of_masks(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
+    """How many samples there are, and the first classes, of which masks that are not decoded yet say nothing."""
+    splits = Counter(split for split, _ in samples)
+    sizes = ", ".join(f"{splits[split]:,} {split}" for split in SPLITS)
+    if not classes:
+        return f"data: {sizes}; data.source.classes is not set: ingest says which values the masks have"
+    more = f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else ""
+    return f"data: {sizes}, {len(classes):,} classes: {', '.join(map(_short, classes[:SHOWN]))}{more}"
+
+
+def of_values(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many values masks have, of how many classes, and which share of the pixels does not count."""
+    if not rows:
+        return []
+    total, ignored = sum(row["pixels"] for row in rows), sum(row["pixels"] for row in rows if row["name"] is None)
+    return [f"masks: {len(rows):,} values, {ignored / total:.2%} of the pixels do not count; values.jsonl has each one"]
+
+
 def of_others(listing: Listing) -> list[str]:
     """What is not used of the source, and not for being bad."""
     found = list(listing.notes)
     if listing.others:
         found.append(f"files passed over: {counted(listing.others)}")
     found += [f"{line}; ingest lists all in missing.txt" for line in of_missing(listing.missing)]
-    if unlabelled := sum(not candidate.labels for candidate in listing.candidates):
+    if not listing.masks and (unlabelled := sum(not candidate.labels for candidate in listing.candidates)):
         found.append(f"{unlabelled:,} samples have no label at all")
     return found
 

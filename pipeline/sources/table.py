@@ -19,6 +19,7 @@ from pipeline.sources.folder import is_utf8
 from pipeline.sources.kinds import refusal
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import SPLITS, Listing
+from pipeline.sources.masks import foreground_of, masks_of
 from pipeline.sources.samples import Row, together
 from pipeline.sources.spelling import Found, finder
 
@@ -33,12 +34,14 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 LAYOUT = "a row a sample, with a column for the path and one for the label"
+COMPANIONS = {"mask": "seg.png", "instances": "inst.png"}
+"""Columns of companions -> what these are called in shards."""
 
 
 def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
     """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
     names, rows = tables.read(source.path, _content(source))
-    columns = _columns(source, names)
+    columns = _columns(source, names, task)
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
     find = finder(source.root or folder_of(source.path))
@@ -48,7 +51,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
     refused: dict[int, str] = {}
     for number, values in enumerate(rows, 1):
         try:
-            row = _row(number, values, columns, find, source, task.label_sets)
+            row = _row(number, values, columns, find, source, task)
         except BadSample as error:
             refused[number] = error.reason
             continue
@@ -82,6 +85,9 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
             "Rename one of them, or drop the column: then data.split holds out",
         )
     there = {label for candidate in candidates for label in candidate.labels}
+    masks = {}
+    if "mask" in columns or "instances" in columns:
+        masks = {"": masks_of(source) if "mask" in columns else foreground_of(source)}
     return Listing(
         candidates,
         others,
@@ -96,6 +102,8 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
             for label in row.labels
             if row.number in refused and label not in there
         },
+        class_order=tuple(name for one in masks.values() for name in one.classes if name),
+        masks=masks,
     )
 
 
@@ -103,13 +111,17 @@ def digest(source: TableSource) -> str:
     """The table's content, and size and time of change (or etag) of every file that it names."""
     content = _content(source)
     names, rows = tables.read(source.path, content)
-    column = _columns(source, names)["path"]
+    columns = _columns(source, names)
+    named = [columns[ours] for ours in ("path", *COMPANIONS) if ours in columns]
     find = finder(source.root or folder_of(source.path))
     paths = set()
     for row in rows:
-        with suppress(BadSample):
-            paths.add(_find(row.get(column), find).path)
+        for column in named:
+            with suppress(BadSample):
+                paths.add(_find(row.get(column), find).path)
     known = hashlib.sha256(hashlib.sha256(content).digest())
+    if source.classes is not None:
+        known.update(repr(masks_of(source)).encode())
     for path, mark in sorted(marks(paths).items()):
         known.update(f"{path}\0{mark}\n".encode())
     return known.hexdigest()
@@ -119,21 +131,33 @@ def _content(source: TableSource) -> bytes:
     return read_capped(source.path, tables.MAX_TABLE_BYTES, "data.source.path: the table")
 
 
-def _columns(source: TableSource, names: list[str]) -> dict[str, str]:
-    """Our name of a column -> the table's; of optional ones those that it has. Raises for one that is asked for."""
+def _columns(source: TableSource, names: list[str], task: TaskSection | None = None) -> dict[str, str]:
+    """Our name of a column -> the table's; of optional ones those that it has. Raises for one that is asked for.
+
+    Without a task, as for a digest, what it asks for is taken where it is there. A column that is only called `mask`
+    counts where `classes` says what it means, so that what other tables say by it changes nothing.
+    """
     asked = source.columns.model_dump()
+    masked = source.classes is not None if task is None else task.answers == "mask"
     columns = {}
     for ours, theirs in asked.items():
+        if ours in COMPANIONS and task and not masked:
+            continue
         if theirs is None:
-            if ours in names:
+            if ours in names and (ours not in COMPANIONS or masked):
                 columns[ours] = ours
         elif theirs in names:
             columns[ours] = theirs
-        else:
+        elif ours != "label" or (task and not masked):
             raise ZoetropeError(
                 f"data.source.columns.{ours}: {redact(source.path)} has no such column: "
                 f"{unknown('column', theirs, names) if names else 'the table is empty'}"
             )
+    if task and masked and not COMPANIONS.keys() & columns.keys():
+        raise ZoetropeError(
+            f"data.source.columns.mask: {redact(source.path)} has no column `mask`, but {', '.join(names) or 'none'}; "
+            f"say which one names the masks that task.kind {task.kind} needs."
+        )
     return columns
 
 
@@ -143,7 +167,7 @@ def _row(
     columns: Mapping[str, str],
     find: Callable[[str], Found],
     source: TableSource,
-    label_sets: bool,
+    task: TaskSection,
 ) -> Row | None:
     """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
@@ -153,7 +177,13 @@ def _row(
     start_s, end_s = (_seconds(row, columns.get(name)) for name in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise BadSample(f"end_s {end_s:g} is not behind start_s {start_s or 0:g}")
-    labels = _labels(row.get(columns["label"]), source, label_sets)
+    masked = task.answers == "mask"
+    labels = () if masked else _labels(row.get(columns["label"]), source, task.label_sets)
+    members = {
+        name: _companion(row.get(columns[ours]), ours, find) for ours, name in COMPANIONS.items() if ours in columns
+    }
+    if "inst.png" in members:
+        members.setdefault("seg.png", members["inst.png"])
     split = None
     if "split" in columns:
         value = row.get(columns["split"])
@@ -165,7 +195,18 @@ def _row(
             )
         if (split := SPLIT_NAMES[said]) not in SPLITS:
             return None
-    return Row(number, found, start_s, end_s, labels, split)
+    return Row(number, found, start_s, end_s, labels, split, members)
+
+
+def _companion(named: Any, ours: str, find: Callable[[str], Found]) -> str:
+    """Where the path of a companion leads. BadSample for what is no path."""
+    try:
+        path = _find(named, find).path
+    except BadSample as error:
+        raise BadSample(f"its {ours}: {error.reason}") from error
+    if is_url(path):
+        check_url(path)
+    return path
 
 
 def _find(named: Any, find: Callable[[str], Found]) -> Found:

@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.parallel import run_parallel
 from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
 from pipeline.sources.adopted import read_tar
-from pipeline.sources.classes import LEFT_OUT, check_lost, naming, notes, renamed
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.classes import LEFT_OUT, check_lost, named_masks, naming, notes, renamed
+from pipeline.sources.listing import SPLITS, Candidate, Listing, Masks, held_out
+from pipeline.sources.masks import masks_of
 from pipeline.sources.rows import BadRow, Row
 from pipeline.stages.json_lines import read_rows, write_rows
 
@@ -29,7 +31,8 @@ def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str]
     assert isinstance(source, WebDatasetSource)
     named = webdataset.tars(source)
     splits = [split for split, urls in named.items() for _ in urls]
-    jobs = [(url, source, recipe.task, recipe.feed.timeout_s) for urls in named.values() for url in urls]
+    masks = masks_in(recipe).get("")
+    jobs = [(url, source, recipe.task, recipe.feed.timeout_s, masks) for urls in named.values() for url in urls]
     samples: list[Row] = []
     bad: list[BadRow] = []
     found: list[dict[str, Any]] = []
@@ -49,6 +52,20 @@ def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str]
     return samples, bad, refused, passed_over
 
 
+def masks_in(recipe: Recipe) -> dict[str, Masks]:
+    """What the masks in the tars mean, by ""; nothing in a task that asks for labels. ZoetropeError for no masks."""
+    source = recipe.data.source
+    if recipe.task.answers != "mask":
+        return {}
+    assert isinstance(source, WebDatasetSource)
+    if "seg.png" not in source.members:
+        raise ZoetropeError(
+            f"data.source.members: names no masks, and task.kind {recipe.task.kind} needs them. Say which member of "
+            "the tars is the mask, such as {seg.png: mask.png}."
+        )
+    return {"": masks_of(source)}
+
+
 def named(
     recipe: Recipe, samples: Sequence[Row], refused: Mapping[str, str], passed_over: int
 ) -> tuple[list[Row], Listing]:
@@ -59,12 +76,16 @@ def named(
     source = recipe.data.source
     assert isinstance(source, WebDatasetSource)
     occurring = {label for row in samples for label in row["classes"]}
-    names = naming(occurring | refused.keys(), recipe.data.classes)
+    masks = masks_in(recipe)
+    own = [name for one in masks.values() for name in one.classes if name is not None]
+    names = naming(occurring | refused.keys() | {*own}, recipe.data.classes)
     check_lost("data.source.urls", refused, names, occurring)
     pairs = ((row, renamed(row["classes"], names, recipe.task.label_sets)) for row in samples)
     kept: list[Row] = [{**row, "classes": classes} for row, classes in pairs if classes is not None]
     others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})
-    return kept, replace(listing(source, kept), others=others, notes=tuple(notes(names)))
+    order = tuple(name for label in own if (name := names[label]) is not None)
+    found = replace(listing(source, kept), others=others, notes=tuple(notes(names)))
+    return kept, replace(found, class_order=order, masks=named_masks(masks, names))
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:

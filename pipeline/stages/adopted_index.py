@@ -1,5 +1,6 @@
 """Writes shards that are indices alone: their tars lie elsewhere and stay as they are."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from pipeline.shards.file_io import sha256 as sha256_of
 from pipeline.shards.index import ABSENT, Labels, ShardIndex, index_path, write_index
-from pipeline.shards.writer import ShardInfo, label_column, shard_name
+from pipeline.shards.writer import ShardInfo, amounts_column, label_column, shard_name
 from pipeline.sources.rows import Row, label_of
 
 
@@ -35,4 +36,8 @@ def write_adopted(
     path = index_path(folder / name)
     write_index(path, index, bytes)
     class_counts = tuple(np.bincount(index.flat_labels).tolist())
-    return ShardInfo(name, len(rows), bytes, sha256, sha256_of(path), at=at, class_counts=class_counts)
+    amounts = Counter[int]()
+    for row in rows:
+        amounts.update({int(label): pixels for label, pixels in row.get("amounts", {}).items()})
+    found = (sha256, sha256_of(path))
+    return ShardInfo(name, len(rows), bytes, *found, at=at, class_counts=class_counts, amounts=amounts_column(amounts))

@@ -3,35 +3,32 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.parallel import chunks, run_parallel
-from pipeline.decode.limits import BadSample
-from pipeline.feed.apart import each_apart
 from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
-from pipeline.sources import digest, files, files_of, mixture, summary
+from pipeline.sources import digest, files_of, masks, mixture, summary
 from pipeline.sources.classes import settle
 from pipeline.sources.drawn import as_files, draw
-from pipeline.sources.listing import SPLITS, Candidate, Listing
+from pipeline.sources.listing import SPLITS, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
+from pipeline.stages.headers import probe_chunk
 from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
-
-if TYPE_CHECKING:
-    from pipeline.decode.probe import Kind, Probe
 
 CHUNK = 64
 MISSING = "missing.txt"
 """Names, a line each, of what annotations name and is not there."""
 DATA = "data"
 """The fact that holds the lines which a plan shows of the data: what there is, and what is not used."""
+VALUES = "values.jsonl"
+"""Rows of `pipeline.sources.masks.ValueRow`: what the values of masks mean, and how much there is of each."""
 DRAWN = "files"
 """Folder of the artifact that holds what a drawing source draws."""
 
@@ -76,6 +73,8 @@ def run(context: Context) -> dict[str, Any]:
         write_rows(table, quarantine)
         check_share(quarantine, len(listing.candidates) + len(listing.refused), recipe.data.max_bad, table)
     classes = listing.classes()
+    numbers = {name: number for number, name in enumerate(classes)}
+    said = _read_masks(context, listing, samples, numbers) if listing.masks else []
     for split in SPLITS:
         left = [row for row in samples if row["split"] == split]
         counts = dict.fromkeys(classes, 0) | Counter(name for row in left for name in row["classes"])
@@ -86,7 +85,6 @@ def run(context: Context) -> dict[str, Any]:
 
     told = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
     _tell(context, [told])
-    numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
         number_classes(row, numbers, recipe.task.label_sets)
         if drawn:
@@ -102,8 +100,22 @@ def run(context: Context) -> dict[str, Any]:
         "quarantined": len(quarantine),
         "classes": len(classes),
         **missing,
-        DATA: [told, *summary.of_others(listing), *why],
+        **({"values": len(said)} if said else {}),
+        DATA: [told, *summary.of_values(said), *summary.of_others(listing), *why],
     }
+
+
+def _read_masks(
+    context: Context, listing: Listing, samples: list[Row], numbers: Mapping[str, int]
+) -> list[masks.ValueRow]:
+    """Give the rows the classes that their masks show, and write and say what the values of these mean."""
+    said = masks.tally(samples, listing.masks, numbers).rows(listing.masks)
+    write_rows(context.out / VALUES, said)
+    masks.write(context.out / masks.MASKS, {name: one.numbered(numbers) for name, one in listing.masks.items()})
+    shown = masks.lines(said[: masks.SHOWN], said)
+    more = [f"and {len(said) - masks.SHOWN:,} values more, see {context.out / VALUES}"] if shown[masks.SHOWN :] else []
+    _tell(context, [*shown, *more])
+    return said
 
 
 def _tell(context: Context, lines: Sequence[str]) -> None:
@@ -141,7 +153,12 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
         for name in recipe.data.source.of:
             mixture.check_trained(name, [one for one in listing.candidates if one.source == name])
     names, count = classes["train"] | classes["val"], len(listing.candidates)
-    if not names:
+    if len(listing.mask_classes) == 1:
+        raise ZoetropeError(
+            f"data.source.classes: names one class only, {min(listing.mask_classes)!r}, and a mask needs two, such as "
+            "[background, object]."
+        )
+    if not names and not listing.masks:
         raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
     if len(names) == 1 and not recipe.task.label_sets:
         raise ZoetropeError(
@@ -186,79 +203,11 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]
     samples: list[Row] = []
     quarantine = _refused(listing)
     recipe = context.recipe
-    parts = [(recipe.task.modality, recipe.feed.timeout_s, part) for part in chunks(listing.candidates, CHUNK)]
+    first = (recipe.task.modality, recipe.feed.timeout_s)
+    parts = [(*first, part, listing.masks) for part in chunks(listing.candidates, CHUNK)]
     drawn_here = not context.parts.shared and isinstance(recipe.data.source, DrawnSource)
     for done, (good, bad) in enumerate(run_parallel(probe_chunk, parts, here=drawn_here), 1):
         samples += good
         quarantine += bad
         context.progress(min(done * CHUNK, len(listing.candidates)), len(listing.candidates), "headers read")
     return samples, quarantine
-
-
-def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[BadRow]]:
-    """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too."""
-    good: list[Row] = []
-    bad: list[BadRow] = []
-    limit_s = timeout_s + files.away_s(path for one in part for path in (one.path, *one.members.values()))
-    headers = each_apart(header_of, [(one, modality) for one in part], limit_s)
-    for one, header in zip(part, headers, strict=True):
-        if isinstance(header, BadSample):
-            bad.append({"source": one.key, "stage": "ingest", "reason": header.reason})
-        elif isinstance(header, ZoetropeError):
-            raise header
-        else:
-            good.append(_row(one, header))
-    return good, bad
-
-
-def _row(one: Candidate, header: "Probe") -> Row:
-    row: Row = {
-        "path": one.path,
-        "key": one.key,
-        "classes": one.labels,
-        "split": one.split,
-        "width": header.width,
-        "height": header.height,
-        "frames": header.frames,
-        "fps": header.fps,
-        "duration_s": header.duration_s,
-        "bytes": header.bytes,
-    }
-    if one.start_s is not None or one.end_s is not None:
-        row["start_s"], row["end_s"] = one.start_s, one.end_s
-    if one.source is not None:
-        row["source"] = one.source
-    if one.frames:
-        row["frame_folder"] = asdict(one.frames)
-    if one.members:
-        row["members"] = dict(one.members)
-    if one.objects is not None:
-        row["objects"] = dict(one.objects)
-    return row
-
-
-def header_of(candidate: Candidate, modality: "Kind") -> "Probe":
-    """Read what the header says of a sample, and look at those of its companions. BadSample when it cannot be one."""
-    from pipeline.decode.members import MEMBERS, naming
-
-    header = _own_header(candidate, modality)
-    for name, path in candidate.members.items():
-        with naming(name), files.opened(path) as file:
-            MEMBERS[name].probe(file, header.width, header.height)
-    return header
-
-
-def _own_header(candidate: Candidate, modality: "Kind") -> "Probe":
-    from pipeline.decode.cut import probe_segment
-    from pipeline.decode.frames import probe_frames
-    from pipeline.decode.probe import check_suffix, probe_file
-
-    segment = (candidate.start_s, candidate.end_s)
-    if candidate.frames:
-        made = probe_frames(Path(candidate.path), candidate.frames.pattern, candidate.frames.fps)
-        return made if segment == (None, None) else probe_segment(made, *segment)
-    check_suffix(files.suffix(candidate.path), modality)
-    with files.opened(candidate.path) as file:
-        if segment == (None, None):
-            return probe_file(file, modality)
-        return probe_segment(probe_file(file, modality, whole=False), *segment)

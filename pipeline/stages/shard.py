@@ -18,7 +18,7 @@ from pipeline.feed.apart import each_apart
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
-from pipeline.sources import files
+from pipeline.sources import files, masks
 from pipeline.sources.listing import SPLITS
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
@@ -28,6 +28,7 @@ from pipeline.store import Parts
 
 if TYPE_CHECKING:
     from pipeline.decode.transcode import Transcoded
+    from pipeline.decode.values import Values
     from pipeline.shards.writer import ShardInfo, StoredSample
 
 STAGE = Stage(
@@ -50,17 +51,19 @@ def run(context: Context) -> dict[str, Any]:
     quarantine: list[BadRow] = read_rows(ingested.file(QUARANTINE))
     order: dict[str, Any] = {}
     members: Mapping[str, str] = {}
+    values = masks.read(ingested.file(masks.MASKS)) if "values" in ingested.facts else {}
     if isinstance(recipe.data.source, WebDatasetSource):
         shards, order["class_excess"] = adopt.write_indices(context)
         members = recipe.data.source.members
     else:
-        shards, bad = _make_shards(context, classes)
+        shards, bad = _make_shards(context, classes, values)
         quarantine += bad
     total = ingested.facts["samples"] + ingested.facts["quarantined"]
     table = context.out / QUARANTINE
     write_rows(table, quarantine)
     check_share(quarantine, total, recipe.data.max_bad, table)
-    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.label_sets, members)
+    lying = values.get("") if members else None
+    dataset = write_dataset(context.out, recipe.task.modality, classes, shards, recipe.task.label_sets, members, lying)
     for name, made in dataset.splits.items():
         counts = dict(zip(classes, made.class_counts, strict=True))
         check_left(name, made.samples, counts, recipe.task.label_sets, table)
@@ -75,7 +78,9 @@ def run(context: Context) -> dict[str, Any]:
     }
 
 
-def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["ShardInfo"]], list[BadRow]]:
+def _make_shards(
+    context: Context, classes: list[str], values: Mapping[str, "Values"]
+) -> tuple[dict[str, list["ShardInfo"]], list[BadRow]]:
     """The shards of each split, a Ray task each, and the quarantine rows of what cannot be decoded."""
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
@@ -89,7 +94,7 @@ def _make_shards(context: Context, classes: list[str]) -> tuple[dict[str, list["
             chunks([row for row in mine if row.get("source", "") == name], recipe.shard.samples) for name in sources
         ]
         for number, part in enumerate(chain.from_iterable(of_each)):
-            jobs.append((context.parts, ingested.files, split, number, part, classes, recipe))
+            jobs.append((context.parts, ingested.files, split, number, part, classes, recipe, values))
     quarantine: list[BadRow] = []
     shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
@@ -107,6 +112,7 @@ def make_shard(
     rows: list[Row],
     classes: list[str],
     recipe: Recipe,
+    values: Mapping[str, "Values"] = {},
 ) -> tuple[str, "ShardInfo", list[BadRow]]:
     """One shard of `rows`, and the quarantine rows of those that cannot be decoded; not made again when finished."""
     from pipeline.shards.index import index_path
@@ -127,7 +133,7 @@ def make_shard(
     rows = [_located(row, at) for row in rows]
 
     def stored() -> Iterator["StoredSample"]:
-        for row, made in zip(rows, store_samples(paths, rows, classes, recipe), strict=True):
+        for row, made in zip(rows, store_samples(paths, rows, classes, recipe, values), strict=True):
             if isinstance(made, ZoetropeError):
                 bad.append({"source": row["key"], "stage": "shard", "reason": str(made)})
             else:
@@ -160,16 +166,27 @@ def _check_cuts(recipe: Recipe, rows: list[Row]) -> None:
 
 
 def store_samples(
-    paths: Sequence[Path | str], rows: Sequence[Row], classes: list[str], recipe: Recipe
+    paths: Sequence[Path | str],
+    rows: Sequence[Row],
+    classes: list[str],
+    recipe: Recipe,
+    values: Mapping[str, "Values"] = {},
 ) -> "Iterator[StoredSample | ZoetropeError]":
-    """Call `store_sample` for each row, in a process that is ended when a sample takes longer than `feed.timeout_s`."""
+    """Call `store_sample` for each row, in a process that is ended when a sample takes longer than `feed.timeout_s`.
+
+    values: what those of masks mean, by the name of the source
+    """
     members = (path for row in rows for path in row.get("members", {}).values())
     limit_s = recipe.feed.timeout_s + files.away_s(chain(map(str, paths), members))
-    calls = [(path, row, classes, recipe) for path, row in zip(paths, rows, strict=True)]
+    calls = [
+        (path, row, classes, recipe, values.get(row.get("source", ""))) for path, row in zip(paths, rows, strict=True)
+    ]
     return each_apart(store_sample, calls, limit_s)
 
 
-def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe) -> "StoredSample":
+def store_sample(
+    path: Path | str, row: Row, classes: list[str], recipe: Recipe, values: "Values | None" = None
+) -> "StoredSample":
     """Read, hash, decode wholly and, as the recipe says, encode one sample. BadSample when it cannot be decoded.
 
     So are its companions, and in a task of sets the classes that these show are among its own. `path` is a local path
@@ -196,10 +213,10 @@ def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe)
             made, sha256 = _store_video(file, row, recipe)
             data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
             size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
-    members, amounts = _store_members(row, (size["width"], size["height"]), len(classes))
+    members, amounts = _store_members(row, (size["width"], size["height"]), len(classes), values)
     label = label_of(row)
-    if isinstance(label, tuple):
-        label = tuple(sorted({*label, *amounts}))
+    if isinstance(label, tuple):  # of a mask that was made smaller, small things may be gone
+        label = tuple(sorted({*amounts} if values is not None else {*label, *amounts}))
     return StoredSample(
         extension=extension,
         data=data,
@@ -213,13 +230,17 @@ def store_sample(path: Path | str, row: Row, classes: list[str], recipe: Recipe)
     )
 
 
-def _store_members(row: Row, stored_size: tuple[int, int], classes: int) -> tuple[dict[str, bytes], Counter[int]]:
+def _store_members(
+    row: Row, stored_size: tuple[int, int], classes: int, values: "Values | None"
+) -> tuple[dict[str, bytes], Counter[int]]:
     """The companions of a sample as they are stored, and the pixels or objects of each class in them.
 
     stored_size: (width, height) in px of the image or video as it is stored
+    values:      what those of its mask mean
     """
     from pipeline.decode.limits import MAX_IMAGE_BYTES
     from pipeline.decode.members import MEMBERS, naming
+    from pipeline.decode.outlines import draw_mask
     from pipeline.decode.probe import open_file
 
     contents: dict[str, bytes] = {}
@@ -228,11 +249,14 @@ def _store_members(row: Row, stored_size: tuple[int, int], classes: int) -> tupl
             contents[name] = file.read(MAX_IMAGE_BYTES + 1)
     if "objects" in row:
         contents["objects.json"] = json.dumps(row["objects"], sort_keys=True).encode()
+    if "outlines" in row:
+        contents["seg.png"] = draw_mask(row["outlines"]["objects"], row["width"], row["height"])
     stored: dict[str, bytes] = {}
     amounts: Counter[int] = Counter()
     for name, content in contents.items():
         with naming(name):
-            stored[name], found = MEMBERS[name].store(content, (row["width"], row["height"]), stored_size, classes)
+            source_size = (row["width"], row["height"])
+            stored[name], found = MEMBERS[name].store(content, source_size, stored_size, classes, values)
         amounts.update(found)
     return stored, amounts
 

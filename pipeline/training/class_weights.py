@@ -13,8 +13,14 @@ def loss_weights(loss: Loss, task: Task, dataset: Dataset) -> list[float] | None
         return None
     if asked == "balanced":
         train = dataset.split("train")
-        if amounts := dataset.amounts.get("train"):  # pixels or objects, where samples have several
+        amounts = dataset.amounts.get("train")  # pixels or objects, where samples have several
+        if amounts is not None:
             return task.balanced(amounts, sum(amounts))
+        if task.rides:
+            raise ZoetropeError(
+                "loss.class_weights: balanced goes by pixels, and of tars that stay where they are nobody has counted "
+                "them; write a weight for each class, or make shards of the files"
+            )
         return task.balanced(train.class_counts, train.samples)
     for name in asked:
         if name not in dataset.classes:

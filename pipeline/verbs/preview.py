@@ -9,9 +9,11 @@ from pipeline.base.keyed import key_bits
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
 from pipeline.recipe.sources import DrawnSource, WebDatasetSource
+from pipeline.sources import masks
 from pipeline.sources.drawn import draw
 from pipeline.sources.rows import number_classes
-from pipeline.stages.ingest import look, probe_chunk
+from pipeline.stages.headers import probe_chunk
+from pipeline.stages.ingest import look
 from pipeline.stages.shard import store_samples
 from pipeline.verbs.planning import make_plan
 
@@ -95,12 +97,16 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
     classes = listing.classes()
     candidates = [candidate for candidate in listing.candidates if candidate.split == "train"]
     first = sorted(candidates, key=lambda one: key_bits(recipe.seed, one.key))[:TAKEN]
-    rows, bad = probe_chunk(recipe.task.modality, recipe.feed.timeout_s, first)
+    rows, bad = probe_chunk(recipe.task.modality, recipe.feed.timeout_s, first, listing.masks)
     numbers = {name: number for number, name in enumerate(classes)}
+    if listing.masks:
+        masks.tally(rows, listing.masks, numbers)
+    values = {name: one.numbered(numbers) for name, one in listing.masks.items()}
     for row in rows:
         number_classes(row, numbers, recipe.task.label_sets)
     samples = []
-    for row, made in zip(rows, store_samples([row["path"] for row in rows], rows, classes, recipe), strict=True):
+    stored = store_samples([row["path"] for row in rows], rows, classes, recipe, values)
+    for row, made in zip(rows, stored, strict=True):
         if isinstance(made, ZoetropeError):
             bad.append({"source": row["key"], "stage": "shard", "reason": str(made)})
         else:

@@ -11,7 +11,7 @@ from torch import nn
 
 import models
 from models.complexity import complexity, count_parameters
-from models.options.unet import MARGIN_PX, valid_size
+from models.unet_size import MARGIN_PX, valid_size
 from pipeline.base.errors import ZoetropeError
 from tests.models.exported import assert_onnx_agrees
 

@@ -43,7 +43,9 @@ def subset(dataset: Dataset, folder: Path, parts: dict[str, tuple[str, Mask]]) -
     It holds indices alone; the tars are read where they lie.
     """
     shards = {name: _shards(dataset, folder, name, *part) for name, part in parts.items()}
-    return write_dataset(folder, dataset.modality, dataset.classes, shards, members=dataset.members)
+    return write_dataset(
+        folder, dataset.modality, dataset.classes, shards, members=dataset.members, values=dataset.values
+    )
 
 
 def _shards(dataset: Dataset, folder: Path, name: str, split: str, mask: Mask) -> list[ShardInfo]:

@@ -80,13 +80,12 @@ class Segmentation(Task):
         They are computed of the stored picture, since a crop does not show the instances beside it.
         """
         from augment.rides import Companions
-        from pipeline.decode.members import MEMBERS
         from pipeline.tasks.segmentation.border import LARGEST, border_weights
 
-        mask = MEMBERS["seg.png"].read(raw.member("seg.png"))
+        mask = raw.companion("seg.png")
         if not self.border:
             return Companions(mask=mask)
-        weights = border_weights(MEMBERS["inst.png"].read(raw.member("inst.png"))) * (255 / LARGEST)
+        weights = border_weights(raw.companion("inst.png")) * (255 / LARGEST)
         return Companions(mask=mask.astype(np.uint16) | np.rint(weights).astype(np.uint16) << 8)
 
     def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None") -> None:

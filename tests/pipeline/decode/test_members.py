@@ -16,9 +16,9 @@ def test_a_mask_from_its_file_to_the_feed() -> None:
     file = io.BytesIO()
     Image.fromarray(np.array([[0, 1], [255, 1]], np.uint8)).save(file, "PNG")
     kind = MEMBERS["seg.png"]
-    kind.probe(file, 2, 2)
-    data, found = kind.store(file.getvalue(), (2, 2), (2, 2), 2)
-    assert kind.read(data).tolist() == [[0, 1], [255, 1]]
+    kind.probe(file, 2, 2, None)
+    data, found = kind.store(file.getvalue(), (2, 2), (2, 2), 2, None)
+    assert kind.read(data, None).tolist() == [[0, 1], [255, 1]]
     assert found == {0: 1, 1: 2}
 
 

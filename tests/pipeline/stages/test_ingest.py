@@ -17,7 +17,7 @@ from pipeline.decode.transcode import encode
 from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe, check
 from pipeline.sources.listing import Candidate
-from pipeline.stages import ingest
+from pipeline.stages import headers, ingest
 from pipeline.stages.json_lines import read_rows
 from tests.pipeline.stages.alone import a_context, said
 
@@ -195,7 +195,7 @@ def test_a_file_without_permission_is_quarantined() -> None:
         path.write_bytes(JPEG)
         path.chmod(0)
         with not_root():
-            good, bad = ingest.probe_chunk("image", 60, [Candidate("cat/1.jpg", str(path), ("cat",), "train")])
+            good, bad = headers.probe_chunk("image", 60, [Candidate("cat/1.jpg", str(path), ("cat",), "train")])
     assert good == []
     assert bad == [{"source": "cat/1.jpg", "stage": "ingest", "reason": "no permission to read the file"}]
 

@@ -23,7 +23,7 @@ from pipeline.shards.index import index_path, read_index
 from pipeline.shards.reader import ShardReader
 from pipeline.sources import SOURCES
 from pipeline.sources.listing import Candidate, Listing
-from pipeline.stages import ingest, shard
+from pipeline.stages import headers, ingest, shard
 from pipeline.stages.json_lines import read_rows
 from pipeline.store import Artifact, FolderStore
 from pipeline.verbs.planning import GRAPH
@@ -114,7 +114,7 @@ def masks(dataset: Dataset, split: str) -> dict[str, tuple[Any, tuple[int, int],
     for number, listed in enumerate(dataset.split(split).shards):
         for i in range(listed.samples):
             raw = reader.read(number, i)
-            pixels = MEMBERS["seg.png"].read(raw.member("seg.png"))
+            pixels = raw.companion("seg.png")
             found[reader.source(number, i)] = (raw.label, (raw.height, raw.width), pixels.tolist())
     return found
 
@@ -264,12 +264,12 @@ def test_a_source_that_names_no_companion_has_the_fingerprint_that_it_had() -> N
 
 def test_objects_that_annotations_hold(pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row has them as the source gives them; what is made of them, a kind of companion says."""
-    kind = Member(lambda file, width, height: None, lambda content, source, stored, classes: (content, {CAR: 1}), bytes)
+    kind = Member(lambda *header: None, lambda content, *sizes: (content, {CAR: 1}), lambda data, values: bytes(data))
     monkeypatch.setitem(MEMBERS, "objects.json", kind)
     path = tmp_path / "1.jpg"
     path.write_bytes(encode_jpeg(np.zeros((4, 8, 3), np.uint8), 90))
     boxes = {"boxes": [[0, 0, 2, 3]], "classes": [CAR]}
-    rows, _ = ingest.probe_chunk("image", 60, [Candidate("1.jpg", str(path), ("road",), "train", objects=boxes)])
+    rows, _ = headers.probe_chunk("image", 60, [Candidate("1.jpg", str(path), ("road",), "train", objects=boxes)])
     assert rows[0]["objects"] == boxes
     rows[0]["label"] = [ROAD]
     recipe = a_recipe({"kind": "folder", "path": "unused"})

@@ -17,7 +17,6 @@ from torch.nn import functional
 from augment.mixing.patches import paste
 from augment.rides import Companions
 from models.options import OPTIONS, ModelOptions
-from pipeline.decode.members import MEMBERS
 from pipeline.figures.drawing import Drawing
 from pipeline.figures.figures import predictions
 from pipeline.recipe import Recipe, check
@@ -51,7 +50,7 @@ class Blocks(Task):
         return {"mask": (np.dtype(np.uint8), (height, width))}
 
     def companions(self, raw: Any) -> Companions:
-        return Companions(mask=MEMBERS["seg.png"].read(raw.member("seg.png")))
+        return Companions(mask=raw.companion("seg.png"))
 
     def put(self, fields: Arrays, i: int, raw: Any, view: Any) -> None:
         fields["mask"][i] = view.mask

@@ -1,0 +1,44 @@
+"""Instance maps: PNGs in which a pixel's value is the number of the object that it belongs to, or 0."""
+
+import io
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.decode.image_header import check_structure
+from pipeline.decode.limits import BadSample
+from pipeline.decode.masks import GREY, PALETTE, Size, encode_mask, probe_size, strictly
+from pipeline.decode.values import Values
+
+Instances = npt.NDArray[np.uint16]
+
+
+def probe_instances(file: BinaryIO, width: int, height: int, values: Values | None = None) -> None:
+    """Read a map's header. BadSample when it is none, or not as large as its picture of `width` x `height` px."""
+    bits, colours = probe_size(file, width, height)
+    if colours != PALETTE and (colours != GREY or bits not in (1, 8, 16)):
+        raise BadSample("it should be a PNG of 8 or 16 bits of grey: the number of an object a pixel, 0 beside them")
+
+
+def store_instances(
+    content: bytes, source_size: Size, stored_size: Size, classes: int, values: Values | None = None
+) -> tuple[bytes, Mapping[int, int]]:
+    """Check a map wholly, and return what to store, a PNG of 16-bit grey, and no class: numbers of objects are free.
+
+    source_size, stored_size: as of `store_mask`; each pixel is the nearest one
+    """
+    probe_instances(io.BytesIO(content), *source_size)
+    check_structure(content)
+    pixels = read_instances(content)
+    if stored_size != source_size:
+        pixels = cv2.resize(pixels, stored_size, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
+    return encode_mask(pixels), {}
+
+
+def read_instances(data: bytes | memoryview, values: Values | None = None) -> Instances:
+    """The numbers of objects, uint16 `[H, W]`. BadSample for bytes that are no such map."""
+    pixels: Instances = strictly(data).astype(np.uint16)
+    return pixels

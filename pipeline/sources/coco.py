@@ -1,0 +1,152 @@
+"""COCO's annotation files: images whose masks are drawn of polygons and run lengths."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.limits import BadSample
+from pipeline.recipe.sources import CocoSource
+from pipeline.recipe.tasks import TaskSection
+from pipeline.sources.annotated import read, wrong
+from pipeline.sources.folder import tree_digest, walk
+from pipeline.sources.images import SPELT, SPLIT
+from pipeline.sources.labels import class_name
+from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.masks import categories
+
+LAYOUT = "the images that the annotations name"
+
+
+def look(source: CocoSource, task: TaskSection, val_share: float) -> Listing:
+    """The images that the annotations name. ZoetropeError for annotations that are none, or of no image that is there.
+
+    Categories are classes by their names, in the order of the first file, then what the second one adds.
+    """
+    by_ratio = SPLIT not in source.annotations
+    candidates: list[Candidate] = []
+    refused: dict[str, str] = {}
+    others: Counter[str] = Counter()
+    places: dict[str, int] = {}
+    for split, path in _files(source).items():
+        content = _parse(path)
+        ids = _categories(content, path, places)
+        folder = Path(_spelt(source.path, split)).resolve()
+        there = {name for name, _ in walk(folder, LAYOUT)}
+        outlines = _outlines(content, ids, path)
+        named = set()
+        prefix = "" if by_ratio else f"{split}/"
+        for image in content["images"]:
+            number, name, width, height = _image(image, path)
+            key = prefix + name
+            if name in named:
+                raise wrong(f"{path} names the image {name} twice")
+            named.add(name)
+            if name not in there:
+                refused[key] = f"{Path(path).name} names it, and there is no file {folder / name}"
+                continue
+            own = split or ("val" if held_out(key, val_share) else "train")
+            drawn = {"size": [width, height], "objects": outlines.get(number, [])}
+            candidates.append(Candidate(key, str(folder / name), (), own, outlines=drawn))
+        if passed_over := len(there - named):
+            others["not named by the annotations"] += passed_over
+    if not candidates:
+        first = next(iter(refused.items()), ("", "no image is named"))
+        raise ZoetropeError(f"data.source.path: {source.path} holds no image of the annotations: {first[1]}.")
+    masks = categories(places, source.background)
+    return Listing(
+        sorted(candidates, key=lambda candidate: candidate.key),
+        others,
+        by_ratio,
+        where=f"data.source.path: {source.path}",
+        layout=LAYOUT,
+        own_split=f"write {SPLIT} in data.source.annotations, and have a file for train and one for val",
+        refused=refused,
+        class_order=tuple(name for name in masks.classes if name),
+        masks={"": masks},
+    )
+
+
+def digest(source: CocoSource) -> str:
+    """The annotations' content, and what lies in the images' folders by size and time of change."""
+    known = hashlib.sha256()
+    for split, path in _files(source).items():
+        known.update(hashlib.sha256(read(Path(path))).digest())
+        known.update(tree_digest(Path(_spelt(source.path, split)), LAYOUT).encode())
+    return known.hexdigest()
+
+
+def _files(source: CocoSource) -> dict[str, str]:
+    """Split -> its annotation file; "" where `data.split` holds out."""
+    splits = SPLITS if SPLIT in source.annotations else ("",)
+    return {split: _spelt(source.annotations, split) for split in splits}
+
+
+def _spelt(path: str, split: str) -> str:
+    """The path of a split, by the first of its spellings that is there."""
+    if not split and SPLIT in path:
+        raise ZoetropeError(f"data.source.annotations: has no {SPLIT}, and data.source.path has; write it in both.")
+    paths = [path.replace(SPLIT, name) for name in SPELT.get(split, ("",))]
+    return next((one for one in paths if Path(one).exists()), paths[0])
+
+
+def _parse(path: str) -> dict[str, Any]:
+    try:
+        content = json.loads(read(Path(path)))
+    except (ValueError, RecursionError):
+        raise wrong(f"{path} is no JSON") from None
+    keys = ("images", "annotations", "categories")
+    if not isinstance(content, dict) or any(not isinstance(content.get(key), list) for key in keys):
+        raise wrong(f"{path} has not the lists {', '.join(keys)} that COCO's annotations have")
+    if any(not isinstance(one, dict) for key in keys for one in content[key]):
+        raise wrong(f"{path} has something else than objects in its lists {', '.join(keys)}")
+    return content
+
+
+def _categories(content: Mapping[str, Any], path: str, places: dict[str, int]) -> dict[int, int]:
+    """Number of a category -> its value in masks; `places` are those of names, which grow."""
+    values = {}
+    for one in content["categories"]:
+        try:
+            name = class_name(one.get("name"))
+        except BadSample as error:
+            raise wrong(f"{path} has a category that names no class: {error.reason}") from error
+        values[_number(one, "id", path)] = places.setdefault(name, len(places) + 1)
+    return values
+
+
+def _image(image: Mapping[str, Any], path: str) -> tuple[int, str, int, int]:
+    name, width, height = (image.get(key) for key in ("file_name", "width", "height"))
+    if not isinstance(name, str) or not isinstance(width, int) or not isinstance(height, int):
+        raise wrong(f"{path} has an image without file_name, width or height: id {image.get('id')!r}")
+    return _number(image, "id", path), name.removeprefix("./"), width, height
+
+
+def _outlines(content: Mapping[str, Any], ids: Mapping[int, int], path: str) -> dict[int, list[list[Any]]]:
+    """Number of an image -> pairs of a value and a segmentation, in the annotations' order."""
+    found: dict[int, list[list[Any]]] = {}
+    for one in _segmented(content["annotations"], path):
+        category = _number(one, "category_id", path)
+        if category not in ids:
+            raise wrong(f"{path} has an annotation of the category {category}, which it does not list")
+        found.setdefault(_number(one, "image_id", path), []).append([ids[category], one["segmentation"]])
+    return found
+
+
+def _number(one: Mapping[str, Any], key: str, path: str) -> int:
+    number = one.get(key)
+    if not isinstance(number, int):
+        raise wrong(f"{path} has an entry whose {key} is no number: {str(number)[:40]!r}")
+    return number
+
+
+def _segmented(annotations: Iterable[Mapping[str, Any]], path: str) -> Iterable[Mapping[str, Any]]:
+    for one in annotations:
+        if "segmentation" not in one:
+            raise wrong(
+                f"{path} has an annotation without a segmentation, id {one.get('id')!r}: boxes alone are no masks"
+            )
+        yield one
