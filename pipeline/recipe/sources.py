@@ -263,6 +263,20 @@ def source_of(name: str) -> type[OwnSource]:
 
 
 OWN = plugins.or_own(source_of)
+
+
+class DigitScenesSource(DrawnSource):
+    """JPEG images of one to three real handwritten digits on photographs, with masks: a class a digit and the
+    background.
+    """
+
+    kind: Literal["digit-scenes"]
+    samples: Annotated[int, Field(ge=20)] = 1000
+    """How many images are drawn."""
+    size_px: Annotated[int, Field(ge=32, le=512)] = 96
+    """Width and height."""
+
+
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
 FileSource = FolderSource | TableSource | ImagesSource | CocoSource | FramesSource | Annotations
@@ -280,7 +294,7 @@ class MixtureSource(Section):
 
 
 Source = Annotated[
-    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource,
+    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource | DigitScenesSource,
     Field(discriminator="kind"),
     *OWN,
 ]
@@ -294,8 +308,9 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "hmdb51": "video",
     "moving-digits": "video",
     "digits": "image",
+    "digit-scenes": "image",
 }
-WITH_MASKS = ("images", "table", "coco", "webdataset")
+WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
-WITHOUT_LABELS = ("images", "coco")
+WITHOUT_LABELS = ("images", "coco", "digit-scenes")
 """The kinds that give no label beside them."""

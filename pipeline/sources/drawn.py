@@ -4,11 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.recipe.sources import DrawnSource, FolderSource
+from pipeline.recipe.sources import DrawnSource, FolderSource, ImagesSource
 from pipeline.sources.digits import draw_clips, draw_images
+from pipeline.sources.scenes import CLASSES, draw_scenes
 
 DRAW: dict[str, Callable[[Any, Path, range], None]] = {
     "digits": lambda source, folder, numbers: draw_images(folder, numbers, source.size_px),
+    "digit-scenes": lambda source, folder, numbers: draw_scenes(folder, numbers, source.size_px),
     "moving-digits": lambda source, folder, numbers: draw_clips(folder, numbers, source.size_px, source.frames),
 }
 """By kind: writes the files of these numbers into a folder."""
@@ -19,6 +21,9 @@ def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
     DRAW[source.kind](source, folder, numbers)
 
 
-def as_files(source: DrawnSource, folder: Path) -> FolderSource:
-    """The source that what was drawn into a folder is."""
+def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource:
+    """Say how what a source drew into a folder is read."""
+    if source.kind == "digit-scenes":
+        paths = {"path": f"{folder}/images", "masks": f"{folder}/masks"}
+        return ImagesSource(kind="images", **paths, classes=list(CLASSES))
     return FolderSource(kind="folder", path=str(folder))

@@ -85,10 +85,16 @@ def run(context: Context) -> dict[str, Any]:
 
     told = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
     _tell(context, [told])
+
+    def inside(path: str) -> str:
+        return Path(path).relative_to(context.out).as_posix()
+
     for row in samples:
         number_classes(row, numbers, recipe.task.label_sets)
-        if drawn:
-            row["path"] = f"{DRAWN}/{row['key']}"
+        if drawn:  # the artifact holds them, wherever it is
+            row["path"] = inside(row["path"])
+            if "members" in row:
+                row["members"] = {name: inside(path) for name, path in row["members"].items()}
     write_rows(context.out / "samples.jsonl", samples)
     (context.out / "classes.json").write_text(json.dumps(classes, indent=1))
     if listing.missing:
