@@ -104,7 +104,7 @@ def _letters(text: str) -> list[int]:
     value = shift = 0
     for code in text.encode("ascii"):
         bits = code - 48
-        if not 0 <= bits < 64:
+        if not 0 <= bits < 64 or shift > 60:
             raise ValueError(text)
         value |= (bits & 31) << shift
         shift += 5

@@ -10,9 +10,9 @@ from typing import TypedDict
 
 from pydantic import TypeAdapter
 
-from pipeline.base.errors import ZoetropeError, nearest
+from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
-from pipeline.decode.values import IGNORED, MAX_CLASSES, Values, packed
+from pipeline.decode.values import IGNORED, MAX_CLASSES, OTHERS, Values, packed
 from pipeline.recipe.sources import MaskClasses
 from pipeline.sources.files import read_capped
 from pipeline.sources.labels import class_name
@@ -98,8 +98,7 @@ def _masks(
         if isinstance(one, str) and one in known:
             meaning |= {value: None for value, name in of.items() if name == one}
         elif isinstance(one, str):
-            near = nearest(one, known)
-            raise _error("ignore", f"{one!r} is no class" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ZoetropeError(f"data.source.ignore: {unknown('class', one, known)}")
         elif colours:
             raise _error("ignore", f"{one}: name colours that do not count in classes, and here by their names")
         else:
@@ -207,8 +206,14 @@ class Tally:
                 "train": self.pictures[source, value, "train"],
                 "val": self.pictures[source, value, "val"],
             }
-            for (source, value), pixels in sorted(self.pixels.items())
+            for (source, value), pixels in sorted(self.pixels.items(), key=_place)
         ]
+
+
+def _place(counted: tuple[tuple[str, int], int]) -> tuple[str, bool, int]:
+    """By source and value; what is none of the values comes last."""
+    (source, value), _ = counted
+    return source, value == OTHERS, value
 
 
 def tally(rows: Iterable[Row], masks: Mapping[str, Masks], numbers: Mapping[str, int]) -> Tally:

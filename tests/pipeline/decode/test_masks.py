@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipeline.decode.image_header import ORIENTATION
 from pipeline.decode.limits import MAX_IMAGE_BYTES, BadSample
-from pipeline.decode.masks import probe_mask, read_mask, store_mask
+from pipeline.decode.masks import count_mask, probe_mask, read_mask, store_mask
+from pipeline.decode.values import Values, packed
 
 SMALL = np.array([[0, 1, 2, 2], [0, 1, 255, 2]], np.uint8)
 """4 x 2 px of three classes."""
@@ -164,3 +165,78 @@ def test_caps(tmp_path: Path) -> None:
 def test_the_feed_gets_a_bad_sample_for_what_is_none(content: bytes) -> None:
     with pytest.raises(BadSample):
         read_mask(content)
+
+
+WIDE = (SMALL.astype(np.uint16) * 256) + 7
+MEANING = {
+    "16 bits": (png(WIDE), Values({7: 0, 263: 1, 519: 2, 65287: 255})),
+    "8 bits": (png(SMALL), Values({0: 0, 1: 1, 2: 2, 255: 255})),
+    "palette": (palette(SMALL), Values({0: 0, 1: 1, 2: 2, 255: 255})),
+    "colours": (
+        png(np.stack([SMALL, 255 - SMALL, np.full_like(SMALL, 9)], 2)),
+        Values({packed(v, 255 - v, 9): 255 if v == 255 else v for v in (0, 1, 2, 255)}, colours=True),
+    ),
+    "colours of a palette": (
+        palette(SMALL),
+        Values({packed(v, 255 - v, 7): 255 if v == 255 else v for v in (0, 1, 2, 255)}, colours=True),
+    ),
+    "colours with alpha": (
+        png(np.stack([SMALL] * 3 + [255 - SMALL], 2)),
+        Values({packed(v, v, v): 255 if v == 255 else v for v in (0, 1, 2, 255)}, colours=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEANING)
+def test_values_of_every_kind_are_stored_as_class_numbers(name: str) -> None:
+    content, values = MEANING[name]
+    probe_mask(io.BytesIO(content), *SIZE, values)
+    assert sum(count_mask(content, values).values()) == 8
+    data, found = store_mask(content, SIZE, SIZE, 3, values)
+    assert read_mask(data).tolist() == SMALL.tolist()
+    assert read_mask(content, values).tolist() == SMALL.tolist()  # as an adopted tar has it
+    assert found == {0: 2, 1: 2, 2: 3}
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_what_a_source_says_of_255_beats_what_it_means_elsewhere(mode: str) -> None:
+    white = 255 if mode == "L" else 1
+    pixels = np.where(SMALL == 1, 255, 0).astype(np.uint8)
+    data, found = store_mask(png(pixels, mode), SIZE, SIZE, 2, Values({0: 0, white: 1}))
+    assert read_mask(data).tolist() == (SMALL == 1).tolist()
+    assert found == {0: 6, 1: 2}
+
+
+def test_values_are_mapped_before_a_mask_is_made_smaller() -> None:
+    wide = np.full((3, 9), 700, np.uint16)
+    wide[1, 1::3] = [10, 20, 30]
+    data, found = store_mask(png(wide), (9, 3), (3, 1), 2, Values({700: 0, 10: 1, 20: 255, 30: 0}))
+    assert read_mask(data).tolist() == [[1, 255, 0]]
+    assert found == {0: 1, 1: 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "values", "says"),
+    [
+        (png(mode="RGB"), Values({0: 0}), "it is a PNG of 8 bits of RGB, and masks have 8 or 16 bits of grey or a "),
+        (png(), Values({0: 0}, colours=True), "it is a PNG of 8 bits of grey, and data.source.classes names colours"),
+        (png(mode="LA"), Values({}, colours=None), "it is a PNG of 8 bits of grey with alpha, and masks have "),
+        (png(WIDE), None, "it is a PNG of 16 bits of grey, and masks have 8 bits of grey or a palette"),
+    ],
+)
+def test_kinds_that_do_not_fit_what_the_source_says(content: bytes, values: Values | None, says: str) -> None:
+    with pytest.raises(BadSample) as caught:
+        probe_mask(io.BytesIO(content), *SIZE, values)
+    assert caught.value.reason.startswith(says)
+
+
+def test_where_a_source_says_nothing_colours_are_told_from_numbers() -> None:
+    unknown = Values({}, colours=None)
+    assert count_mask(png(), unknown) == {0: 2, 1: 2, 2: 3, 255: 1}
+    counts = count_mask(png(mode="RGB"), unknown)
+    assert {unknown.written(value): pixels for value, pixels in counts.items()} == {
+        "0 0 0": 2,
+        "1 1 1": 2,
+        "2 2 2": 3,
+        "255 255 255": 1,
+    }

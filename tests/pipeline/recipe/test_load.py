@@ -84,6 +84,15 @@ def test_paths_of_a_file_are_relative_to_it_and_of_an_override_to_here(
     assert load(path, ["store=s3://bucket/runs"]).store == "s3://bucket/runs"
 
 
+def test_paths_of_masks_and_of_their_classes(small: dict[str, Any], write: Write, tmp_path: Path) -> None:
+    """A list of classes is one of names."""
+    source = {"kind": "table", "path": "t.csv", "classes": "../c.txt"}
+    path = write(small | {"data": {"source": source}}, "recipes/r.yaml")
+    assert load(path).data.source.classes == str(tmp_path / "c.txt")
+    assert load(path, ["data.source.classes=[sky, road]"]).data.source.classes == ["sky", "road"]
+    assert load(path, ["data.source.classes={0: sky, 255: road}"]).data.source.classes == {0: "sky", 255: "road"}
+
+
 def test_store_by_default(small: dict[str, Any], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(small, "recipes/r.yaml")
     monkeypatch.chdir(tmp_path)

@@ -497,3 +497,23 @@ def test_a_recipe_without_terms_says_nothing_of_them(small: dict[str, Any]) -> N
         "auxiliary": 0.4,
         "distill": None,
     }
+
+
+def test_sources_that_do_not_give_what_the_task_asks_for(
+    small: dict[str, Any],
+) -> None:
+    def said(task: str, source: dict[str, Any]) -> list[str]:
+        found = cross_problems({**small, "task": {"kind": task}, "data": {"source": source}})
+        return [line for line in found if line.startswith("data.source")]
+
+    folder = {"kind": "folder", "path": "x"}
+    needs = "folder gives no masks, and task.kind segmentation needs them; sources that give them are: images, table, "
+    assert said("segmentation", folder) == [f"data.source.kind: {needs}coco, webdataset, digit-scenes"]
+    mixture = {"kind": "mixture", "of": {"a": folder, "b": {"kind": "images", "path": "x"}}}
+    assert said("segmentation", mixture) == [f"data.source.of.a.kind: {needs}coco, webdataset, digit-scenes"]
+    for kind in ("images", "coco", "webdataset", "table"):
+        assert said("segmentation", {"kind": kind, "path": "x.csv"}) == []
+    assert said("image-classification", {"kind": "images", "path": "x"}) == [
+        "data.source.kind: images gives no labels, and task.kind image-classification needs them; for a folder a class "
+        "set it to folder, for a list of files to table"
+    ]

@@ -1,7 +1,9 @@
 from collections import Counter
+from typing import Any
 
-from pipeline.sources.listing import Candidate, Listing
-from pipeline.sources.summary import of_listing, of_refused, of_samples
+from pipeline.decode.values import Values
+from pipeline.sources.listing import Candidate, Listing, Masks
+from pipeline.sources.summary import of_listing, of_refused, of_samples, of_values
 
 
 def test_the_first_classes_with_their_counts() -> None:
@@ -12,6 +14,27 @@ def test_the_first_classes_with_their_counts() -> None:
         "data: 21 train, 0 val, 21 classes: 0 1+0, 1 1+0, 2 1+0, 3 1+0, 4 1+0, 5 1+0, 6 1+0, 7 1+0 and 13 more"
     )
     assert of_samples([], ["x" * 41]).endswith(f"1 classes: {'x' * 37}... 0+0")
+
+
+def masked(*classes: str | None) -> Listing:
+    listed = [Candidate("1.jpg", "/1.jpg", (), "train"), Candidate("2.jpg", "/2.jpg", (), "val")]
+    of = Masks(classes, Values(dict.fromkeys(range(len(classes)), 0)))
+    return Listing(listed, Counter(), False, "", "", "", class_order=("b", "a"), masks={"": of})
+
+
+def test_of_masks_the_classes_are_known_and_not_yet_which_of_them_occur() -> None:
+    assert of_listing(masked("a", "b", None)) == ["data: 1 train, 1 val, 2 classes: b, a"]
+    assert of_listing(masked(*map(str, range(9)))) == [
+        "data: 1 train, 1 val, 9 classes: 0, 1, 2, 3, 4, 5, 6, 7 and 1 more"
+    ]
+    assert of_listing(masked()) == [
+        "data: 1 train, 1 val; data.source.classes is not set: ingest says which values the masks have"
+    ]
+    rows: list[dict[str, Any]] = [{"pixels": 3, "name": "a"}, {"pixels": 1, "name": None}]
+    assert of_values(rows) == [
+        "masks: 2 values, 25.00% of the pixels do not count; values.jsonl has each one",
+    ]
+    assert of_values([]) == []
 
 
 def test_all_that_is_known_of_a_listing() -> None:

@@ -11,7 +11,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import TableSource
-from pipeline.recipe.tasks import TaskSection, section_of
+from pipeline.recipe.tasks import Segmentation, TaskSection, section_of
 from pipeline.sources import files, table, tables
 from pipeline.sources.classes import settle
 from pipeline.sources.listing import Listing
@@ -416,3 +416,78 @@ def test_the_digest_is_of_the_table_and_of_what_it_names(tmp_path: Path) -> None
         change()
         seen.append(digest())
     assert len(set(seen)) == 5
+
+
+MASKED = [
+    {"path": "1.jpg", "mask": "m/1.png", "split": "train"},
+    {"path": "2.jpg", "mask": "https://h/2.png", "split": "val"},
+]
+MASKS = Segmentation(kind="segmentation")
+
+
+def test_a_column_of_masks(tmp_path: Path) -> None:
+    listing = look(write(tmp_path / "t.csv", MASKED), MASKS, classes=["sky", "road"])
+    assert [(one.key, one.labels, one.members) for one in listing.candidates] == [
+        ("1.jpg", (), {"seg.png": str(tmp_path / "m/1.png")}),
+        ("2.jpg", (), {"seg.png": "https://h/2.png"}),
+    ]
+    assert listing.classes() == ["sky", "road"]
+
+
+def test_columns_of_masks_and_of_instance_maps_by_other_names(tmp_path: Path) -> None:
+    rows = [
+        {"path": row["path"], "m": row["mask"], "i": f"i/{row['path']}.png", "split": row["split"]} for row in MASKED
+    ]
+    path = write(tmp_path / "t.csv", rows)
+    both = look(path, MASKS, columns={"mask": "m", "instances": "i"}, classes=["sky", "road"])
+    assert both.candidates[0].members == {
+        "seg.png": str(tmp_path / "m/1.png"),
+        "inst.png": str(tmp_path / "i/1.jpg.png"),
+    }
+    alone = look(path, MASKS, columns={"instances": "i"})
+    assert alone.candidates[0].members == dict.fromkeys(("inst.png", "seg.png"), str(tmp_path / "i/1.jpg.png"))
+    assert alone.classes() == ["background", "object"]
+
+
+def test_rows_whose_masks_are_none(tmp_path: Path) -> None:
+    rows = [
+        *MASKED,
+        {"path": "3.jpg", "mask": "", "split": "train"},
+        {"path": "1.jpg", "mask": "m/other.png", "split": "train"},
+        {"path": "4.jpg", "mask": "m/4.png", "split": "train"},
+        {"path": "4.jpg", "mask": "./m/4.png", "split": "train"},
+    ]
+    listing = look(write(tmp_path / "t.csv", rows), MASKS, classes=["sky", "road"])
+    assert [one.key for one in listing.candidates] == ["2.jpg", "4.jpg"]
+    several = f"1.jpg has several seg.png: '{tmp_path}/m/1.png' (row 1), '{tmp_path}/m/other.png' (row 4)"
+    assert listing.refused == {"row 1": several, "row 3": "its mask: its path is empty", "row 4": several}
+
+
+def test_a_table_without_masks(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", [{"path": "1.jpg", "label": "cat"}])
+    assert refusal(path, MASKS) == (
+        f"data.source.columns.mask: {path} has no column `mask`, but path, label; say which one names the masks that "
+        "task.kind segmentation needs."
+    )
+    assert "data.source.columns.mask" in refusal(path, MASKS, columns={"mask": "seg"})
+
+
+def test_a_task_of_labels_takes_no_notice_of_masks(tmp_path: Path) -> None:
+    rows = [{**row, "label": label} for row, label in zip(MASKED, ("cat", "dog"), strict=True)]
+    listing = look(write(tmp_path / "t.csv", rows), IMAGES)
+    assert [one.members for one in listing.candidates] == [{}, {}]
+    assert listing.masks == {}
+
+
+def test_the_digest_is_of_the_masks_where_the_recipe_says_what_these_mean(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", MASKED[:1])
+
+    def digest(**more: Any) -> str:
+        return table.digest(TableSource(kind="table", path=str(path), **more))
+
+    before = [digest(), digest(classes=["sky", "road"]), digest(columns={"mask": "mask"})]
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/1.png").touch()
+    after = [digest(), digest(classes=["sky", "road"]), digest(columns={"mask": "mask"})]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, False]
+    assert digest(classes=["road", "sky"]) != after[1]

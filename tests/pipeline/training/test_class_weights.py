@@ -6,11 +6,13 @@ import torch
 from torch.nn import functional
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.loss import Loss
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.classification.loss import cross_entropy
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.multilabel.loss import binary_cross_entropy
+from pipeline.tasks.segmentation import Segmentation
 from pipeline.training.class_weights import loss_weights
 from pipeline.training.objective import Objective
 
@@ -75,3 +77,11 @@ def test_from_a_recipe(make_recipe: Any, images: Dataset) -> None:
     wrong = make_recipe("image", **{"loss.class_weights": {"rde": 3}})
     with pytest.raises(ZoetropeError, match=r"loss.class_weights: unknown class 'rde'; did you mean 'red'"):
         weights_of(wrong)
+
+
+def test_of_masks_pixels_are_counted(images: Dataset) -> None:
+    task, balanced = Segmentation(images.classes), Loss(class_weights="balanced")
+    counted = replace(images, amounts={"train": (600, 200, 0)})
+    assert loss_weights(balanced, task, counted) == pytest.approx([2 / 3, 2, 1])
+    with pytest.raises(ZoetropeError, match=r"loss.class_weights: balanced goes by pixels"):
+        loss_weights(balanced, task, images)
