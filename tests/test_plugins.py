@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import models
+from augment.transforms import check as check_transforms
+from augment.transforms import compose
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.plugins import VARIABLE, allow, allowed, packages
 from pipeline.cli import app
@@ -119,7 +121,7 @@ def test_the_model_and_its_options() -> None:
         ({"task": {"kind": FOCAL}, "model": {"kind": "tsn_resnet18"}}, f"takes videos, but task.kind is {FOCAL}"),
         ({"augment.train": [{NET: {}}], "seed": -1}, f"[0].{NET}: must be a subclass of albumentations'"),
         ({"augment.train": [{DARKEN: {"mots": 1}}], "seed": -1}, "unknown parameter 'mots'; did you mean 'most'?"),
-        ({"augment.train": [{DARKEN: {"most": "x"}}], "seed": -1}, f"{DARKEN}: most: "),
+        ({"augment.train": [{DARKEN: {"most": "x"}}], "seed": -1}, f"{DARKEN}.most: Input should be a valid number"),
     ],
 )
 def test_what_is_wrong_is_told(changes: Any, said: str) -> None:
@@ -143,6 +145,15 @@ class Eats(nn.Module):
     eats = "words"
     def __init__(self, num_classes): ...
 
+class Default(nn.Module):
+    def __init__(self, num_classes, norm=nn.BatchNorm2d): ...
+
+class Type(nn.Module):
+    def __init__(self, num_classes, head: nn.Module | None = None): ...
+
+class Hint(nn.Module):
+    def __init__(self, num_classes, head: "Missing" = None): ...
+
 def function(): ...
 """
 
@@ -154,6 +165,9 @@ def function(): ...
         ("Taken", "every model has the option weights already"),
         ("Shadows", "cannot set a parameter called build"),
         ("Eats", "`eats` must be one of image, video"),
+        ("Default", "Give them types and defaults that a recipe can hold"),
+        ("Type", "Give them types and defaults that a recipe can hold"),
+        ("Hint", "cannot be checked (name 'Missing' is not defined)"),
         ("function", "is neither a torch.nn.Module nor"),
     ],
 )
@@ -164,6 +178,40 @@ def test_a_class_that_is_no_model_of_a_recipe(
     monkeypatch.syspath_prepend(tmp_path)
     allow([f"nets_{name}"])
     assert said in problems(**{"model": {"kind": f"nets_{name}:{name}"}})
+
+
+def test_limits_and_lists_of_a_plain_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotated as pydantic's fields are, and in annotations that are strings."""
+    code = """
+from __future__ import annotations
+from typing import Annotated
+from annotated_types import Ge
+from torch import nn
+
+class Net(nn.Module):
+    eats = "video"
+    def __init__(self, num_classes: int, *, depths: tuple[int, ...] = (1, 2), width: Annotated[int, Ge(4)], **more):
+        super().__init__()
+        self.depths = depths
+"""
+    (tmp_path / "limited_net.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["limited_net"])
+    videos = {"task.kind": "video-classification"}
+    said = problems(**videos, model={"kind": "limited_net:Net", "width": 3})
+    assert "model.width: input should be greater than or equal to 4, not 3" in said
+    assert "model.width: is missing" in problems(**videos, model={"kind": "limited_net:Net"})
+    assert models.build("limited_net:Net", 2, width=4, depths=[3]).depths == (3,)
+    with pytest.raises(ZoetropeError, match="unknown option of limited_net:Net 'more'"):
+        models.build("limited_net:Net", 2, width=4, more=1)
+
+
+def test_own_weights_fit_the_own_model(tmp_path: Path) -> None:
+    allow(["my_package"])
+    trained = models.build(NET, 3).state_dict()
+    save_file(trained, tmp_path / "model.safetensors")
+    again = models.build(NET, 3, weights=str(tmp_path / "model.safetensors")).state_dict()
+    assert all(torch.equal(again[key], value) for key, value in trained.items())
 
 
 def test_a_package_that_cannot_be_imported_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +235,6 @@ def test_what_is_allowed_goes_with_the_recipe(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_transform_is_keyed() -> None:
-    from augment.transforms import compose
-
     allow(["my_package"])
     spec: Any = [{DARKEN: {"most": 0.9, "p": 1.0}}]
     pixels = np.full((4, 4, 3), 200, np.uint8)
@@ -196,6 +242,31 @@ def test_the_transform_is_keyed() -> None:
     assert (dark < 200).all()
     assert np.array_equal(dark, compose(spec)(pixels, "key"))
     assert not np.array_equal(dark, compose(spec)(pixels, "another key"))
+
+
+def test_a_transform_without_a_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are checked by the types of the signature."""
+    code = """
+import albumentations as A
+
+class Dim(A.ImageOnlyTransform):
+    def __init__(self, to: float = 0.5, by: tuple[int, int] = (1, 2), p: float = 0.5):
+        super().__init__(p=p)
+        self.to = to
+
+    def apply(self, img, **params):
+        return (img * self.to).astype(img.dtype)
+"""
+    (tmp_path / "dim_plain.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["dim_plain"])
+    right: Any = [{"dim_plain:Dim": {"to": 0.25, "by": [3, 4], "p": 1}}]
+    assert compose(right)(np.full((2, 2, 3), 200, np.uint8), "key").max() == 50
+    assert check_transforms([{"dim_plain:Dim": {"to": "half", "by": [1]}}], "augment.train") == [
+        "augment.train[0].dim_plain:Dim.by: Field required (not [1])",
+        "augment.train[0].dim_plain:Dim.to: Input should be a valid number, unable to parse string as a number "
+        "(not 'half')",
+    ]
 
 
 def test_the_code_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
