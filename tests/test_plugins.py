@@ -27,12 +27,15 @@ from pipeline.base.plugins import VARIABLE, allow, allowed, packages
 from pipeline.cli import app
 from pipeline.decode.image import encode_jpeg
 from pipeline.graph.plan import with_code
-from pipeline.recipe import RecipeError, check, plain
+from pipeline.recipe import RecipeError, check, load, plain
 from pipeline.sources import digest
 from pipeline.stages.ingest import look
 from pipeline.tasks import task_of
+from pipeline.training.model import build_model
+from pipeline.verbs.planning import make_plan
 from tests.conftest import COLOURS, ROOT, Project, RecipeMaker, picture, tiny_values
 from tests.test_jobs import Head
+from tune.folder import fingerprint as search_fingerprint
 
 PAGE = (ROOT / "docs" / "own-package.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"```python (my_package/\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
@@ -206,6 +209,21 @@ class Net(nn.Module):
         models.build("limited_net:Net", 2, width=4, more=1)
 
 
+def test_options_in_a_class_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of docs/extend.md, whose `kind` is then the name."""
+    page = (ROOT / "docs" / "extend.md").read_text()
+    (code,) = re.findall(r"```python model\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tiny_model.py").write_text(code.replace('    kind: Literal["tiny"]\n', ""))
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["tiny_model"])
+    recipe = check(values(model={"kind": "tiny_model:TinyOptions", "width": 4}), "a test's recipe")
+    assert pickle.loads(pickle.dumps(recipe)) == recipe  # noqa: S301  sent on the line itself
+    assert build_model(recipe, 5)(torch.rand(2, 3, 9, 9)).shape == (2, 5)
+    assert "model.width: input should be greater than 0" in problems(
+        model={"kind": "tiny_model:TinyOptions", "width": 0}
+    )
+
+
 def test_own_weights_fit_the_own_model(tmp_path: Path) -> None:
     allow(["my_package"])
     trained = models.build(NET, 3).state_dict()
@@ -284,6 +302,19 @@ def test_the_code_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert re.fullmatch(NET + ", code [0-9a-f]{16}", digests[0]["model"]["kind"])
     assert re.fullmatch(DARKEN + ", code [0-9a-f]{16}", next(iter(digests[0]["augment.eval"][0])))
     assert digests[0]["task.kind"] == "image"
+
+
+def test_a_search_of_other_code_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(["my_package"])
+    tune = {"metric": "val/top1", "mode": "max", "samples": 2, "space": {"model.width": "choice(4, 8)"}}
+    recipe, marks = check(values(tune=tune), "a test's recipe"), list[str]()
+    for code in ("", "changed = 1\n"):
+        copy = tmp_path / str(len(marks))
+        write_package(copy)
+        (copy / "my_package" / "helpers.py").write_text(code)
+        monkeypatch.setattr("pipeline.graph.plan.place", lambda package, copy=copy: copy / package)
+        marks.append(search_fingerprint(recipe))
+    assert marks[0] != marks[1]
 
 
 def test_the_packages_of_a_recipe() -> None:
@@ -384,6 +415,23 @@ def test_plan_and_preview_by_the_command_line(own: Own, monkeypatch: pytest.Monk
     monkeypatch.setenv(VARIABLE, "")
     assert NET in command("models", NET, *ALLOWED)
     assert "is no name of a package" in command("models", "--allow", "my.package", code=1)
+
+
+def test_stages_count_the_code_that_they_read(own: Own) -> None:
+    allow(["my_package"])
+    planned, _ = make_plan(load(own.recipe))
+    values = {step.stage.name: json.dumps(step.values) for step in planned.steps}
+    counted = {
+        stage: {name for name in (NET, DARKEN, NUMBERED, FOCAL) if f"{name}, code " in text}
+        for stage, text in values.items()
+    }
+    assert counted == {
+        "ingest": {NUMBERED, FOCAL},
+        "shard": {FOCAL},
+        "train": {NET, DARKEN, FOCAL},
+        "evaluate": {NET, DARKEN, FOCAL},
+        "export": {NET, FOCAL},
+    }
 
 
 PREDICT = """
