@@ -9,13 +9,14 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
 import albumentations as A
 import numpy as np
 import numpy.typing as npt
 from albumentations.augmentations.dropout.transforms import BaseDropout
 from albumentations.core.composition import BaseCompose
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from augment.erase import visible_boxes
 from augment.own import OWN
@@ -124,6 +125,8 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
     before = len(errors)
     arguments = dict(params or {})
     errors += [f"{where}: {line}" for line in _wrong_names(cls, arguments)]
+    if is_own(name):
+        errors += [f"{where}.{line}" for line in _wrong_types(cls, arguments)]
     if name in NESTING:
         errors += [f"{where}.{line}" for line in _wrong_nesting(arguments)]
         arguments["transforms"] = build_list(arguments.get("transforms", []), f"{where}.transforms", errors, rides)
@@ -178,6 +181,21 @@ def _wrong_names(cls: type[Transform], arguments: dict[str, Any]) -> list[str]:
         for name in known
         if parameters[name].default is inspect.Parameter.empty and name not in arguments
     ]
+
+
+def _wrong_types(cls: type[Transform], arguments: dict[str, Any]) -> list[str]:
+    """Values that are not of the types of the signature; albumentations looks at those of an `InitSchema` alone."""
+    try:
+        types = get_type_hints(cls.__init__, include_extras=True)
+    except NameError:  # of a type that only type checkers see
+        return []
+    lines = []
+    for key in types.keys() & arguments.keys():
+        try:
+            TypeAdapter(types[key], config=ConfigDict(arbitrary_types_allowed=True)).validate_python(arguments[key])
+        except ValidationError as error:
+            lines.append(f"{key}: {' or '.join(item['msg'] for item in error.errors())} (not {arguments[key]!r})")
+    return sorted(lines)
 
 
 def _wrong_nesting(arguments: dict[str, Any]) -> list[str]:

@@ -16,21 +16,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import models
+from augment.transforms import check as check_transforms
+from augment.transforms import compose
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.plugins import VARIABLE, allow, allowed, packages
 from pipeline.cli import app
 from pipeline.decode.image import encode_jpeg
 from pipeline.graph.plan import with_code
-from pipeline.recipe import RecipeError, check, plain
+from pipeline.recipe import RecipeError, check, load, plain
 from pipeline.sources import digest
 from pipeline.stages.ingest import look
 from pipeline.tasks import task_of
+from pipeline.training.model import build_model
+from pipeline.verbs.planning import make_plan
 from tests.conftest import COLOURS, ROOT, Project, RecipeMaker, picture, tiny_values
 from tests.test_jobs import Head
+from tune.folder import fingerprint as search_fingerprint
 
 PAGE = (ROOT / "docs" / "own-package.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"```python (my_package/\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
@@ -119,7 +124,7 @@ def test_the_model_and_its_options() -> None:
         ({"task": {"kind": FOCAL}, "model": {"kind": "tsn_resnet18"}}, f"takes videos, but task.kind is {FOCAL}"),
         ({"augment.train": [{NET: {}}], "seed": -1}, f"[0].{NET}: must be a subclass of albumentations'"),
         ({"augment.train": [{DARKEN: {"mots": 1}}], "seed": -1}, "unknown parameter 'mots'; did you mean 'most'?"),
-        ({"augment.train": [{DARKEN: {"most": "x"}}], "seed": -1}, f"{DARKEN}: most: "),
+        ({"augment.train": [{DARKEN: {"most": "x"}}], "seed": -1}, f"{DARKEN}.most: Input should be a valid number"),
     ],
 )
 def test_what_is_wrong_is_told(changes: Any, said: str) -> None:
@@ -143,6 +148,15 @@ class Eats(nn.Module):
     eats = "words"
     def __init__(self, num_classes): ...
 
+class Default(nn.Module):
+    def __init__(self, num_classes, norm=nn.BatchNorm2d): ...
+
+class Type(nn.Module):
+    def __init__(self, num_classes, head: nn.Module | None = None): ...
+
+class Hint(nn.Module):
+    def __init__(self, num_classes, head: "Missing" = None): ...
+
 def function(): ...
 """
 
@@ -154,6 +168,9 @@ def function(): ...
         ("Taken", "every model has the option weights already"),
         ("Shadows", "cannot set a parameter called build"),
         ("Eats", "`eats` must be one of image, video"),
+        ("Default", "Give them types and defaults that a recipe can hold"),
+        ("Type", "Give them types and defaults that a recipe can hold"),
+        ("Hint", "cannot be checked (name 'Missing' is not defined)"),
         ("function", "is neither a torch.nn.Module nor"),
     ],
 )
@@ -164,6 +181,55 @@ def test_a_class_that_is_no_model_of_a_recipe(
     monkeypatch.syspath_prepend(tmp_path)
     allow([f"nets_{name}"])
     assert said in problems(**{"model": {"kind": f"nets_{name}:{name}"}})
+
+
+def test_limits_and_lists_of_a_plain_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotated as pydantic's fields are, and in annotations that are strings."""
+    code = """
+from __future__ import annotations
+from typing import Annotated
+from annotated_types import Ge
+from torch import nn
+
+class Net(nn.Module):
+    eats = "video"
+    def __init__(self, num_classes: int, *, depths: tuple[int, ...] = (1, 2), width: Annotated[int, Ge(4)], **more):
+        super().__init__()
+        self.depths = depths
+"""
+    (tmp_path / "limited_net.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["limited_net"])
+    videos = {"task.kind": "video-classification"}
+    said = problems(**videos, model={"kind": "limited_net:Net", "width": 3})
+    assert "model.width: input should be greater than or equal to 4, not 3" in said
+    assert "model.width: is missing" in problems(**videos, model={"kind": "limited_net:Net"})
+    assert models.build("limited_net:Net", 2, width=4, depths=[3]).depths == (3,)
+    with pytest.raises(ZoetropeError, match="unknown option of limited_net:Net 'more'"):
+        models.build("limited_net:Net", 2, width=4, more=1)
+
+
+def test_options_in_a_class_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of docs/extend.md, whose `kind` is then the name."""
+    page = (ROOT / "docs" / "extend.md").read_text()
+    (code,) = re.findall(r"```python model\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tiny_model.py").write_text(code.replace('    kind: Literal["tiny"]\n', ""))
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["tiny_model"])
+    recipe = check(values(model={"kind": "tiny_model:TinyOptions", "width": 4}), "a test's recipe")
+    assert pickle.loads(pickle.dumps(recipe)) == recipe  # noqa: S301  sent on the line itself
+    assert build_model(recipe, 5)(torch.rand(2, 3, 9, 9)).shape == (2, 5)
+    assert "model.width: input should be greater than 0" in problems(
+        model={"kind": "tiny_model:TinyOptions", "width": 0}
+    )
+
+
+def test_own_weights_fit_the_own_model(tmp_path: Path) -> None:
+    allow(["my_package"])
+    trained = models.build(NET, 3).state_dict()
+    save_file(trained, tmp_path / "model.safetensors")
+    again = models.build(NET, 3, weights=str(tmp_path / "model.safetensors")).state_dict()
+    assert all(torch.equal(again[key], value) for key, value in trained.items())
 
 
 def test_a_package_that_cannot_be_imported_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +253,6 @@ def test_what_is_allowed_goes_with_the_recipe(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_transform_is_keyed() -> None:
-    from augment.transforms import compose
-
     allow(["my_package"])
     spec: Any = [{DARKEN: {"most": 0.9, "p": 1.0}}]
     pixels = np.full((4, 4, 3), 200, np.uint8)
@@ -196,6 +260,31 @@ def test_the_transform_is_keyed() -> None:
     assert (dark < 200).all()
     assert np.array_equal(dark, compose(spec)(pixels, "key"))
     assert not np.array_equal(dark, compose(spec)(pixels, "another key"))
+
+
+def test_a_transform_without_a_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are checked by the types of the signature."""
+    code = """
+import albumentations as A
+
+class Dim(A.ImageOnlyTransform):
+    def __init__(self, to: float = 0.5, by: tuple[int, int] = (1, 2), p: float = 0.5):
+        super().__init__(p=p)
+        self.to = to
+
+    def apply(self, img, **params):
+        return (img * self.to).astype(img.dtype)
+"""
+    (tmp_path / "dim_plain.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["dim_plain"])
+    right: Any = [{"dim_plain:Dim": {"to": 0.25, "by": [3, 4], "p": 1}}]
+    assert compose(right)(np.full((2, 2, 3), 200, np.uint8), "key").max() == 50
+    assert check_transforms([{"dim_plain:Dim": {"to": "half", "by": [1]}}], "augment.train") == [
+        "augment.train[0].dim_plain:Dim.by: Field required (not [1])",
+        "augment.train[0].dim_plain:Dim.to: Input should be a valid number, unable to parse string as a number "
+        "(not 'half')",
+    ]
 
 
 def test_the_code_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +302,19 @@ def test_the_code_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert re.fullmatch(NET + ", code [0-9a-f]{16}", digests[0]["model"]["kind"])
     assert re.fullmatch(DARKEN + ", code [0-9a-f]{16}", next(iter(digests[0]["augment.eval"][0])))
     assert digests[0]["task.kind"] == "image"
+
+
+def test_a_search_of_other_code_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allow(["my_package"])
+    tune = {"metric": "val/top1", "mode": "max", "samples": 2, "space": {"model.width": "choice(4, 8)"}}
+    recipe, marks = check(values(tune=tune), "a test's recipe"), list[str]()
+    for code in ("", "changed = 1\n"):
+        copy = tmp_path / str(len(marks))
+        write_package(copy)
+        (copy / "my_package" / "helpers.py").write_text(code)
+        monkeypatch.setattr("pipeline.graph.plan.place", lambda package, copy=copy: copy / package)
+        marks.append(search_fingerprint(recipe))
+    assert marks[0] != marks[1]
 
 
 def test_the_packages_of_a_recipe() -> None:
@@ -313,6 +415,23 @@ def test_plan_and_preview_by_the_command_line(own: Own, monkeypatch: pytest.Monk
     monkeypatch.setenv(VARIABLE, "")
     assert NET in command("models", NET, *ALLOWED)
     assert "is no name of a package" in command("models", "--allow", "my.package", code=1)
+
+
+def test_stages_count_the_code_that_they_read(own: Own) -> None:
+    allow(["my_package"])
+    planned, _ = make_plan(load(own.recipe))
+    values = {step.stage.name: json.dumps(step.values) for step in planned.steps}
+    counted = {
+        stage: {name for name in (NET, DARKEN, NUMBERED, FOCAL) if f"{name}, code " in text}
+        for stage, text in values.items()
+    }
+    assert counted == {
+        "ingest": {NUMBERED, FOCAL},
+        "shard": {FOCAL},
+        "train": {NET, DARKEN, FOCAL},
+        "evaluate": {NET, DARKEN, FOCAL},
+        "export": {NET, FOCAL},
+    }
 
 
 PREDICT = """

@@ -19,6 +19,7 @@ from typing import Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.lock import is_locked, lock
 from pipeline.base.redact import redact_values
+from pipeline.graph.plan import with_code
 from pipeline.recipe import Recipe, plain
 from pipeline.store import open_store
 from pipeline.tracking.address import resolve
@@ -29,7 +30,7 @@ ABOUT = "search.json"
 
 def fingerprint(recipe: Recipe) -> str:
     """Equal for searches that go on from each other: more `samples`, or other resources, are no other search."""
-    values = plain(recipe)
+    values = with_code(plain(recipe))
     searched = {key: value for key, value in values["tune"].items() if key not in ("samples", "trial")}
     asked = {key: value for key, value in values.items() if key not in NO_RESULT}
     text = json.dumps({**asked, "tune": searched}, sort_keys=True)

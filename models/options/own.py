@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
 from pydantic import create_model
+from pydantic_core import to_jsonable_python
 
 from models.options import OPTIONS
 from models.options.base import Answers, Eats, ModelOptions
@@ -56,16 +57,24 @@ def _of_module(module: Any, name: str) -> type[ModelOptions]:
         raise ZoetropeError(f"{name}: a recipe cannot set a parameter called {', '.join(taken)}; call it otherwise")
     if taken := [key for key in own if key in ModelOptions.model_fields]:
         raise ZoetropeError(f"{name}: every model has the option {taken[0]} already; call the parameter otherwise")
-    types = get_type_hints(module.__init__)
-    fields: dict[str, Any] = {
-        key: (
-            types.get(key, Any),
-            ... if parameters[key].default is inspect.Parameter.empty else parameters[key].default,
-        )
-        for key in own
-    }
-    made = create_model(module.__name__, __base__=ModuleOptions, __module__=module.__module__, **fields)
+    try:
+        types = get_type_hints(module.__init__, include_extras=True)
+        fields: dict[str, Any] = {key: _field(types.get(key, Any), parameters[key].default) for key in own}
+        made = create_model(module.__name__, __base__=ModuleOptions, __module__=module.__module__, **fields)
+    except Exception as error:  # of a type that cannot be looked up, or that no recipe can hold
+        raise ZoetropeError(
+            f"{name}: its keyword parameters cannot be checked ({str(error).splitlines()[0]}). Give them types and "
+            "defaults that a recipe can hold: numbers, text, true or false, None, lists and mappings of these"
+        ) from error
     made.module = module
     made.eats = getattr(module, "eats", "image")
     made.answers = getattr(module, "answers", "classes")
     return made
+
+
+def _field(annotation: Any, default: Any) -> tuple[Any, Any]:
+    """Type and default as pydantic takes them. ValueError for a default that cannot be written into a recipe."""
+    if default is inspect.Parameter.empty:
+        return annotation, ...
+    to_jsonable_python(default)
+    return annotation, default
