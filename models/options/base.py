@@ -15,8 +15,7 @@ class ModelOptions(BaseModel):
     """Base of all families; a family adds its names as the key `kind`, its options, and `build`.
 
     `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]; `answers` what it gives: logits
-    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first. A module
-    may have a `margin_px`: the pixels by which its mask is smaller than the input on each side, as the unpadded U-Net.
+    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
