@@ -43,7 +43,8 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
     """A model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
-    `model.features(x)` what the head sees. ZoetropeError for an unknown name, an unknown or a wrong option.
+    `model.features(x)` what the head sees. Models that answer a mask return logits [B, num_classes, h, w], which are
+    `model.margin_px` smaller on each side. ZoetropeError for an unknown name, an unknown or a wrong option.
     """
     checked = check_options(name, **options)
     if num_classes < 1:

@@ -18,7 +18,11 @@ FIRST_CONVOLUTIONS = (
     "features.0.0.weight",
     "patch_embed.proj.weight",
     "downsample_layers.0.0.weight",
+    "features.0.weight",
+    "inc.0.weight",
 )
+# Layers whose shape follows the number of classes.
+HEADS = ("head.", "aux_fc.", "mask_head.", "skip.")
 Shape = tuple[int, ...]
 
 
@@ -102,7 +106,7 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
                 resized[name] = (tuple(state[origin].shape), tuple(wanted.shape))
             if given.common[origin] != common:
                 copied[name] = origin
-        elif common.startswith(("head.", "aux_fc.")) and wanted.shape[1:] == state[origin].shape[1:]:
+        elif common.startswith(HEADS) and _is_of_other_classes(state[origin].shape, wanted.shape):
             replaced.append(name)
         else:
             wrong.append(f"{origin} is {tuple(state[origin].shape)}, the model has {tuple(wanted.shape)}")
@@ -188,6 +192,9 @@ def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
     """`given`, or what it becomes in the model's shape; None when it does not fit."""
     if given.shape == shape:
         return given
+    if re.match(r"classifier\.[03]\.weight$", common) and given.dim() == 2 and len(shape) == 4:
+        # A linear layer of VGG-16 as the convolution that it is over a map: its inputs are in the order [C, H, W].
+        return given.reshape(shape) if (len(given), given.numel()) == (shape[0], shape.numel()) else None
     if given.dim() != len(shape):
         return None
     if common == "pos_embed" and given.shape[2] == shape[2] and _is_square(given) and shape[1] > 1:
@@ -207,6 +214,11 @@ def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
     return None
 
 
+def _is_of_other_classes(given: torch.Size, wanted: torch.Size) -> bool:
+    """Shapes [K, ...] that differ in K alone, or [K, K, ...] of a transposed convolution over scores."""
+    return given[1:] == wanted[1:] or (given[2:] == wanted[2:] and given[0] == given[1] and wanted[0] == wanted[1])
+
+
 def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
     """Parts that a source may lack as a whole, because they are added to what it was trained as."""
     if common.endswith("num_batches_tracked"):  # Older than torch 0.4.1.
@@ -215,6 +227,10 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
         return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
+    if common.startswith(("mask.", "mask_head.")):
+        return not _has_part("mask", by_common, start=True)
+    if found := re.match(r"skip\.\w+\.\w+\.", common):
+        return not _has_part(found[0], by_common, start=True)
     if ".nl." in common:
         return not _has_part(".nl.", by_common)
     if found := re.match(r"blocks\.\d+\.([a-z]+)_fc\.", common):
@@ -228,7 +244,7 @@ def _may_be_left(common: str, known: set[str]) -> bool:
     """Parts of a classifier that a model without one has no use for, ViT's for pre-training, an auxiliary head."""
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
-    return common.startswith(("pre_logits.", "aux_fc."))
+    return common.startswith(("pre_logits.", "aux_fc.", "skip."))
 
 
 def _has_part(part: str, names: Mapping[str, str], start: bool = False) -> bool:

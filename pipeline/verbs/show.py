@@ -180,7 +180,7 @@ def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float
 
 
 def show_models(console: Console, names: Sequence[str]) -> None:
-    """A line a model, counted for 1000 classes of images and 400 of videos, as ImageNet and Kinetics-400 have."""
+    """A line a model, counted for as many classes as ImageNet, Kinetics-400 and, of masks, PASCAL VOC have."""
     import models
     from models.complexity import complexity
     from models.options.own import options_of
@@ -188,13 +188,14 @@ def show_models(console: Console, names: Sequence[str]) -> None:
     table = Table()
     table.add_column("model", no_wrap=True)
     table.add_column("takes")
+    table.add_column("answers")
     table.add_column("input")
     table.add_column("parameters", justify="right")
     table.add_column("GMACs", justify="right")
     for name in names or models.names():
         models.check_options(name)
-        eats = options_of(name).eats
-        cost = complexity(name, 1000 if eats == "image" else 400)
+        eats, answers = options_of(name).eats, options_of(name).answers
+        cost = complexity(name, 21 if answers == "mask" else 1000 if eats == "image" else 400)
         shape = "x".join(str(size) for size in cost.input_shape)
-        table.add_row(name, eats, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
+        table.add_row(name, eats, answers, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
     console.print(table)

@@ -88,6 +88,21 @@ def test_scores_come_out_where_they_belong(name: str, size_px: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["fcn32s_vgg16", "fcn16s_vgg16", "fcn8s_vgg16"])
+def test_fixed_kernels_and_interpolation_answer_alike(name: str) -> None:
+    torch.manual_seed(0)
+    deconvolves, interpolates = (models.build(name, 3, width=4, upsample=way).eval() for way in ("deconv", "bilinear"))
+    for parameter in deconvolves.get_submodule("score").parameters():
+        nn.init.normal_(parameter)
+    state = deconvolves.state_dict()
+    interpolates.load_state_dict({key: state[key] for key in interpolates.state_dict()})
+    x = torch.randn(1, 3, 160, 177)
+    with torch.no_grad():
+        one, other = (model(x)[..., 32:-48, 32:-48] for model in (deconvolves, interpolates))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    assert one.std() > 0.1
+
+
+@pytest.mark.parametrize("name", ["fcn32s_vgg16", "fcn16s_vgg16", "fcn8s_vgg16"])
 def test_any_size(name: str) -> None:
     model = on_meta(name, 2, width=4)
     for height, width in [(1, 1), *((n, 600 - n) for n in range(31, 97))]:

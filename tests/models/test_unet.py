@@ -99,6 +99,20 @@ def test_the_padded_one_takes_odd_sizes(upsample: str, size_px: tuple[int, int])
     assert model(torch.randn(1, 3, *size_px)).shape == (1, 3, *size_px)
 
 
+@pytest.mark.parametrize(("name", "size_px", "cut"), [("unet", 188, slice(88, 96)), ("unet_bn", 37, slice(0, 37))])
+def test_maps_of_the_contracting_path_come_first_and_from_the_middle(name: str, size_px: int, cut: slice) -> None:
+    """188 px are 184 behind the first level and 8 behind the last up-convolution: 88 less on each side."""
+    torch.manual_seed(0)
+    model: Any = models.build(name, 2, width=4).eval()
+    seen: list[Any] = []
+    model.inc.register_forward_hook(lambda _, __, y: seen.append(y))
+    model.up4.conv.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    model(torch.randn(1, 3, size_px, size_px))
+    first, both = seen
+    assert both.shape[1] == 8
+    assert torch.equal(both[:, :4], first[:, :, cut, cut])
+
+
 def test_initialisation_is_the_published_one() -> None:
     """Section 3.1: a standard deviation of sqrt(2/N), N = 9 * 64 for a 3x3 convolution over 64 channels."""
     torch.manual_seed(0)

@@ -23,6 +23,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"width_mult": 0.1},
     "timesformer": {"width": 12, "heads": 3, "depth": 2, "patch_px": 8, "size_px": 32, "frames": 4},
     "hornet": {"width": 8, "depths": (1, 1, 2, 1), "size_px": 64},
+    "vgg16": {"width": 4},
+    "unet": {"width": 4},
 }
 State = dict[str, Tensor]
 
@@ -44,7 +46,8 @@ def trained(name: str, **options: Any) -> Any:
 
 def batch(name: str, channels: int = 3) -> Tensor:
     frames = (4,) if OPTIONS[name].eats == "video" else ()
-    return torch.randn(2, channels, *frames, 32, 32, generator=torch.Generator().manual_seed(2))
+    side = 188 if name == "unet" else 32
+    return torch.randn(2, channels, *frames, side, side, generator=torch.Generator().manual_seed(2))
 
 
 def same_outputs(one: nn.Module, other: nn.Module, name: str) -> bool:
