@@ -31,7 +31,7 @@ class EarlyStopping:
             self.worse += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return what a checkpoint keeps."""
         return {"best": self.best, "worse": self.worse, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
 
 
 def _fields(task: Task, raw: RawSample, view: View) -> dict[str, np.ndarray]:
-    """A sample's fields in that view."""
+    """Return a sample's fields in that view."""
     layout = task.layout(*view.pixels.shape[-3:-1])
     arrays = new_arrays({name: (dtype, (1, *shape)) for name, (dtype, shape) in layout.items()})
     task.put(arrays, 0, raw, view)
@@ -71,7 +71,8 @@ def _fields(task: Task, raw: RawSample, view: View) -> dict[str, np.ndarray]:
 
 
 def _mixed(objective: Objective, pixels: np.ndarray, fields: Sequence[Arrays], truth: list[str]) -> list[State]:
-    """Samples uint8 [n, (T,) H, W, 3] as they are mixed in the first step, each with whose it is; [] without mixing.
+    """Return samples uint8 [n, (T,) H, W, 3] as they are mixed in the first step, each with whose it is; [] without
+    mixing.
 
     Training mixes what is normalised; since shares sum to 1, these are the same pictures.
     """

@@ -64,11 +64,11 @@ class Plan:
         )
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         return self.peak_lr * self.factor(step)
 
     def lr_curve(self) -> tuple[range, list[float]]:
-        """Steps and their learning rates, at most some 2,000 of them, to be drawn."""
+        """Return steps and their learning rates, at most some 2,000 of them, to be drawn."""
         steps = range(0, self.total, max(1, self.total // 2000))
         return steps, [self.lr(step) for step in steps]
 
@@ -141,7 +141,7 @@ def evaluate(
     bad: Bad,
     make_feed: MakeFeed = local_feed,
 ) -> dict[str, float]:
-    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes.
+    """Measure the validation split with one view a sample, every sample once, the work shared by all processes.
 
     Samples in `bad`, and those that are found to belong there, are left out.
     """
@@ -176,7 +176,9 @@ class Meter:
         self.since += seconds
 
     def read(self, waited_s: float) -> dict[str, float]:
-        """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
+        """Read training metrics since the last reading: `samples/s` of all processes, `data
+        wait` as a share of the time.
+        """
         sums = add_up(self.total, self.process).cpu().numpy()
         means = self.task.metrics(Tally(sums))
         elapsed = time.perf_counter() - self.since

@@ -15,12 +15,12 @@ CONSTANT_FROM = 0.1
 
 
 def cosine(progress: float, final: float = 0.0) -> float:
-    """Half a cosine from 1 to `final` (Loshchilov & Hutter 2017, eq. 5, without restarts); progress 0..1."""
+    """Compute half a cosine from 1 to `final` (Loshchilov & Hutter 2017, eq. 5, without restarts); progress 0..1."""
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def polynomial(progress: float, power: float, final: float = 0.0) -> float:
-    """(1 - progress) ** power from 1 to `final`; DeepLab's "poly" has 0.9 (Chen et al. 2018, section 4.1)."""
+    """Compute (1 - progress) ** power from 1 to `final`; DeepLab's "poly" has 0.9 (Chen et al. 2018, section 4.1)."""
     return final + (1 - final) * (1 - progress) ** power
 
 
@@ -54,7 +54,7 @@ Curve = Callable[[int], float]
 
 
 def _after_warmup(shape: Callable[[float], float], total_steps: int, warmup_steps: int) -> Curve:
-    """A curve over the progress 0..1 from the warm-up's end to the training's."""
+    """Return a curve over the progress 0..1 from the warm-up's end to the training's."""
     return lambda step: shape((step - warmup_steps) / max(1, total_steps - warmup_steps))
 
 
@@ -83,7 +83,9 @@ CURVES: dict[str, Callable[[Any, Callable[[Any], int], int, int], Curve]] = {
 
 
 def make(options: ScheduleOptions, steps_per_epoch: int, batch_size: int, total_steps: int) -> Curve:
-    """Factor of the peak learning rate at any optimizer step 0 ... total_steps - 1, as the recipe says."""
+    """Make the function that gives the factor of the peak learning rate at any optimizer step 0
+    ... total_steps - 1, as the recipe says.
+    """
 
     def steps(length: Any) -> int:
         return int(length.steps(steps_per_epoch, batch_size, total_steps))

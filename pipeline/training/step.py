@@ -37,7 +37,7 @@ class Normalize:
 
     @classmethod
     def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
-        """The recipe's mean and standard deviation, for pixels in 0..255."""
+        """Make it of the recipe's mean and standard deviation, for pixels in 0..255."""
         mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
         return cls(mean * 255, std * 255, recipe.train.channels_last)
 
@@ -125,17 +125,17 @@ def train_step(
 
 
 def inputs_of(arrays: Arrays, normalize: Normalize) -> Inputs:
-    """What a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
+    """Return what a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
     return {"pixels": normalize(arrays["pixels"])}
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
-    """A model's outputs: it takes the pixels, and what else there is by name."""
+    """Call a model: it takes the pixels, and what else there is by name."""
     return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"})
 
 
 def to_device(arrays: Arrays, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-    """A batch's fields, and its samples' weights."""
+    """Return a batch's fields, and its samples' weights."""
     there = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.keys() - {"pixels", "sample"}}
     weights = there.pop("weight")
     return there, weights
@@ -159,14 +159,14 @@ class Running:
         return inputs_of(arrays, self.normalize)
 
     def __call__(self, inputs: Inputs) -> Any:
-        """The model's outputs, in the recipe's precision."""
+        """Return the model's outputs, in the recipe's precision."""
         with torch.no_grad(), autocast(self.train.precision, self.normalize.mean.device):
             return call(self.model, inputs)
 
 
 @torch.no_grad()
 def infer(task: Task, model: nn.Module, arrays: Arrays, normalize: Normalize, train: Train) -> Answer:
-    """The task's answer to a batch's arrays, on the device; pixels uint8 [n, V, ...]."""
+    """Compute the task's answer to a batch's arrays, on the device; pixels uint8 [n, V, ...]."""
     return task.infer(Running(model, normalize, train), arrays)
 
 

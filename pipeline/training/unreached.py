@@ -7,7 +7,7 @@ from pipeline.recipe.schema import Train
 
 
 def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> list[str]:
-    """A sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
+    """Return a sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
 
     samples: of the training split; None where it is not known yet, and then only lengths of one unit are compared.
     """
@@ -26,7 +26,7 @@ def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> l
 
 
 def _is_longer(length: Length, train: Train, samples: int | None) -> bool:
-    """Whether a length is longer than the training, as far as that can be told."""
+    """Tell whether a length is longer than the training, as far as that can be told."""
     if length.unit == "%":
         return length.amount > 100
     if length.unit == train.duration.unit:
