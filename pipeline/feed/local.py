@@ -185,7 +185,7 @@ class LocalFeed:
             worker.pipe.send(Ask(step, self.slot_of[step], news, first))
 
     def _wait_for(self, step: int) -> Made:
-        """A batch, once it is there."""
+        """Return a batch, once it is there."""
         while True:
             self._ask()
             if step in self.made:
