@@ -47,7 +47,7 @@ class Split:
         return np.cumsum(self.counts).tolist()
 
     def place(self, sample: int) -> tuple[int, int]:
-        """(shard, index in it) of a sample by its number in the split."""
+        """Return (shard, index in it) of a sample by its number in the split."""
         shard = bisect_right(self._ends, sample)
         return shard, sample - self._ends[shard] + self.shards[shard].samples
 
@@ -92,7 +92,7 @@ class Dataset:
         return self.files.path
 
     def split(self, name: str) -> Split:
-        """A split by name. ZoetropeError, naming the nearest, when there is none."""
+        """Return a split by name. ZoetropeError, naming the nearest, when there is none."""
         if name not in self.splits:
             raise ZoetropeError(f"{self.files}: {unknown('split', name, self.splits)}")
         return self.splits[name]

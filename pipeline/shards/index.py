@@ -65,7 +65,7 @@ class ShardIndex:
         return self.labels if isinstance(self.labels, np.ndarray) else np.array([*chain(*self.labels)], np.int64)
 
     def data_column(self, companions: Collection[str] = ()) -> Int64:
-        """Which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several.
+        """Tell which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several.
 
         companions: extensions of adopted tars that are none of these, and have no dot
         """
@@ -135,7 +135,7 @@ def write_index(path: Path, index: ShardIndex, tar_bytes: int) -> None:
 
 
 def read_index(path: Path, tar_bytes: int) -> ShardIndex:
-    """The index of a tar that has `tar_bytes`. ZoetropeError, naming the file, when anything does not fit."""
+    """Read the index of a tar that has `tar_bytes`. ZoetropeError, naming the file, when anything does not fit."""
     return parse_index(read_capped(path, MAX_INDEX_BYTES, "shard index"), tar_bytes, path)
 
 

@@ -38,7 +38,9 @@ class RawSample:
     members: Mapping[str, memoryview] = field(default_factory=dict)
 
     def member(self, name: str) -> memoryview:
-        """A companion, still encoded, by its extension in our shards: of those that the reader was told to need."""
+        """Return a companion, still encoded, by its extension in our shards: of those that the
+        reader was told to need.
+        """
         return self.members[name]
 
 
@@ -101,16 +103,16 @@ class ShardReader:
         )
 
     def labels(self, shard: int) -> Labels:
-        """The labels of a shard's samples, of its index alone. Errors as of `read`."""
+        """Return the labels of a shard's samples, of its index alone. Errors as of `read`."""
         return self._indexed(shard).index.labels
 
     def sizes(self, shard: int) -> NDArray[np.int64]:
-        """(height, width) in px of a shard's samples, int64 [n, 2], of its index alone. Errors as of `read`."""
+        """Return (height, width) in px of a shard's samples, int64 [n, 2], of its index alone. Errors as of `read`."""
         columns = self._indexed(shard).index
         return np.stack([columns.heights, columns.widths], axis=1)
 
     def source(self, shard: int, index: int) -> str:
-        """The path in the source that a sample was made of, as its JSON says; its key where there is none."""
+        """Return the path in the source that a sample was made of, as its JSON says; its key where there is none."""
         columns = self._indexed(shard).index
         key = columns.keys[index]
         if "json" not in columns.extensions:
@@ -132,7 +134,7 @@ def _cut(tar: memoryview, offsets: NDArray[np.int64], lengths: NDArray[np.int64]
 def _load_index(
     folder: Files, shards: Sequence[Shard], names: Mapping[str, str], needs: frozenset[str], number: int
 ) -> _Indexed:
-    """The index of a shard, whole; `names` are those of companions in adopted tars."""
+    """Load the index of a shard, whole; `names` are those of companions in adopted tars."""
     if not 0 <= number < len(shards):
         raise IndexError(f"{folder} has {len(shards)} shards in this split, no number {number}")
     listed = shards[number]
@@ -163,7 +165,7 @@ def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.i
 
 
 def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:
-    """The whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
+    """Return the whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
     listed = shards[number]
     for is_last in (False, True):
         path = folder.file(listed.name)

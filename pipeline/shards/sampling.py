@@ -64,7 +64,7 @@ class Sampled:
         return self._any_epoch.size(k)
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
+        """Return the samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
         drawn = self._epochs(epoch).batch(epoch, k)
         index, occurrence = np.empty_like(drawn.index), np.empty_like(drawn.index)
         for shard in np.unique(drawn.shard).tolist():
@@ -76,7 +76,7 @@ class Sampled:
         return Positions(drawn.shard, index, self._starts[drawn.shard] + index, occurrence)
 
     def repeats(self, epoch: int, shard: int) -> Int64:
-        """How often each sample of a shard comes in an epoch, int64 [samples of the shard]."""
+        """Return how often each sample of a shard comes in an epoch, int64 [samples of the shard]."""
         part = slice(self._starts[shard], self._starts[shard] + self.order.counts[shard])
         label = self.labels[part]
         size = self._sizes[label]
@@ -86,7 +86,7 @@ class Sampled:
         return each + (at + more >= size)
 
     def __getstate__(self) -> dict[str, object]:
-        """What travels to other processes: the caches do not."""
+        """Return what travels to other processes: the caches do not."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
@@ -132,7 +132,7 @@ class Sampled:
 
 
 def _epoch(sampled: Sampled, epoch: int) -> Order:
-    """The order of what an epoch takes of each shard."""
+    """Return the order of what an epoch takes of each shard."""
     counts = [sampled.repeats(epoch, shard).sum() for shard in range(len(sampled.order.counts))]
     return replace(sampled.order, counts=np.array(counts, np.int64))
 

@@ -59,7 +59,7 @@ class ShardInfo(Shard):
 
 
 def shard_name(split: str, number: int) -> str:
-    """The path of a shard's tar in the dataset folder."""
+    """Return the path of a shard's tar in the dataset folder."""
     return f"{split}/shard-{number:06d}.tar"
 
 
@@ -96,7 +96,7 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
 
 
 def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
-    """A sample as `TarWriter` takes it: its members in one dictionary."""
+    """Return a sample as `TarWriter` takes it: its members in one dictionary."""
     if not re.fullmatch("[a-z0-9]+", sample.extension) or sample.extension in DESCRIPTIONS:
         raise ValueError(f"{sample.source}: {sample.extension!r} is no extension of an image or a video")
     for name in sample.members:
@@ -114,7 +114,7 @@ def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
 
 
 def label_column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
-    """The labels of a shard; all numbers or all sets."""
+    """Return the labels of a shard; all numbers or all sets."""
     sets = tuple(label for label in labels if isinstance(label, tuple))
     if not sets:
         return np.array(labels, np.int64)
@@ -124,7 +124,7 @@ def label_column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
 
 
 def _scan(path: Path, name: str, labels: Labels, sizes: Sequence[tuple[int, int, int]]) -> ShardIndex:
-    """The index of a tar just written, from its headers; `sizes` has frames, width and height of each sample."""
+    """Scan the index of a tar just written, from its headers; `sizes` has frames, width and height of each sample."""
     keys: dict[str, int] = {}
     extensions: dict[str, int] = {}
     members = []
@@ -195,7 +195,7 @@ def write_dataset(
 
 
 def _added(shards: Iterable[tuple[str, tuple[int, ...]]], classes: int) -> tuple[int, ...]:
-    """The counts of each class, added over shards given by name and counts."""
+    """Return the counts of each class, added over shards given by name and counts."""
     total = np.zeros(classes, np.int64)
     for name, counts in shards:
         if len(counts) > classes:
