@@ -93,7 +93,7 @@ def _read(objects: Objects, key: str) -> dict[str, Any] | None:
 
 
 def _machine(home: Path) -> str:
-    """A name for this machine and cache; host names repeat among containers."""
+    """Return a name for this machine and cache; host names repeat among containers."""
     path = home / "machine"
     home.mkdir(parents=True, exist_ok=True)
     new = home / f".machine.{os.getpid()}"

@@ -38,7 +38,7 @@ def _utc(time: datetime) -> str:
 
 
 def redacted_argv() -> list[str]:
-    """The command line, without secrets."""
+    """Return the command line, without secrets."""
     return [redact(argument) for argument in sys.argv]
 
 
