@@ -11,7 +11,7 @@ from pipeline.recipe import Recipe
 
 
 def lacking(recipe: Recipe, there: Mapping[str, float]) -> str:
-    """What the workers that there must be take and `there` has not: "2 x 1 GPU, and there are 1"; "" if they fit.
+    """Tell what the workers that there must be take and `there` has not: "2 x 1 GPU, and there are 1"; "" if they fit.
 
     there: resources by Ray's names, such as {"CPU": 8, "GPU": 1}
     """
@@ -26,7 +26,7 @@ def lacking(recipe: Recipe, there: Mapping[str, float]) -> str:
 
 
 def room_problem(recipe: Recipe) -> str:
-    """Why this machine can never train with so many GPUs a worker; "" when it can.
+    """Tell why this machine can never train with so many GPUs a worker; "" when it can.
 
     Ray need not run, and torch is not loaded. A cluster may grow, so one that is joined is not asked.
     """
@@ -41,7 +41,7 @@ def room_problem(recipe: Recipe) -> str:
 
 
 def sharing_warning(recipe: Recipe) -> str | None:
-    """What to say when workers must share the cores of this machine; it works, and gains nothing."""
+    """Return what to say when workers must share the cores of this machine; it works, and gains nothing."""
     needed, there = math.ceil(recipe.cluster.workers.min * recipe.cluster.cpus_per_worker), cores()
     if joined_address() or recipe.cluster.workers.min == 1 or needed <= there:
         return None

@@ -49,7 +49,7 @@ def mend(folder: Path) -> str | None:
 
 
 def mend_objects(folder: Objects) -> str | None:
-    """The same in an object store."""
+    """Mend them in an object store."""
     named = _names(folder.read(NOTE, MAX_NOTE_BYTES) or b"")
     gone = [name for name in named if not folder.list(name)]
     if gone == named and named:
@@ -61,13 +61,13 @@ def mend_objects(folder: Objects) -> str | None:
 
 
 def _is_whole(note: Path) -> bool:
-    """Whether it can be read, and the checkpoints that it names are there."""
+    """Tell whether it can be read, and the checkpoints that it names are there."""
     names = _named(note)
     return bool(names) and all((note.parent / name).is_dir() for name in names)
 
 
 def _named(note: Path) -> list[str]:
-    """The folders of the checkpoints that it names; none when it is cut off."""
+    """Return the folders of the checkpoints that it names; none when it is cut off."""
     try:
         return _names(note.read_bytes())
     except OSError:

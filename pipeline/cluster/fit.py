@@ -131,7 +131,7 @@ def _fit(
 
 
 def train_as_worker(config: dict[str, Any]) -> None:
-    """The loop on one worker."""
+    """Run the loop on one worker."""
     from models.source import locate
     from models.weights import local_file
     from pipeline.cluster import checkpoints
@@ -202,7 +202,9 @@ def train_as_worker(config: dict[str, Any]) -> None:
 
 
 def reason(error: TrainingFailedError, max_failures: int) -> Exception:
-    """What ended the training, in words: the loop's own error, else a worker's death, else what a worker raised."""
+    """Return what ended the training, in words: the loop's own error, else a worker's death,
+    else what a worker raised.
+    """
     own = getattr(error, "controller_failure", None)
     if isinstance(own, ZoetropeError | SameErrorTwice):
         return own

@@ -12,7 +12,7 @@ IN_FLIGHT = 256
 
 
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """`items` in runs of `size`, the last one shorter."""
+    """Yield `items` in runs of `size`, the last one shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 

@@ -53,12 +53,15 @@ class Actors:
             self._start()
 
     def feed(self, source: BatchSource, steps: range, bad: Bad) -> "RemoteFeed":
-        """A feed of these steps. ZoetropeError when its batches are too large for this node's object store."""
+        """Return a feed of these steps. ZoetropeError when its batches are too large for this node's object store."""
         self._check_room(source)
         return RemoteFeed(self, source, steps, bad)
 
     def there(self) -> list[Any]:
-        """The actors that have started: at first all, after a while those that there are. Waits until there is one."""
+        """Return the actors that have started: at first all, after a while those that there are.
+
+        Waits until there is one.
+        """
         said = False
         while self.starting:
             left_s = self.until_s - time.monotonic()

@@ -92,7 +92,7 @@ def shards_ahead(
 
 
 def _shards_of(source: BatchSource, step: int) -> NDArray[np.int64]:
-    """The shards that this rank reads at a step."""
+    """Return the shards that this rank reads at a step."""
     batch = source.positions(*source.place(step))
     part = batch[source.cut(batch)]
     return (part if len(part) else batch[:1]).shard

@@ -187,7 +187,7 @@ class Voice(logging.Handler):
 
 
 def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> Any:
-    """The actor, on this node. Ray must be initialised."""
+    """Return the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -238,14 +238,14 @@ def _read_note(folder: Path) -> dict[str, Any]:
 
 
 def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
-    """The tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
+    """Return the tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
     actor = context.services.tracker
     actor.take_up.remote(context.progress, key, None, system_every_s)
     return actor
 
 
 def go_on(context: Context, trained: Artifact) -> Any:
-    """The tracker, keeping all for the MLflow run of a training."""
+    """Return the tracker, keeping all for the MLflow run of a training."""
     import ray
 
     # A training by earlier code has no key; nothing of it is kept here.

@@ -36,7 +36,7 @@ class Waiting(ControllerCallback):
         self._timer: threading.Timer | None = None
 
     def after_controller_start(self, train_run_context: Any) -> None:
-        """The first workers are wanted."""
+        """Note that the first workers are wanted."""
         self._look_later()
 
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
@@ -66,7 +66,7 @@ def wait_words(
     free: Mapping[str, float],
     wanted: list[list[dict[str, float]]],
 ) -> str:
-    """What a training without workers waits for; nothing where there is room for them.
+    """Return what a training without workers waits for; nothing where there is room for them.
 
     there, free: the cluster's resources, and those that nobody uses, by Ray's names
     wanted:      what each group of workers wants that has not found it yet, a mapping a worker
