@@ -135,7 +135,9 @@ def _failure(error: Exception, job: Job) -> Outcome:
 
 
 def _portable(error: ZoetropeError) -> ZoetropeError:
-    """The error itself if it survives pickling, else its text: an exception with its own __init__ often does not."""
+    """Return the error itself if it survives pickling, else its text: an exception with its own
+    __init__ often does not.
+    """
     try:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301  made on the line itself
         return error if str(copy) == str(error) else ZoetropeError(str(error))
