@@ -34,7 +34,7 @@ class Verbs(TyperGroup):
     """Said after Ctrl-C, and after an error that nobody need mend."""
 
     def invoke(self, ctx: Any) -> Any:
-        """As Typer does, but for the end."""
+        """Invoke as Typer does, but for the end."""
         errors = Terminal(stderr=True)
         try:
             return super().invoke(ctx)
@@ -211,5 +211,5 @@ def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
 
 
 def main() -> None:
-    """What `python -m pipeline` does. A command line that is not understood ends with exit code 2."""
+    """Run `python -m pipeline`. A command line that is not understood ends with exit code 2."""
     app(prog_name="python -m pipeline")
