@@ -33,7 +33,7 @@ def _gpus() -> dict[str, float]:
 
 
 def parse_gpus(answer: str) -> dict[str, float]:
-    """Metrics of nvidia-smi's lines `index, utilization %, MiB used, MiB in all`; `[N/A]` fields are left out."""
+    """Parse metrics of nvidia-smi's lines `index, utilization %, MiB used, MiB in all`; `[N/A]` fields are left out."""
     metrics: dict[str, float] = {}
     for row in csv.reader(answer.splitlines(), skipinitialspace=True):
         if len(row) != 4 or not row[0].isdigit():
