@@ -111,7 +111,7 @@ class Journal:
         return trial
 
     def close(self) -> None:
-        """No more events."""
+        """Close the file: no more events come."""
         self._file.close()
 
 
@@ -129,6 +129,6 @@ def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
 
 
 def winner(trials: Sequence[Trial], mode: str) -> Trial | None:
-    """The best trial that did not fail; None when there is none."""
+    """Return the best trial that did not fail; None when there is none."""
     best = next(iter(ranked(trials, mode)), None)
     return best if best is not None and best.status != "failed" and best.value is not None else None

@@ -17,7 +17,7 @@ REFRESH_S = 0.5
 
 
 def show_value(value: Any) -> str:
-    """A value of a key, short.
+    """Return a value of a key, short.
 
     >>> show_value(0.0123456), show_value([{"Posterize": {}}])
     ('0.01235', '[{"Posterize": {}}]')
@@ -27,7 +27,7 @@ def show_value(value: Any) -> str:
 
 
 def table(trials: Mapping[int, Trial], metric: str, mode: str, most: int = MOST_ROWS) -> Table:
-    """The best trials so far."""
+    """Return the best trials so far."""
     made = Table()
     keys = list(next(iter(trials.values())).values) if trials else []
     for name in ("trial", "status", "epoch", metric, *keys):

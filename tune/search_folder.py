@@ -38,7 +38,7 @@ def fingerprint(recipe: Recipe) -> str:
 
 @contextmanager
 def search_folder(recipe: Recipe, resume: bool) -> Iterator[Path]:
-    """A new folder, or with `resume` that of the last search alike; locked.
+    """Lock and yield a new folder, or with `resume` that of the last search alike.
 
     ZoetropeError where there is none, and for a store or an MLflow that cannot be used.
     """
@@ -85,7 +85,7 @@ def _last(root: Path, name: str, mark: str) -> Path:
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """What is noted of a search; empty when it is torn."""
+    """Return what is noted of a search; empty when it is torn."""
     try:
         noted = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):

@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 
 def ray_session(trial: Recipe, console: Console) -> AbstractContextManager[object]:
-    """The Ray that this process has, or one that is started for trials of the recipe `trial`, and ends."""
+    """Use the Ray that this process has, or one that is started for trials of the recipe `trial`, and ends."""
     if ray.is_initialized():
         return nullcontext()
     return ray_cluster(trial, console, dashboard=trial.cluster.workers.min > 1)
@@ -64,7 +64,7 @@ def check_room(trial: Recipe) -> None:
 
 @contextmanager
 def parent_run(recipe: Recipe, folder: Path, params: dict[str, Any], console: Console) -> Iterator[Any]:
-    """A tracker whose parent run is that of the search in `folder`, and ends as the block does.
+    """Yield a tracker whose parent run is that of the search in `folder`, and ends as the block does.
 
     Of a search that has ended it is the same run once more. Ray must be initialised.
     """

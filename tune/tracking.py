@@ -130,7 +130,7 @@ class Child:
 
 
 def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name: str) -> Any:
-    """The actor, on this node. Ray must be initialised."""
+    """Return the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -141,5 +141,5 @@ def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name:
 
 
 def parameters(values: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys for MLflow, without secrets."""
+    """Flatten to dotted keys for MLflow, without secrets."""
     return {key: redact(value) if isinstance(value, str) else value for key, value in flatten(redact_values(values))}
