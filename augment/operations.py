@@ -81,10 +81,10 @@ class Steps(A.DualTransform):
 
     @abstractmethod
     def draw(self, height: int, width: int) -> list[Step]:
-        """The steps for frames of this size, from the random generators that all transforms of a list share."""
+        """Draw the steps for frames of this size, from the random generators that all transforms of a list share."""
 
     def step(self, name: str, argument: float, height: int, width: int) -> Step:
-        """One step, with Cutout's place drawn."""
+        """Return one step, with Cutout's place drawn."""
         if name != "Cutout":
             return Step(name, argument)
         centre = self.py_random.randrange(height), self.py_random.randrange(width)
@@ -95,7 +95,7 @@ class Steps(A.DualTransform):
         return {"steps": self.draw(*params["shape"][:2])}
 
     def apply(self, img: UInt8Array, steps: list[Step], **params: Any) -> UInt8Array:
-        """uint8 `[H, W, 3]`."""
+        """Apply to uint8 `[H, W, 3]`."""
         for step in steps:
             img = apply_step(img, step, self.fill)
         return img

@@ -31,12 +31,12 @@ class Drawn:
         return Drawn(self.groups, index, weights)
 
     def apply(self, x: Tensor) -> Tensor:
-        """Pixels after mixing; float x [n, ..., H, W] stays as it was."""
+        """Return pixels after mixing; float x [n, ..., H, W] stays as it was."""
         return torch.cat([apply(x[place], draw) for place, draw in self.groups])
 
 
 def apply(x: Tensor, draw: Draw) -> Tensor:
-    """A group's pixels after mixing; float x [g, ..., H, W] stays as it was."""
+    """Return a group's pixels after mixing; float x [g, ..., H, W] stays as it was."""
     return paste(x, draw.shifts, draw.patches) if draw.blend is None else mixup(x, *draw.blend)
 
 
