@@ -19,12 +19,12 @@ __all__ = ["build", "check_options", "load_weights", "names"]
 
 
 def names() -> list[str]:
-    """The names that `build` knows, sorted."""
+    """Return the names that `build` knows, sorted."""
     return sorted(OPTIONS)
 
 
 def check_options(name: str, **options: Any) -> ModelOptions:
-    """The typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
+    """Return the typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
     if name not in OPTIONS:
         raise ZoetropeError(unknown("model", name, OPTIONS))
     family = OPTIONS[name]
@@ -41,7 +41,7 @@ def check_options(name: str, **options: Any) -> ModelOptions:
 
 
 def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
-    """A model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
+    """Build a model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
     `model.features(x)` what the head sees. ZoetropeError for an unknown name, an unknown or a wrong option.

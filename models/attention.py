@@ -16,13 +16,13 @@ class Attention(nn.Module):
         self.proj = Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[G, L, D] -> [G, L, D], through the fused kernels: no matrix of weights [L, L] is kept in memory."""
+        """Map [G, L, D] -> [G, L, D], through the fused kernels: no matrix of weights [L, L] is kept in memory."""
         query, key, value = self._heads(x)
         attended = functional.scaled_dot_product_attention(query, key, value)
         return self.proj(attended.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor) -> Tensor:
-        """[G, L, D] -> [G, heads, L, L]: how much of each token (last axis) every token takes; rows sum to 1."""
+        """Map [G, L, D] -> [G, heads, L, L]: how much of each token (last axis) every token takes; rows sum to 1."""
         query, key, _ = self._heads(x)
         return (query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5).softmax(-1)
 
@@ -41,5 +41,5 @@ class Mlp(nn.Module):
         self.fc2 = Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., D] -> [..., D]."""
+        """Compute [..., D] -> [..., D]."""
         return self.fc2(functional.gelu(self.fc1(x)))

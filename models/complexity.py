@@ -20,7 +20,7 @@ class Complexity:
 
 
 def complexity(name: str, num_classes: int, **options: Any) -> Complexity:
-    """The cost of the model that `models.build` would build, for one sample of its published input size.
+    """Return the cost of the model that `models.build` would build, for one sample of its published input size.
 
     ZoetropeError as `models.build`.
     """
@@ -31,7 +31,7 @@ def complexity(name: str, num_classes: int, **options: Any) -> Complexity:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """All parameters, each once; buffers (a batch norm's running statistics) are none."""
+    """Count all parameters, each once; buffers (a batch norm's running statistics) are none."""
     return sum(p.numel() for p in model.parameters())
 
 

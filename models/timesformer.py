@@ -106,7 +106,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(3, width, patch_px, stride=patch_px)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, D, H/patch_px, W/patch_px]; what does not fill a patch is cut off."""
+        """Map float [B, 3, H, W] -> [B, D, H/patch_px, W/patch_px]; what does not fill a patch is cut off."""
         return self.proj(frames)
 
 
@@ -149,7 +149,8 @@ class TimeSformer(nn.Module):
         _initialise(self)
 
     def embed(self, x: Tensor) -> tuple[Tensor, Size]:
-        """Float [B, 3, T, H, W] -> tokens [B, 1 + h*w*T, D] and (h, w, T); with space_only [B*T, 1 + h*w, D], 1 frame.
+        """Map float [B, 3, T, H, W] -> tokens [B, 1 + h*w*T, D] and (h, w, T); with space_only [B*T, 1 + h*w, D], 1
+        frame.
 
         ZoetropeError when `x` is no clip, or smaller than a patch.
         """
@@ -172,7 +173,7 @@ class TimeSformer(nn.Module):
         return torch.cat([cls.expand(len(grid), -1, -1), grid.flatten(1, 2)], dim=1), (height, width, num_frames)
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, 3, T, H, W] -> [B, width]: CLS after the last norm, what the head takes."""
+        """Map float [B, 3, T, H, W] -> [B, width]: CLS after the last norm, what the head takes."""
         tokens, size = self.embed(x)
         for block in self.blocks:
             if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
@@ -185,12 +186,12 @@ class TimeSformer(nn.Module):
         return self.norm(cls)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, 3, T, H, W] -> logits [B, num_classes]."""
+        """Map float [B, 3, T, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 
 def resize_positions(pos_embed: Tensor, size: tuple[int, int]) -> Tensor:
-    """[1, 1 + P*P, D] -> [1, 1 + h*w, D] for `size` = (h, w): nearest, as the release; CLS's stays."""
+    """Map [1, 1 + P*P, D] -> [1, 1 + h*w, D] for `size` = (h, w): nearest, as the release; CLS's stays."""
     side = round((pos_embed.shape[1] - 1) ** 0.5)
     if size == (side, side):
         return pos_embed
@@ -200,14 +201,15 @@ def resize_positions(pos_embed: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_times(time_embed: Tensor, num_frames: int) -> Tensor:
-    """[1, T, D] -> [1, num_frames, D]: nearest, as the release."""
+    """Map [1, T, D] -> [1, num_frames, D]: nearest, as the release."""
     if time_embed.shape[1] == num_frames:
         return time_embed
     return functional.interpolate(time_embed.transpose(1, 2), size=num_frames, mode="nearest").transpose(1, 2)
 
 
 def _initialise(model: TimeSformer) -> None:
-    """As the release: truncated normals of 0.02; embeddings of time and the layers after added attentions at zero.
+    """Initialise as the release: truncated normals of 0.02; embeddings of time and the layers after added attentions at
+    zero.
 
     So a fresh model attends over space alone, and ViT's weights, when loaded, start by giving ViT's features.
     """

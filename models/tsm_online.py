@@ -36,7 +36,7 @@ class OnlineTSM(nn.Module):
         self.model = model
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Float [B, C, H, W] -> (logits [B, num_classes] of this frame, state for the next one).
+        """Map float [B, C, H, W] -> (logits [B, num_classes] of this frame, state for the next one).
 
         A stream begins with no state, which stands for zeros, as before a clip's first frame. ZoetropeError when the
         state belongs to frames of another size.

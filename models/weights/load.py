@@ -51,7 +51,7 @@ def load_weights(
 
 
 def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:
-    """The match that is taken; its report tells of the entries beside it.
+    """Choose the match that is taken; its report tells of the entries beside it.
 
     What stands alone or under a known key goes before all that is searched. ZoetropeError when nothing fits, or when
     several entries do that are not averages.

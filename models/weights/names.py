@@ -62,7 +62,7 @@ def read_names(names: Iterable[str]) -> Names:
 
 
 def strip_prefixes(names: list[str]) -> dict[str, str]:
-    """Each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
+    """Return each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
     short = {name: name for name in names}
     while short:
         prefix = next((p for p in PREFIXES if all(s.startswith(p) for s in short.values())), None)
