@@ -13,7 +13,10 @@ POLL_S = 0.2
 
 
 def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
-    """A descriptor that holds the lock until it is closed. Tells `on_wait` once, naming the holder, if it must wait."""
+    """Return a descriptor that holds the lock until it is closed.
+
+    Tells `on_wait` once, naming the holder, if it must wait.
+    """
     told = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -39,7 +42,7 @@ def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock; False where there is none."""
+    """Tell whether a process holds the lock; False where there is none."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -39,12 +39,15 @@ class Predictor:
         )
 
     def __call__(self, content: bytes) -> Arrays:
-        """The task's answer to the bytes of an image or video file, `scores` float32 [K]. BadSample for none."""
+        """Compute the task's answer to the bytes of an image or video file, `scores` float32 [K].
+
+        BadSample for none.
+        """
         answer = infer(self.task, self.model, {"pixels": self.pixels(content)[None]}, self.normalize, self.recipe.train)
         return {name: value[0].cpu().numpy() for name, value in answer.items()}
 
     def answers(self, contents: Sequence[bytes]) -> dict[str, list]:
-        """What the model says of n files, in the task's columns."""
+        """Return what the model says of n files, in the task's columns."""
         return self.task.answers([self(content) for content in contents])
 
     def pixels(self, content: bytes) -> np.ndarray:

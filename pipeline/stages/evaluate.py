@@ -103,7 +103,7 @@ class Part:
 
 
 def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
-    """The numbers of all samples, ascending, and the tally of all."""
+    """Return the numbers of all samples, ascending, and the tally of all."""
     sample = np.concatenate([part.sample for part in parts])
     order = np.argsort(sample)
     rows = {name: np.concatenate([part.tally.rows[name] for part in parts])[order] for name in parts[0].tally.rows}
@@ -163,7 +163,7 @@ def predict_part(
 
 
 def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.ndarray:
-    """The evaluation's first view of some samples of the validation split, uint8 [n, (T,) H, W, 3]."""
+    """Return the evaluation's first view of some samples of the validation split, uint8 [n, (T,) H, W, 3]."""
     from pipeline.feed.batch import BatchMaker, BatchSource
 
     maker = BatchMaker(BatchSource(recipe, dataset, "val"))
@@ -175,7 +175,7 @@ def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.n
 
 
 def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
-    """`function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
+    """Wrap `function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
     import ray
 
     from pipeline.cluster.resources import resources
@@ -185,7 +185,7 @@ def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
 
 
 def _gather(context: Context, calls: list[Any]) -> list[Part]:
-    """The results in their order; what one call raises is raised here, and Ray then ends the others."""
+    """Gather the results in their order; what one call raises is raised here, and Ray then ends the others."""
     import ray
 
     waiting = calls
@@ -197,7 +197,7 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
 
 
 def sample_keys(dataset: "Dataset", samples: np.ndarray) -> list[str]:
-    """The keys of some samples of the validation split."""
+    """Return the keys of some samples of the validation split."""
     from pipeline.shards.reader import ShardReader
 
     reader = ShardReader(dataset.files, "val")

@@ -36,7 +36,7 @@ DRAWN = "files"
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """A digest of the source's listing; a source that draws its files has none."""
+    """Return a digest of the source's listing; a source that draws its files has none."""
     return digest(values["data"]["source"])
 
 
@@ -111,7 +111,7 @@ def _tell(context: Context, lines: Sequence[str]) -> None:
 
 
 def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
-    """What the source holds, by names alone. Raises where no model can be trained on it or measured.
+    """List what the source holds, by names alone. Raises where no model can be trained on it or measured.
 
     `drawn` is the folder of a source that draws its files.
     """
@@ -191,7 +191,7 @@ def _refused(listing: Listing) -> list[BadRow]:
 
 
 def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]:
-    """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
+    """Probe rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
     quarantine = _refused(listing)
     recipe = context.recipe
@@ -205,7 +205,9 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]
 
 
 def probe_chunk(modality: "Kind", timeout_s: float, part: Sequence[Candidate]) -> tuple[list[Row], list[BadRow]]:
-    """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too."""
+    """Probe rows of the readable files, and quarantine rows of the others, one that takes
+    longer than `timeout_s` too.
+    """
     good: list[Row] = []
     bad: list[BadRow] = []
     limit_s = timeout_s + files.away_s(path for one in part for path in (one.path, *one.members.values()))

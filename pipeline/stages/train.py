@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """What stands for the file of weights to start from, and the digest of the teacher, where there are such."""
+    """Return what stands for the file of weights to start from, and the digest of the teacher, where there are such."""
     distill = values["loss"]["distill"]
     teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
     return " ".join(filter(None, (_weights(values), teacher)))
 
 
 def _weights(values: Mapping[str, Any]) -> str:
-    """Size and time of change of the file of weights to start from; a URL stands for itself."""
+    """Return size and time of change of the file of weights to start from; a URL stands for itself."""
     weights = values["model"]["weights"]
     if weights is None or "://" in weights:
         return ""
@@ -152,7 +152,7 @@ def describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
 
 
 def _environment() -> str:
-    """The installed packages, as `pip freeze` would list them."""
+    """Return the installed packages, as `pip freeze` would list them."""
     from importlib.metadata import distributions
 
     return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)) + "\n"

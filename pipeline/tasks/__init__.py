@@ -19,5 +19,5 @@ TASKS: dict[str, type[Task]] = {
 
 
 def task_of(recipe: "Recipe", classes: tuple[str, ...] = ()) -> Task:
-    """The task of a recipe for data of these classes; without classes, where only words are asked of it."""
+    """Make the task of a recipe for data of these classes; without classes, where only words are asked of it."""
     return TASKS[recipe.task.kind].of(recipe, classes)

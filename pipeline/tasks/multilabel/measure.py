@@ -16,7 +16,7 @@ _COUNTS = 4  # loss, right answers, answers, true labels
 
 
 def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor", training: bool = False) -> "Tensor":
-    """float64 [4 + 2 * BINS * K + 1]: loss, right answers, answers, true labels, counts of scores, samples.
+    """Compute float64 [4 + 2 * BINS * K + 1]: loss, right answers, answers, true labels, counts of scores, samples.
 
     The counts are of true ones and of all, [K, BINS] each: average precision needs an order of all samples, and in
     bins that order adds up over ranks. In `training` they are left out. Of mixed samples, those classes count as true
@@ -66,7 +66,7 @@ def average_precision(positives: np.ndarray, everything: np.ndarray) -> np.ndarr
 
 
 def exact_average_precision(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """float64 [K]: `average_precision` with every score a threshold of its own; scores, targets [n, K]."""
+    """Compute float64 [K]: `average_precision` with every score a threshold of its own; scores, targets [n, K]."""
     result = np.full(scores.shape[1], np.nan)
     for k in np.flatnonzero(targets.any(0)):
         score, hot = scores[:, k], targets[:, k]
@@ -77,11 +77,11 @@ def exact_average_precision(scores: np.ndarray, targets: np.ndarray) -> np.ndarr
 
 
 def mean_of_measured(values: np.ndarray) -> float:
-    """The mean over the classes that have a true sample; 0 when none has."""
+    """Return the mean over the classes that have a true sample; 0 when none has."""
     measured = values[~np.isnan(values)]
     return float(measured.mean()) if len(measured) else 0.0
 
 
 def named(hot: np.ndarray, classes: tuple[str, ...]) -> str:
-    """The names of the classes that are set in [K]."""
+    """Return the names of the classes that are set in [K]."""
     return ", ".join(classes[i] for i in np.flatnonzero(hot)) or "none"

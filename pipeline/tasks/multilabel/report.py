@@ -12,7 +12,7 @@ from pipeline.tasks.tables import MAX_COLUMNS, write_csv
 
 
 def _score_cells(scores: np.ndarray) -> list[str]:
-    """A cell a class, or one for all; scores [K]."""
+    """Return a cell a class, or one for all; scores [K]."""
     if len(scores) <= MAX_COLUMNS:
         return [f"{score:.4f}" for score in scores]
     return [", ".join(f"{score:.4f}" for score in scores[scores >= SAID])]
