@@ -84,7 +84,7 @@ class Steps(A.DualTransform):
         """Draw the steps for frames of this size, from the random generators that all transforms of a list share."""
 
     def step(self, name: str, argument: float, height: int, width: int) -> Step:
-        """Return one step, with Cutout's place drawn."""
+        """Make one step, with Cutout's place drawn."""
         if name != "Cutout":
             return Step(name, argument)
         centre = self.py_random.randrange(height), self.py_random.randrange(width)

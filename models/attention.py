@@ -41,5 +41,5 @@ class Mlp(nn.Module):
         self.fc2 = Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute [..., D] -> [..., D]."""
+        """Map [..., D] -> [..., D]."""
         return self.fc2(functional.gelu(self.fc1(x)))

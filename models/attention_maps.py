@@ -107,12 +107,12 @@ def overlay(frames: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8
 
 
 def _pass_on(shares: Tensor, weight: Tensor) -> Tensor:
-    """Return shares [B, G, L, 1] of what a step gives -> shares of what it took, by weights [B, G, heads, L, L]."""
+    """Map shares [B, G, L, 1] of what a step gives -> shares of what it took, by weights [B, G, heads, L, L]."""
     return weight.mean(2).transpose(2, 3) @ shares
 
 
 def _by_frame(grid: Tensor, clips: int) -> Tensor:
-    """Return [B, h, w, T, ...] -> [clips, T, h, w, ...].
+    """Map [B, h, w, T, ...] -> [clips, T, h, w, ...].
 
     A clip takes the mean of frames that were samples of their own.
     """

@@ -19,7 +19,7 @@ class DropPath(nn.Module):
         return branch.new_empty((len(branch), *[1] * (branch.dim() - 1))).bernoulli_(keep).div_(keep)
 
     def forward(self, branch: Tensor) -> Tensor:
-        """Compute [B, ...] -> [B, ...]."""
+        """Map [B, ...] -> [B, ...]."""
         mask = self.mask(branch)
         return branch if mask is None else branch * mask
 

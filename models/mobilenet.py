@@ -30,7 +30,7 @@ class InvertedResidual(nn.Module):
         return self.after_first(x, self.conv[0](x))
 
     def after_first(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the rest of the block, from its input `x` and `y`, the output of `conv[0]`:
+        """Run the rest of the block, from its input `x` and `y`, the output of `conv[0]`:
         TSM gives that another input.
         """
         for i in range(1, len(self.conv)):

@@ -34,7 +34,7 @@ class BasicBlock(nn.Module):
         return self.after_conv1(x, self.conv1(x))
 
     def after_conv1(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
+        """Run the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
         gives `conv1` another input.
         """
         y = self.relu(self.bn1(y))
@@ -65,7 +65,7 @@ class Bottleneck(nn.Module):
         return self.after_conv1(x, self.conv1(x))
 
     def after_conv1(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
+        """Run the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
         gives `conv1` another input.
         """
         y = self.relu(self.bn1(y))

@@ -107,7 +107,7 @@ class TemporalShift(nn.Module):
         return self.net(temporal_shift(x, num_frames, self.divisor, self.direction))
 
     def step(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return one frame of an endless clip, for direction "past": [B, C, H, W] -> (what `net` makes of it, next
+        """Run one frame of an endless clip, for direction "past": [B, C, H, W] -> (what `net` makes of it, next
         `past`).
 
         `past` is what the last step returned, [B, C // divisor, H, W]; None before the first frame.

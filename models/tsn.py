@@ -106,7 +106,7 @@ RunShift = Callable[[TemporalShift, Tensor], Tensor]
 
 
 def run_block(block: nn.Module, x: Tensor, num_frames: int, run_shift: RunShift | None = None) -> Tensor:
-    """Return one residual block on [B*T, C, H, W], its shift if it has one run by `run_shift`
+    """Run one residual block on [B*T, C, H, W], its shift if it has one run by `run_shift`
     (by default over the clip).
     """
     shift: Any = run_shift or (lambda module, x: module(x, num_frames))

@@ -130,7 +130,7 @@ class Child:
 
 
 def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name: str) -> Any:
-    """Return the actor, on this node. Ray must be initialised."""
+    """Start the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

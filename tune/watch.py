@@ -59,7 +59,7 @@ class Points(Unkept, Searcher):
         self._waiting: dict[int, Trial] = {}  # proposed, and not begun yet
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
-        """They are known."""
+        """Return True: they are known."""
         return True
 
     def suggest(self, trial_id: str) -> Any:

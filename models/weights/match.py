@@ -166,7 +166,7 @@ def _other_family(target: Names, given: Names, state: Mapping[str, Tensor]) -> s
 
 
 def _other_shifts(target: Names, given: Names) -> str:
-    """Refuse weights of other shifts: those of TSN or an image model may start a TSM.
+    """Tell what is wrong with the shifts; weights of TSN or an image model may start a TSM.
 
     Weights trained with shifts want the same shifts.
     """
@@ -213,7 +213,7 @@ def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
 
 
 def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
-    """Return parts that a source may lack as a whole, because they are added to what it was trained as."""
+    """Tell whether a source may lack a parameter: its part was added to what the source was trained as."""
     if common.endswith("num_batches_tracked"):  # Older than torch 0.4.1.
         return True
     if common.startswith("aux_fc."):
@@ -230,7 +230,7 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
 
 
 def _may_be_left(common: str, known: set[str]) -> bool:
-    """Return parts of a classifier that a model without one has no use for, ViT's for
+    """Tell whether a weight may be left: parts of a classifier that a model without one has no use for, ViT's for
     pre-training, an auxiliary head.
     """
     if common.startswith(("head.", "norm.")):

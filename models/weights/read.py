@@ -35,7 +35,7 @@ SAVE_TENSORS = (
 
 
 def unwrap(found: Any, what: str) -> dict[str, Tensor]:
-    """Return the state dict inside the dictionaries of a training script; ZoetropeError when there is none."""
+    """Find the state dict inside the dictionaries of a training script; ZoetropeError when there is none."""
     for _ in range(3):
         wrapper = next((k for k in WRAPPERS if isinstance(found, Mapping) and isinstance(found.get(k), Mapping)), None)
         if wrapper is None:
@@ -137,7 +137,7 @@ def _check_size(path: Path) -> None:
 
 
 def _wanted_code(error: str) -> str | None:
-    """Return the name that torch refuses to unpickle, by its message."""
+    """Find the name that torch refuses to unpickle, by its message."""
     if "TorchScript archive" in error:
         return "a TorchScript program"
     found = re.search(r"Unsupported (?:global: )?(?:GLOBAL|class) (\S+)", error, re.IGNORECASE)
@@ -151,7 +151,10 @@ def _save_tensors(path: Path) -> str:
 
 
 def _is_safetensors(head: bytes, size_bytes: int) -> bool:
-    """Return the length of a JSON header in 8 bytes, and its brace. An absurd length is for the library to refuse."""
+    """Tell whether a file begins with the length of a JSON header in 8 bytes, and its brace.
+
+    An absurd length is for the library to refuse.
+    """
     if len(head) < 9 or head[8:] != b"{":
         return False
     return not head.startswith((b"PK", b"\x80")) or struct.unpack("<Q", head[:8])[0] < max(size_bytes, 1 << 27)

@@ -44,7 +44,7 @@ class Folder:
         check_seen(self.path)
 
     def is_fetched(self, name: str) -> bool:
-        """Never."""
+        """Return False: nothing is fetched."""
         return False
 
     def __str__(self) -> str:

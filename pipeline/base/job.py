@@ -39,7 +39,7 @@ def check_store(url: str) -> None:
 
 
 def check_tracking(uri: str) -> None:
-    """Refuse the same of MLflow's database, by the URI that `pipeline.tracking.address.resolve` gives."""
+    """Raise for an MLflow database in the job's working directory, by the URI that MLflow gets."""
     scheme, _, path = uri.partition(":///")
     if scheme.startswith("sqlite") and _in_copy(path):
         raise ZoetropeError(

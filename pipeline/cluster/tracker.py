@@ -187,7 +187,7 @@ class Voice(logging.Handler):
 
 
 def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> Any:
-    """Return the actor, on this node. Ray must be initialised."""
+    """Start the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

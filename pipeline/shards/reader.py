@@ -165,7 +165,7 @@ def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.i
 
 
 def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:
-    """Return the whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
+    """Map the whole tar into memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
     listed = shards[number]
     for is_last in (False, True):
         path = folder.file(listed.name)

@@ -81,7 +81,7 @@ class CachedFiles:
             pass
 
     def is_fetched(self, name: str) -> bool:
-        """Always."""
+        """Return True: all files are fetched."""
         return True
 
     def __str__(self) -> str:

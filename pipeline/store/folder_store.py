@@ -309,7 +309,7 @@ def _missing(artifact: Artifact) -> list[str]:
 
 
 def _usage(folder: Path) -> tuple[int, float]:
-    """Return bytes of the files below, and when the newest was written."""
+    """Sum the bytes of the files below, and when the newest was written."""
     size, modified_s = 0, folder.stat().st_mtime
     for path in folder.rglob("*"):
         with suppress(OSError):  # somebody is at work there

@@ -365,5 +365,5 @@ def _grouped(entries: Mapping[str, Entry], top: str) -> dict[tuple[str, str], di
 
 
 def _usage(entries: Mapping[str, Entry]) -> tuple[int, float]:
-    """Return bytes of these objects, and when the newest was written."""
+    """Sum the bytes of these objects, and when the newest was written."""
     return sum(entry.bytes for entry in entries.values()), max(entry.modified_s for entry in entries.values())

@@ -40,7 +40,7 @@ def open_run(
     tags: Mapping[str, str] | None = None,
     began_ms: int | None = None,
 ) -> str:
-    """Find the run `run_id`, else of the one whose tag `zoetrope.spool` is `key`, else of a new one.
+    """Find the id of the run `run_id`, else of the one whose tag `zoetrope.spool` is `key`, else of a new one.
 
     So a run is not created twice when the answer to the first request was lost. A parameter that the run has already is
     never changed, because MLflow refuses that; tags are set anew. The status of a run that is there stays.

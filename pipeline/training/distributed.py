@@ -38,7 +38,7 @@ def synchronise_norms(model: nn.Module, process: Process) -> nn.Module:
 
 
 def wrap(model: nn.Module, process: Process) -> nn.Module:
-    """Return the model with gradients averaged over all processes."""
+    """Wrap the model so that gradients are averaged over all processes."""
     if process.world == 1:
         return model
     ids = [process.device.index] if process.device.type == "cuda" else None

@@ -15,7 +15,7 @@ def decay_at(step: int, decay: float) -> float:
 
 
 def average(model: nn.Module, decay: float) -> AveragedModel:
-    """Return a copy of `model` whose `update_parameters(model)` follows it, buffers exactly; `.module` is the model to
+    """Make a copy of `model` whose `update_parameters(model)` follows it, buffers exactly; `.module` is the model to
     use.
 
     The first update copies, so the initial weights do not count.
