@@ -74,7 +74,7 @@ def store_mask(content: bytes, source_size: Size, stored_size: Size, classes: in
 
 
 def read_mask(data: bytes | memoryview) -> Mask:
-    """The values of a mask, uint8 `[H, W]`. BadSample for bytes that are none."""
+    """Read the values of a mask, uint8 `[H, W]`. BadSample for bytes that are none."""
     _, _, bits, colours = _header(data)
     if (bits, colours) != GREY or not is_plain(data):
         return _strictly(data)

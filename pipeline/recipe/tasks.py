@@ -47,5 +47,5 @@ SECTIONS: dict[str, type[TaskSection]] = {
 
 
 def section_of(kind: str) -> TaskSection:
-    """The section of a kind with nothing else set."""
+    """Return the section of a kind with nothing else set."""
     return SECTIONS[kind].model_validate({"kind": kind})

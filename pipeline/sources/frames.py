@@ -14,7 +14,10 @@ LAYOUT = "one folder a class with one folder a video in it, or train/ and val/ w
 
 
 def look(source: FramesSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates, each a folder that holds frames. Raises ZoetropeError, which says how the source should look."""
+    """List the candidates, each a folder that holds frames.
+
+    Raises ZoetropeError, which says how the source should look.
+    """
     root = Path(source.path).resolve()
     folders, passed_over = frame_folders(root, source.pattern, LAYOUT)
     listing = by_class(root, folders, passed_over, "image", val_share, LAYOUT)
@@ -43,5 +46,5 @@ def frame_folders(root: Path, pattern: str, layout: str) -> tuple[list[str], dic
 
 
 def digest(source: FramesSource) -> str:
-    """What the folder holds, by relative path, size and time of change."""
+    """Hash what the folder holds, by relative path, size and time of change."""
     return tree_digest(Path(source.path), LAYOUT)

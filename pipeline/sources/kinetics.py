@@ -16,13 +16,13 @@ WHAT = f"Kinetics' train.csv and validate.csv, with the columns {', '.join(COLUM
 
 
 def look(source: KineticsSource, task: TaskSection, val_share: float) -> Listing:
-    """The videos of the splits train and validate; ZoetropeError for files that are no annotations of Kinetics."""
+    """List the videos of the splits train and validate; ZoetropeError for files that are no annotations of Kinetics."""
     others: Counter[str] = Counter()
     return annotated.look_up(source, _annotations(source, others), others)
 
 
 def digest(source: KineticsSource) -> str:
-    """The annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 

@@ -75,12 +75,16 @@ class Listing:
     notes: tuple[str, ...] = ()
 
     def classes(self) -> list[str]:
-        """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s."""
+        """Return names of the classes that occur, in the order of their numbers: the data set's
+        own, then `class_order`'s.
+        """
         found = {label for candidate in self.candidates for label in candidate.labels}
         own = [name for name in dict.fromkeys(self.class_order) if name in found]
         return own + class_order(found.difference(own))
 
 
 def held_out(key: str, share: float) -> bool:
-    """Whether a ratio split gives this path to `val`: a hash of the path decides, so other files change nothing."""
+    """Tell whether a ratio split gives this path to `val`: a hash of the path decides, so other
+    files change nothing.
+    """
     return seed64("split", key) < share * 2**63

@@ -36,7 +36,7 @@ LAYOUT = "a row a sample, with a column for the path and one for the label"
 
 
 def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
+    """List the candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
     names, rows = tables.read(source.path, _content(source))
     columns = _columns(source, names)
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
@@ -100,7 +100,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: TableSource) -> str:
-    """The table's content, and size and time of change (or etag) of every file that it names."""
+    """Hash the table's content, and size and time of change (or etag) of every file that it names."""
     content = _content(source)
     names, rows = tables.read(source.path, content)
     column = _columns(source, names)["path"]
@@ -145,7 +145,7 @@ def _row(
     source: TableSource,
     label_sets: bool,
 ) -> Row | None:
-    """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
+    """Return one row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
     found = _find(named, find)
     if is_url(found.path):
@@ -169,7 +169,7 @@ def _row(
 
 
 def _find(named: Any, find: Callable[[str], Found]) -> Found:
-    """Where a row's path leads. BadSample for what is no path."""
+    """Tell where a row's path leads. BadSample for what is no path."""
     if not isinstance(named, str) or not named.strip():
         raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
     if not is_utf8(named):

@@ -42,7 +42,7 @@ def read(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
 
 
 def error(path: str, what: str) -> ZoetropeError:
-    """The error for a table."""
+    """Make the error for a table."""
     return ZoetropeError(f"data.source.path: {redact(path)} {what}.")
 
 
@@ -50,7 +50,7 @@ def _separated(path: str, text: str) -> tuple[list[str], Iterator[Row]]:
     reader = _reader(text, _separator(text), strict=True)
 
     def filled() -> Iterator[list[str]]:
-        """All but empty lines; those of separators alone are empty, too."""
+        """Yield all but empty lines; those of separators alone are empty, too."""
         try:
             for values in reader:
                 if any(value.strip() for value in values):
@@ -84,7 +84,9 @@ def _separated(path: str, text: str) -> tuple[list[str], Iterator[Row]]:
 
 
 def _heading(path: str, first: list[str]) -> list[str]:
-    """The columns of a list without a heading: path and label, and in those of MMAction2 and TSM also the length."""
+    """Return the columns of a list without a heading: path and label, and in those of MMAction2
+    and TSM also the length.
+    """
     kind, others = suffix(first[0].strip()), first[1:]
     if len(others) == 1:
         return ["path", "label"]
@@ -99,7 +101,7 @@ def _reader(text: str, separator: str, strict: bool) -> Any:
 
 
 def _separator(text: str) -> str:
-    """The first that cuts each of the first lines into as many columns, two or more; a comma where none does."""
+    """Return the first that cuts each of the first lines into as many columns, two or more; a comma where none does."""
     head = text[:SNIFFED_CHARACTERS]
     for separator in SEPARATORS:
         lines = list(islice(filter(None, _reader(head, separator, strict=False)), SNIFFED_LINES))
