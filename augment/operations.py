@@ -101,7 +101,7 @@ class Steps(A.DualTransform):
         return img
 
     def apply_to_mask(self, mask: npt.NDArray[Any], steps: list[Step], **params: Any) -> npt.NDArray[Any]:
-        """`[H, W]` or `[H, W, C]`, with the nearest pixel."""
+        """Apply to `[H, W]` or `[H, W, C]`, with the nearest pixel."""
         for matrix in _matrices(steps, *params["shape"][:2]):
             mask = fgeometric.warp_affine(
                 mask,
@@ -114,14 +114,14 @@ class Steps(A.DualTransform):
         return mask
 
     def apply_to_bboxes(self, bboxes: npt.NDArray[Any], steps: list[Step], **params: Any) -> npt.NDArray[Any]:
-        """`[N, 4+]`: the smallest upright boxes around what becomes of the boxes."""
+        """Apply to `[N, 4+]`: the smallest upright boxes around what becomes of the boxes."""
         shape = params["shape"][:2]
         for matrix in _matrices(steps, *shape):
             bboxes = fgeometric.bboxes_affine(bboxes, matrix, "largest_box", shape, cv2.BORDER_CONSTANT, shape)
         return bboxes
 
     def apply_to_keypoints(self, keypoints: npt.NDArray[Any], steps: list[Step], **params: Any) -> npt.NDArray[Any]:
-        """`[N, 5+]`: x, y, z, angle, scale."""
+        """Apply to `[N, 5+]`: x, y, z, angle, scale."""
         shape = params["shape"][:2]
         for matrix in _matrices(steps, *shape):
             centred = geometric.at_pixel_centres(matrix)

@@ -167,7 +167,9 @@ def points_of(height: int, width: int, keypoints: npt.NDArray[Any] | None) -> Fl
 
 
 def frame_of(points: npt.NDArray[Any], height: int, width: int) -> Float32Array:
-    """`[2, 3]` from what became of the corners of `points_of`, for a stored picture of `height` x `width` px."""
+    """Compute the frame `[2, 3]` from what became of the corners of `points_of`, for a stored
+    picture of `height` x `width` px.
+    """
     origin, right, down = points[:3, :2].astype(np.float64) + 0.5
     return np.stack([(right - origin) / width, (down - origin) / height, origin], 1).astype(np.float32)
 

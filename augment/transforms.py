@@ -13,7 +13,8 @@ _DRAWS = 4
 
 
 def check(spec: Spec, what: str, rides: Rides = NOTHING) -> list[str]:
-    """Everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's place.
+    """Return everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's
+    place.
 
     A transform that does not move what rides is wrong.
     """

@@ -27,7 +27,7 @@ class Attention(nn.Module):
         return (query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5).softmax(-1)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [G, heads, L, D/heads], all views of one product."""
+        """Compute queries, keys and values [G, heads, L, D/heads], all views of one product."""
         query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return query, key, value
 

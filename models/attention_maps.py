@@ -91,7 +91,8 @@ def attention_rollout(model: TimeSformer, x: Tensor) -> Tensor:
 
 
 def overlay(frames: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8]:
-    """Colours over the grey frames uint8 [T, H, W, 3], from blue at the least of `maps` [T, h, w] to red at the most.
+    """Lay colours over the grey frames uint8 [T, H, W, 3], from blue at the least of `maps` [T, h, w] to red at the
+    most.
 
     The scale is that of the whole clip, so that frames can be compared; a constant map is blue.
     """

@@ -36,7 +36,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply-adds of convolutions and matrix products for one sample of float `input_shape`, in evaluation.
+    """Count the multiply-adds of convolutions and matrix products for one sample of float `input_shape`, in evaluation.
 
     Norms, activations, Fourier transforms and other work of an element at a time are left out, as in papers. The model
     must lie on the meta device (`with torch.device("meta")`), where shapes are followed and nothing is computed.

@@ -57,7 +57,7 @@ class Block(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def _add(self, x: Tensor, branch: Tensor, gamma: Tensor) -> Tensor:
-        """Adds drop_path(gamma * branch) to x, in one pass over the map."""
+        """Add drop_path(gamma * branch) to x, in one pass over the map."""
         mask = self.drop_path.mask(branch)
         return torch.addcmul(x, branch, gamma if mask is None else gamma * mask)
 

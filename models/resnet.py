@@ -212,7 +212,7 @@ class ResNet(Backbone):
 def _stage(
     block: Block, in_channels: int, channels: int, depth: int, stride: int, dilations: Dilations
 ) -> nn.Sequential:
-    """`depth` blocks, of which the first strides, or dilates less than the rest in place of it."""
+    """Build `depth` blocks, of which the first strides, or dilates less than the rest in place of it."""
     out_channels = channels * block.expansion
     first = block(in_channels, channels, stride, dilations)
     rest = [block(out_channels, channels, 1, (dilations[1], dilations[1])) for _ in range(depth - 1)]
@@ -230,7 +230,8 @@ def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequenti
 
 
 def _initialise(backbone: nn.Module, zero_init_residual: bool) -> None:
-    """Kaiming-normal convolutions (He et al. 2015), as torchvision; batch norms start at the identity by themselves.
+    """Initialise with Kaiming-normal convolutions (He et al. 2015), as torchvision; batch norms start at the identity
+    by themselves.
 
     `zero_init_residual` starts the last batch norm of every block at 0, so that blocks begin as the identity
     (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1).

@@ -31,7 +31,10 @@ def temporal_shift(x: Tensor, num_frames: int, divisor: int, direction: Directio
 
 @contextmanager
 def shifted_in_place(x: Tensor, num_frames: int, divisor: int, direction: Direction = "both") -> Iterator[None]:
-    """Inside, `x` is what `temporal_shift` would return; afterwards it is as it was. See `can_shift_in_place`."""
+    """Shift in place: inside, `x` is what `temporal_shift` would return; afterwards it is as it was.
+
+    See `can_shift_in_place`.
+    """
     moves = shift_moves(x.shape[1], divisor, direction)
     moving = max((last for offset, _, last in moves if offset), default=0)
     # A slice of channels-last frames would be copied to another layout if it were only cloned.

@@ -23,13 +23,13 @@ def whole(size: Size) -> list[Piece]:
 
 
 def quarters(size: Size) -> list[Piece]:
-    """Four windows of about H/2 x W/2 patches in all frames; an odd row or column goes to the later window."""
+    """Cut four windows of about H/2 x W/2 patches in all frames; an odd row or column goes to the later window."""
     rows, columns = (_halves(length) for length in size[:2])
     return [(h, w, slice(None)) for h, w in product(rows, columns)]
 
 
 def lattices(size: Size) -> list[Piece]:
-    """Eight lattices of every second row, column and frame; fewer where an axis has only one place."""
+    """Cut eight lattices of every second row, column and frame; fewer where an axis has only one place."""
     starts = [range(min(2, length)) for length in size]
     return [(slice(h, None, 2), slice(w, None, 2), slice(t, None, 2)) for h, w, t in product(*starts)]
 

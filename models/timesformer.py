@@ -69,7 +69,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, tokens: Tensor, size: Size) -> Tensor:
-        """Tokens [B, 1 + H*W*T, D], CLS first, of a grid of `size` = (H, W, T) -> the same shape."""
+        """Map tokens [B, 1 + H*W*T, D], CLS first, of a grid of `size` = (H, W, T) -> the same shape."""
         if self.scheme.first:
             tokens = self._attend_in_steps(tokens, size)
         else:
@@ -93,7 +93,10 @@ class Block(nn.Module):
         return torch.cat([cls, patches.flatten(1, 3)], dim=1)
 
     def _among(self, groups: Tensor, norm: nn.Module, attn: nn.Module, fc: nn.Module | None = None) -> Tensor:
-        """Attention inside each of the groups [B, G, L, D]. A dropped path drops one group, as in the release."""
+        """Compute attention inside each of the groups [B, G, L, D].
+
+        A dropped path drops one group, as in the release.
+        """
         taken = self.drop_path(attn(norm(groups.flatten(0, 1))))
         return (taken if fc is None else fc(taken)).unflatten(0, groups.shape[:2])
 

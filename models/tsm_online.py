@@ -56,5 +56,5 @@ class OnlineTSM(nn.Module):
         return self.model.new_fc(self.model.dropout(self.model.base_model.pooled(x))), tuple(caches)
 
     def forward(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """`step`, so that the model can be called, traced and exported."""
+        """Call `step`, so that the model can be called, traced and exported."""
         return self.step(frame, state)

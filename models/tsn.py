@@ -122,7 +122,7 @@ def run_block(block: nn.Module, x: Tensor, num_frames: int, run_shift: RunShift 
 
 
 def _pool_frames(x: Tensor, num_frames: int) -> tuple[Tensor, int]:
-    """Max pooling over 3 frames with stride 2: [B*T, C, H, W] -> [B*ceil(T/2), C, H, W] and ceil(T/2)."""
+    """Pool by the maximum over 3 frames with stride 2: [B*T, C, H, W] -> [B*ceil(T/2), C, H, W] and ceil(T/2)."""
     clips = x.unflatten(0, (-1, num_frames)).transpose(1, 2)
     clips = F.max_pool3d(clips, kernel_size=(3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0))
     return clips.transpose(1, 2).flatten(0, 1), clips.shape[2]

@@ -151,7 +151,7 @@ def importances(trials: Sequence[Trial], tune: "Tune", seed: int) -> dict[str, f
 
 
 def importance(trials: Sequence[Trial], tune: "Tune", seed: int, path: Path) -> None:
-    """Bars of `importances`; nothing when there are too few trials."""
+    """Draw bars of `importances`; nothing when there are too few trials."""
     found = importances(trials, tune, seed)
     if not found:
         return

@@ -116,7 +116,10 @@ class Journal:
 
 
 def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
-    """Best first: those that were trained to their end, then the others by how they stood last; failed ones last."""
+    """Sort trials, best first: those that were trained to their end, then the others by how they stood last.
+
+    Failed ones last.
+    """
     places = {"done": 0, "stopped": 1, "running": 1, "failed": 2}
 
     def place(trial: Trial) -> tuple[Any, ...]:

@@ -61,7 +61,7 @@ class View:
             self._live.stop()
 
     def __call__(self, trial: Trial, word: str) -> None:
-        """Something has happened to a trial."""
+        """Show that something has happened to a trial."""
         if word.startswith("failed"):
             self._console.print(f"trial {trial.number}: {word}", markup=False, highlight=False, soft_wrap=True)
         elif self._live is None:

@@ -72,7 +72,7 @@ def optuna_values(space: Space, seed: int, number: int, trials: Sequence[Trial],
 
 
 def distribution(domain: Domain) -> Any:
-    """Optuna's distribution; a choice is one among its numbers, as its values may be lists."""
+    """Return Optuna's distribution; a choice is one among its numbers, as its values may be lists."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match domain:

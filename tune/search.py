@@ -141,7 +141,7 @@ def _placed(recipe: Recipe, tune: Tune, job: Job) -> tuple[Any, int | None]:
 
 
 def _epochs(recipe: Recipe, files: Files) -> Any:
-    """Turns a duration into epochs of the recipe's own batch size."""
+    """Return a function that turns a duration into epochs of the recipe's own batch size."""
     from pipeline.feed.batch import BatchSource
     from pipeline.shards.dataset import open_dataset
 

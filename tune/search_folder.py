@@ -28,7 +28,9 @@ ABOUT = "search.json"
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Equal for searches that go on from each other: more `samples`, or other resources, are no other search."""
+    """Return what is equal for searches that go on from each other: more `samples`, or other
+    resources, are no other search.
+    """
     values = plain(recipe)
     searched = {key: value for key, value in values["tune"].items() if key not in ("samples", "trial")}
     asked = {key: value for key, value in values.items() if key not in NO_RESULT}

@@ -40,7 +40,7 @@ def ray_session(trial: Recipe, console: Console) -> AbstractContextManager[objec
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ray Tune without its own words, and with our settings."""
+    """Run Ray Tune without its own words, and with our settings."""
     before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

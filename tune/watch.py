@@ -144,7 +144,7 @@ class Watcher(Unkept, Callback):
         self._show(self._write("retry", trial, error=reason(trial)), "failed; once more")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """It has ended by itself, or was stopped by the scheduler."""
+        """Note that it has ended by itself, or was stopped by the scheduler."""
         number = number_of(trial)
         if number in self._failed:
             self._end(trial, "failed", self._failed[number])

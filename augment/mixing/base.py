@@ -32,7 +32,7 @@ class Mixing(Protocol):
 
 
 def draw_shifts(rng: np.random.Generator, size: int, count: int) -> tuple[int, ...]:
-    """`count` shifts for a group of `size`, which differ as long as there are enough samples."""
+    """Draw `count` shifts for a group of `size`, which differ as long as there are enough samples."""
     order = rng.permutation(size)
     return tuple(int(order[i % size]) for i in range(count))
 

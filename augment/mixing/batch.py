@@ -26,7 +26,7 @@ class Drawn:
     weights: Tensor
 
     def to(self, device: torch.device) -> "Drawn":
-        """With its tensors on a device."""
+        """Return it with its tensors on a device."""
         index, weights = (part.to(device, non_blocking=True) for part in (self.index, self.weights))
         return Drawn(self.groups, index, weights)
 
@@ -43,7 +43,7 @@ def apply(x: Tensor, draw: Draw) -> Tensor:
 def draw_batch(
     mixing: Mixing, n: int, group_size: int, height: int, width: int, *key: Part, first_group: int = 0
 ) -> Drawn:
-    """For `n` samples of height x width px, in groups of `group_size` neighbours of which the last may be smaller.
+    """Draw for `n` samples of height x width px, in groups of `group_size` neighbours of which the last may be smaller.
 
     Group j draws from `(*key, first_group + j)`; with the key (seed, "mix", epoch, k) and the number of this part's
     first group in the whole batch, every rank and micro-batch mixes as one process would.

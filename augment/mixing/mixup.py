@@ -11,7 +11,7 @@ from augment.mixing.patches import partners
 
 
 def mixup(x: Tensor, shift: int, lam: float) -> Tensor:
-    """lam * x_i + (1 - lam) * x_j with j = (i + shift) % n; float [n, ...]."""
+    """Compute lam * x_i + (1 - lam) * x_j with j = (i + shift) % n; float [n, ...]."""
     return torch.lerp(partners(x, shift), x, lam)
 
 

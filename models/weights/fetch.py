@@ -27,14 +27,14 @@ KEPT_S = 7 * 86400.0
 
 
 def cache_folder() -> Path:
-    """`$ZOETROPE_CACHE/weights`, else `zoetrope/weights` in the user's cache folder (XDG)."""
+    """Return `$ZOETROPE_CACHE/weights`, else `zoetrope/weights` in the user's cache folder (XDG)."""
     if own := os.environ.get("ZOETROPE_CACHE"):
         return Path(own) / "weights"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoetrope" / "weights"
 
 
 def hub_url(hub_id: str) -> str:
-    """`hf://organisation/name[@revision][/file]` -> the file's URL; without a file, `model.safetensors`.
+    """Map `hf://organisation/name[@revision][/file]` -> the file's URL; without a file, `model.safetensors`.
 
     ZoetropeError for anything else. `HF_ENDPOINT` names another hub, as for huggingface_hub.
     """
@@ -163,7 +163,7 @@ def _etag_file(target: Path) -> Path:
 
 
 def _stamp(status: os.stat_result) -> str:
-    """Ties an ETag to the very file, as two processes may each put another one there."""
+    """Tie an ETag to the very file, as two processes may each put another one there."""
     return f"{status.st_mtime_ns}-{status.st_size}"
 
 

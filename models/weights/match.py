@@ -136,7 +136,7 @@ def few(names: list[str]) -> str:
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """`float32`."""
+    """Name a dtype as in `float32`."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
@@ -190,7 +190,7 @@ def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
 
 
 def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
-    """`given`, or what it becomes in the model's shape; None when it does not fit."""
+    """Return `given`, or what it becomes in the model's shape; None when it does not fit."""
     if given.shape == shape:
         return given
     if given.dim() != len(shape):

@@ -73,7 +73,7 @@ def strip_prefixes(names: list[str]) -> dict[str, str]:
 
 
 def _family(names: set[str]) -> str | None:
-    """By what only that family has."""
+    """Tell the family, by what only that family has."""
 
     def some(start: str) -> bool:
         return any(name.startswith(start) for name in names)
@@ -96,7 +96,7 @@ def _vit_name(name: str) -> str:
 
 
 def _flat(common: dict[str, str]) -> dict[str, str]:
-    """MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
+    """Name MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
 
     torchvision nests convolution, norm and activation (0, 1, 2); the projection and its norm follow unnested.
     """

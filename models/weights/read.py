@@ -124,7 +124,9 @@ def _load(path: Path) -> Any:
 
 
 def _check_size(path: Path) -> None:
-    """ZoetropeError for an archive that becomes much larger when it is unpacked, by compression or by overlapping."""
+    """Raise ZoetropeError for an archive that becomes much larger when it is unpacked, by
+    compression or by overlapping.
+    """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

@@ -52,7 +52,7 @@ class Folder:
 
 
 def check_seen(folder: Path) -> None:
-    """ZoetropeError when this node does not see a folder of the store that the driver's node has made."""
+    """Raise ZoetropeError when this node does not see a folder of the store that the driver's node has made."""
     if not folder.is_dir():
         raise ZoetropeError(
             f"the node {socket.gethostname()} does not see {folder}. All nodes of a cluster must see the store at the "

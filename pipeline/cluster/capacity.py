@@ -52,7 +52,7 @@ def sharing_warning(recipe: Recipe) -> str | None:
 
 
 def _gpus_here() -> int:
-    """GPUs of this machine, counted as Ray will count them; by a public interface it tells only once it runs."""
+    """Count the GPUs of this machine as Ray will count them; by a public interface it tells only once it runs."""
     from ray._private.accelerators import get_accelerator_manager_for_resource
 
     gpu: Any = get_accelerator_manager_for_resource("GPU")

@@ -24,16 +24,19 @@ class CopyNote(UserCallback):
     """Keeps a copy. What it names is there until the next note is whole: only then Ray Train removes a checkpoint."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: that of the note."""
+        """Take `folder`, that of the note."""
         self.folder = folder
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        """Called in the controller, after Ray Train has written the note."""
+        """Copy the note; called in the controller, after Ray Train has written the note."""
         _keep(self.folder)
 
 
 def mend(folder: Path) -> str | None:
-    """Before a training goes on: put the copy in place of a note that is cut off. What is to be said when none fits."""
+    """Put, before a training resumes, the copy in place of a note that is cut off.
+
+    Return what to report when none fits.
+    """
     note, copy = folder / NOTE, folder / COPY
     if _is_whole(note):
         _keep(folder)  # the last copy may be older, and name what is gone

@@ -93,7 +93,7 @@ def steps_of(checkpoint: Checkpoint | None) -> int:
 
 
 def _check_agreed(passed_over: int, process: Process) -> None:
-    """RuntimeError, so that another try is made, when not all workers go on from the same checkpoint."""
+    """Raise RuntimeError, so that another try is made, when not all workers go on from the same checkpoint."""
     if len({*gather(passed_over, process)}) > 1:
         raise RuntimeError("a checkpoint is damaged for some of the workers and not for others")
 

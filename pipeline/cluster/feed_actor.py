@@ -32,7 +32,7 @@ class Maker:
         self.feeds: dict[int, tuple[Bad, Iterator[Batch]]] = {}
 
     def ready(self) -> None:
-        """Answers once the actor has started."""
+        """Answer once the actor has started."""
 
     def take(self, key: int, news: Bad, source: BatchSource | None = None, steps: range = range(0)) -> Made:
         """Take the next batch of a feed; with a source it is begun anew, for `steps`, and the first one is returned.

@@ -24,7 +24,7 @@ class Notice:
     """
 
     def __init__(self, process: Process, most: int) -> None:
-        """`most`: the largest world that this training may grow to."""
+        """Take `most`, the largest world that this training may grow to."""
         self._process = process
         self._look_s = time.monotonic() + LOOK_EVERY_S
         self._counts_nodes = process.rank == 0 and process.world < most

@@ -33,7 +33,7 @@ def shards_ahead(
     say: Callable[[str], None],
     actors: int = 1,
 ) -> Iterator[Callable[[int], None]]:
-    """Gives a function to call with the steps done, every `LOG_EVERY_STEPS`; it waits for the shards that come next.
+    """Yield a function to call with the steps done, every `LOG_EVERY_STEPS`; it waits for the shards that come next.
 
     local_world: training processes (or actors of their feeds) on this node, which share its cache
     actors:      that share the batches of a training process, by turns

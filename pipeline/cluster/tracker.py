@@ -207,7 +207,7 @@ def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: P
 
 @contextmanager
 def watched(services: Services) -> Iterator[None]:
-    """While this lasts, end the tracker's process when it shows no sign of life; Ray then starts another.
+    """End, while this lasts, the tracker's process when it shows no sign of life; Ray then starts another.
 
     For the driver, which is on the tracker's node.
     """
@@ -302,7 +302,7 @@ def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted keys; lists stay whole.
+    """Flatten nested mappings to dotted keys; lists stay whole.
 
     >>> list(flatten({"train": {"duration": "3ep"}, "seed": 0}))
     [('train.duration', '3ep'), ('seed', 0)]

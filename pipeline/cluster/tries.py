@@ -15,7 +15,9 @@ class SameErrorTwice(RuntimeError):
 
     @classmethod
     def of(cls, error: Exception) -> "SameErrorTwice":
-        """With the notes of `error`, where its worker has put its traceback, which does not travel by itself."""
+        """Make it with the notes of `error`, where its worker has put its traceback, which does
+        not travel by itself.
+        """
         place = noted_steps(error) or "before the first step"
         made = cls(f"{place}, with no checkpoint in between: {first_line(error)}")
         for note in getattr(error, "__notes__", ()):
@@ -31,7 +33,7 @@ class Tries(UserCallback):
     """
 
     def __init__(self, say: Callable[[str], Any], max_failures: int) -> None:
-        """`say` takes a sentence for the user, in the controller: all of it travels there."""
+        """Take `say`, which takes a sentence for the user, in the controller: all of it travels there."""
         self._say, self._left = say, max_failures
         self._before: set[tuple[str, str]] = set()
 
@@ -40,7 +42,7 @@ class Tries(UserCallback):
         self._before = set()
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Raised in the controller, which takes an error of its own as final."""
+        """Raise the error in the controller, which takes an error of its own as final."""
         for error in worker_exceptions.values():
             if isinstance(error, ZoetropeError):
                 raise error

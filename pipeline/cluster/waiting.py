@@ -31,7 +31,7 @@ class Waiting(ControllerCallback):
     """
 
     def __init__(self, recipe: Recipe, say: Callable[[str], Any]) -> None:
-        """`say` takes the sentence; both travel to the controller, which calls the rest."""
+        """Take `say`, which takes the sentence; both travel to the controller, which calls the rest."""
         self._recipe, self._say = recipe, say
         self._timer: threading.Timer | None = None
 
@@ -40,7 +40,7 @@ class Waiting(ControllerCallback):
         self._look_later()
 
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
-        """Workers are wanted, or there, or not wanted any more."""
+        """Note that workers are wanted, or there, or not wanted any more."""
         if not isinstance(current_state, WITHOUT_WORKERS):
             if self._timer:
                 self._timer.cancel()

@@ -88,7 +88,7 @@ def read_mask(data: bytes | memoryview) -> Mask:
 
 
 def _header(head: bytes | memoryview) -> tuple[int, int, int, int]:
-    """Width, height, bits and colour type of a PNG."""
+    """Read width, height, bits and colour type of a PNG."""
     if len(head) < 26 or bytes(head[:16]) != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
         raise BadSample("its content is no PNG, and a mask is one: a JPEG's values are not exact")
     width, height, bits, colours = struct.unpack_from(">IIBB", head, 16)
@@ -96,7 +96,7 @@ def _header(head: bytes | memoryview) -> tuple[int, int, int, int]:
 
 
 def _strictly(data: bytes | memoryview) -> Mask:
-    """By Pillow, which gives the numbers of a palette and not its colours."""
+    """Read by Pillow, which gives the numbers of a palette and not its colours."""
     with open_image(io.BytesIO(data)) as image:
         try:
             pixels = np.array(image)

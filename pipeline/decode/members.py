@@ -30,7 +30,7 @@ MEMBERS: dict[str, Member] = {"seg.png": Member(probe_mask, store_mask, read_mas
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """BadSample raised inside says which companion it is of."""
+    """Name the companion: a BadSample raised inside says which companion it is of."""
     try:
         yield
     except BadSample as error:

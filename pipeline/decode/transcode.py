@@ -69,7 +69,7 @@ def transcode(
 
 
 def encode(frames: npt.NDArray[np.uint8], fps: Fraction | int | float, gop: int = 12, crf: int = 18) -> bytes:
-    """MP4 bytes of uint8 `[T, H, W, 3]` RGB with even H and W, in the form that `transcode` writes."""
+    """Encode as MP4 uint8 `[T, H, W, 3]` RGB with even H and W, in the form that `transcode` writes."""
     _, height, width, _ = frames.shape
     if height % 2 or width % 2:
         raise ValueError(f"H.264 in yuv420p needs even sizes, not {width} x {height}")

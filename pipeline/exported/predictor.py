@@ -51,7 +51,7 @@ class Predictor:
         return self.task.answers([self(content) for content in contents])
 
     def pixels(self, content: bytes) -> np.ndarray:
-        """Stored as a sample of the run is stored, then seen as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""
+        """Store as a sample of the run is stored, then see as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""
         if self.recipe.task.modality == "image":
             image = self.recipe.shard.image
             data, *_ = check_and_store_image(content, ".jpg", image.short_side, image.quality, image.resize)

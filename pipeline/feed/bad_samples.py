@@ -30,7 +30,7 @@ def substitutes(seed: int, epoch: int, k: int, place: int, samples: int) -> Iter
 
 
 def check_bad(bad: Bad, max_bad: float, dataset: Dataset, split: str) -> None:
-    """ZoetropeError, with the first of them, when more than `max_bad` of a split's samples are bad."""
+    """Raise ZoetropeError, with the first of them, when more than `max_bad` of a split's samples are bad."""
     samples = dataset.split(split).samples
     if len(bad) <= max_bad * samples:
         return

@@ -85,7 +85,7 @@ class BatchSource:
         return self.walk.batch(k)
 
     def cut(self, batch: Positions) -> slice:
-        """This rank's part of a batch; empty when there are fewer groups than ranks."""
+        """Return this rank's part of a batch; empty when there are fewer groups than ranks."""
         return rank_slice(len(batch), self.group, self.rank, self.world)
 
     def sized(self, arrays: dict[str, np.ndarray], step: int) -> dict[str, np.ndarray]:
@@ -98,7 +98,7 @@ class BatchSource:
         return {name: array.reshape(-1)[: prod(shapes[name])].reshape(shapes[name]) for name, array in arrays.items()}
 
     def layout(self) -> Layout:
-        """dtype and shape of the arrays of this rank's largest batch.
+        """Return dtype and shape of the arrays of this rank's largest batch.
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
         weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;

@@ -258,6 +258,6 @@ class LocalFeed:
 
 
 def local_feed(source: BatchSource, steps: range, bad: Bad) -> LocalFeed:
-    """With as many workers as the recipe says."""
+    """Make a feed with as many workers as the recipe says."""
     asked = source.recipe.feed
     return LocalFeed(source, steps, asked.workers, asked.timeout_s, bad)

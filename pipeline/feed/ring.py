@@ -67,7 +67,10 @@ class Ring:
 
     @classmethod
     def allocate(cls, layout: Layout, slots: int, workers: int, context: Any) -> "Ring":
-        """`slots` slots for processes of a multiprocessing context. ZoetropeError when the machine has not so much."""
+        """Allocate `slots` slots for processes of a multiprocessing context.
+
+        ZoetropeError when the machine has not so much.
+        """
         nbytes = slots * slot_bytes(layout) + workers * _ALIGN_BYTES
         # Writing beyond what shared memory can hold would kill the process by SIGBUS, without a word.
         if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < nbytes:

@@ -162,7 +162,7 @@ def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], 
 
 
 def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
-    """Images of one size in a grid, each under its title."""
+    """Draw images of one size in a grid, each under its title."""
     height, width = images[0].shape[:2]
     columns = _columns(len(images), height / width)
     rows = math.ceil(len(images) / columns)

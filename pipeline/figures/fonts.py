@@ -14,7 +14,7 @@ FIRST = "DejaVu Sans"
 
 
 def families(text: str) -> list[str]:
-    """Font families that together have the letters of `text`, as far as this machine's do; the usual one first."""
+    """Find font families that together have the letters of `text`, as far as this machine's do; the usual one first."""
     return [FIRST, *_cover(frozenset(text))[0]]
 
 
@@ -55,7 +55,7 @@ def _has(family: str, chars: Iterable[str]) -> frozenset[str]:
 
 @cache
 def _installed() -> list[str]:
-    """Families of this machine, those of Noto first, in an order that no file system decides.
+    """List the families of this machine, those of Noto first, in an order that no file system decides.
 
     Without matplotlib's own, which are for formulas, and without fonts that have a box for every character.
     """

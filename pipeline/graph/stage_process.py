@@ -66,7 +66,7 @@ class Outcome:
 
 
 def make(job: Job) -> Outcome:
-    """Runs in the worker: lock, look once more, make, publish."""
+    """Make the artifact, in the worker: lock, look once more, make, publish."""
     try:
         with job.store.work(job.stage, job.fingerprint, job.reporter.say, job.fresh) as work:
             found = None if job.replace else job.store.find(job.stage, job.fingerprint)

@@ -103,7 +103,10 @@ def _others(path: Path) -> str:
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge, everything else is replaced; so is a choice whose `kind` changes, as its options go with it."""
+    """Merge two values: mappings merge, everything else is replaced.
+
+    So is a choice whose `kind` changes, as its options go with it.
+    """
     merged = dict(base)
     for key, value in over.items():
         old: Any = merged.get(key)

@@ -70,7 +70,7 @@ def _sections(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Key -> the docstring below it, or its description."""
+    """Map each key -> the docstring below it, or its description."""
     found = {name: field.description or "" for name, field in model.model_fields.items()}
     for base in reversed(model.__mro__):
         if not (issubclass(base, BaseModel) and base is not BaseModel):

@@ -104,7 +104,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path | Files) -> Dataset:
-    """Opens a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
+    """Open a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
     files = as_files(folder)
     path = files.file(DATASET_FILE)
     content = read_capped(path, MAX_DATASET_BYTES, "dataset's list of shards")

@@ -47,7 +47,7 @@ def sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes the whole file or nothing."""
+    """Write the whole file or nothing."""
     with publishing(path) as temporary:
         temporary.write_bytes(content)
 

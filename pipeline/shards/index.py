@@ -104,12 +104,12 @@ _FILE = TypeAdapter(_File)
 
 
 def index_path(tar: Path) -> Path:
-    """`shard-000000.tar` -> `shard-000000.index.json`."""
+    """Map `shard-000000.tar` -> `shard-000000.index.json`."""
     return tar.with_suffix(".index.json")
 
 
 def write_index(path: Path, index: ShardIndex, tar_bytes: int) -> None:
-    """Writes the index, whole or not at all. ZoetropeError when it does not fit a tar of `tar_bytes`."""
+    """Write the index, whole or not at all. ZoetropeError when it does not fit a tar of `tar_bytes`."""
     _check(index, tar_bytes, path)
     content = {
         "schema": 1,
@@ -140,7 +140,7 @@ def read_index(path: Path, tar_bytes: int) -> ShardIndex:
 
 
 def parse_index(content: bytes, tar_bytes: int, path: Path) -> ShardIndex:
-    """`read_index` for bytes that are there already; `path` is for the errors."""
+    """Parse as `read_index` does that are there already; `path` is for the errors."""
     file = parse(_FILE, content, path, "shard index")
     columns = (
         file.labels if file.label_counts is None else file.label_counts,
@@ -185,7 +185,7 @@ def _labels(file: _File, path: Path) -> Labels:
 
 
 def _check(index: ShardIndex, tar_bytes: int, path: Path) -> None:
-    """Raises ZoetropeError when keys are not usable or a member does not lie inside of a tar of `tar_bytes`."""
+    """Raise ZoetropeError when keys are not usable or a member does not lie inside of a tar of `tar_bytes`."""
     keys = index.keys
     dotted = [key for key in keys if not (last := key.rpartition("/")[2]) or "." in last]
     if dotted:

@@ -33,7 +33,10 @@ LONGEST = 10_000
 
 
 def parts(shares: Sequence[Fraction]) -> list[int]:
-    """Whole numbers in the proportions of `shares`, which must be positive; rounded where their sum is over LONGEST."""
+    """Compute whole numbers in the proportions of `shares`, which must be positive.
+
+    Rounded where their sum is over LONGEST.
+    """
     whole = sum(shares, Fraction(0))
     if not shares or min(shares) <= 0:
         raise ValueError(f"shares must be positive, not {[str(share) for share in shares]}")
@@ -78,7 +81,7 @@ class Mixture:
     samples: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a source has no sample, or the shards do not fit."""
+        """Raise ValueError where a source has no sample, or the shards do not fit."""
         if len(self.sources) != len(self.order.counts):
             raise ValueError(f"{len(self.sources)} sources of {len(self.order.counts)} shards")
         held = np.bincount(self.sources, self.order.counts, len(self.counts))
@@ -91,7 +94,7 @@ class Mixture:
         return self.samples // self.order.batch_size
 
     def size(self, k: int) -> int:
-        """B, for every batch `k`."""
+        """Return B, for every batch `k`."""
         self._check(0, k)
         return self.order.batch_size
 

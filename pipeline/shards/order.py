@@ -106,7 +106,7 @@ class Order:
     keep_last: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError for counts that are no counts, and for sizes below 1."""
+        """Raise ValueError for counts that are no counts, and for sizes below 1."""
         object.__setattr__(self, "counts", _checked(self.counts, self.batch_size))
         if self.shuffle_window < 1 or self.mix_group < 1:
             raise ValueError(f"shuffle_window {self.shuffle_window} and mix_group {self.mix_group} must be at least 1")
@@ -132,7 +132,7 @@ class Order:
         return full + (self.keep_last and rest > 0)
 
     def size(self, k: int) -> int:
-        """n, the samples of batch `k`: B, but for a kept last batch."""
+        """Return n, the samples of batch `k`: B, but for a kept last batch."""
         _check_step(k, self.steps_per_epoch)
         return min(self.batch_size, self.samples - k * self.batch_size)
 

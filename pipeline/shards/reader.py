@@ -65,7 +65,7 @@ class ShardReader:
     """
 
     def __init__(self, folder: Path | Files, split: str, needs: frozenset[str] = frozenset()) -> None:
-        """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split.
+        """Read `dataset.json` only. ZoetropeError when it does not fit or has no such split.
 
         needs: companions that every sample must have, by their extensions in our shards; a shard is refused when its
                index lacks one
@@ -80,7 +80,7 @@ class ShardReader:
         )
 
     def read(self, shard: int, index: int) -> RawSample:
-        """Sample `index` of shard number `shard`, both from 0 in dataset order.
+        """Read sample `index` of shard number `shard`, both from 0 in dataset order.
 
         IndexError when there is none; ZoetropeError, naming the shard, when its files are not what `dataset.json` says.
         The tar's content is not hashed here (`pipeline.cluster.whole_shards` does that, beside a run); its size and its
@@ -152,7 +152,7 @@ def _load_index(
 
 
 def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets and lengths, int64 [n], of the members of an extension. ZoetropeError where a sample has none."""
+    """Return offsets and lengths, int64 [n], of the members of an extension. ZoetropeError where a sample has none."""
     absent = np.full(len(index), ABSENT, np.int64)
     column = index.extensions.index(extension) if extension in index.extensions else None
     offsets, lengths = (absent, absent) if column is None else (index.offsets[column], index.lengths[column])

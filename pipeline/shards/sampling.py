@@ -46,7 +46,7 @@ class Sampled:
     per_class: Int64
 
     def __post_init__(self) -> None:
-        """Raises ValueError where labels and counts do not fit."""
+        """Raise ValueError where labels and counts do not fit."""
         labels, classes = len(self.labels), len(self.per_class)
         if labels != self.order.samples or self.labels.max(initial=-1) >= classes:
             raise ValueError(f"{labels} labels of {self.order.samples} samples, {classes} classes")
@@ -60,7 +60,7 @@ class Sampled:
         return self._any_epoch.steps_per_epoch
 
     def size(self, k: int) -> int:
-        """n, the samples of batch `k`."""
+        """Return n, the samples of batch `k`."""
         return self._any_epoch.size(k)
 
     def batch(self, epoch: int, k: int) -> Positions:
@@ -142,7 +142,7 @@ def _ends(sampled: Sampled, epoch: int, shard: int) -> Int64:
 
 
 def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> Int64:
-    """`total` shared by weight: whole numbers that add up to it, each floor or ceil of its exact share, int64 [K].
+    """Share `total` by weight: whole numbers that add up to it, each floor or ceil of its exact share, int64 [K].
 
     Those with the largest remainders are rounded up, the first ones of equals. ValueError when all weights are 0.
     """
@@ -158,7 +158,7 @@ def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> Int64:
 
 
 def samples_per_class(total: int, sizes: Sequence[int], weights: Sequence[Fraction] | None) -> Int64:
-    """T, int64 [K]: how many samples of each class an epoch of `total` has.
+    """Compute T, int64 [K]: how many samples of each class an epoch of `total` has.
 
     sizes:   samples of each class
     weights: of one sample of each class; None gives all classes that have samples the same number

@@ -110,7 +110,9 @@ def _checked(info: tarfile.TarInfo, size: int, where: str) -> Member:
 
 
 def _check_end(file: BinaryIO, offset: int, where: str) -> None:
-    """Tarfile takes a damaged or missing header for the end, and sees nothing of what lies behind an end mark."""
+    """Check the end: tarfile takes a damaged or missing header for the end, and sees nothing of
+    what lies behind an end mark.
+    """
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)
     if block != bytes(tarfile.BLOCKSIZE):

@@ -64,7 +64,7 @@ def shard_name(split: str, number: int) -> str:
 
 
 def write_shard(folder: Path, split: str, number: int, first_key: int, samples: Iterable[StoredSample]) -> ShardInfo:
-    """Writes shard `number` of a split, its samples keyed from `first_key` on, and returns what was written.
+    """Write shard `number` of a split, its samples keyed from `first_key` on, and returns what was written.
 
     Both files appear whole, the index first, so a tar that is there is finished and has its index. What `samples`
     raises passes through and leaves nothing. A shard without samples leaves no files; `write_dataset` drops it.
@@ -169,7 +169,7 @@ def write_dataset(
     label_sets: bool = False,
     members: Mapping[str, str] | None = None,
 ) -> Dataset:
-    """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
+    """List the shards of each split in `dataset.json`, in the given order, and open the dataset.
 
     members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
 

@@ -178,7 +178,7 @@ def _probe(
 
 
 def _companions(group: Group, source: WebDatasetSource) -> dict[str, tuple[int, int]]:
-    """Offset and length of each companion, by our names of them. BadSample when one is missing."""
+    """Return offset and length of each companion, by our names of them. BadSample when one is missing."""
     for own, name in source.members.items():
         if name not in group:
             raise BadSample(

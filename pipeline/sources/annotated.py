@@ -112,7 +112,7 @@ def _what(candidate: Candidate) -> str:
 
 
 def digest(source: Annotations, files: Iterable[Path]) -> str:
-    """Hash the annotations' content, and what lies below `path` by size and time of change."""
+    """Hash hash the annotations' content, and what lies below `path` by size and time of change."""
     known = hashlib.sha256(tree_digest(Path(source.path), LAYOUT).encode())
     for path in files:
         known.update(hashlib.sha256(read(path)).digest())
@@ -160,7 +160,7 @@ def files(annotations: str, pattern: str, what: str) -> list[Path]:
 
 
 def _videos(source: Annotations, root: Path) -> dict[str, list[str]]:
-    """Stem -> the videos of that stem, by relative path."""
+    """Map each stem -> the videos of that stem, by relative path."""
     if source.fps:
         keys, _ = frame_folders(root, source.pattern, LAYOUT)
         stems = [key.rpartition("/")[2] for key in keys]

@@ -80,7 +80,7 @@ def settle(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
 
 
 def check_lost(where: str, lost: Mapping[str, str], names: Naming, occurring: Iterable[str]) -> None:
-    """ZoetropeError for a class that only labels of `lost` have, which say in words what there is of it."""
+    """Raise ZoetropeError for a class that only labels of `lost` have, which say in words what there is of it."""
     there = {names[label] for label in occurring}
     if gone := [label for label in sorted(lost) if names[label] not in {*there, None}]:
         which = some([repr(name) for name in gone])

@@ -230,7 +230,10 @@ def _download(fs: Any, path: str, copy: Path, cap_bytes: int) -> None:
 
 
 def tried(url: str, work: Callable[[Any, str], Result]) -> Result:
-    """`work(file system, path)`, again when the host fails. BadSample for a file that is gone, ZoetropeError else."""
+    """Call `work(file system, path)`, again when the host fails.
+
+    BadSample for a file that is gone, ZoetropeError else.
+    """
     import fsspec
 
     for attempt in range(TRIES):

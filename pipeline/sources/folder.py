@@ -57,7 +57,7 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
 
 
 def tree_digest(root: Path, layout: str = LAYOUT) -> str:
-    """sha256 over every file below `root`: relative path, size and time of change."""
+    """Compute the sha256 over every file below `root`: relative path, size and time of change."""
     listing = hashlib.sha256()
     for key, status in walk(root, layout):
         listing.update(os.fsencode(key) + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
@@ -81,7 +81,7 @@ def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: FolderSource) -> str:
-    """Hash what the folder holds, by relative path, size and time of change.
+    """Hash hash what the folder holds, by relative path, size and time of change.
 
     Contents are hashed when they are sharded.
     """

@@ -26,7 +26,9 @@ def look(source: FramesSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def frame_folders(root: Path, pattern: str, layout: str) -> tuple[list[str], dict[str, str]]:
-    """Folders below `root` that hold a picture whose name fits `pattern`, and the other files, each with what it is."""
+    """Find folders below `root` that hold a picture whose name fits `pattern`, and the other
+    files, each with what it is.
+    """
     passed_over: dict[str, str] = {}
     folders: dict[str, None] = {}
     for key, _ in walk(root, layout):
@@ -46,5 +48,5 @@ def frame_folders(root: Path, pattern: str, layout: str) -> tuple[list[str], dic
 
 
 def digest(source: FramesSource) -> str:
-    """Hash what the folder holds, by relative path, size and time of change."""
+    """Hash hash what the folder holds, by relative path, size and time of change."""
     return tree_digest(Path(source.path), LAYOUT)

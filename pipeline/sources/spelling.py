@@ -99,7 +99,7 @@ def _direct(path: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Without percent-encoding where it is not needed, and in capitals where it is."""
+    """Decode percent-encoding where it is not needed, and in capitals where it is."""
 
     def plain(match: re.Match[str]) -> str:
         character = chr(int(match[0][1:], 16))

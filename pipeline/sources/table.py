@@ -100,7 +100,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: TableSource) -> str:
-    """Hash the table's content, and size and time of change (or etag) of every file that it names."""
+    """Hash hash the table's content, and size and time of change (or etag) of every file that it names."""
     content = _content(source)
     names, rows = tables.read(source.path, content)
     column = _columns(source, names)["path"]
@@ -120,7 +120,7 @@ def _content(source: TableSource) -> bytes:
 
 
 def _columns(source: TableSource, names: list[str]) -> dict[str, str]:
-    """Our name of a column -> the table's; of optional ones those that it has. Raises for one that is asked for."""
+    """Map our name of a column -> the table's; of optional ones those that it has. Raises for one that is asked for."""
     asked = source.columns.model_dump()
     columns = {}
     for ours, theirs in asked.items():

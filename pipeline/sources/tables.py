@@ -22,7 +22,8 @@ Row = dict[str, Any]
 
 
 def read(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
-    """Column names and rows. Values of text files are text, "" where empty; others may hold numbers, lists and None.
+    """Read column names and rows. Values of text files are text, "" where empty; others may hold numbers, lists and
+    None.
 
     The separator is found by the first lines. A list may lack a heading, when its first line names an image or a video.
 

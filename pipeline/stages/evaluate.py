@@ -113,7 +113,10 @@ def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
 def fetch_and_predict(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, rank: int, world: int, say: Callable[[str], None]
 ) -> Part:
-    """`predict_part` on a node that may have neither the shards nor the weights yet; ZoetropeError for damaged ones."""
+    """Run `predict_part` on a node that may have neither the shards nor the weights yet.
+
+    ZoetropeError for damaged ones.
+    """
     from pipeline.cluster.whole_shards import hashed_beside
 
     if recipe.feed.kind == "local":
@@ -130,7 +133,7 @@ def predict_part(
     world: int = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> Part:
-    """This rank's part of the validation split, all views of a sample averaged."""
+    """Predict this rank's part of the validation split, all views of a sample averaged."""
     from contextlib import closing
 
     import torch

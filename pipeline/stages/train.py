@@ -122,7 +122,9 @@ def check_samples(recipe: Recipe, dataset: "Dataset") -> None:
 
 
 def mlflow_key(context: Context) -> str:
-    """By this name the training's MLflow run is found, on any machine: the same one until `--rerun` starts over."""
+    """Return the name by which the training's MLflow run is found, on any machine: the same one
+    until `--rerun` starts over.
+    """
     kept = context.parts.finished("spool")
     if kept is None:
         kept = {"name": f"{context.fingerprint}-{uuid.uuid4().hex[:8]}"}

@@ -131,7 +131,7 @@ class Parts(Protocol):
         """The path or URL of `ray_storage`."""
 
     def ray_storage(self) -> tuple[str, Any]:
-        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        """Return `storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
 
     def upload(self, folder: Path, name: str) -> None:
         """Copy the files of a folder to `name` below that `storage_path`."""

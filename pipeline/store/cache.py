@@ -26,7 +26,7 @@ MAKE_ANEW = "Remove the object and run again; its stage is then made again."
 
 
 def cache_root() -> Path:
-    """ZOETROPE_CACHE, else ~/.cache/zoetrope. Should be on a disk of the node's own."""
+    """Return ZOETROPE_CACHE, else ~/.cache/zoetrope. Should be on a disk of the node's own."""
     return Path(os.environ.get(VARIABLE) or "~/.cache/zoetrope").expanduser().absolute()
 
 

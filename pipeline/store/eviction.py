@@ -52,7 +52,7 @@ def held_bytes(root: Path) -> int:
 
 @contextmanager
 def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[Callable[[Path], None]]:
-    """Room for a blob that is fetched inside: what was not used for longest is removed, until it fits.
+    """Make room for a blob that is fetched inside: what was not used for longest is removed, until it fits.
 
     Gives the function that makes the fetched file the blob.
 

@@ -114,7 +114,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> tuple[int | None, str]:
-    """HTTP status and the service's error code, from the first of the causes that has them."""
+    """Return the HTTP status and the service's error code, from the first of the causes that has them."""
     for cause in _causes(error):
         response = getattr(cause, "response", None)
         if isinstance(response, Mapping):  # botocore

@@ -275,7 +275,7 @@ class FolderParts:
         return str(self.scratch / "ray")
 
     def ray_storage(self) -> tuple[str, Any]:
-        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        """Return `storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
         return self.ray_url, None
 
     def upload(self, folder: Path, name: str) -> None:

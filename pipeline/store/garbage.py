@@ -54,7 +54,7 @@ def collect(store: Store, garbage: Garbage) -> None:
 
 
 def _needed(records: Iterable[Record], pins: frozenset[str], days: float, now_s: float) -> dict[str, str]:
-    """Fingerprint -> why it is needed."""
+    """Map each fingerprint -> why it is needed."""
     needed = dict.fromkeys(pins, "pinned")
     for record in records:
         age_days = (now_s - record.modified_s) / DAY_S

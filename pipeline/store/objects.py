@@ -52,7 +52,7 @@ class Objects:
     url: str
 
     def filesystem(self, patient: bool = False) -> tuple[Any, str]:
-        """fsspec's filesystem, with credentials from this node's environment, and the path of the URL in it.
+        """Return fsspec's filesystem, with credentials from this node's environment, and the path of the URL in it.
 
         `patient`: for those who do not try again themselves.
         """
@@ -118,7 +118,9 @@ class Objects:
 
     @staticmethod
     def _create_by_looking(filesystem: Any, path: str, content: bytes, error: Exception) -> None:
-        """For stores that cannot write only where there is nothing: of two at the same time the later one wins."""
+        """Create in stores that cannot write only where there is nothing: of two at the same
+        time the later one wins.
+        """
         if filesystem.exists(path):
             raise FileExistsError(path) from error
         filesystem.pipe_file(path, content, **_write_limit(filesystem, len(content)))

@@ -303,7 +303,7 @@ class RemoteParts:
         return f"{self.url}/{_work_key(self.stage, self.fingerprint)}/ray"
 
     def ray_storage(self) -> tuple[str, Any]:
-        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        """Return `storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
         from pipeline.store.arrow import arrow_filesystem
 
         filesystem, base = arrow_filesystem(Objects(self.url))
@@ -355,7 +355,7 @@ def _work_key(stage: str, fingerprint: str) -> str:
 
 
 def _grouped(entries: Mapping[str, Entry], top: str) -> dict[tuple[str, str], dict[str, Entry]]:
-    """Objects below `top/`, by stage and fingerprint."""
+    """Group objects below `top/`, by stage and fingerprint."""
     groups: dict[tuple[str, str], dict[str, Entry]] = {}
     for name, entry in entries.items():
         stage, _, rest = name.partition("/")

@@ -62,7 +62,7 @@ class Outbox:
         return self.points.unsent(self.run().get("run_id")), len(self.calls()) + bool(self.status_to_send())
 
     def changed_s(self) -> float:
-        """When a point was last kept here, in seconds since 1970."""
+        """Return when a point was last kept here, in seconds since 1970."""
         return (self.folder / POINTS).stat().st_mtime
 
     def keep(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, Path]) -> None:

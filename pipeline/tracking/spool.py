@@ -112,7 +112,7 @@ class Spool:
             yield from _parse(line)
 
     def _lines(self, offset: int) -> Iterator[tuple[bytes, int]]:
-        """Whole lines from `offset` on, each with the offset behind it."""
+        """Read whole lines from `offset` on, each with the offset behind it."""
         rest = b""
         read_at = offset
         while data := os.pread(self._file.fileno(), READ_BYTES, read_at):

@@ -10,7 +10,10 @@ QUERY = ["--query-gpu=index,utilization.gpu,memory.used,memory.total", "--format
 
 
 def read_system() -> dict[str, float]:
-    """Percentages and megabytes of this machine, now. CPU use is the mean since the last call in this process."""
+    """Measure percentages and megabytes of this machine, now.
+
+    CPU use is the mean since the last call in this process.
+    """
     memory = psutil.virtual_memory()
     return {
         "system/cpu_utilization_percentage": psutil.cpu_percent(),

@@ -33,7 +33,7 @@ def draw_preview(recipe: Recipe, dataset: Dataset, path: Path) -> None:
 
 
 def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
-    """For each of the first samples what it becomes: stored, augmented and, where the recipe mixes, mixed."""
+    """Return for each of the first samples what it becomes: stored, augmented and, where the recipe mixes, mixed."""
     group, shown = recipe.mix_group, SHOWN[dataset.modality]
     # The first rank's part: as few whole groups as show enough
     world = max(1, recipe.train.batch_size // group // -(-shown // group))

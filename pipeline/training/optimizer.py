@@ -61,22 +61,22 @@ def lr_factors(names: list[str], patterns: Mapping[str, float], layer_decay: flo
 
 
 def sgd(groups: Groups, options: Sgd) -> torch.optim.Optimizer:
-    """SGD with momentum."""
+    """Make SGD with momentum."""
     return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
 
 
 def adamw(groups: Groups, options: AdamW) -> torch.optim.Optimizer:
-    """AdamW."""
+    """Make AdamW."""
     return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps)
 
 
 def rmsprop(groups: Groups, options: RmsProp) -> torch.optim.Optimizer:
-    """RMSprop."""
+    """Make RMSprop."""
     return torch.optim.RMSprop(groups, lr=options.lr, alpha=options.alpha, eps=options.eps, momentum=options.momentum)
 
 
 def adabound(groups: Groups, options: AdaBound) -> torch.optim.Optimizer:
-    """AdaBound and AMSBound, whose bounds are factors of the learning rate now over that at the start."""
+    """Make AdaBound or AMSBound, whose bounds are factors of the learning rate now over that at the start."""
     import pytorch_optimizer
 
     made: torch.optim.Optimizer = pytorch_optimizer.AdaBound(

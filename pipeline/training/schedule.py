@@ -25,12 +25,12 @@ def polynomial(progress: float, power: float, final: float = 0.0) -> float:
 
 
 def step_decay(step: int, milestones: Sequence[int], factor: float) -> float:
-    """`factor` to the power of the milestones that `step` has reached."""
+    """Raise `factor` to the power of the milestones that `step` has reached."""
     return factor ** bisect_right(sorted(milestones), step)
 
 
 def gradual_warmup(step: int, warmup_steps: int, start: float | None) -> float:
-    """From `start` linearly towards 1, which the step after the warm-up is the first to have.
+    """Grow from `start` linearly towards 1, which the step after the warm-up is the first to have.
 
     With `start` = 1/m this is lr * (1 + (m - 1) * t / T) of Goyal et al. 2017, section 2.2, for a peak of m * lr. By
     default step s runs at (s + 1) / (warmup_steps + 1), so the first step is not lost on a rate of 0.
@@ -40,7 +40,7 @@ def gradual_warmup(step: int, warmup_steps: int, start: float | None) -> float:
 
 
 def constant_warmup(step: int, warmup_steps: int, start: float | None) -> float:
-    """`start` all the way, 0.1 by default (He et al. 2016, section 4.2)."""
+    """Return `start` all the way, 0.1 by default (He et al. 2016, section 4.2)."""
     return CONSTANT_FROM if start is None else start
 
 

@@ -73,7 +73,7 @@ def train_step(
     objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
+    """Run forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
     `place` is the batch's (epoch, k). Each part of the loss is scaled by world / its count in the whole batch, so that
     the gradient averaged over ranks is the global batch's, however it is cut. Returns the task's `sums` of this rank on
@@ -155,7 +155,7 @@ class Running:
         return micro_batches(n, self.train.most_at_once or self.train.batch_size)
 
     def inputs(self, arrays: Arrays) -> Inputs:
-        """Normalised, on the device."""
+        """Return them normalised, on the device."""
         return inputs_of(arrays, self.normalize)
 
     def __call__(self, inputs: Inputs) -> Any:

@@ -16,7 +16,7 @@ SHORT = 12
 
 
 def show_store(console: Console, store: Store) -> None:
-    """Runs, newest first, and all that takes room: sizes, ages, and what each was made from."""
+    """Print runs, newest first, and all that takes room: sizes, ages, and what each was made from."""
     records, holdings, pins, now_s = store.records(), store.holdings(), store.pins(), time.time()
     if not records and not holdings:
         console.print(f"{redact(store.url)} holds nothing.", markup=False)

@@ -64,7 +64,7 @@ def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
 
 
 def _augmentation_problems(recipe: Recipe) -> list[str]:
-    """Wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
+    """Report wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
     task = task_of(recipe)
     if problems := transform_problems(plain(recipe), {"train": riding(task, True), "eval": riding(task, False)}):
         return problems

@@ -78,7 +78,7 @@ def _parts_words(recipe: Recipe) -> str:
 
 
 def _hanging(head: str, text: str, width: int) -> str:
-    """`text` behind `head`, its further lines below its first one."""
+    """Set `text` behind `head`, its further lines below its first one."""
     below = " " * len(head)
     return textwrap.fill(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
 

@@ -46,7 +46,7 @@ def operations_and_magnitudes(policy: Policy, path: Path, title: str) -> None:
 
 
 def grid_of_scores(scores: Mapping[tuple[int, float], float], best: tuple[int, float], path: Path, title: str) -> None:
-    """RandAugment's grid: (number of operations, magnitude) -> metric, `best` framed; NaN stays empty."""
+    """Draw RandAugment's grid: (number of operations, magnitude) -> metric, `best` framed; NaN stays empty."""
     counts, magnitudes = (sorted({point[axis] for point in scores}) for axis in (0, 1))
     values = np.array([[scores.get((int(n), m), np.nan) for m in magnitudes] for n in counts])
     figure = Figure(figsize=(2.5 + len(magnitudes), 1.8 + 0.7 * len(counts)), dpi=DPI, layout="constrained")

@@ -82,7 +82,7 @@ class Watch(Unkept, Callback):
             self._progress.update(f"fold {number}", result["scored"], result["total"], note)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """It has ended by itself."""
+        """Note that it has ended by itself."""
         self._end(trial.config["fold"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

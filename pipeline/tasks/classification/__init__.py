@@ -69,7 +69,7 @@ class Classification(Task):
         return divergence(out, taught, temperature)
 
     def answer(self, out: "Tensor") -> Answer:
-        """Probabilities, which add up to 1."""
+        """Compute probabilities, which add up to 1."""
         return {"scores": out.float().softmax(-1)}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
@@ -96,11 +96,11 @@ class Classification(Task):
         return rows["scores"][np.arange(len(rows["label"])), rows["label"]]
 
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
-        """With the name of its class."""
+        """Draw it with the name of its class."""
         return Drawing(pixels, self.classes[int(fields["label"])])
 
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
-        """With the best class and its probability."""
+        """Draw it with the best class and its probability."""
         best, true = int(row["scores"].argmax()), int(row["label"])
         words = f"{row['scores'][best]:.2f} {self.classes[best]}"
         return Drawing(pixels, words if best == true else f"{words}\nis {self.classes[true]}", best == true)

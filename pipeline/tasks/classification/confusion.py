@@ -27,7 +27,9 @@ def count_pairs(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> 
 
 
 def table(pairs: Confusion, classes: Sequence[str]) -> tuple[tuple[str, ...], Iterator[Sequence[Any]]]:
-    """Header and rows: a row and a column a class, or of more than `MAX_COLUMNS` classes a row a pair that occurs."""
+    """Return header and rows: a row and a column a class, or of more than `MAX_COLUMNS` classes
+    a row a pair that occurs.
+    """
     if len(classes) > MAX_COLUMNS:
         rows = ((classes[true], classes[said], count) for true, said, count in zip(*pairs, strict=True))
         return ("class", "predicted", "count"), rows

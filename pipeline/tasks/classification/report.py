@@ -14,7 +14,7 @@ from pipeline.tasks.tables import MAX_COLUMNS, write_csv
 def write_report(
     folder: Path, classes: tuple[str, ...], keys: Sequence[str], labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """`per_class.csv`, `confusion.csv`, `predictions.csv` and the confusion matrix as a figure.
+    """Write `per_class.csv`, `confusion.csv`, `predictions.csv` and the confusion matrix as a figure.
 
     Of more than `MAX_COLUMNS` classes the table lists the pairs that occur, and the figure shows the most confused
     classes.

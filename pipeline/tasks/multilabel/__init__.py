@@ -97,7 +97,7 @@ class Multilabel(Task):
         return {"scores": answer["scores"], "hot": fields["hot"]}
 
     def metrics(self, tally: Tally) -> dict[str, float]:
-        """`loss`, `f1` and, unless the sums are of training, `mAP` of the scores in their bins."""
+        """Compute `loss`, `f1` and, unless the sums are of training, `mAP` of the scores in their bins."""
         return metrics(tally.sums)
 
     def certainty(self, rows: Arrays) -> np.ndarray:
@@ -106,11 +106,13 @@ class Multilabel(Task):
         return np.log(np.clip(np.where(rows["hot"] > 0, scores, 1 - scores), 1e-12, None)).mean(1)
 
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
-        """With the names of its classes."""
+        """Draw it with the names of its classes."""
         return Drawing(pixels, named(fields["hot"], self.classes))
 
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
-        """With the names of what is said, and how probable that whole answer is, taking the classes for independent."""
+        """Draw it with the names of what is predicted, and how probable that whole answer is,
+        taking the classes for independent.
+        """
         scores, said = row["scores"], row["scores"] >= SAID
         true, words = named(row["hot"], self.classes), named(said, self.classes)
         shown = f"{float(np.where(said, scores, 1 - scores).prod()):.2f} {words}"

@@ -43,7 +43,7 @@ def sums(probabilities: "Tensor", targets: "Tensor", weights: "Tensor", training
 
 
 def metrics(sums: np.ndarray) -> dict[str, float]:
-    """`loss`, `f1` and, unless the sums are of training, `mAP` of the scores in their bins."""
+    """Compute `loss`, `f1` and, unless the sums are of training, `mAP` of the scores in their bins."""
     values = np.asarray(sums, np.float64)
     loss, right, said, true = values[:_COUNTS]
     measured = {"loss": float(loss / max(values[-1], 1.0)), "f1": float(2 * right / max(said + true, 1.0))}
@@ -54,7 +54,8 @@ def metrics(sums: np.ndarray) -> dict[str, float]:
 
 
 def average_precision(positives: np.ndarray, everything: np.ndarray) -> np.ndarray:
-    """Area under precision over recall, as steps: the sum of precision x what recall gains, threshold by threshold.
+    """Compute the area under precision over recall, as steps: the sum of precision x what recall gains, threshold by
+    threshold.
 
     Both are counts [..., thresholds] from the highest score down: true ones and all with that score. Not interpolated,
     as scikit-learn's `average_precision_score`. NaN where there is no true one.

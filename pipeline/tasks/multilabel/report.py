@@ -21,7 +21,7 @@ def _score_cells(scores: np.ndarray) -> list[str]:
 def write_report(
     folder: Path, classes: tuple[str, ...], keys: Sequence[str], targets: np.ndarray, probabilities: np.ndarray
 ) -> dict[str, float]:
-    """`per_class.csv`, `predictions.csv` and average precision a class as a figure; returns the exact `mAP`.
+    """Write `per_class.csv`, `predictions.csv` and average precision a class as a figure; returns the exact `mAP`.
 
     In the predictions each class has a column of scores; of more than `MAX_COLUMNS` classes there are the scores of
     what is said alone.
