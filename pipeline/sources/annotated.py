@@ -112,7 +112,7 @@ def _what(candidate: Candidate) -> str:
 
 
 def digest(source: Annotations, files: Iterable[Path]) -> str:
-    """Hash hash the annotations' content, and what lies below `path` by size and time of change."""
+    """Hash the annotations' content, and what lies below `path` by size and time of change."""
     known = hashlib.sha256(tree_digest(Path(source.path), LAYOUT).encode())
     for path in files:
         known.update(hashlib.sha256(read(path)).digest())

@@ -81,7 +81,7 @@ def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: FolderSource) -> str:
-    """Hash hash what the folder holds, by relative path, size and time of change.
+    """Hash what the folder holds, by relative path, size and time of change.
 
     Contents are hashed when they are sharded.
     """

@@ -48,5 +48,5 @@ def frame_folders(root: Path, pattern: str, layout: str) -> tuple[list[str], dic
 
 
 def digest(source: FramesSource) -> str:
-    """Hash hash what the folder holds, by relative path, size and time of change."""
+    """Hash what the folder holds, by relative path, size and time of change."""
     return tree_digest(Path(source.path), LAYOUT)

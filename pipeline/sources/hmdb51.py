@@ -21,7 +21,7 @@ def look(source: Hmdb51Source, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: Hmdb51Source) -> str:
-    """Hash hash the annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 

@@ -22,7 +22,7 @@ def look(source: KineticsSource, task: TaskSection, val_share: float) -> Listing
 
 
 def digest(source: KineticsSource) -> str:
-    """Hash hash the annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 

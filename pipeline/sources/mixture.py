@@ -64,7 +64,7 @@ def check_trained(name: str, candidates: Sequence[Candidate]) -> None:
 
 
 def digest(source: MixtureSource) -> str:
-    """Hash hash the digests of all sources."""
+    """Hash the digests of all sources."""
     found = hashlib.sha256()
     for name, one in sorted(source.of.items()):
         try:

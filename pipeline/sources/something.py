@@ -27,7 +27,7 @@ def look(source: SomethingSource, task: TaskSection, val_share: float) -> Listin
 
 
 def digest(source: SomethingSource) -> str:
-    """Hash hash the annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 

@@ -100,7 +100,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: TableSource) -> str:
-    """Hash hash the table's content, and size and time of change (or etag) of every file that it names."""
+    """Hash the table's content, and size and time of change (or etag) of every file that it names."""
     content = _content(source)
     names, rows = tables.read(source.path, content)
     column = _columns(source, names)["path"]

@@ -19,7 +19,7 @@ def look(source: Ucf101Source, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: Ucf101Source) -> str:
-    """Hash hash the annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, [*_lists(source).values(), *_class_file(source)])
 
 
