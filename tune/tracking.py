@@ -125,7 +125,7 @@ class Child:
     number: int
 
     def send(self, *point: Any) -> Any:
-        """Send the metrics of a step and return at once, with what `settle` waits for."""
+        """Send the metrics of a step and return at once, with what `wait_until_sent` waits for."""
         return self.actor.points.options(concurrency_group=POINTS).remote(self.number, *point)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, check_seen
-from pipeline.cluster.tracker import settle
+from pipeline.cluster.tracker import wait_until_sent
 from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe
@@ -123,7 +123,7 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, pro
     sent: list[Any] = []
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-        settle(*sent)
+        wait_until_sent(*sent)
         with checkpoints.passing(context.parts, "written") as folder:
             save(folder)
             tune.report(progress.of(step, metrics), checkpoint=tune.Checkpoint(str(folder)))

@@ -27,7 +27,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.checkpoint_note import CopyNote, mend, mend_objects
 from pipeline.cluster.micro_batch import out_of_memory, while_memory_lacks
 from pipeline.cluster.resources import resources
-from pipeline.cluster.tracker import settle
+from pipeline.cluster.tracker import wait_until_sent
 from pipeline.cluster.tries import SameErrorTwice, Tries, deaths, failure_words
 from pipeline.cluster.waiting import Waiting
 from pipeline.graph.plan import Context
@@ -61,7 +61,7 @@ def fit(
 ) -> tuple[Checkpoint, dict[str, float]]:
     """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails.
 
-    `send(step, metrics)` takes the points, returns at once, and gives what `settle` waits for; it travels to the
+    `send(step, metrics)` takes the points, returns at once, and gives what `wait_until_sent` waits for; it travels to the
     workers. `callbacks` hear of every report, beside Ray Train.
     """
     return while_memory_lacks(
@@ -170,7 +170,7 @@ def train_as_worker(config: dict[str, Any]) -> None:
         if process.rank:
             ray.train.report(metrics, checkpoint_dir_name=name)
             return
-        settle(sent[0])
+        wait_until_sent(sent[0])
         with open_store(recipe.store).in_words():
             made = checkpoints.write(parts, f"{config['name']}/{name}", save)
         ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD)

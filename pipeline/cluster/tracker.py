@@ -83,7 +83,7 @@ class Tracker:
     def ready(self) -> None:
         """Answer, as a sign of life."""
 
-    def take_up(
+    def attach(
         self, progress: StageProgress, key: str, run_id: str | None = None, system_every_s: float | None = None
     ) -> None:
         """Keep what comes from now on for the MLflow run of that key, `run_id` if it has one, and it is RUNNING.
@@ -240,11 +240,11 @@ def _read_note(folder: Path) -> dict[str, Any]:
 def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
     """Return the tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
     actor = context.services.tracker
-    actor.take_up.remote(context.progress, key, None, system_every_s)
+    actor.attach.remote(context.progress, key, None, system_every_s)
     return actor
 
 
-def go_on(context: Context, trained: Artifact) -> Any:
+def resume(context: Context, trained: Artifact) -> Any:
     """Return the tracker, keeping all for the MLflow run of a training."""
     import ray
 
@@ -253,16 +253,16 @@ def go_on(context: Context, trained: Artifact) -> Any:
     actor = context.services.tracker
     with suppress(ray.exceptions.RayError):  # `finish` says it
         # Calls in other threads must not come first.
-        ray.get(actor.take_up.remote(context.progress, key, run_id), timeout=LIMIT_S)
+        ray.get(actor.attach.remote(context.progress, key, run_id), timeout=LIMIT_S)
     return actor
 
 
 def send(tracker: Any, *point: Any) -> Any:
-    """Send the metrics of a step (`Tracker.points`) and return at once, with what `settle` waits for."""
+    """Send the metrics of a step (`Tracker.points`) and return at once, with what `wait_until_sent` waits for."""
     return tracker.points.options(concurrency_group=POINTS).remote(*point)
 
 
-def settle(*sent: Any) -> None:
+def wait_until_sent(*sent: Any) -> None:
     """Wait until points or files are kept, or for as long as another tracker may take to come.
 
     Points from before a checkpoint are not made again, and what is on the way is lost with the process that sent it.

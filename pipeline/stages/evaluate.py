@@ -50,7 +50,7 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
-    writer = tracker.go_on(context, trained)
+    writer = tracker.resume(context, trained)
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     say = context.progress.say
@@ -83,7 +83,7 @@ def run(context: Context) -> dict[str, Any]:
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
-    tracker.settle(*sent)
+    tracker.wait_until_sent(*sent)
     tracker.finish(context)
     return {**measured, "quarantined": len(bad)}
 
