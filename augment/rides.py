@@ -116,8 +116,8 @@ def obstacle(transform: A.BasicTransform, rides: Rides) -> str | None:
     """Tell why a transform does not move what rides, in words; None where it does, or moves nothing."""
     if not rides.names or not isinstance(transform, A.DualTransform):
         return None
-    name, said = type(transform).__name__, {target.value.lower() for target in transform._targets}
-    if missing := [kind for kind in sorted(rides.names) if KINDS[kind] not in said]:
+    name, targets = type(transform).__name__, {target.value.lower() for target in transform._targets}
+    if missing := [kind for kind in sorted(rides.names) if KINDS[kind] not in targets]:
         return f"does not move {' and '.join(missing)}, which the task's samples have; leave it out"
     if "target" in rides.names:
         if not isinstance(transform, _MOVES_WHOLE_PX + _MOVES_NOTHING):

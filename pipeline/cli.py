@@ -40,7 +40,7 @@ class Verbs(TyperGroup):
             return super().invoke(ctx)
         except ZoetropeError as error:
             errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
-            if error.goes_on:
+            if error.resumable:
                 errors.print(self.stopped)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:

@@ -119,8 +119,8 @@ def page(found: SearchResult, recipe: Recipe, tune: "Tune") -> str:
     if found.best and len(found.best.history) > 1:
         lines += ["", "The best weights came to be by this schedule (also in schedule.json):", ""]
         for entry in found.best.history:
-            said = ", ".join(f"{key} {show_value(value)}" for key, value in entry["values"].items())
-            lines.append(f"* from epoch {entry['epoch']:g}: {said}")
+            changes = ", ".join(f"{key} {show_value(value)}" for key, value in entry["values"].items())
+            lines.append(f"* from epoch {entry['epoch']:g}: {changes}")
     lines += ["", *(f"![{name}](figures/{name})" for name in FIGURES if (found.folder / "figures" / name).exists())]
     return "\n".join(lines) + "\n"
 

@@ -56,9 +56,9 @@ def quiet() -> Iterator[None]:
 
 def check_room(trial: Recipe) -> None:
     """Raise for a trial that this Ray can never run; a cluster that grows by itself tells too little to be asked."""
-    if not joined_address() and (said := lacking(trial, ray.cluster_resources())):
+    if not joined_address() and (lacks := lacking(trial, ray.cluster_resources())):
         raise ZoetropeError(
-            f"tune.trial: a trial takes {said}. Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
+            f"tune.trial: a trial takes {lacks}. Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
         )
 
 

@@ -101,14 +101,14 @@ def _length_problems(recipe: Recipe, tune: Tune) -> Iterator[str]:
 
 
 def _value_problems(recipe: Recipe, space: Mapping[str, Domain]) -> Iterator[str]:
-    """Yield each value that a key can take, and the ends of ranges, with the others at their first one."""
+    """Yield what is wrong with each value that a key can take, of ranges the ends; the others are at their first."""
     first = {key: domain.ends[0] for key, domain in space.items()}
-    said: set[str] = set()
+    reported: set[str] = set()
     for key, domain in space.items():
         for value in domain.ends:
             for problem in problems_of(recipe, {**first, key: value}):
-                if problem not in said:
-                    said.add(problem)
+                if problem not in reported:
+                    reported.add(problem)
                     yield f"tune.space: {key} = {json.dumps(value)}: {problem}"
 
 

@@ -101,8 +101,8 @@ class SearchTracker:
             if writer := self._writers.pop(each, None):
                 writer.status(status, tags)
                 writer.close(FLUSH_S)
-        said, self._voice.kept = self._voice.kept, []
-        return said
+        messages, self._voice.kept = self._voice.kept, []
+        return messages
 
     def tag(self, number: int, tags: dict[str, str]) -> None:
         """Set tags of a run that has ended; nothing when MLflow is away."""

@@ -181,8 +181,8 @@ def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: in
         """Passes what rank 0 reports on to Ray Tune."""
 
         def after_report(self, run_context: Any, metrics: list[dict[str, float]], checkpoint: Any) -> None:
-            told = progress.of(steps_of(checkpoint), dict(metrics[0]))
-            self._training_actor_item_queue.put(told | {"kept": checkpoint.path})
+            reported = progress.of(steps_of(checkpoint), dict(metrics[0]))
+            self._training_actor_item_queue.put(reported | {"kept": checkpoint.path})
 
     checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, [Forward()])
     progress.of(steps_of(checkpoint), metrics)

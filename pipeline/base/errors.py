@@ -11,7 +11,7 @@ LONGEST_SHOWN = 200
 class ZoetropeError(Exception):
     """Base of every error that a user can cause. The message is the whole story: what, why, what to do."""
 
-    goes_on = False
+    resumable = False
     """Whether the same command, with nothing changed, goes on from there."""
 
 

@@ -17,7 +17,7 @@ def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
 
     Tells `on_wait` once, naming the holder, if it must wait.
     """
-    told = False
+    reported = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -31,9 +31,9 @@ def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
             os.close(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace")  # empty until the holder has written it
-            if holder and not told:
+            if holder and not reported:
                 on_wait(holder)
-                told = True
+                reported = True
             os.close(descriptor)
             time.sleep(POLL_S)
         except BaseException:

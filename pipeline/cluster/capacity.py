@@ -33,9 +33,9 @@ def room_problem(recipe: Recipe) -> str:
     if joined_address() or recipe.cluster.gpus_per_worker in ("auto", 0):
         return ""
     # On a machine of its own Ray is told of as many CPUs as are asked for.
-    said = lacking(recipe, {"CPU": math.inf, "GPU": _gpus_here()})
-    return said and (
-        f"cluster.gpus_per_worker: the training takes {said} on this machine. Set it to auto (or to 0, for CPUs), "
+    shortage = lacking(recipe, {"CPU": math.inf, "GPU": _gpus_here()})
+    return shortage and (
+        f"cluster.gpus_per_worker: the training takes {shortage} on this machine. Set it to auto (or to 0, for CPUs), "
         "lower cluster.workers, or set RAY_ADDRESS to join a cluster."
     )
 

@@ -61,8 +61,8 @@ def fit(
 ) -> tuple[Checkpoint, dict[str, float]]:
     """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails.
 
-    `send(step, metrics)` takes the points, returns at once, and gives what `wait_until_sent` waits for; it travels to the
-    workers. `callbacks` hear of every report, beside Ray Train.
+    `send(step, metrics)` takes the points, returns at once, and gives what `wait_until_sent` waits for; it travels to
+    the workers. `callbacks` hear of every report, beside Ray Train.
     """
     return while_memory_lacks(
         lambda recipe: _fit(replace(context, recipe=recipe), dataset, send, callbacks),

@@ -24,7 +24,7 @@ OURS = ("gcs_server", "raylet")
 class RayLostError(ZoetropeError):
     """Ray itself is gone. What is finished is kept."""
 
-    goes_on = True
+    resumable = True
 
 
 @contextmanager

@@ -44,9 +44,9 @@ def out_of_memory(error: Exception, recipe: Recipe, process: Process) -> OutOfMe
     part = rank_slice(recipe.train.batch_size, recipe.mix_group, process.rank, process.world)
     samples = min(part.stop - part.start, recipe.train.most_at_once or recipe.train.batch_size)
     count = f"{samples} sample{'' if samples == 1 else 's'}"
-    said = OutOfMemory(f"the memory of {process.device} does not suffice for {count} at once: {reason}.")
-    said.samples = samples
-    return said
+    raised = OutOfMemory(f"the memory of {process.device} does not suffice for {count} at once: {reason}.")
+    raised.samples = samples
+    return raised
 
 
 def while_memory_lacks(

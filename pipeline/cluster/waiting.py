@@ -54,8 +54,8 @@ class Waiting(ControllerCallback):
         self._timer.start()
 
     def _look(self) -> None:
-        if said := wait_words(self._recipe, ray.cluster_resources(), ray.available_resources(), _wanted()):
-            self._say(said)
+        if words := wait_words(self._recipe, ray.cluster_resources(), ray.available_resources(), _wanted()):
+            self._say(words)
         elif self._timer:  # there is room, and the workers are about to start
             self._look_later()
 

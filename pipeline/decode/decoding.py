@@ -84,12 +84,12 @@ def _decode(packet: av.packet.Packet) -> tuple[list[VideoFrame], list[tuple[int,
     av.logging.set_level(av.logging.INFO)
     av.logging.set_skip_repeated(False)
     try:
-        with av.logging.Capture(local=True) as said:
+        with av.logging.Capture(local=True) as logged:
             frames = packet.decode()
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skip)
-    return [frame for frame in frames if isinstance(frame, VideoFrame)], [(one[0], one[2].strip()) for one in said]
+    return [frame for frame in frames if isinstance(frame, VideoFrame)], [(one[0], one[2].strip()) for one in logged]
 
 
 def _nal_types(packet: av.packet.Packet, extradata: bytes | None) -> set[int]:

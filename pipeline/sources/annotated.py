@@ -49,14 +49,14 @@ def look_up(
     root = Path(source.path).resolve()
     videos = _videos(source, root)
     frames = FrameFolder(source.fps, source.pattern) if source.fps else None
-    said = list(annotations)
-    folders = {_plain(one.label) for one in said}
+    listed = list(annotations)
+    folders = {_plain(one.label) for one in listed}
     found: dict[str, Candidate] = {}
     refused: dict[str, str] = {}
     classes: list[tuple[str, str]] = []
     missing: list[str] = []
     total, there = Counter[str](), Counter[str]()
-    for one in said:
+    for one in listed:
         total[one.split] += 1
         names = ((name, _at(videos, name.stem, one.label, folders)) for name in one.names)
         hit = next(((name, key) for name, key in names if key), None)

@@ -56,7 +56,7 @@ def renamed(labels: Iterable[str], names: Naming, label_sets: bool) -> tuple[str
     return tuple(sorted(classes)) if classes or label_sets else None
 
 
-def settle(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
+def resolve_classes(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
     """Return the listing with its classes in place of its labels. ZoetropeError for wrong wishes and for a class that
     is lost.
 

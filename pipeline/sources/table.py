@@ -157,13 +157,13 @@ def _row(
     split = None
     if "split" in columns:
         value = row.get(columns["split"])
-        said = "" if value is None else str(value).strip().lower()
-        if said not in SPLIT_NAMES:
+        word = "" if value is None else str(value).strip().lower()
+        if word not in SPLIT_NAMES:
             raise ZoetropeError(
-                f"data.source.columns.split: {redact(source.path)} says {said!r} for {named}; known are "
+                f"data.source.columns.split: {redact(source.path)} says {word!r} for {named}; known are "
                 f"{', '.join(SPLIT_NAMES)}."
             )
-        if (split := SPLIT_NAMES[said]) not in SPLITS:
+        if (split := SPLIT_NAMES[word]) not in SPLITS:
             return None
     return Row(number, found, start_s, end_s, labels, split)
 

@@ -136,15 +136,15 @@ def _parquet(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
 
     try:
         file = parquet.ParquetFile(pa.BufferReader(content), memory_map=False)
-        told = file.metadata
-        inflated = sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+        metadata = file.metadata
+        inflated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         names = file.schema_arrow.names
     except (pa.ArrowException, OSError) as wrong:
         raise error(path, f"is no valid Parquet file: {str(wrong).splitlines()[0]}") from None
     if len(set(names)) < len(names):
         raise error(path, "has two columns of one name")
-    if told.num_rows > MAX_ROWS or inflated > MAX_TABLE_BYTES:
-        raise error(path, f"has {told.num_rows:,} rows, {inflated:,} bytes unpacked; {MAX_ROWS:,} rows are allowed")
+    if metadata.num_rows > MAX_ROWS or inflated > MAX_TABLE_BYTES:
+        raise error(path, f"has {metadata.num_rows:,} rows, {inflated:,} bytes unpacked; {MAX_ROWS:,} rows are allowed")
 
     def rows() -> Iterator[Row]:
         try:

@@ -75,11 +75,11 @@ def run(context: Context) -> dict[str, Any]:
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"evaluate/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
-    teller = task_of(recipe, tuple(class_names(dataset.classes)))
+    display_task = task_of(recipe, tuple(class_names(dataset.classes)))
     views = np.split(ray.get(pixels), [len(shown["worst"])])
     for (name, chosen), looks in zip(shown.items(), views, strict=True):
         rows_of = [{column: values[i] for column, values in tally.rows.items()} for i in chosen]
-        drawings = [teller.compared(look, row) for look, row in zip(looks, rows_of, strict=True)]
+        drawings = [display_task.compared(look, row) for look, row in zip(looks, rows_of, strict=True)]
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]

@@ -16,7 +16,7 @@ from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
 from pipeline.sources import SOURCES, digest, files, mixture, summary
-from pipeline.sources.classes import settle
+from pipeline.sources.classes import resolve_classes
 from pipeline.sources.listing import SPLITS, Candidate, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
@@ -83,8 +83,8 @@ def run(context: Context) -> dict[str, Any]:
             what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
             context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
 
-    told = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
-    _tell(context, [told])
+    counts = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
+    _tell(context, [counts])
     numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
         number_classes(row, numbers, recipe.task.label_sets)
@@ -101,7 +101,7 @@ def run(context: Context) -> dict[str, Any]:
         "quarantined": len(quarantine),
         "classes": len(classes),
         **missing,
-        DATA: [told, *summary.of_others(listing), *why],
+        DATA: [counts, *summary.of_others(listing), *why],
     }
 
 
@@ -119,7 +119,7 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     if drawn:
         source = FolderSource(kind="folder", path=str(drawn))
     found = SOURCES[source.kind].look(source, recipe.task, share)
-    listing = settle(found, recipe.data.classes, recipe.task.label_sets)
+    listing = resolve_classes(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
     return listing
 

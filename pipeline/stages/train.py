@@ -73,13 +73,13 @@ def run(context: Context) -> dict[str, Any]:
     if lone := lone_problem(recipe, samples):
         raise ZoetropeError(lone)
     sorted_by_class = facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window)
-    for said in (
+    for warning in (
         sorted_by_class,
         short_warning(recipe, dataset.files),
         *unreached(recipe.train, recipe.schedule, samples),
     ):
-        if said:
-            context.progress.say(said)
+        if warning:
+            context.progress.say(warning)
     loss_weights(recipe.loss, task_of(recipe, dataset.classes), dataset)  # refuses wrong names before workers start
     key = mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)

@@ -53,7 +53,7 @@ def lease(objects: Objects, key: str, home: Path, on_wait: Callable[[str], Any])
 def _take(objects: Objects, key: str, mine: dict[str, Any], on_wait: Callable[[str], Any]) -> None:
     seen: dict[str, Any] | None = None
     seen_s = time.monotonic()
-    told = False
+    reported = False
     while not objects.write(key, _content(mine, 0), create=True):
         now = _read(objects, key)
         if now is None:  # it went between the two requests
@@ -63,9 +63,9 @@ def _take(objects: Objects, key: str, mine: dict[str, Any], on_wait: Callable[[s
         if now.get("machine") == mine["machine"] or time.monotonic() - seen_s > DEAD_S:
             objects.write(key, _content(mine, 0))
             return
-        if not told:
+        if not reported:
             on_wait(str(now.get("holder", "another run")))
-            told = True
+            reported = True
         time.sleep(POLL_S)
 
 

@@ -53,8 +53,8 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
         truth.append(known.words)
         stored.append((known.pixels, f"stored, {width} x {height} px: {known.words}"))
         fields.append(_fields(task, raw, after))
-        said = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
-        augmented.append((task.truth(after.pixels, fields[i]).pixels, said))
+        title = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
+        augmented.append((task.truth(after.pixels, fields[i]).pixels, title))
         seen.append(after.pixels)
     states: list[list[State]] = [stored, augmented]
     if mixed := _mixed(Objective(recipe, task), np.stack(seen), fields, truth):

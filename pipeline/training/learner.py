@@ -73,11 +73,11 @@ class Learner:
         """Whether early stopping has ended the training."""
         return self.stopping is not None and self.stopping.has_ended
 
-    def judge(self, metrics: dict[str, float]) -> dict[str, float]:
+    def keep_best(self, metrics: dict[str, float]) -> dict[str, float]:
         """Return the validation of the weights that are kept: this one, or the best one when that is looked for."""
         if self.stopping is None:
             return metrics
-        self.stopping.see(metrics, self.measured)
+        self.stopping.update(metrics, self.measured)
         return self.stopping.best
 
     def parallel(self, process: Process, compiled: bool) -> nn.Module:

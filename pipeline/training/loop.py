@@ -118,11 +118,11 @@ def train(
                 began_s = time.perf_counter()
                 metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"], make_feed)
                 on_points(done, plan.total, metrics)
-                metrics = learner.judge(metrics)
+                metrics = learner.keep_best(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
             if at_checkpoint or learner.has_ended:
                 agree(bad, process)
-                feed.settle()
+                feed.apply_bad()
                 save = partial(
                     checkpoint.save, parts=learner.parts, step=done, metrics=metrics, bad=bad, recipe=written
                 )

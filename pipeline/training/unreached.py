@@ -11,18 +11,18 @@ def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> l
 
     samples: of the training split; None where it is not known yet, and then only lengths of one unit are compared.
     """
-    duration, said = train.duration, []
+    duration, messages = train.duration, []
     warmup = schedule.warmup
     if _is_longer(warmup, train, samples):
-        said.append(
+        messages.append(
             f"schedule.warmup: {warmup} is longer than the training ({duration}), "
             "so the learning rate never reaches its peak"
         )
     if isinstance(schedule, Step):
         late = [str(point) for point in schedule.at if _is_longer(point, train, samples)]
         if late:
-            said.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
-    return said
+            messages.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
+    return messages
 
 
 def _is_longer(length: Length, train: Train, samples: int | None) -> bool:

@@ -75,8 +75,8 @@ def _row(holding: Holding, pins: frozenset[str], now_s: float) -> tuple[str, ...
 
 def _what(stage: dict[str, str]) -> str:
     """Return how a stage fared in a run, and the artifact that it stands for."""
-    said = str(stage.get("status") or "not begun")
-    return f"{said} {stage['fingerprint'][:SHORT]}" if stage.get("fingerprint") else said
+    status = str(stage.get("status") or "not begun")
+    return f"{status} {stage['fingerprint'][:SHORT]}" if stage.get("fingerprint") else status
 
 
 def _age(seconds: float) -> str:

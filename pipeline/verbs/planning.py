@@ -119,8 +119,8 @@ def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
 
 def check_start(recipe: Recipe, planned: Plan) -> None:
     """Raise for a plan that cannot be run on this machine, and perhaps on another: its training has no room here."""
-    if _trains(planned) and (said := room_problem(recipe)):
-        raise ZoetropeError(said)
+    if _trains(planned) and (problem := room_problem(recipe)):
+        raise ZoetropeError(problem)
 
 
 def _stored(planned: Plan) -> int | None:
@@ -138,12 +138,12 @@ def warnings(recipe: Recipe, planned: Plan) -> list[str]:
     that are sorted by class.
     """
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
-    said: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
+    messages: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
     if _trains(planned):
-        said += [
+        messages += [
             room_problem(recipe),
             sharing_warning(recipe),
             *unreached(recipe.train, recipe.schedule, _stored(planned)),
         ]
-        said += [short_warning(recipe, shards.files)] if shards else []
-    return [text for text in said if text]
+        messages += [short_warning(recipe, shards.files)] if shards else []
+    return [text for text in messages if text]

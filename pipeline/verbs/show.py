@@ -59,12 +59,12 @@ def training_words(recipe: Recipe) -> str:
     peak = scaled_lr(optimizer.lr, batch, optimizer.base_batch, optimizer.scaling)
     scale = f" ({optimizer.scaling} from {optimizer.lr:g} at {optimizer.base_batch})"
     where = "all parameters" if optimizer.decay_all else "weights, not on biases, norms and embeddings of place"
-    said = [
+    parts = [
         f"{recipe.train.duration} in batches of {batch}" + _parts_words(recipe),
         f"peak learning rate {peak:g}" + (scale if optimizer.scaling != "none" else ""),
         f"weight decay {optimizer.weight_decay:g} on {where}" if optimizer.weight_decay else "no weight decay",
     ]
-    return "training: " + ", ".join(said)
+    return "training: " + ", ".join(parts)
 
 
 def _parts_words(recipe: Recipe) -> str:

@@ -31,7 +31,7 @@ def table(pairs: Confusion, classes: Sequence[str]) -> tuple[tuple[str, ...], It
     a row a pair that occurs.
     """
     if len(classes) > MAX_COLUMNS:
-        rows = ((classes[true], classes[said], count) for true, said, count in zip(*pairs, strict=True))
+        rows = ((classes[true], classes[guess], count) for true, guess, count in zip(*pairs, strict=True))
         return ("class", "predicted", "count"), rows
     counts = dense(pairs, np.arange(len(classes)))
     return ("class \\ predicted", *classes), ((name, *row) for name, row in zip(classes, counts, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.figures.drawing import Drawing
 from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
-from pipeline.tasks.multilabel.measure import SAID, metrics, named, sums
+from pipeline.tasks.multilabel.measure import PREDICTED_FROM, metrics, named, sums
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,7 @@ class Multilabel(Task):
     """Field `hot` uint8 [n, K], or mixed float; a model gives logits [n, K]; answers are `scores` [n, K].
 
     The loss is binary cross-entropy (a sigmoid a class), the mean over classes; the metrics are mAP and micro-averaged
-    F1 of what scores `SAID` or more.
+    F1 of what scores `PREDICTED_FROM` or more.
     """
 
     label_smoothing: float = 0.0
@@ -113,18 +113,18 @@ class Multilabel(Task):
         """Draw it with the names of what is predicted, and how probable that whole answer is,
         taking the classes for independent.
         """
-        scores, said = row["scores"], row["scores"] >= SAID
-        true, words = named(row["hot"], self.classes), named(said, self.classes)
-        shown = f"{float(np.where(said, scores, 1 - scores).prod()):.2f} {words}"
+        scores, predicted = row["scores"], row["scores"] >= PREDICTED_FROM
+        true, words = named(row["hot"], self.classes), named(predicted, self.classes)
+        shown = f"{float(np.where(predicted, scores, 1 - scores).prod()):.2f} {words}"
         return Drawing(pixels, shown if words == true else f"{shown}\nis {true}", words == true)
 
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
         """Return what is said of each file, the most probable label first, and these labels' scores."""
         labels, values = [], []
         for row in (row["scores"] for row in rows):
-            said = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= SAID]
-            labels.append([self.classes[i] for i in said])
-            values.append([float(row[i]) for i in said])
+            predicted = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= PREDICTED_FROM]
+            labels.append([self.classes[i] for i in predicted])
+            values.append([float(row[i]) for i in predicted])
         return {"labels": labels, "scores": values}
 
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
