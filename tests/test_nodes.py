@@ -124,17 +124,17 @@ def test_a_training_outlasts_its_nodes(make_project: Callable[..., Any], cluster
         assert (len(shards), shards.total()) == (2, 33)
 
         second.raylet.kill()  # the one failure that `max_failures` allows
-        watch.resumable(world=1)
+        watch.goes_on(world=1)
         watch.until(lambda: head.training_workers() == 1)
 
         third = cluster.add()
-        watch.resumable(world=2)
+        watch.goes_on(world=2)
         watch.until(lambda: (head.training_workers(), third.training_workers()) == (1, 1))
 
         before = watch.seen[-1][0]
         third.process.terminate()
         watch.until(lambda: [step for step in watch.steps(2, after=before) if step % EVERY])
-        watch.resumable(world=1)
+        watch.goes_on(world=1)
         gone = watch.seen[-1][0]
         watch.until(lambda: watch.steps(1, after=gone + 3 * EVERY))
         os.kill(watch.run.pid, signal.SIGINT)

@@ -83,8 +83,8 @@ def run(context: Context) -> dict[str, Any]:
             what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
             context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
 
-    counts = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
-    _tell(context, [counts])
+    summed_up = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
+    _tell(context, [summed_up])
     numbers = {name: number for number, name in enumerate(classes)}
     for row in samples:
         number_classes(row, numbers, recipe.task.label_sets)
@@ -101,7 +101,7 @@ def run(context: Context) -> dict[str, Any]:
         "quarantined": len(quarantine),
         "classes": len(classes),
         **missing,
-        DATA: [counts, *summary.of_others(listing), *why],
+        DATA: [summed_up, *summary.of_others(listing), *why],
     }
 
 
