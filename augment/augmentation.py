@@ -97,17 +97,19 @@ class Augmentation:
         return View(made, **parts)
 
     def explain(self, pixels: UInt8Array, *key: Part, epoch: int = 0) -> tuple[UInt8Array, list[str]]:
-        """As calling it, with the names of what was applied, such as `["HorizontalFlip", "Rotate 9", "Invert"]`."""
+        """Transform as calling it does, and return the names of what was applied, such as
+        `["HorizontalFlip", "Rotate 9", "Invert"]`.
+        """
         return self._explained(lambda: self(pixels, *key, epoch=epoch))
 
     def explain_view(
         self, pixels: UInt8Array, companions: Companions, *key: Part, epoch: int = 0
     ) -> tuple[View, list[str]]:
-        """As `view`, with the names of what was applied."""
+        """Do as `view`, and return the names of what was applied."""
         return self._explained(lambda: self.view(pixels, companions, *key, epoch=epoch))
 
     def blank(self, height: int, width: int, *key: Part) -> tuple[int, int]:
-        """(H, W) of what becomes of a picture of `height` x `width` px, tried on a black one without objects."""
+        """Return (H, W) of what becomes of a picture of `height` x `width` px, tried on a black one without objects."""
         pixels = np.zeros((height, width, 3), np.uint8)
         if not self.rides.names:
             return self(pixels, *key).shape[:2]

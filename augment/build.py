@@ -59,7 +59,7 @@ NESTING: dict[str, type[BaseCompose]] = {cls.__name__: cls for cls in (A.OneOf, 
 
 
 def _mended(cls: type[A.BasicTransform]) -> type[A.BasicTransform]:
-    """The class with what is better or quicker than its own."""
+    """Return the class with what is better or quicker than its own."""
     changed: dict[str, Any] = {}
     if cls in BY_FRAME:
         changed["apply_to_images"] = A.BasicTransform.apply_to_images
@@ -92,7 +92,7 @@ NEEDING = {name: _mended(getattr(A, name)) for name in NEEDS}
 
 
 def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[Transform]:
-    """The spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each."""
+    """Build the spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each."""
     if not isinstance(spec, Sequence) or isinstance(spec, str):
         errors.append(f"{where}: must be a list of {{Name: {{parameters}}}}, not {spec!r}")
         return []
@@ -101,7 +101,10 @@ def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[T
 
 
 def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform | None:
-    """The transform of one `{Name: {parameters}}`; None, and lines in `errors`, when something is wrong with it."""
+    """Build the transform of one `{Name: {parameters}}`.
+
+    None, and lines in `errors`, when something is wrong with it.
+    """
     if not (isinstance(entry, Mapping) and len(entry) == 1 and isinstance(next(iter(entry)), str)):
         errors.append(f"{where}: must be one {{Name: {{parameters}}}}, not {entry!r}")
         return None
@@ -199,7 +202,7 @@ def _wrong_types(cls: type[Transform], arguments: dict[str, Any]) -> list[str]:
 
 
 def _wrong_nesting(arguments: dict[str, Any]) -> list[str]:
-    """What is wrong with the values of a OneOf and its kin, which albumentations does not check."""
+    """Return what is wrong with the values of a OneOf and its kin, which albumentations does not check."""
     lines = []
     probability, count, replace = (arguments.get(key, 1) for key in ("p", "n", "replace"))
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
@@ -214,7 +217,7 @@ def _wrong_nesting(arguments: dict[str, Any]) -> list[str]:
 
 
 def _lines(error: Exception) -> list[str]:
-    """One line for each thing that pydantic or a policy's check found wrong, or the error's first line."""
+    """Return one line for each thing that pydantic or a policy's check found wrong, or the error's first line."""
     if isinstance(error, ZoetropeError):
         return str(error).splitlines()
     found = getattr(error.__cause__, "errors", None)  # albumentations raises ValueError from a ValidationError
@@ -229,7 +232,7 @@ def _lines(error: Exception) -> list[str]:
 
 
 def leaves(transforms: Sequence[Transform]) -> Iterator[A.BasicTransform]:
-    """All single transforms, however deep they nest."""
+    """Yield all single transforms, however deep they nest."""
     for transform in transforms:
         if isinstance(transform, BaseCompose):
             yield from leaves(transform.transforms)

@@ -20,12 +20,12 @@ __all__ = ["build", "check_options", "load_weights", "names"]
 
 
 def names() -> list[str]:
-    """The names of our models, sorted; `build` knows a user's own besides, see docs/extend.md."""
+    """Return the names of our models, sorted; `build` knows a user's own besides, see docs/extend.md."""
     return sorted(OPTIONS)
 
 
 def check_options(name: str, **options: Any) -> ModelOptions:
-    """The typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
+    """Return the typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
     family = options_of(name)
     known = [field for field in family.model_fields if field != "kind"]
     mistakes = [unknown(f"option of {name}", option, known) for option in options if option not in known]
@@ -40,7 +40,7 @@ def check_options(name: str, **options: Any) -> ModelOptions:
 
 
 def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
-    """A model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
+    """Build a model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
     `model.features(x)` what the head sees. Models that answer a mask return logits [B, num_classes, h, w], which are

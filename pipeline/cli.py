@@ -35,13 +35,13 @@ class Verbs(TyperGroup):
     """Said after Ctrl-C, and after an error that nobody need mend."""
 
     def invoke(self, ctx: Any) -> Any:
-        """As Typer does, but for the end."""
+        """Invoke as Typer does, but for the end."""
         errors = Terminal(stderr=True)
         try:
             return super().invoke(ctx)
         except ZoetropeError as error:
             errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
-            if error.goes_on:
+            if error.resumable:
                 errors.print(self.stopped)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
@@ -225,5 +225,5 @@ def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
 
 
 def main() -> None:
-    """What `python -m pipeline` does. A command line that is not understood ends with exit code 2."""
+    """Run `python -m pipeline`. A command line that is not understood ends with exit code 2."""
     app(prog_name="python -m pipeline")

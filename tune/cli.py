@@ -49,7 +49,7 @@ def run(
 
 
 def main() -> None:
-    """What `python -m tune` does: there is one verb, `tune`, so that help reads as what was typed."""
+    """Run `python -m tune`: there is one verb, `tune`, so that help reads as what was typed."""
     import sys
 
     app(["tune", *sys.argv[1:]], prog_name="python -m")

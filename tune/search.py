@@ -124,7 +124,9 @@ def _run(
 
 
 def _placed(recipe: Recipe, tune: Tune, job: Job) -> tuple[Any, int | None]:
-    """The trainable with what it takes from the cluster, and how many may run at once where Ray does not know it."""
+    """Return the trainable with what it takes from the cluster, and how many may run at once
+    where Ray does not know it.
+    """
     from ray import tune as ray_tune
 
     trial = trial_recipe(recipe, tune, random_values(tune.space, recipe.seed, 0))
@@ -139,7 +141,7 @@ def _placed(recipe: Recipe, tune: Tune, job: Job) -> tuple[Any, int | None]:
 
 
 def _epochs(recipe: Recipe, files: Files) -> Any:
-    """Turns a duration into epochs of the recipe's own batch size."""
+    """Return a function that turns a duration into epochs of the recipe's own batch size."""
     from pipeline.feed.batch import BatchSource
     from pipeline.shards.dataset import open_dataset
 

@@ -29,7 +29,7 @@ ABOUT = "search.json"
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Equal for searches that go on from each other: more `samples`, or other resources, are no other search."""
+    """Return what is equal for searches of which one resumes the other: `samples` and resources do not count."""
     values = with_code(plain(recipe))
     searched = {key: value for key, value in values["tune"].items() if key not in ("samples", "trial")}
     asked = {key: value for key, value in values.items() if key not in NO_RESULT}
@@ -39,7 +39,7 @@ def fingerprint(recipe: Recipe) -> str:
 
 @contextmanager
 def search_folder(recipe: Recipe, resume: bool) -> Iterator[Path]:
-    """A new folder, or with `resume` that of the last search alike; locked.
+    """Lock and yield a new folder, or with `resume` that of the last search alike.
 
     ZoetropeError where there is none, and for a store or an MLflow that cannot be used.
     """
@@ -86,7 +86,7 @@ def _last(root: Path, name: str, mark: str) -> Path:
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """What is noted of a search; empty when it is torn."""
+    """Return what is noted of a search; empty when it is torn."""
     try:
         noted = json.loads((folder / ABOUT).read_text())
     except (OSError, ValueError):

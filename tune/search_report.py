@@ -40,7 +40,9 @@ def save_weights(trial: Trial, path: Path) -> Path | None:
 
 
 def command(folder: Path, recipe: Recipe, tune: "Tune") -> str:
-    """What trains the best recipe as its trial was: on as many workers, on which BatchNorm and rounding depend."""
+    """Return what trains the best recipe as its trial was: on as many workers, on which
+    BatchNorm and rounding depend.
+    """
     same = str(recipe.cluster.workers) == str(tune.trial.workers)
     on = "" if same else f" cluster.workers={tune.trial.workers}"
     return f"python -m pipeline run {shlex.quote(str(folder / BEST))}{on}"
@@ -100,7 +102,7 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 
 def page(found: SearchResult, recipe: Recipe, tune: "Tune") -> str:
-    """The report, Markdown."""
+    """Return the report, Markdown."""
     keys = list(tune.space)
     lines = [f"# Search {found.folder.name}", ""]
     lines.append(_verdict(found, tune))
@@ -117,8 +119,8 @@ def page(found: SearchResult, recipe: Recipe, tune: "Tune") -> str:
     if found.best and len(found.best.history) > 1:
         lines += ["", "The best weights came to be by this schedule (also in schedule.json):", ""]
         for entry in found.best.history:
-            said = ", ".join(f"{key} {show_value(value)}" for key, value in entry["values"].items())
-            lines.append(f"* from epoch {entry['epoch']:g}: {said}")
+            changes = ", ".join(f"{key} {show_value(value)}" for key, value in entry["values"].items())
+            lines.append(f"* from epoch {entry['epoch']:g}: {changes}")
     lines += ["", *(f"![{name}](figures/{name})" for name in FIGURES if (found.folder / "figures" / name).exists())]
     return "\n".join(lines) + "\n"
 
@@ -152,7 +154,7 @@ def publish(tracker: Any, found: SearchResult, tune: "Tune") -> None:
 
 
 def show(console: Console, found: SearchResult, recipe: Recipe, tune: "Tune", seconds: float) -> None:
-    """The table, the winner, and where things lie. ZoetropeError when all trials failed."""
+    """Print the table, the winner, and where things lie. ZoetropeError when all trials failed."""
     by_number = {trial.number: trial for trial in found.trials}
     console.print(table(by_number, tune.metric, tune.mode), soft_wrap=False)
     console.print(f"{_counts(found.trials)}; {seconds:.0f} s", markup=False)

@@ -101,8 +101,8 @@ class SearchTracker:
             if writer := self._writers.pop(each, None):
                 writer.status(status, tags)
                 writer.close(FLUSH_S)
-        said, self._voice.kept = self._voice.kept, []
-        return said
+        messages, self._voice.kept = self._voice.kept, []
+        return messages
 
     def tag(self, number: int, tags: dict[str, str]) -> None:
         """Set tags of a run that has ended; nothing when MLflow is away."""
@@ -125,12 +125,12 @@ class Child:
     number: int
 
     def send(self, *point: Any) -> Any:
-        """Send the metrics of a step and return at once, with what `settle` waits for."""
+        """Send the metrics of a step and return at once, with what `wait_until_sent` waits for."""
         return self.actor.points.options(concurrency_group=POINTS).remote(self.number, *point)
 
 
 def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name: str) -> Any:
-    """The actor, on this node. Ray must be initialised."""
+    """Start the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -141,5 +141,5 @@ def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name:
 
 
 def parameters(values: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys for MLflow, without secrets."""
+    """Flatten to dotted keys for MLflow, without secrets."""
     return {key: redact(value) if isinstance(value, str) else value for key, value in flatten(redact_values(values))}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, check_seen
-from pipeline.cluster.tracker import settle
+from pipeline.cluster.tracker import wait_until_sent
 from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe
@@ -75,7 +75,7 @@ class TrialProgress:
         self.steps_per_epoch = self.total = 1
 
     def of(self, step: int, metrics: dict[str, float], finished: bool = False) -> dict[str, Any]:
-        """The report after `step` steps."""
+        """Return the report after `step` steps."""
         self.step, self.metrics, self.epoch = step, metrics, step / self.steps_per_epoch
         self.finished = finished or step >= self.total
         shown = {VALUE: metrics[self.metric], EPOCH: self.epoch, "step": step, "metrics": metrics}
@@ -97,7 +97,7 @@ def measure_trial(recipe: Recipe, dataset: "Dataset", progress: TrialProgress) -
 
 
 def _context(recipe: Recipe, job: Job, number: int) -> Context:
-    """What a trial works in: a folder of its own in that of the search, which every node sees."""
+    """Return what a trial works in: a folder of its own in that of the search, which every node sees."""
     check_seen(job.folder)
     folder = job.folder / "trials" / name_of(number)
     for name in ("out", "scratch"):
@@ -106,7 +106,7 @@ def _context(recipe: Recipe, job: Job, number: int) -> Context:
 
 
 def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, progress: TrialProgress) -> None:
-    """The loop in this process."""
+    """Run the loop in this process."""
     import torch
     from ray import tune
 
@@ -123,7 +123,7 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, pro
     sent: list[Any] = []
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-        settle(*sent)
+        wait_until_sent(*sent)
         with checkpoints.passing(context.parts, "written") as folder:
             save(folder)
             tune.report(progress.of(step, metrics), checkpoint=tune.Checkpoint(str(folder)))
@@ -155,7 +155,7 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, pro
 
 
 def _kept(newest: str | Path | None) -> "list[Checkpoint]":
-    """A checkpoint and those before it, as Ray Tune names them; the newest last."""
+    """Return a checkpoint and those before it, as Ray Tune names them; the newest last."""
     from ray.train import Checkpoint
 
     if newest is None:
@@ -171,7 +171,7 @@ def _gpus() -> bool:
 
 
 def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: int, progress: TrialProgress) -> None:
-    """The loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
+    """Run the loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from pipeline.cluster.checkpoints import steps_of
@@ -181,8 +181,8 @@ def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: in
         """Passes what rank 0 reports on to Ray Tune."""
 
         def after_report(self, run_context: Any, metrics: list[dict[str, float]], checkpoint: Any) -> None:
-            told = progress.of(steps_of(checkpoint), dict(metrics[0]))
-            self._training_actor_item_queue.put(told | {"kept": checkpoint.path})
+            reported = progress.of(steps_of(checkpoint), dict(metrics[0]))
+            self._training_actor_item_queue.put(reported | {"kept": checkpoint.path})
 
     checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, [Forward()])
     progress.of(steps_of(checkpoint), metrics)
@@ -190,5 +190,5 @@ def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: in
 
 
 def name_of(number: int) -> str:
-    """The name of a trial's folder."""
+    """Return the name of a trial's folder."""
     return f"trial-{number:04d}"

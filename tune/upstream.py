@@ -20,7 +20,7 @@ STAGES = ("ingest", "shard")
 
 
 def make_shards(recipe: Recipe, points: Iterable[Values], console: Console) -> dict[str, Files]:
-    """The data set of each point, by its name `upstream`; what is not there is made. Ray must be initialised.
+    """Make the data set of each point, by its name `upstream`; what is not there is made. Ray must be initialised.
 
     StoreError where the list of a data set's shards is damaged; the shards are left to the trials.
     """

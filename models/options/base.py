@@ -37,7 +37,7 @@ class ModelOptions(BaseModel):
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The names of the family's models, which are all that `kind` may be."""
+        """Return the names of the family's models, which are all that `kind` may be."""
         return get_args(cls.model_fields["kind"].annotation)
 
     @property
@@ -51,9 +51,9 @@ class ModelOptions(BaseModel):
         return px
 
     def arguments(self) -> dict[str, Any]:
-        """The family's own options: the keyword parameters of its module."""
+        """Return the family's own options: the keyword parameters of its module."""
         return self.model_dump(exclude={"kind", *ModelOptions.model_fields})
 
     def build(self, num_classes: int) -> "nn.Module":
-        """The model as it is drawn when nothing is loaded. The module is imported here, torch with it."""
+        """Build the model as it is drawn when nothing is loaded. The module is imported here, torch with it."""
         raise NotImplementedError

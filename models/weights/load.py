@@ -52,7 +52,7 @@ def load_weights(
 
 
 def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:
-    """The match that is taken; its report tells of the entries beside it.
+    """Choose the match that is taken; its report tells of the entries beside it.
 
     What stands alone or under a known key goes before all that is searched. ZoetropeError when nothing fits, or when
     several entries do that are not averages.
@@ -95,7 +95,7 @@ def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:
 
 
 def _largest(fitting: Mapping[str, Match]) -> dict[str, Match]:
-    """Without the entries that hold nothing that an earlier or a larger one does not: `module` in the whole."""
+    """Leave out the entries that hold nothing that an earlier or a larger one does not: `module` in the whole."""
     found: dict[str, Match] = {}
     for start, one in fitting.items():
         if not any(one.sources < other.sources for other in fitting.values()) and all(
@@ -106,7 +106,9 @@ def _largest(fitting: Mapping[str, Match]) -> dict[str, Match]:
 
 
 def _check_numbers(found: Match, own: Mapping[str, Tensor], what: str) -> None:
-    """ZoetropeError with the first tensor that has nan or infinite numbers in the model's precision, or none in it."""
+    """Raise ZoetropeError with the first tensor that has nan or infinite numbers in the model's
+    precision, or none in it.
+    """
     for name, tensor in found.new.items():
         origin, wanted = found.origins[name], dtype_name(own[name])
         try:

@@ -48,7 +48,7 @@ class LoadedWeights:
     beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line of counts, and the names of what is out of the ordinary."""
+        """Return one line of counts, and the names of what is out of the ordinary."""
         parts = [f"{len(self.loaded)} loaded"]
         for what in ("missing", "unexpected", "resized", "copied", "replaced"):
             if names := list(getattr(self, what)):
@@ -135,17 +135,17 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
 
 
 def few(names: list[str]) -> str:
-    """The first three, and how many more."""
+    """Return the first three, and how many more."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """`float32`."""
+    """Name a dtype as in `float32`."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def _odd_kind(given: Tensor, wanted: Tensor) -> str | None:
-    """What a tensor is that cannot take the place of `wanted`, whatever its shape; None when it can."""
+    """Return what a tensor is that cannot take the place of `wanted`, whatever its shape; None when it can."""
     if given.is_meta:
         return "has no values (it was saved from the device `meta`)"
     if given.is_nested or given.layout != torch.strided:
@@ -170,7 +170,10 @@ def _other_family(target: Names, given: Names, state: Mapping[str, Tensor]) -> s
 
 
 def _other_shifts(target: Names, given: Names) -> str:
-    """Weights of TSN or an image model may start a TSM; weights trained with shifts want the same shifts."""
+    """Tell what is wrong with the shifts; weights of TSN or an image model may start a TSM.
+
+    Weights trained with shifts want the same shifts.
+    """
     if not given.shifts or given.shifts == target.shifts:
         return ""
     theirs, ours = sorted(given.shifts), sorted(target.shifts)
@@ -181,7 +184,9 @@ def _other_shifts(target: Names, given: Names) -> str:
 
 
 def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
-    """The weights in the source that a layer which the source lacks starts from: ViT's one attention and its norm."""
+    """Return the weights in the source that a layer which the source lacks starts from: ViT's
+    one attention and its norm.
+    """
     found = re.match(r"(blocks\.\d+)\.([a-z]+)_(attn|norm1)\.", common)
     if not found or _has_part(f".{found[2]}_", by_common):
         return None
@@ -189,7 +194,7 @@ def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
 
 
 def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
-    """`given`, or what it becomes in the model's shape; None when it does not fit."""
+    """Return `given`, or what it becomes in the model's shape; None when it does not fit."""
     if given.shape == shape:
         return given
     if re.match(r"classifier\.[03]\.weight$", common) and given.dim() == 2 and len(shape) == 4:
@@ -220,7 +225,7 @@ def _is_of_other_classes(given: torch.Size, wanted: torch.Size) -> bool:
 
 
 def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
-    """Parts that a source may lack as a whole, because they are added to what it was trained as."""
+    """Tell whether a source may lack a parameter: its part was added to what the source was trained as."""
     if common.endswith("num_batches_tracked"):  # Older than torch 0.4.1.
         return True
     if common.startswith("aux_fc."):
@@ -241,7 +246,9 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
 
 
 def _may_be_left(common: str, known: set[str]) -> bool:
-    """Parts of a classifier that a model without one has no use for, ViT's for pre-training, an auxiliary head."""
+    """Tell whether a weight may be left: parts of a classifier that a model without one has no use for, ViT's for
+    pre-training, an auxiliary head.
+    """
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
     return common.startswith(("pre_logits.", "aux_fc.", "skip."))

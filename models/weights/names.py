@@ -87,7 +87,7 @@ def read_names(names: Iterable[str]) -> Names:
 
 
 def strip_prefixes(names: list[str]) -> dict[str, str]:
-    """Each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
+    """Return each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
     short = {name: name for name in names}
     while short:
         prefix = next((p for p in PREFIXES if all(s.startswith(p) for s in short.values())), None)
@@ -98,7 +98,7 @@ def strip_prefixes(names: list[str]) -> dict[str, str]:
 
 
 def _family(names: set[str]) -> str | None:
-    """By what only that family has."""
+    """Tell the family, by what only that family has."""
 
     def some(start: str) -> bool:
         return any(name.startswith(start) for name in names)
@@ -126,7 +126,7 @@ def _renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
 
 
 def _flat(common: dict[str, str]) -> dict[str, str]:
-    """MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
+    """Name MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
 
     torchvision nests convolution, norm and activation (0, 1, 2); the projection and its norm follow unnested.
     """

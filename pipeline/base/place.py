@@ -24,6 +24,6 @@ def noting_steps(steps: int) -> Iterator[Reached]:
 
 
 def noted_steps(error: BaseException) -> str:
-    """What `noting_steps` has noted, such as "after 12 steps"; before the first step nothing."""
+    """Return what `noting_steps` has noted, such as "after 12 steps"; before the first step nothing."""
     notes = getattr(error, "__notes__", ())
     return next((note for note in notes if note.startswith("after ") and note.endswith(" steps")), "")

@@ -11,7 +11,7 @@ from pipeline.recipe import Recipe
 
 
 def lacking(recipe: Recipe, there: Mapping[str, float]) -> str:
-    """What the workers that there must be take and `there` has not: "2 x 1 GPU, and there are 1"; "" if they fit.
+    """Tell what the workers that there must be take and `there` has not: "2 x 1 GPU, and there are 1"; "" if they fit.
 
     there: resources by Ray's names, such as {"CPU": 8, "GPU": 1}
     """
@@ -26,22 +26,22 @@ def lacking(recipe: Recipe, there: Mapping[str, float]) -> str:
 
 
 def room_problem(recipe: Recipe) -> str:
-    """Why this machine can never train with so many GPUs a worker; "" when it can.
+    """Tell why this machine can never train with so many GPUs a worker; "" when it can.
 
     Ray need not run, and torch is not loaded. A cluster may grow, so one that is joined is not asked.
     """
     if joined_address() or recipe.cluster.gpus_per_worker in ("auto", 0):
         return ""
     # On a machine of its own Ray is told of as many CPUs as are asked for.
-    said = lacking(recipe, {"CPU": math.inf, "GPU": _gpus_here()})
-    return said and (
-        f"cluster.gpus_per_worker: the training takes {said} on this machine. Set it to auto (or to 0, for CPUs), "
+    shortage = lacking(recipe, {"CPU": math.inf, "GPU": _gpus_here()})
+    return shortage and (
+        f"cluster.gpus_per_worker: the training takes {shortage} on this machine. Set it to auto (or to 0, for CPUs), "
         "lower cluster.workers, or set RAY_ADDRESS to join a cluster."
     )
 
 
 def sharing_warning(recipe: Recipe) -> str | None:
-    """What to say when workers must share the cores of this machine; it works, and gains nothing."""
+    """Return what to say when workers must share the cores of this machine; it works, and gains nothing."""
     needed, there = math.ceil(recipe.cluster.workers.min * recipe.cluster.cpus_per_worker), cores()
     if joined_address() or recipe.cluster.workers.min == 1 or needed <= there:
         return None
@@ -52,7 +52,7 @@ def sharing_warning(recipe: Recipe) -> str | None:
 
 
 def _gpus_here() -> int:
-    """GPUs of this machine, counted as Ray will count them; by a public interface it tells only once it runs."""
+    """Count the GPUs of this machine as Ray will count them; by a public interface it tells only once it runs."""
     from ray._private.accelerators import get_accelerator_manager_for_resource
 
     gpu: Any = get_accelerator_manager_for_resource("GPU")

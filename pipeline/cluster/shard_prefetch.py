@@ -33,7 +33,7 @@ def shards_ahead(
     say: Callable[[str], None],
     actors: int = 1,
 ) -> Iterator[Callable[[int], None]]:
-    """Gives a function to call with the steps done, every `LOG_EVERY_STEPS`; it waits for the shards that come next.
+    """Yield a function to call with the steps done, every `LOG_EVERY_STEPS`; it waits for the shards that come next.
 
     local_world: training processes (or actors of their feeds) on this node, which share its cache
     actors:      that share the batches of a training process, by turns
@@ -92,7 +92,7 @@ def shards_ahead(
 
 
 def _shards_of(source: BatchSource, step: int) -> NDArray[np.int64]:
-    """The shards that this rank reads at a step."""
+    """Return the shards that this rank reads at a step."""
     batch = source.positions(*source.place(step))
     part = batch[source.cut(batch)]
     return (part if len(part) else batch[:1]).shard

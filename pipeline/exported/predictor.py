@@ -43,12 +43,15 @@ class Predictor:
         )
 
     def __call__(self, content: bytes) -> Arrays:
-        """The task's answer to the bytes of an image or video file, `scores` float32 [K]. BadSample for none."""
+        """Compute the task's answer to the bytes of an image or video file, such as `scores` float32 [K].
+
+        BadSample for none.
+        """
         answer = self._placed(content) if self.task.rides else self.infer(self.pixels(content))
         return {name: value[0].cpu().numpy() for name, value in answer.items()}
 
     def answers(self, contents: Sequence[bytes], overlay: bool = False) -> dict[str, list]:
-        """What the model says of n files, in the task's columns.
+        """Return what the model says of n files, in the task's columns.
 
         With `overlay` there is one more where answers have places in the picture: that with the answer laid over, PNG.
         """
@@ -60,7 +63,7 @@ class Predictor:
         return columns
 
     def pixels(self, content: bytes) -> np.ndarray:
-        """Stored as a sample of the run is stored, then seen as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""
+        """Store as a sample of the run is stored, then see as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""
         if self.recipe.task.modality == "image":
             return self.views(self._stored_image(content)[0], 1)
         video = self.recipe.shard.video
@@ -68,13 +71,13 @@ class Predictor:
         return self.views(stored.data, stored.frames)
 
     def _stored_image(self, content: bytes) -> tuple[bytes, tuple[int, int]]:
-        """What a shard would hold of an image, and that picture's (width, height)."""
+        """Return what a shard would hold of an image, and that picture's (width, height)."""
         image = self.recipe.shard.image
         data, _, *size = check_and_store_image(content, ".jpg", image.short_side, image.quality, image.resize)
         return data, (size[0], size[1])
 
     def _placed(self, content: bytes) -> Answer:
-        """An answer that has places in the picture, in px of the file as it is shown."""
+        """Compute an answer that has places in the picture, in px of the file as it is shown."""
         data, stored = self._stored_image(content)
         source = probe_file(io.BytesIO(content), "image")
         view = self.views.view(data, Companions())
@@ -84,6 +87,6 @@ class Predictor:
         return self.task.restored(self.infer(view.pixels[None]), frame, (source.height, source.width))
 
     def infer(self, pixels: np.ndarray) -> Answer:
-        """Of the views uint8 [V, (T,) H, W, 3] of one sample."""
+        """Compute the answer to the views uint8 [V, (T,) H, W, 3] of one sample."""
         run = Running(self.model, self.normalize, self.recipe.train, self.recipe.evaluate)
         return self.task.infer(run, {"pixels": pixels[None]})

@@ -20,14 +20,17 @@ SHOWN = 5
 
 
 def substitutes(seed: int, epoch: int, k: int, place: int, samples: int) -> Iterator[int]:
-    """The samples of `samples` that may stand at `place` of batch `k`, over all ranks; the first usable one does."""
+    """Yield the samples of `samples` that may stand at `place` of batch `k`, over all ranks.
+
+    The first usable one does.
+    """
     draws = generator(seed, "substitute", epoch, k, place)
     while True:
         yield int(draws.integers(samples))
 
 
 def check_bad(bad: Bad, max_bad: float, dataset: Dataset, split: str) -> None:
-    """ZoetropeError, with the first of them, when more than `max_bad` of a split's samples are bad."""
+    """Raise ZoetropeError, with the first of them, when more than `max_bad` of a split's samples are bad."""
     samples = dataset.split(split).samples
     if len(bad) <= max_bad * samples:
         return
@@ -46,7 +49,7 @@ def check_bad(bad: Bad, max_bad: float, dataset: Dataset, split: str) -> None:
 
 
 def rows(dataset: Dataset, split: str, bad: Mapping[int, str], stage: str) -> list[dict[str, str]]:
-    """Rows of a quarantine table: the path in the source, stage and reason."""
+    """Return rows of a quarantine table: the path in the source, stage and reason."""
     reader = ShardReader(dataset.files, split)
     return [
         {"source": reader.source(*dataset.split(split).place(sample)), "stage": stage, "reason": reason}

@@ -51,7 +51,7 @@ class Failed:
 
 
 def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None:
-    """Worker `number`: take an `Ask`, write that batch into its slot, answer `Made`; `Failed` ends it."""
+    """Run worker `number`: take an `Ask`, write that batch into its slot, answer `Made`; `Failed` ends it."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)
@@ -77,7 +77,9 @@ def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None
 
 
 def keep_freed_memory() -> None:
-    """Clips are made in arrays of megabytes, which glibc gives back and asks for again, page by page, at each clip."""
+    """Keep freed memory: clips are made in arrays of megabytes, which glibc gives back and asks
+    for again, page by page, at each clip.
+    """
     if allocator := getattr(ctypes.CDLL(None), "mallopt", None):
         allocator(M_MMAP_THRESHOLD, 32 * 2**20)
         allocator(M_TRIM_THRESHOLD, 256 * 2**20)

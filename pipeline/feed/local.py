@@ -43,7 +43,7 @@ class Feed(Protocol):
     waited_s: float
 
     def __iter__(self) -> Iterator[Batch]: ...
-    def settle(self) -> None: ...
+    def apply_bad(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -59,7 +59,7 @@ class _Worker:
     owed: deque[int] = field(default_factory=deque)
     since_s: float = 0.0
     """When it was asked, or gave its last answer."""
-    told: int = 0
+    known_bad: int = 0
     """Bad samples that it knows of."""
 
 
@@ -115,7 +115,7 @@ class LocalFeed:
             yield Batch({name: array[: made.count] for name, array in arrays.items()}, made.samples)
             self.free.append(self.read)
 
-    def settle(self) -> None:
+    def apply_bad(self) -> None:
         """Make all batches behind the last one with `bad` as it is now, those again that were made ahead without.
 
         So a training goes on from a checkpoint as one would that is resumed from it.
@@ -179,13 +179,13 @@ class LocalFeed:
         if not worker.owed:
             worker.since_s = time.monotonic()
         worker.owed.append(step)
-        news = dict(islice(self.bad.items(), worker.told, None))
-        worker.told = len(self.bad)
+        news = dict(islice(self.bad.items(), worker.known_bad, None))
+        worker.known_bad = len(self.bad)
         with suppress(OSError):  # a dead worker is noticed by its pipe, in one place
             worker.pipe.send(Ask(step, self.slot_of[step], news, first))
 
     def _wait_for(self, step: int) -> Made:
-        """A batch, once it is there."""
+        """Return a batch, once it is there."""
         while True:
             self._ask()
             if step in self.made:
@@ -258,6 +258,6 @@ class LocalFeed:
 
 
 def local_feed(source: BatchSource, steps: range, bad: Bad) -> LocalFeed:
-    """With as many workers as the recipe says."""
+    """Make a feed with as many workers as the recipe says."""
     asked = source.recipe.feed
     return LocalFeed(source, steps, asked.workers, asked.timeout_s, bad)

@@ -25,7 +25,7 @@ class Repeated:
         return self.order.steps_per_epoch
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` of an epoch, `times` as many as the order's. IndexError outside."""
+        """Return the samples of step `k` of an epoch, `times` as many as the order's. IndexError outside."""
         once = self.order.batch(epoch, k)
         copy = np.repeat(np.arange(self.times), len(once))
         shard, index, sample, occurrence = (

@@ -16,13 +16,16 @@ from pipeline.shards.sampling import Sampled, one_class, samples_per_class
 
 
 def training_order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
-    """The order of a split; sampling by class reads every shard's index. ZoetropeError for a name that is not there."""
+    """Return the order of a split; sampling by class reads every shard's index.
+
+    ZoetropeError for a name that is not there.
+    """
     order, repeats = _order(recipe, dataset, split), recipe.train.repeats
     return order if repeats == 1 else Repeated(order, repeats)
 
 
 def _order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
-    """That of a batch's different samples."""
+    """Return the order of a batch's different samples."""
     train, listed = recipe.train, dataset.split(split)
     window, group = train.shuffle_window, recipe.mix_group
     order = Order(listed.counts, train.distinct, window, recipe.seed, group, train.keep_last)

@@ -67,7 +67,9 @@ EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]
 
 
 def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
-    """Path relative to `root` -> 16 hex digits, for `module` and all project modules that it imports, transitively."""
+    """Map each path relative to `root` -> 16 hex digits, for `module` and all project modules
+    that it imports, transitively.
+    """
     digests: dict[str, str] = {}
     seen: set[str] = set()
     waiting = [module]
@@ -98,7 +100,10 @@ def _is_machinery(name: str) -> bool:
 
 
 def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The files whose code differs, came or went, sorted; a file that moved since is called what it is called now."""
+    """Return the files whose code differs, came or went, sorted.
+
+    A file that moved since is called what it is called now.
+    """
     moved = {_path(old): _path(new) for new, old in MOVED.items()}
     before = {moved.get(path, path): digest for path, digest in before.items()}
     return sorted(path for path in before.keys() | now.keys() if before.get(path, EMPTY) != now.get(path, EMPTY))
@@ -183,6 +188,6 @@ def _is_import(node: ast.AST) -> bool:
 
 
 def _module(node: ast.AST) -> str:
-    """What a `from ... import` of the project names, else "": all else keeps its order."""
+    """Return what a `from ... import` of the project names, else "": all else keeps its order."""
     module = node.module if isinstance(node, ast.ImportFrom) else None
     return module if module and module.split(".")[0] in PACKAGES else ""

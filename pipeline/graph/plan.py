@@ -169,14 +169,14 @@ def plan(graph: Graph, values: Mapping[str, Any], store: Store, rerun: Iterable[
 
 
 def fingerprint(stage: Stage, values: Mapping[str, Any], input_digests: Mapping[str, str], outside: str | None) -> str:
-    """32 hex digits over all that goes into a stage. Its inputs count by what came out of them, not by how."""
+    """Return 32 hex digits over all that goes into a stage. Its inputs count by what came out of them, not by how."""
     parts = [SCHEMA, stage.name, stage.version, values, input_digests, outside]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def read_values(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values below the stage's keys: {"data.source": {...}, "seed": 0}, without secrets."""
+    """Read the values below the stage's keys: {"data.source": {...}, "seed": 0}, without secrets."""
     picked: dict[str, Any] = {}
     for key in (*stage.keys, *stage.late):
         value: Any = values
@@ -234,7 +234,7 @@ def _differences(
     digests: Mapping[str, str],
     outside: str | None,
 ) -> list[str]:
-    """What is not as it was when the artifact of `manifest` was made, one sentence each."""
+    """Return what is not as it was when the artifact of `manifest` was made, one sentence each."""
     found = []
     if manifest["version"] != stage.version:
         found.append(f"version {manifest['version']} -> {stage.version}" + (f": {stage.news}" if stage.news else ""))
@@ -276,6 +276,6 @@ def _code_note(stage: Stage, artifact: Artifact) -> str | None:
 
 
 def some(names: Sequence[str], count: int = 3) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(names) - count
     return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")

@@ -105,7 +105,7 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 def bare_names(value: Any) -> Any:
-    """A transform without parameters may be written as its name alone, with or without a colon."""
+    """Name transforms in full: one without parameters may be written as its name alone, with or without a colon."""
     if isinstance(value, list):
         return [_bare_name(item) for item in value]
     return value

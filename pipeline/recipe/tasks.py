@@ -71,5 +71,5 @@ def own_section(name: str) -> type[TaskSection]:
 
 
 def section_of(kind: str) -> TaskSection:
-    """The section of a kind with nothing else set."""
+    """Return the section of a kind with nothing else set."""
     return SECTIONS[kind].model_validate({"kind": kind})

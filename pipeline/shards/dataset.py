@@ -48,7 +48,7 @@ class Split:
         return np.cumsum(self.counts).tolist()
 
     def place(self, sample: int) -> tuple[int, int]:
-        """(shard, index in it) of a sample by its number in the split."""
+        """Return (shard, index in it) of a sample by its number in the split."""
         shard = bisect_right(self._ends, sample)
         return shard, sample - self._ends[shard] + self.shards[shard].samples
 
@@ -96,7 +96,7 @@ class Dataset:
         return self.files.path
 
     def split(self, name: str) -> Split:
-        """A split by name. ZoetropeError, naming the nearest, when there is none."""
+        """Return a split by name. ZoetropeError, naming the nearest, when there is none."""
         if name not in self.splits:
             raise ZoetropeError(f"{self.files}: {unknown('split', name, self.splits)}")
         return self.splits[name]
@@ -108,7 +108,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path | Files) -> Dataset:
-    """Opens a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
+    """Open a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
     files = as_files(folder)
     path = files.file(DATASET_FILE)
     content = read_capped(path, MAX_DATASET_BYTES, "dataset's list of shards")

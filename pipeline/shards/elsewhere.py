@@ -21,7 +21,7 @@ class Elsewhere:
         return self.inner.path
 
     def file(self, name: str) -> Path:
-        """The local path of a file, fetched first when this node does not have it."""
+        """Return the local path of a file, fetched first when this node does not have it."""
         if name not in self.shards:
             return self.inner.file(name)
         shard = self.shards[name]
@@ -48,7 +48,7 @@ class Elsewhere:
             pass
 
     def is_fetched(self, name: str) -> bool:
-        """Whether a file takes room in this node's cache when it is used."""
+        """Tell whether a file takes room in this node's cache when it is used."""
         at = self.shards[name].at if name in self.shards else None
         return "://" in at if at else self.inner.is_fetched(name)
 

@@ -19,7 +19,8 @@ TEMPORARY = ".tmp"
 
 @contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` to write to; it takes the name `path` when the block ends well, else it goes.
+    """Yield a temporary name beside `path` to write to; it takes the name `path` when the block ends well, else it
+    goes.
 
     A process that is killed inside leaves at most a file whose name ends in `.tmp`. The content is on the disk before
     the name is, and the name before this returns, so of two files published one after the other, a power cut never
@@ -46,13 +47,16 @@ def sync(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes the whole file or nothing."""
+    """Write the whole file or nothing."""
     with publishing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def read_capped(path: Path, max_bytes: int, what: str) -> bytes:
-    """The file's bytes. ZoetropeError, naming `what` and the path, when it is not there or larger than `max_bytes`."""
+    """Read the file's bytes.
+
+    ZoetropeError, naming `what` and the path, when it is not there or larger than `max_bytes`.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
@@ -64,7 +68,10 @@ def read_capped(path: Path, max_bytes: int, what: str) -> bytes:
 
 
 def parse(adapter: TypeAdapter[Content], content: bytes, path: Path, what: str) -> Content:
-    """The typed content of a JSON file. ZoetropeError, naming `what`, the path and the first misfits, otherwise."""
+    """Parse the typed content of a JSON file.
+
+    ZoetropeError, naming `what`, the path and the first misfits, otherwise.
+    """
     try:
         return adapter.validate_json(content, strict=True)
     except ValidationError as error:
@@ -76,6 +83,6 @@ def parse(adapter: TypeAdapter[Content], content: bytes, path: Path, what: str) 
 
 
 def sha256(path: Path) -> str:
-    """The hexadecimal sha256 of a file's content."""
+    """Compute the hexadecimal sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,7 +31,7 @@ class Run:
 
 
 def shard_runs(shards: Iterable[NDArray[np.integer]], first_step: int, gap: int) -> list[Run]:
-    """The runs of shards over steps, sorted by their first step.
+    """Return the runs of shards over steps, sorted by their first step.
 
     shards: for each step, from `first_step` on, the numbers of the shards that its samples lie in
     gap:    a shard that is not read for more steps than this has another run
@@ -50,7 +50,7 @@ def shard_runs(shards: Iterable[NDArray[np.integer]], first_step: int, gap: int)
 
 
 def most_bytes(runs: Iterable[Run], shards: Sequence[Shard]) -> int:
-    """The most that shards take together whose runs overlap."""
+    """Return the most that shards take together whose runs overlap."""
     changes = sorted(
         change
         for run in runs
@@ -95,7 +95,7 @@ class Ahead:
         self._thread.start()
 
     def at(self, step: int) -> None:
-        """Training is at `step`: earlier ones are done. Waits for what it needs next."""
+        """Note that training is at `step`: earlier ones are done. Waits for what it needs next."""
         with self._changed:
             in_use = [shard for shard, last in self._held.items() if last >= step]
         # Marked as used before the others are let go, so that the cache removes those first.

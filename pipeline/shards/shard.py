@@ -33,7 +33,7 @@ class Shard:
 
 
 def changed(path: Path, shard: Shard, read: bool = False) -> ZoetropeError:
-    """The error for the tar or index of a shard that is not what `dataset.json` lists.
+    """Return the error for the tar or index of a shard that is not what `dataset.json` lists.
 
     read: by a training, whose checkpoints may have learned from it. A shard that is made again as it was is the same
           input, so that training would go on from them.

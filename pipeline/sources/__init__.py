@@ -27,10 +27,13 @@ class Files(Protocol):
     """The functions of a module for sources that are files; the others draw theirs."""
 
     def look(self, source: Any, task: TaskSection, val_share: float) -> Listing:
-        """What the source holds, by names alone. ZoetropeError, naming the recipe's key, when it cannot be used."""
+        """List what the source holds, by names alone.
+
+        ZoetropeError, naming the recipe's key, when it cannot be used.
+        """
 
     def digest(self, source: Any) -> str:
-        """A hash of that, and of what the files are now: size, time of change or etag."""
+        """Compute a hash of that, and of what the files are now: size, time of change or etag."""
 
 
 SOURCES: dict[str, Files] = {
@@ -56,7 +59,7 @@ def files_of(source: Any) -> Files:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """The digest of a source given as plain values; "" for one that draws its files."""
+    """Compute the digest of a source given as plain values; "" for one that draws its files."""
     source = _SOURCE.validate_python(dict(values))
     if isinstance(source, WebDatasetSource):  # what it holds is not told by names, so it is not among SOURCES
         return webdataset.digest(source)

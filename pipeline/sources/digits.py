@@ -53,7 +53,8 @@ def draw_clips(folder: Path, numbers: range, size_px: int, frames: int) -> None:
 
 
 def moving_clip(glyph: np.ndarray, direction: str, size_px: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """uint8 [frames, size_px, size_px, 3]: a glyph (float [8, 8] in 0..1) that moves by half of the picture's size.
+    """Compute uint8 [frames, size_px, size_px, 3]: a glyph (float [8, 8] in 0..1) that moves by half of the picture's
+    size.
 
     It starts anywhere and comes in again on the other side where it leaves the picture, so that at any time every
     position is as likely as any other, whatever the direction: one frame says nothing about it.

@@ -24,6 +24,5 @@ def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
 def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource:
     """Say how what a source drew into a folder is read."""
     if source.kind == "digit-scenes":
-        paths = {"path": f"{folder}/images", "masks": f"{folder}/masks"}
-        return ImagesSource(kind="images", **paths, classes=list(CLASSES))
+        return ImagesSource(kind="images", path=f"{folder}/images", masks=f"{folder}/masks", classes=list(CLASSES))
     return FolderSource(kind="folder", path=str(folder))

@@ -15,7 +15,7 @@ from pipeline.sources.rows import Row, label_of
 def write_adopted(
     folder: Path, split: str, number: int, at: str, bytes: int, sha256: str, rows: Sequence[Row]
 ) -> ShardInfo:
-    """Writes the index of the tar at `at`, an absolute path or URL, and returns what `dataset.json` lists of it.
+    """Write the index of the tar at `at`, an absolute path or URL, and returns what `dataset.json` lists of it.
 
     rows: of the tar's samples, as ingest writes them. The index holds the image or video, and its companions.
     """

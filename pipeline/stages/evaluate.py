@@ -53,7 +53,7 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
-    writer = tracker.go_on(context, trained)
+    writer = tracker.resume(context, trained)
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     say = context.progress.say
@@ -80,17 +80,19 @@ def run(context: Context) -> dict[str, Any]:
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"evaluate/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
-    teller = task_of(recipe, tuple(class_names(dataset.classes)))
+    display_task = task_of(recipe, tuple(class_names(dataset.classes)))
     seen = iter(ray.get(looks))
     for name, order in shown.items():
         drawings = []
         for i in order:
             pixels, pictured = next(seen)
-            drawings.append(teller.compared(pixels, {n: column[i] for n, column in tally.rows.items()} | pictured))
+            drawings.append(
+                display_task.compared(pixels, {n: column[i] for n, column in tally.rows.items()} | pictured)
+            )
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
-    tracker.settle(*sent)
+    tracker.wait_until_sent(*sent)
     tracker.finish(context)
     return {**measured, "quarantined": len(bad)}
 
@@ -110,7 +112,7 @@ class Part:
 
 
 def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
-    """The numbers of all samples, ascending, and the tally of all."""
+    """Return the numbers of all samples, ascending, and the tally of all."""
     sample = np.concatenate([part.sample for part in parts])
     order = np.argsort(sample)
     rows = {name: np.concatenate([part.tally.rows[name] for part in parts])[order] for name in parts[0].tally.rows}
@@ -120,7 +122,10 @@ def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
 def fetch_and_predict(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, rank: int, world: int, say: Callable[[str], None]
 ) -> Part:
-    """`predict_part` on a node that may have neither the shards nor the weights yet; ZoetropeError for damaged ones."""
+    """Run `predict_part` on a node that may have neither the shards nor the weights yet.
+
+    ZoetropeError for damaged ones.
+    """
     from pipeline.cluster.whole_shards import hashed_beside
 
     if recipe.feed.kind == "local":
@@ -137,7 +142,7 @@ def predict_part(
     world: int = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> Part:
-    """This rank's part of the validation split, all views of a sample averaged."""
+    """Predict this rank's part of the validation split, all views of a sample averaged."""
     from contextlib import closing
 
     from pipeline.cluster.feeds import feeds
@@ -166,7 +171,7 @@ def predict_part(
 def pictures(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, samples: np.ndarray
 ) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """The evaluation's first view of samples of the validation split, uint8 [(T,) H, W, 3], and what is `pictured`."""
+    """Make the first view of samples of the validation split, uint8 [(T,) H, W, 3], and what is `pictured`."""
     from pipeline.feed.batch import BatchMaker, BatchSource
     from pipeline.feed.ring import new_arrays
 
@@ -192,7 +197,7 @@ def pictures(
 def _answering(
     recipe: Recipe, dataset: "Dataset", weights: Path, task: "Task"
 ) -> "Callable[[Arrays], tuple[Answer, Fields, Tensor]]":
-    """What the trained model answers to a batch's arrays, with its fields and its samples' weights on the device."""
+    """Return the function that answers a batch's arrays; with its fields and its samples' weights on the device."""
     import torch
 
     from pipeline.training.model import load_model
@@ -209,7 +214,7 @@ def _answering(
 
 
 def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
-    """`function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
+    """Wrap `function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
     import ray
 
     from pipeline.cluster.resources import resources
@@ -219,7 +224,7 @@ def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
 
 
 def _gather(context: Context, calls: list[Any]) -> list[Part]:
-    """The results in their order; what one call raises is raised here, and Ray then ends the others."""
+    """Gather the results in their order; what one call raises is raised here, and Ray then ends the others."""
     import ray
 
     waiting = calls
@@ -231,7 +236,7 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
 
 
 def sample_keys(dataset: "Dataset", samples: np.ndarray) -> list[str]:
-    """The keys of some samples of the validation split."""
+    """Return the keys of some samples of the validation split."""
     from pipeline.shards.reader import ShardReader
 
     reader = ShardReader(dataset.files, "val")

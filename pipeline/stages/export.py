@@ -47,7 +47,7 @@ def run(context: Context) -> dict[str, Any]:
     for name in TAKEN:
         trained.whole(name)
     exported = write_model(context.recipe, trained.path, context.out)
-    return {"mlflow_model": tracker.log_model(tracker.go_on(context, trained), context, exported)}
+    return {"mlflow_model": tracker.log_model(tracker.resume(context, trained), context, exported)}
 
 
 def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:

@@ -13,7 +13,7 @@ from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
 from pipeline.sources import digest, files_of, masks, mixture, summary
-from pipeline.sources.classes import settle
+from pipeline.sources.classes import resolve_classes
 from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.listing import SPLITS, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
@@ -34,7 +34,7 @@ DRAWN = "files"
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """A digest of the source's listing; a source that draws its files has none."""
+    """Return a digest of the source's listing; a source that draws its files has none."""
     return digest(values["data"]["source"])
 
 
@@ -130,7 +130,7 @@ def _tell(context: Context, lines: Sequence[str]) -> None:
 
 
 def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
-    """What the source holds, by names alone. Raises where no model can be trained on it or measured.
+    """List what the source holds, by names alone. Raises where no model can be trained on it or measured.
 
     `drawn` is the folder of a source that draws its files.
     """
@@ -138,7 +138,7 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     if drawn and isinstance(source, DrawnSource):
         source = as_files(source, drawn)
     found = files_of(source).look(source, recipe.task, share)
-    listing = settle(found, recipe.data.classes, recipe.task.label_sets)
+    listing = resolve_classes(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
     return listing
 
@@ -205,7 +205,7 @@ def _refused(listing: Listing) -> list[BadRow]:
 
 
 def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]:
-    """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
+    """Probe rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
     quarantine = _refused(listing)
     recipe = context.recipe

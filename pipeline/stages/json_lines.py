@@ -17,6 +17,6 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> list[Any]:
-    """What `write_rows` wrote; who reads it says which rows these are."""
+    """Return what `write_rows` wrote; who reads it says which rows these are."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]

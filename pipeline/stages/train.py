@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """What stands for the file of weights to start from, and the digest of the teacher, where there are such."""
+    """Return what stands for the file of weights to start from, and the digest of the teacher, where there are such."""
     distill = values["loss"]["distill"]
     teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
     return " ".join(filter(None, (_weights(values), teacher)))
 
 
 def _weights(values: Mapping[str, Any]) -> str:
-    """Size and time of change of the file of weights to start from; a URL stands for itself."""
+    """Return size and time of change of the file of weights to start from; a URL stands for itself."""
     weights = values["model"]["weights"]
     if weights is None or "://" in weights:
         return ""
@@ -73,13 +73,13 @@ def run(context: Context) -> dict[str, Any]:
     if lone := lone_problem(recipe, samples):
         raise ZoetropeError(lone)
     sorted_by_class = facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window)
-    for said in (
+    for warning in (
         sorted_by_class,
         short_warning(recipe, dataset.files),
         *unreached(recipe.train, recipe.schedule, samples),
     ):
-        if said:
-            context.progress.say(said)
+        if warning:
+            context.progress.say(warning)
     loss_weights(recipe.loss, task_of(recipe, dataset.classes), dataset)  # refuses wrong names before workers start
     key = mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
@@ -122,7 +122,9 @@ def check_samples(recipe: Recipe, dataset: "Dataset") -> None:
 
 
 def mlflow_key(context: Context) -> str:
-    """By this name the training's MLflow run is found, on any machine: the same one until `--rerun` starts over."""
+    """Return the name by which the training's MLflow run is found, on any machine: the same one
+    until `--rerun` starts over.
+    """
     kept = context.parts.finished("spool")
     if kept is None:
         kept = {"name": f"{context.fingerprint}-{uuid.uuid4().hex[:8]}"}
@@ -152,7 +154,7 @@ def describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
 
 
 def _environment() -> str:
-    """The installed packages, as `pip freeze` would list them."""
+    """Return the installed packages, as `pip freeze` would list them."""
     from importlib.metadata import distributions
 
     return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)) + "\n"

@@ -9,7 +9,7 @@ __all__ = ["FULL", "Artifact", "FolderStore", "Parts", "Store", "StoreError", "W
 
 
 def open_store(url: str | Path) -> Store:
-    """The store at a path or URL. Asks nothing of the place. Raises ZoetropeError for a URL that cannot be one."""
+    """Open the store at a path or URL. Asks nothing of the place. Raises ZoetropeError for a URL that cannot be one."""
     text = str(url)
     for prefix in ("file://", "local://"):
         text = text.removeprefix(prefix)

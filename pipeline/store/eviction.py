@@ -31,7 +31,9 @@ class _Thing:
 
 
 def limit_bytes(root: Path) -> int:
-    """How much the cache may hold: ZOETROPE_CACHE_LIMIT, such as 200GB, else nine tenths of what the disk has."""
+    """Return how much the cache may hold: ZOETROPE_CACHE_LIMIT, such as 200GB, else nine tenths
+    of what the disk has.
+    """
     text = os.environ.get(LIMIT)
     if text is None:
         held = held_bytes(root)
@@ -43,14 +45,14 @@ def limit_bytes(root: Path) -> int:
 
 
 def held_bytes(root: Path) -> int:
-    """How much the cache holds now, with what is reserved."""
+    """Return how much the cache holds now, with what is reserved."""
     with _alone(root):
         return sum(thing.bytes for thing in _things(root))
 
 
 @contextmanager
 def room(root: Path, blob: Path, wanted_bytes: int) -> Iterator[Callable[[Path], None]]:
-    """Room for a blob that is fetched inside: what was not used for longest is removed, until it fits.
+    """Make room for a blob that is fetched inside: what was not used for longest is removed, until it fits.
 
     Gives the function that makes the fetched file the blob.
 
@@ -112,7 +114,7 @@ def touch(path: Path) -> bool:
 
 
 def _things(root: Path) -> list[_Thing]:
-    """What may be fetched again: blobs, and artifacts' links to them. Not work, runs and spools."""
+    """Return what may be fetched again: blobs, and artifacts' links to them. Not work, runs and spools."""
     found: dict[tuple[int, int], _Thing] = {}
     for folder in (root / "blobs", *root.glob("stores/*/artifacts")):
         for parent, _, names in os.walk(folder):

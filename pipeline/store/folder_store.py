@@ -74,12 +74,15 @@ class FolderStore:
         return self.root
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
-        """The artifact, if it is published and all files that its manifest claims are there in their sizes."""
+        """Find the artifact, if it is published and all files that its manifest claims are there in their sizes."""
         artifact = _read(self._target(stage, fingerprint))
         return artifact if artifact is not None and not _missing(artifact) else None
 
     def damage(self, stage: str, fingerprint: str) -> list[str]:
-        """What a published artifact lacks: files missing or of another size. Empty when it is whole or not there."""
+        """Return what a published artifact lacks: files missing or of another size.
+
+        Empty when it is whole or not there.
+        """
         target = self._target(stage, fingerprint)
         if not target.is_dir():
             return []
@@ -87,7 +90,7 @@ class FolderStore:
         return [MANIFEST] if artifact is None else _missing(artifact)
 
     def artifacts(self, stage: str) -> list[dict[str, Any]]:
-        """The manifests of a stage's artifacts, newest first, at most `NEWEST` of them."""
+        """Return the manifests of a stage's artifacts, newest first, at most `NEWEST` of them."""
         try:
             folders = [entry for entry in os.scandir(self.root / "artifacts" / stage) if entry.is_dir()]
         except OSError:  # none published yet
@@ -128,7 +131,7 @@ class FolderStore:
             os.close(held)
 
     def parts(self, work: Work) -> "FolderParts":
-        """Finished parts of that work, noted in its scratch folder."""
+        """Return finished parts of that work, noted in its scratch folder."""
         return FolderParts(work.out, work.scratch)
 
     def publish(
@@ -181,7 +184,7 @@ class FolderStore:
             raise refusal from error
 
     def refusal(self, error: OSError) -> ZoetropeError | None:
-        """What to tell the user when the store cannot be written, or None when `error` is of another sort."""
+        """Return what to tell the user when the store cannot be written, or None when `error` is of another sort."""
         why = _REFUSALS.get(error.errno or 0)
         if why is None:
             return None
@@ -189,7 +192,7 @@ class FolderStore:
         return StoreError(f"cannot write to the {self._what} {error.filename or self.root}: {why}.")
 
     def records(self) -> list[Record]:
-        """The records of all runs, newest first."""
+        """Return the records of all runs, newest first."""
         found = []
         for path in (self.root / RUNS).glob(f"*/{RECORD}"):
             with suppress(OSError, ValueError):  # being made, or not ours
@@ -204,7 +207,7 @@ class FolderStore:
             return frozenset()
 
     def holdings(self) -> list[Holding]:
-        """All that takes room and could be removed; work that somebody is at is not among it."""
+        """Return all that takes room and could be removed; work that somebody is at is not among it."""
         found = []
         for folder in self.root.glob("artifacts/*/*"):
             size, modified_s = _usage(folder)
@@ -218,7 +221,7 @@ class FolderStore:
 
     @contextmanager
     def stored(self, holding: Holding, row: Mapping[str, Any]) -> Iterator[Path]:
-        """A file of an artifact, by its line in the manifest. FileNotFoundError when it is not there."""
+        """Yield a file of an artifact, by its line in the manifest. FileNotFoundError when it is not there."""
         path = self._target(holding.stage, holding.fingerprint) / row["path"]
         path.stat()
         yield path
@@ -245,7 +248,7 @@ class FolderParts:
     shared = True
 
     def finished(self, part: str) -> dict[str, Any] | None:
-        """What `finish` was told of a part whose files are all there; None when it is to be made.
+        """Return what `finish` was told of a part whose files are all there; None when it is to be made.
 
         ZoetropeError on a node that does not see the folder: what is made there would be lost.
         """
@@ -272,7 +275,7 @@ class FolderParts:
         return str(self.scratch / "ray")
 
     def ray_storage(self) -> tuple[str, Any]:
-        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        """Return `storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
         return self.ray_url, None
 
     def upload(self, folder: Path, name: str) -> None:
@@ -284,7 +287,7 @@ class FolderParts:
 
 
 def _read(folder: Path) -> Artifact | None:
-    """The artifact in `folder`; None when its manifest is missing, torn, too large or of another schema."""
+    """Read the artifact in `folder`; None when its manifest is missing, torn, too large or of another schema."""
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
@@ -306,7 +309,7 @@ def _missing(artifact: Artifact) -> list[str]:
 
 
 def _usage(folder: Path) -> tuple[int, float]:
-    """Bytes of the files below, and when the newest was written."""
+    """Sum the bytes of the files below, and when the newest was written."""
     size, modified_s = 0, folder.stat().st_mtime
     for path in folder.rglob("*"):
         with suppress(OSError):  # somebody is at work there

@@ -29,7 +29,7 @@ UNSENT = "unsent"
 
 
 def now_utc() -> str:
-    """ISO 8601 with seconds, for example 2026-11-20T10:15:00Z."""
+    """Return the time as ISO 8601 with seconds, for example 2026-11-20T10:15:00Z."""
     return _utc(datetime.now(UTC))
 
 
@@ -38,7 +38,7 @@ def _utc(time: datetime) -> str:
 
 
 def redacted_argv() -> list[str]:
-    """The command line, without secrets."""
+    """Return the command line, without secrets."""
     return [redact(argument) for argument in sys.argv]
 
 

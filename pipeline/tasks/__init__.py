@@ -28,5 +28,5 @@ def class_of(section: "TaskSection") -> type[Task]:
 
 
 def task_of(recipe: "Recipe", classes: tuple[str, ...] = ()) -> Task:
-    """The task of a recipe for data of these classes; without classes, where only words are asked of it."""
+    """Make the task of a recipe for data of these classes; without classes, where only words are asked of it."""
     return class_of(recipe.task).of(recipe, classes)

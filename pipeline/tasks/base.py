@@ -66,10 +66,10 @@ class Run(Protocol):
         """Cut n samples into as many as go through the model at once."""
 
     def inputs(self, arrays: Arrays) -> Inputs:
-        """Pixels uint8 [n, (T,) H, W, 3] as the model gets them."""
+        """Return pixels uint8 [n, (T,) H, W, 3] as the model gets them."""
 
     def __call__(self, inputs: Inputs) -> Any:
-        """The model's outputs."""
+        """Return the model's outputs."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Task(ABC):
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Task":
-        """The task of a recipe."""
+        """Make the task of a recipe."""
         return cls(classes)
 
     @abstractmethod
@@ -227,11 +227,11 @@ class Task(ABC):
 
 
 def result_words(task: Task, metrics: Mapping[str, float]) -> str:
-    """The headline of some metrics, as in "top-1 71.4%"."""
+    """Return the headline of some metrics, as in "top-1 71.4%"."""
     metric, title = task.headline
     return f"{title} {task.measures[metric].format(metrics[metric])}"
 
 
 def riding(task: Task, training: bool) -> frozenset[str]:
-    """What goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
+    """Return what goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
     return task.rides | {"frame"} if task.rides and not training else task.rides

@@ -40,7 +40,7 @@ def open_run(
     tags: Mapping[str, str] | None = None,
     began_ms: int | None = None,
 ) -> str:
-    """The id of the run `run_id`, else of the one whose tag `zoetrope.spool` is `key`, else of a new one.
+    """Find the id of the run `run_id`, else of the one whose tag `zoetrope.spool` is `key`, else of a new one.
 
     So a run is not created twice when the answer to the first request was lost. A parameter that the run has already is
     never changed, because MLflow refuses that; tags are set anew. The status of a run that is there stays.
@@ -87,7 +87,7 @@ def log_dataset(tracking: Tracking, run_id: str, name: str, digest: str, source:
 
 
 def _active(mlflow: "MlflowClient", run_id: str) -> "Run | None":
-    """The run; None when it was deleted or is not known there."""
+    """Return the run; None when it was deleted or is not known there."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 

@@ -102,7 +102,7 @@ class Writer:
             self._say_once("status", f"MLflow will not hear of status {status} ({reason(error)}).")
 
     def left(self) -> tuple[int, int]:
-        """How many metric points and how many other things MLflow does not have yet."""
+        """Return how many metric points and how many other things MLflow does not have yet."""
         return self._unsent, len(self._outbox.calls()) + bool(self._outbox.status_to_send())
 
     def flush(self, timeout_s: float) -> tuple[int, int]:
@@ -184,7 +184,10 @@ class Writer:
         return run_id
 
     def _ship_all(self, run_id: str) -> None:
-        """Points, then files and the like, then the status. What fails is raised when the others have had their try."""
+        """Send points, then files and the like, then the status.
+
+        What fails is raised when the others have had their try.
+        """
         while self._unsent and self._ship_batch(run_id):
             pass
         failure = None

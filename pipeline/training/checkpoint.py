@@ -33,7 +33,7 @@ class Stateful(Protocol):
     """What a checkpoint keeps by its `state_dict`: a model, an optimizer, ..."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What there is to keep, of tensors and plain values."""
+        """Return what there is to keep, of tensors and plain values."""
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:
         """Take it up again."""
@@ -66,7 +66,10 @@ def save(
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint's file, such as "No such file or directory"; None when it is what was written."""
+    """Return what is wrong with a checkpoint's file, such as "No such file or directory".
+
+    None when it is what was written.
+    """
     path, digest = folder / FILE, folder / DIGEST
     try:
         if digest.exists():
@@ -79,7 +82,7 @@ def damage(folder: Path) -> str | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """A checkpoint's state on the CPU; ZoetropeError when it is damaged or of another version."""
+    """Read a checkpoint's state on the CPU; ZoetropeError when it is damaged or of another version."""
     path = folder / FILE
     try:
         if found := damage(folder):
@@ -102,7 +105,9 @@ def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str,
 
 
 def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:
-    """What a training makes: the best weights when it looked for them, else their average, else the last ones."""
+    """Return what a training makes: the best weights when it looked for them, else their
+    average, else the last ones.
+    """
     if "early_stopping" in state:
         return dict(state["early_stopping"]["weights"])
     if "ema" in state:

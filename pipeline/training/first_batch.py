@@ -33,7 +33,7 @@ def draw_preview(recipe: Recipe, dataset: Dataset, path: Path) -> None:
 
 
 def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
-    """For each of the first samples what it becomes: stored, augmented and, where the recipe mixes, mixed."""
+    """Return for each of the first samples what it becomes: stored, augmented and, where the recipe mixes, mixed."""
     group, shown = recipe.mix_group, SHOWN[dataset.modality]
     # The first rank's part: as few whole groups as show enough
     world = max(1, recipe.train.batch_size // group // -(-shown // group))
@@ -53,8 +53,8 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
         truth.append(known.words)
         stored.append((known.pixels, f"stored, {width} x {height} px: {known.words}"))
         fields.append(_fields(task, raw, after))
-        said = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
-        augmented.append((task.truth(after.pixels, fields[i]).pixels, said))
+        title = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
+        augmented.append((task.truth(after.pixels, fields[i]).pixels, title))
         seen.append(after.pixels)
     states: list[list[State]] = [stored, augmented]
     if mixed := _mixed(Objective(recipe, task), np.stack(seen), fields, truth):
@@ -63,7 +63,7 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
 
 
 def _fields(task: Task, raw: RawSample, view: View) -> dict[str, np.ndarray]:
-    """A sample's fields in that view."""
+    """Return a sample's fields in that view."""
     layout = task.layout(*view.pixels.shape[-3:-1])
     arrays = new_arrays({name: (dtype, (1, *shape)) for name, (dtype, shape) in layout.items()})
     task.put(arrays, 0, raw, view)
@@ -71,7 +71,8 @@ def _fields(task: Task, raw: RawSample, view: View) -> dict[str, np.ndarray]:
 
 
 def _mixed(objective: Objective, pixels: np.ndarray, fields: Sequence[Arrays], truth: list[str]) -> list[State]:
-    """Samples uint8 [n, (T,) H, W, 3] as they are mixed in the first step, each with whose it is; [] without mixing.
+    """Return samples uint8 [n, (T,) H, W, 3] as they are mixed in the first step, each with whose it is; [] without
+    mixing.
 
     Training mixes what is normalised; since shares sum to 1, these are the same pictures.
     """

@@ -39,7 +39,7 @@ class Learner:
         resumes: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> "Learner":
-        """A fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
+        """Make a fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, num_classes).to(process.device)
         if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
@@ -73,11 +73,11 @@ class Learner:
         """Whether early stopping has ended the training."""
         return self.stopping is not None and self.stopping.has_ended
 
-    def judge(self, metrics: dict[str, float]) -> dict[str, float]:
-        """What a validation says of the weights that are kept: it itself, or the best one when that is looked for."""
+    def keep_best(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Return the validation of the weights that are kept: this one, or the best one when that is looked for."""
         if self.stopping is None:
             return metrics
-        self.stopping.see(metrics, self.measured)
+        self.stopping.update(metrics, self.measured)
         return self.stopping.best
 
     def parallel(self, process: Process, compiled: bool) -> nn.Module:

@@ -64,11 +64,11 @@ class Plan:
         )
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         return self.peak_lr * self.factor(step)
 
     def lr_curve(self) -> tuple[range, list[float]]:
-        """Steps and their learning rates, at most some 2,000 of them, to be drawn."""
+        """Return steps and their learning rates, at most some 2,000 of them, to be drawn."""
         steps = range(0, self.total, max(1, self.total // 2000))
         return steps, [self.lr(step) for step in steps]
 
@@ -118,11 +118,11 @@ def train(
                 began_s = time.perf_counter()
                 metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"], make_feed)
                 on_points(done, plan.total, metrics)
-                metrics = learner.judge(metrics)
+                metrics = learner.keep_best(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
             if at_checkpoint or learner.has_ended:
                 agree(bad, process)
-                feed.settle()
+                feed.apply_bad()
                 save = partial(
                     checkpoint.save, parts=learner.parts, step=done, metrics=metrics, bad=bad, recipe=written
                 )
@@ -141,7 +141,7 @@ def evaluate(
     bad: Bad,
     make_feed: MakeFeed = local_feed,
 ) -> dict[str, float]:
-    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes.
+    """Measure the validation split with one view a sample, every sample once, the work shared by all processes.
 
     Samples in `bad`, and those that are found to belong there, are left out.
     """
@@ -176,7 +176,9 @@ class Meter:
         self.since += seconds
 
     def read(self, waited_s: float) -> dict[str, float]:
-        """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
+        """Read training metrics since the last reading: `samples/s` of all processes, `data
+        wait` as a share of the time.
+        """
         sums = add_up(self.total, self.process).cpu().numpy()
         means = self.task.metrics(Tally(sums))
         elapsed = time.perf_counter() - self.since

@@ -38,7 +38,7 @@ class Normalize:
 
     @classmethod
     def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
-        """The recipe's mean and standard deviation, for pixels in 0..255."""
+        """Make it of the recipe's mean and standard deviation, for pixels in 0..255."""
         mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
         return cls(mean * 255, std * 255, recipe.train.channels_last)
 
@@ -74,7 +74,7 @@ def train_step(
     objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
+    """Run forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
     `place` is the batch's (epoch, k). Each part of the loss is scaled by world / its count in the whole batch, so that
     the gradient averaged over ranks is the global batch's, however it is cut. Returns the task's `sums` of this rank on
@@ -126,17 +126,17 @@ def train_step(
 
 
 def inputs_of(arrays: Arrays, normalize: Normalize) -> Inputs:
-    """What a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
+    """Return what a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
     return {"pixels": normalize(arrays["pixels"])}
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
-    """A model's outputs: it takes the pixels, and what else there is by name."""
+    """Call a model: it takes the pixels, and what else there is by name."""
     return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"})
 
 
 def to_device(arrays: Arrays, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-    """A batch's fields, and its samples' weights."""
+    """Return a batch's fields, and its samples' weights."""
     there = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.keys() - {"pixels", "sample"}}
     weights = there.pop("weight")
     return there, weights
@@ -158,11 +158,11 @@ class Running:
         return micro_batches(n, self.train.most_at_once or self.train.batch_size)
 
     def inputs(self, arrays: Arrays) -> Inputs:
-        """Normalised, on the device."""
+        """Return them normalised, on the device."""
         return inputs_of(arrays, self.normalize)
 
     def __call__(self, inputs: Inputs) -> Any:
-        """The model's outputs, in the recipe's precision."""
+        """Return the model's outputs, in the recipe's precision."""
         with torch.no_grad(), autocast(self.train.precision, self.normalize.mean.device):
             return call(self.model, inputs)
 

@@ -11,7 +11,7 @@ from pipeline.training.model_folder import FILES, check_whole
 
 
 def find_teacher(teacher: str, store_url: str) -> Path:
-    """The folder with an exported model's `FILES`, fetched where they are not on this node.
+    """Find the folder with an exported model's `FILES`, fetched where they are not on this node.
 
     `teacher` is the name of a run of the store or, with a `/` in it, a path. ZoetropeError when there is no such model,
     or when it is not as it was exported.
@@ -33,7 +33,7 @@ def find_teacher(teacher: str, store_url: str) -> Path:
 
 
 def digest(folder: Path) -> str:
-    """16 hex digits over what the teacher is."""
+    """Compute 16 hex digits over what the teacher is."""
     total = hashlib.sha256()
     for name in FILES:
         with (folder / name).open("rb") as file:
@@ -42,7 +42,7 @@ def digest(folder: Path) -> str:
 
 
 def read_classes(folder: Path) -> tuple[str, ...]:
-    """The names of the classes that it knows."""
+    """Read the names of the classes that it knows."""
     return tuple(json.loads((folder / "classes.json").read_text()))
 
 

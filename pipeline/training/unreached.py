@@ -7,26 +7,26 @@ from pipeline.recipe.schema import Train
 
 
 def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> list[str]:
-    """A sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
+    """Return a sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
 
     samples: of the training split; None where it is not known yet, and then only lengths of one unit are compared.
     """
-    duration, said = train.duration, []
+    duration, messages = train.duration, []
     warmup = schedule.warmup
     if _is_longer(warmup, train, samples):
-        said.append(
+        messages.append(
             f"schedule.warmup: {warmup} is longer than the training ({duration}), "
             "so the learning rate never reaches its peak"
         )
     if isinstance(schedule, Step):
         late = [str(point) for point in schedule.at if _is_longer(point, train, samples)]
         if late:
-            said.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
-    return said
+            messages.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
+    return messages
 
 
 def _is_longer(length: Length, train: Train, samples: int | None) -> bool:
-    """Whether a length is longer than the training, as far as that can be told."""
+    """Tell whether a length is longer than the training, as far as that can be told."""
     if length.unit == "%":
         return length.amount > 100
     if length.unit == train.duration.unit:

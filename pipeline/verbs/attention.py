@@ -24,9 +24,9 @@ def draw_attention(folder: Path, video: Path, path: Path) -> str:
     if not isinstance(predictor.model, TimeSformer):
         raise ZoetropeError(f"{predictor.recipe.model.kind} has no attention to draw; train one of the timesformer_*")
     clip = predictor.pixels(video.read_bytes())[:1]
-    said = predictor.infer(clip)
+    output = predictor.infer(clip)
     maps = attention_rollout(predictor.model, predictor.normalize(clip))[0]
-    scores = said["scores"][0]
+    scores = output["scores"][0]
     best = int(scores.argmax())
     answer = f"{predictor.classes[best]} {scores[best]:.1%}"
     augmentation_sheet([[(clip[0], answer), (overlay(clip[0], maps), "blue: least attention, red: most")]], path)

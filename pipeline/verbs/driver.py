@@ -80,7 +80,7 @@ def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
 
 @contextmanager
 def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> Iterator[list[str]]:
-    """The cluster that RAY_ADDRESS names, or one embedded in this process, which ends with it.
+    """Join the cluster that RAY_ADDRESS names, or start one embedded in this process, which ends with it.
 
     Gives the list of Ray's processes that died, empty as long as Ray can be asked.
     `dashboard`: on the loopback interface; Ray Train cleans up behind a trial of Ray Tune's only where there is one.

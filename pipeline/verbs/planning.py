@@ -28,7 +28,7 @@ GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.ST
 
 
 def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
-    """The plan of a recipe in its store. Raises ZoetropeError for all that can be seen before anything is started.
+    """Make the plan of a recipe in its store. Raises ZoetropeError for all that can be seen before anything is started.
 
     What is there already was checked when it was made, so a plan with nothing to do loads nothing heavy.
     """
@@ -55,7 +55,7 @@ def _artifacts(planned: Plan) -> dict[str, Artifact | None]:
 
 
 def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
-    """What the source holds, where neither shards nor the recipe say how much, and names alone do.
+    """Return what the source holds, where neither shards nor the recipe say how much, and names alone do.
 
     What is in tars is not told by their names, and there may be many.
     """
@@ -64,7 +64,7 @@ def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
 
 
 def _augmentation_problems(recipe: Recipe) -> list[str]:
-    """Wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
+    """Report wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
     task = task_of(recipe)
     if problems := transform_problems(plain(recipe), {"train": riding(task, True), "eval": riding(task, False)}):
         return problems
@@ -82,7 +82,9 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
 
 
 def _sample_problems(recipe: Recipe, planned: Plan, listing: Listing | None) -> list[str]:
-    """A training split too small for a batch, or a class that is not there, as far as artifacts or a listing tell."""
+    """Report a training split too small for a batch, or a class that is not there, as far as
+    artifacts or a listing tell.
+    """
     artifacts = _artifacts(planned)
     source, batch, sampling = recipe.data.source, recipe.train.distinct, recipe.train.sampling
     problems: list[str] = []
@@ -106,7 +108,7 @@ def _sample_problems(recipe: Recipe, planned: Plan, listing: Listing | None) -> 
 
 
 def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
-    """A name in the recipe that is no class."""
+    """Report a name in the recipe that is no class."""
     try:
         if isinstance(recipe.train.sampling, Weighted):
             class_weights(recipe.train.sampling, classes)
@@ -117,12 +119,12 @@ def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
 
 def check_start(recipe: Recipe, planned: Plan) -> None:
     """Raise for a plan that cannot be run on this machine, and perhaps on another: its training has no room here."""
-    if _trains(planned) and (said := room_problem(recipe)):
-        raise ZoetropeError(said)
+    if _trains(planned) and (problem := room_problem(recipe)):
+        raise ZoetropeError(problem)
 
 
 def _stored(planned: Plan) -> int | None:
-    """Samples of the training split, once there are shards."""
+    """Return samples of the training split, once there are shards."""
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
     return int(shards.facts["train"]) if shards else None
 
@@ -132,14 +134,16 @@ def _trains(planned: Plan) -> bool:
 
 
 def warnings(recipe: Recipe, planned: Plan) -> list[str]:
-    """What does not stop a plan and should be known before a run, such as adopted shards that are sorted by class."""
+    """Return what does not stop a plan and should be known before a run, such as adopted shards
+    that are sorted by class.
+    """
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
-    said: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
+    messages: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
     if _trains(planned):
-        said += [
+        messages += [
             room_problem(recipe),
             sharing_warning(recipe),
             *unreached(recipe.train, recipe.schedule, _stored(planned)),
         ]
-        said += [short_warning(recipe, shards.files)] if shards else []
-    return [text for text in said if text]
+        messages += [short_warning(recipe, shards.files)] if shards else []
+    return [text for text in messages if text]

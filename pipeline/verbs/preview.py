@@ -86,7 +86,7 @@ def _check_listed(recipe: Recipe) -> None:
 
 
 def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
-    """A data set in `folder` of the first training samples of the source, in the order of the shards."""
+    """Return a data set in `folder` of the first training samples of the source, in the order of the shards."""
     from pipeline.shards.writer import write_dataset, write_shard
 
     source, drawn = recipe.data.source, None

@@ -18,7 +18,7 @@ WEIGHTS = "model.safetensors"
 
 
 def train_child(recipe: Recipe, dataset: Dataset, folder: Path, on_points: Callable[..., None]) -> Path:
-    """The file of weights in `folder`; what is there already is not trained again."""
+    """Return the file of weights in `folder`; what is there already is not trained again."""
     from safetensors.torch import save_file
 
     path = folder / WEIGHTS

@@ -34,7 +34,7 @@ class Score(NamedTuple):
 
 
 def best_of(probabilities: np.ndarray, labels: np.ndarray) -> Score:
-    """The score of n samples seen in several draws, of which each sample's best counts.
+    """Return the score of n samples seen in several draws, of which each sample's best counts.
 
     probabilities float [draws, n, K], labels int64 [n]. (The authors' `minus_loss` takes the minimum over all samples
     and draws together, which is one number; this takes it a sample.)
@@ -57,14 +57,16 @@ class Density:
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, weights: Path, most: int, *key: int | str) -> "Density":
-        """Of the model in `weights` and the first `most` samples of the dataset's split `val`, which lie in memory."""
+        """Measure with the model in `weights` and the first `most` samples of the dataset's
+        split `val`, which lie in memory.
+        """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_model(recipe, len(dataset.classes), weights, device)
         task, run = task_of(recipe, dataset.classes), Running(model, Normalize.of(recipe, device), recipe.train)
         return cls(recipe, task, run, *_views(recipe, dataset, most), key)
 
     def __call__(self, policy: Policy) -> Score:
-        """The same draws for every policy, so that candidates differ in the policy alone."""
+        """Return the same draws for every policy, so that candidates differ in the policy alone."""
         augmentation = compose([auto_augment(self.recipe, policy)])
         draws = []
         for number in range(PASSES):
@@ -75,7 +77,10 @@ class Density:
 
 
 def _views(recipe: Recipe, dataset: Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and labels of the first `most` samples that can be read; shards are not sorted, so these are any."""
+    """Return pixels and labels of the first `most` samples that can be read.
+
+    Shards are not sorted, so these are any.
+    """
     source = BatchSource(recipe, dataset, "val")
     steps = range(min(source.steps, -(-most // recipe.train.batch_size)))
     found: list[tuple[Any, Any]] = []

@@ -42,7 +42,7 @@ def search_population(recipe: Recipe, tune: Tune, options: PopulationSearch, con
 
 
 def as_population(recipe: Recipe, tune: Tune, options: PopulationSearch) -> Tune:
-    """The section `tune` of the core's search: all begin with a policy that changes nothing."""
+    """Return the section `tune` of the core's search: all begin with a policy that changes nothing."""
     first = point(recipe, [0] * (2 * COPIES * len(OPERATIONS)))
     values = {
         "samples": options.population,

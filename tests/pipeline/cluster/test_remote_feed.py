@@ -227,11 +227,11 @@ def test_what_other_ranks_found_holds_from_the_checkpoint_on(make_recipe: Any, i
         batches = iter(feed)
         found = taken(batches, 3)
         ahead = list(feed.open)
-        feed.settle()
+        feed.apply_bad()
         feed._ask()
         assert list(feed.open)[: len(ahead)] == ahead  # nothing new
         bad[int(source.positions(1, 0).sample[0])] = "another rank says so"
-        feed.settle()
+        feed.apply_bad()
         found += taken(batches)
     assert_same(found[:3], made_here(source, range(3)))
     assert_same(found[3:], made_here(source, range(3, 9), dict(bad)))

@@ -227,10 +227,10 @@ def test_what_other_ranks_found_holds_from_the_checkpoint_on(make_recipe: Any, i
         while len(feed.made) < 2 and time.monotonic() < until_s:  # made ahead
             feed._receive(feed.workers[0]) if feed.workers[0].pipe.poll(0.01) else None
         pids = {worker.process.pid for worker in feed.workers}
-        feed.settle()
+        feed.apply_bad()
         assert {worker.process.pid for worker in feed.workers} == pids  # nothing new
         bad[int(source.positions(1, 0).sample[0])] = "another rank says so"
-        feed.settle()
+        feed.apply_bad()
         found += [{name: array.copy() for name, array in batch.arrays.items()} for batch in taken]
     assert_same(found[:3], batches(source, range(3), 0, {}))
     assert_same(found[3:], batches(source, range(3, 9), 0, dict(bad)))
