@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Augmentation:
-    """A spec made ready to apply. Not for sharing between threads: the random state is set anew in place per call."""
+    """A spec made ready to apply. Not for sharing between threads: a call sets the random state and the epoch anew."""
 
     def __init__(self, transforms: list[Transform], rides: Rides = NOTHING) -> None:
         every = list(leaves(transforms))
@@ -46,28 +46,22 @@ class Augmentation:
         )
         self._scheduled = [leaf for leaf in every if isinstance(leaf, PopulationBased)]
 
-    def at(self, epoch: int) -> "Augmentation":
-        """This one, with what changes over the epochs set to `epoch`."""
-        for leaf in self._scheduled:
-            leaf.epoch = epoch
-        return self
-
-    def __call__(self, pixels: UInt8Array, *key: Part) -> UInt8Array:
-        """Transform uint8 `[H, W, 3]` or `[T, H, W, 3]`; the result depends on (pixels, spec, key) alone.
+    def __call__(self, pixels: UInt8Array, *key: Part, epoch: int = 0) -> UInt8Array:
+        """Transform uint8 `[H, W, 3]` or `[T, H, W, 3]`; the result depends on (pixels, spec, key, epoch) alone.
 
         All frames of a clip get one draw. Raises `ZoetropeError` where a transform does not fit the pixels, such as a
         crop larger than the frame.
         """
         try:
             if pixels.ndim == 3:
-                return self._keyed(key, image=pixels)["image"]
+                return self._keyed(key, epoch, image=pixels)["image"]
             if self._by_frame:
-                return np.stack([self._keyed(key, image=frame)["image"] for frame in pixels])
-            return self._keyed(key, images=pixels)["images"]
+                return np.stack([self._keyed(key, epoch, image=frame)["image"] for frame in pixels])
+            return self._keyed(key, epoch, images=pixels)["images"]
         except Exception as error:  # ValueError, CropSizeError, cv2.error, ...: what it is depends on the transform
             raise _misfit(pixels, error) from error
 
-    def view(self, pixels: UInt8Array, companions: Companions, *key: Part) -> View:
+    def view(self, pixels: UInt8Array, companions: Companions, *key: Part, epoch: int = 0) -> View:
         """Transform uint8 `[H, W, 3]` as calling it does, and with them what rides.
 
         Raises `ZoetropeError` where a transform does not fit the picture, or a companion has another size.
@@ -86,7 +80,7 @@ class Augmentation:
         if self._framed:
             data["keypoints"] = points_of(height, width, companions.keypoints)
         try:
-            moved = self._keyed(key, **data)
+            moved = self._keyed(key, epoch, **data)
         except Exception as error:
             raise _misfit(pixels, error) from error
         made: UInt8Array = moved["image"]
@@ -102,16 +96,20 @@ class Augmentation:
             parts["target"] = cut(companions.target, parts["frame"], pixels.shape, made.shape)
         return View(made, **parts)
 
-    def explain(self, pixels: UInt8Array, *key: Part) -> tuple[UInt8Array, list[str]]:
-        """As calling it, with the names of what was applied, such as `["HorizontalFlip", "Rotate 9", "Invert"]`."""
-        return self._explained(lambda: self(pixels, *key))
+    def explain(self, pixels: UInt8Array, *key: Part, epoch: int = 0) -> tuple[UInt8Array, list[str]]:
+        """Transform as calling it does, and return the names of what was applied, such as
+        `["HorizontalFlip", "Rotate 9", "Invert"]`.
+        """
+        return self._explained(lambda: self(pixels, *key, epoch=epoch))
 
-    def explain_view(self, pixels: UInt8Array, companions: Companions, *key: Part) -> tuple[View, list[str]]:
-        """As `view`, with the names of what was applied."""
-        return self._explained(lambda: self.view(pixels, companions, *key))
+    def explain_view(
+        self, pixels: UInt8Array, companions: Companions, *key: Part, epoch: int = 0
+    ) -> tuple[View, list[str]]:
+        """Do as `view`, and return the names of what was applied."""
+        return self._explained(lambda: self.view(pixels, companions, *key, epoch=epoch))
 
     def blank(self, height: int, width: int, *key: Part) -> tuple[int, int]:
-        """(H, W) of what becomes of a picture of `height` x `width` px, tried on a black one without objects."""
+        """Return (H, W) of what becomes of a picture of `height` x `width` px, tried on a black one without objects."""
         pixels = np.zeros((height, width, 3), np.uint8)
         if not self.rides.names:
             return self(pixels, *key).shape[:2]
@@ -131,12 +129,14 @@ class Augmentation:
         result = call()
         return result, [name for leaf in every if leaf.params for name in _applied(leaf)]
 
-    def _keyed(self, key: tuple[Part, ...], **targets: Any) -> dict[str, Any]:
+    def _keyed(self, key: tuple[Part, ...], epoch: int, **targets: Any) -> dict[str, Any]:
         # As new generators of that key would be, at a fifth of the price of `set_random_seed`
         bits = key_bits(*key)
         self._philox["state"]["key"][:] = bits & 0xFFFF_FFFF_FFFF_FFFF, bits >> 64
         self._generator.bit_generator.state = self._philox
         self._python.seed(bits)
+        for leaf in self._scheduled:
+            leaf.epoch = epoch
         return self._compose(**targets)
 
 

@@ -32,7 +32,7 @@ class AutoAugment(Steps):
         self.policy = load_policy(policy)
 
     def draw(self, height: int, width: int) -> list[Step]:
-        """The steps of one sub-policy that happen."""
+        """Draw the steps of one sub-policy that happen."""
         steps = []
         for name, probability, magnitude in self.py_random.choice(self.policy):
             if self.py_random.random() < probability:
@@ -61,7 +61,7 @@ class RandAugment(Steps):
         self.magnitude = magnitude
 
     def draw(self, height: int, width: int) -> list[Step]:
-        """The same operation may be drawn again; one of the choices does nothing."""
+        """Draw steps, each from all operations, so that one may come again; one of the choices does nothing."""
         steps = []
         for name in self.py_random.choices(CHOICES, k=self.operations):
             if name is not None:
@@ -83,7 +83,7 @@ class TrivialAugment(Steps):
         super().__init__(fill=fill, fill_mask=fill_mask, p=p)
 
     def draw(self, height: int, width: int) -> list[Step]:
-        """At most one step; one of the choices does nothing."""
+        """Draw at most one step; one of the choices does nothing."""
         name = self.py_random.choice(CHOICES)
         if name is None:
             return []

@@ -9,19 +9,21 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_type_hints
 
 import albumentations as A
 import numpy as np
 import numpy.typing as npt
 from albumentations.augmentations.dropout.transforms import BaseDropout
 from albumentations.core.composition import BaseCompose
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from augment.erase import visible_boxes
 from augment.own import OWN
 from augment.refused import NEEDS, REFUSED
 from augment.rides import RESIZES, Rides, fit, obstacle
 from pipeline.base.errors import ZoetropeError, nearest, unknown
+from pipeline.base.plugins import is_own, load
 
 Spec = Sequence[Mapping[str, Mapping[str, Any] | None]]
 Transform: TypeAlias = A.BasicTransform | BaseCompose
@@ -57,7 +59,7 @@ NESTING: dict[str, type[BaseCompose]] = {cls.__name__: cls for cls in (A.OneOf, 
 
 
 def _mended(cls: type[A.BasicTransform]) -> type[A.BasicTransform]:
-    """The class with what is better or quicker than its own."""
+    """Return the class with what is better or quicker than its own."""
     changed: dict[str, Any] = {}
     if cls in BY_FRAME:
         changed["apply_to_images"] = A.BasicTransform.apply_to_images
@@ -90,7 +92,7 @@ NEEDING = {name: _mended(getattr(A, name)) for name in NEEDS}
 
 
 def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[Transform]:
-    """The spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each."""
+    """Build the spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each."""
     if not isinstance(spec, Sequence) or isinstance(spec, str):
         errors.append(f"{where}: must be a list of {{Name: {{parameters}}}}, not {spec!r}")
         return []
@@ -99,7 +101,10 @@ def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[T
 
 
 def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform | None:
-    """The transform of one `{Name: {parameters}}`; None, and lines in `errors`, when something is wrong with it."""
+    """Build the transform of one `{Name: {parameters}}`.
+
+    None, and lines in `errors`, when something is wrong with it.
+    """
     if not (isinstance(entry, Mapping) and len(entry) == 1 and isinstance(next(iter(entry)), str)):
         errors.append(f"{where}: must be one {{Name: {{parameters}}}}, not {entry!r}")
         return None
@@ -109,7 +114,11 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
     if name in REFUSED and name not in needed:
         errors.append(f"{where}: not available: {REFUSED[name]}")
         return None
-    cls = TRANSFORMS.get(name) or NESTING.get(name) or needed.get(name)
+    try:
+        cls = TRANSFORMS.get(name) or NESTING.get(name) or needed.get(name) or _own(name)
+    except ZoetropeError as error:
+        errors.append(f"{where}: {error}")
+        return None
     if cls is None:
         errors.append(f"{where}: {unknown('transform', name, [*TRANSFORMS, *NESTING, *needed])}")
         return None
@@ -119,6 +128,8 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
     before = len(errors)
     arguments = dict(params or {})
     errors += [f"{where}: {line}" for line in _wrong_names(cls, arguments)]
+    if is_own(name):
+        errors += [f"{where}.{line}" for line in _wrong_types(cls, arguments)]
     if name in NESTING:
         errors += [f"{where}.{line}" for line in _wrong_nesting(arguments)]
         arguments["transforms"] = build_list(arguments.get("transforms", []), f"{where}.transforms", errors, rides)
@@ -138,6 +149,14 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
         return None
     fit(transform, arguments, rides)
     return transform
+
+
+def _own(name: str) -> type[A.BasicTransform] | None:
+    """A user's own transform; None for a name that is of no such form. ZoetropeError when it cannot be used."""
+    cls = load(name) if is_own(name) else None
+    if cls is not None and not (isinstance(cls, type) and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)):
+        raise ZoetropeError("must be a subclass of albumentations' ImageOnlyTransform or DualTransform")
+    return cls
 
 
 def _construct(cls: type[Transform], arguments: dict[str, Any]) -> Transform:
@@ -167,8 +186,23 @@ def _wrong_names(cls: type[Transform], arguments: dict[str, Any]) -> list[str]:
     ]
 
 
+def _wrong_types(cls: type[Transform], arguments: dict[str, Any]) -> list[str]:
+    """Values that are not of the types of the signature; albumentations looks at those of an `InitSchema` alone."""
+    try:
+        types = get_type_hints(cls.__init__, include_extras=True)
+    except NameError:  # of a type that only type checkers see
+        return []
+    lines = []
+    for key in types.keys() & arguments.keys():
+        try:
+            TypeAdapter(types[key], config=ConfigDict(arbitrary_types_allowed=True)).validate_python(arguments[key])
+        except ValidationError as error:
+            lines.append(f"{key}: {' or '.join(item['msg'] for item in error.errors())} (not {arguments[key]!r})")
+    return sorted(lines)
+
+
 def _wrong_nesting(arguments: dict[str, Any]) -> list[str]:
-    """What is wrong with the values of a OneOf and its kin, which albumentations does not check."""
+    """Return what is wrong with the values of a OneOf and its kin, which albumentations does not check."""
     lines = []
     probability, count, replace = (arguments.get(key, 1) for key in ("p", "n", "replace"))
     if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
@@ -183,7 +217,7 @@ def _wrong_nesting(arguments: dict[str, Any]) -> list[str]:
 
 
 def _lines(error: Exception) -> list[str]:
-    """One line for each thing that pydantic or a policy's check found wrong, or the error's first line."""
+    """Return one line for each thing that pydantic or a policy's check found wrong, or the error's first line."""
     if isinstance(error, ZoetropeError):
         return str(error).splitlines()
     found = getattr(error.__cause__, "errors", None)  # albumentations raises ValueError from a ValidationError
@@ -198,7 +232,7 @@ def _lines(error: Exception) -> list[str]:
 
 
 def leaves(transforms: Sequence[Transform]) -> Iterator[A.BasicTransform]:
-    """All single transforms, however deep they nest."""
+    """Yield all single transforms, however deep they nest."""
     for transform in transforms:
         if isinstance(transform, BaseCompose):
             yield from leaves(transform.transforms)

@@ -35,7 +35,7 @@ Shares = Annotated[tuple[Share, Share], AfterValidator(ordered)]
 
 
 def cutout_box(y: int, x: int, side: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) of a square of `side` px about pixel (y, x), cut off at the picture's edges.
+    """Return (top, left, bottom, right) of a square of `side` px about pixel (y, x), cut off at the picture's edges.
 
     Even sides lie as in the authors' listing, from y - side/2 to y + side/2. That listing makes 14 px of 15; this not.
     """
@@ -46,7 +46,7 @@ def cutout_box(y: int, x: int, side: int, height: int, width: int) -> tuple[int,
 def erasing_box(
     rng: random.Random, height: int, width: int, area: tuple[float, float], min_aspect: float
 ) -> tuple[int, int, int, int] | None:
-    """(top, left, bottom, right) of a rectangle that lies wholly inside the picture; None after 100 misses.
+    """Return (top, left, bottom, right) of a rectangle that lies wholly inside the picture; None after 100 misses.
 
     Its area is uniform in `area` of the picture's, its height over width uniform in `min_aspect` .. 1 / `min_aspect`.
     """
@@ -63,7 +63,7 @@ def erasing_box(
 def visible_boxes(
     self: BaseDropout, bboxes: npt.NDArray[Any], holes: npt.NDArray[Any], **params: Any
 ) -> npt.NDArray[Any]:
-    """`apply_to_bboxes` of a dropout: boxes `[N, 4+]`, in shares of the sides, without those that are hidden wholly.
+    """Apply a dropout to boxes `[N, 4+]`, in shares of the sides, without those that are hidden wholly.
 
     albumentations' own makes the others as small as what is left of them, and by one px smaller than that.
     """
@@ -143,11 +143,11 @@ class RandomErasing(BaseDropout):
         return self.random_generator.integers(0, 256, (bottom - top, right - left, 3), np.uint8)
 
     def apply(self, img: UInt8Array, holes: npt.NDArray[np.int64], seed: int, **params: Any) -> UInt8Array:
-        """uint8 `[H, W, 3]`."""
+        """Apply to uint8 `[H, W, 3]`."""
         return self.apply_to_images(img, holes, seed, **params)
 
     def apply_to_images(self, images: UInt8Array, holes: npt.NDArray[np.int64], seed: int, **params: Any) -> UInt8Array:
-        """uint8 `[..., H, W, 3]`."""
+        """Apply to uint8 `[..., H, W, 3]`."""
         images = images.copy()
         for left, top, right, bottom in holes:
             images[..., top:bottom, left:right, :] = self.fill if params["noise"] is None else params["noise"]
@@ -155,5 +155,7 @@ class RandomErasing(BaseDropout):
 
 
 def _holes(boxes: list[tuple[int, int, int, int]]) -> dict[str, Any]:
-    """What albumentations' dropouts ask for: rows of x_min, y_min, x_max, y_max, and a seed for fills of its own."""
+    """Return what albumentations' dropouts ask for: rows of x_min, y_min, x_max, y_max, and a
+    seed for fills of its own.
+    """
     return {"holes": np.array([(x1, y1, x2, y2) for y1, x1, y2, x2 in boxes], np.int64).reshape(-1, 4), "seed": 0}

@@ -37,7 +37,7 @@ def rotate(degrees: float, height: int, width: int) -> Matrix:
 
 
 def at_pixel_centres(matrix: Matrix) -> Matrix:
-    """The same map for coordinates in which (0, 0) is the middle of the first pixel, as OpenCV counts."""
+    """Return the same map for coordinates in which (0, 0) is the middle of the first pixel, as OpenCV counts."""
     (a, b, c), (d, e, f), _ = matrix.tolist()
     return np.array([[a, b, c + (a + b - 1) / 2], [d, e, f + (d + e - 1) / 2], [0, 0, 1]])
 

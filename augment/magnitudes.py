@@ -57,7 +57,7 @@ CHOICES: tuple[str | None, ...] = (None, *(name for name in MAGNITUDES if name n
 
 
 def argument(name: str, strength: float, sign: int, height: int, width: int, wide: bool = False) -> float:
-    """What operation `name` is called with at `strength` 0..1 on frames of `height` x `width` px.
+    """Return what operation `name` is called with at `strength` 0..1 on frames of `height` x `width` px.
 
     A slope, px, degrees, a factor, bits, a grey level, the side of a square in px; 0 where there is no magnitude.
     `sign` is 1 or -1 and counts only where the sign is drawn. `wide` is TrivialAugment's space.

@@ -81,10 +81,10 @@ class Steps(A.DualTransform):
 
     @abstractmethod
     def draw(self, height: int, width: int) -> list[Step]:
-        """The steps for frames of this size, from the random generators that all transforms of a list share."""
+        """Draw the steps for frames of this size, from the random generators that all transforms of a list share."""
 
     def step(self, name: str, argument: float, height: int, width: int) -> Step:
-        """One step, with Cutout's place drawn."""
+        """Make one step, with Cutout's place drawn."""
         if name != "Cutout":
             return Step(name, argument)
         centre = self.py_random.randrange(height), self.py_random.randrange(width)
@@ -95,13 +95,13 @@ class Steps(A.DualTransform):
         return {"steps": self.draw(*params["shape"][:2])}
 
     def apply(self, img: UInt8Array, steps: list[Step], **params: Any) -> UInt8Array:
-        """uint8 `[H, W, 3]`."""
+        """Apply to uint8 `[H, W, 3]`."""
         for step in steps:
             img = apply_step(img, step, self.fill)
         return img
 
     def apply_to_mask(self, mask: npt.NDArray[Any], steps: list[Step], **params: Any) -> npt.NDArray[Any]:
-        """`[H, W]` or `[H, W, C]`, with the nearest pixel."""
+        """Apply to `[H, W]` or `[H, W, C]`, with the nearest pixel."""
         for matrix in _matrices(steps, *params["shape"][:2]):
             mask = fgeometric.warp_affine(
                 mask,
@@ -114,14 +114,14 @@ class Steps(A.DualTransform):
         return mask
 
     def apply_to_bboxes(self, bboxes: npt.NDArray[Any], steps: list[Step], **params: Any) -> npt.NDArray[Any]:
-        """`[N, 4+]`: the smallest upright boxes around what becomes of the boxes."""
+        """Apply to `[N, 4+]`: the smallest upright boxes around what becomes of the boxes."""
         shape = params["shape"][:2]
         for matrix in _matrices(steps, *shape):
             bboxes = fgeometric.bboxes_affine(bboxes, matrix, "largest_box", shape, cv2.BORDER_CONSTANT, shape)
         return bboxes
 
     def apply_to_keypoints(self, keypoints: npt.NDArray[Any], steps: list[Step], **params: Any) -> npt.NDArray[Any]:
-        """`[N, 5+]`: x, y, z, angle, scale."""
+        """Apply to `[N, 5+]`: x, y, z, angle, scale."""
         shape = params["shape"][:2]
         for matrix in _matrices(steps, *shape):
             centred = geometric.at_pixel_centres(matrix)

@@ -17,7 +17,7 @@ EIGENVECTORS = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140],
 
 
 def pca_shift(alpha: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What is added to R, G and B of pictures in 0..255, for the three drawn factors `alpha`."""
+    """Return what is added to R, G and B of pictures in 0..255, for the three drawn factors `alpha`."""
     return 255 * EIGENVECTORS @ (alpha * EIGENVALUES)
 
 
@@ -48,5 +48,5 @@ class PCAColor(A.ImageOnlyTransform):
         return {"shift": pca_shift(self.random_generator.normal(0, self.std, 3))}
 
     def apply(self, img: UInt8Array, shift: npt.NDArray[np.float64], **params: Any) -> UInt8Array:
-        """uint8 `[H, W, 3]`."""
+        """Apply to uint8 `[H, W, 3]`."""
         return add_colour(img, shift)

@@ -16,7 +16,7 @@ _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 
 
 def invert(frame: UInt8Array) -> UInt8Array:
-    """255 - x."""
+    """Compute 255 - x."""
     return np.invert(frame)
 
 
@@ -84,12 +84,12 @@ def equalize(frame: UInt8Array) -> UInt8Array:
 
 
 def _or_as_it_was(changes: npt.NDArray[np.bool_], table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The table `[256, 3]`, in which the channels that do not change map each value to itself."""
+    """Return the table `[256, 3]`, in which the channels that do not change map each value to itself."""
     return table if changes.all() else np.where(changes, table, _LEVELS[:, None])
 
 
 def _look_up(frame: UInt8Array, table: npt.NDArray[np.generic]) -> UInt8Array:
-    """The table's entry `[256]`, or `[256, 3]` with one column a channel, for each value of the frame.
+    """Return the table's entry `[256]`, or `[256, 3]` with one column a channel, for each value of the frame.
 
     Entries outside 0..255 are clipped and fractions are cut off, as Pillow does.
     """

@@ -31,7 +31,7 @@ _MAX_DRAWN = 100
 
 
 def load_policy(policy: str | Path | Sequence[Any]) -> Policy:
-    """A published policy by its name, a policy file by its path, or a list as it is; checked.
+    """Load a published policy by its name, a policy file by its path, or a list as it is; checked.
 
     Raises `ZoetropeError` with one line for each fault.
     """
@@ -45,7 +45,10 @@ def load_policy(policy: str | Path | Sequence[Any]) -> Policy:
 
 
 def load_schedule(schedule: str | Path | Sequence[Any]) -> Schedule:
-    """A schedule file by its path, or a list as it is; checked. Raises `ZoetropeError` with a line for each fault."""
+    """Load a schedule file by its path, or a list as it is; checked.
+
+    Raises `ZoetropeError` with a line for each fault.
+    """
     if not isinstance(schedule, str | Path):
         return _checked_schedule(schedule, "schedule")
     if Path(schedule).suffix not in _SUFFIXES:
@@ -54,7 +57,7 @@ def load_schedule(schedule: str | Path | Sequence[Any]) -> Schedule:
 
 
 def inline(spec: Sequence[Any], folder: Path) -> list[Any]:
-    """A list of transforms in which files of policies and schedules are replaced by what they hold.
+    """Return a list of transforms in which files of policies and schedules are replaced by what they hold.
 
     Their paths are relative to `folder`.
 

@@ -37,7 +37,7 @@ class PopulationBased(Steps):
         return [steps for epoch, steps in self.schedule if epoch <= self.epoch][-1]
 
     def draw(self, height: int, width: int) -> list[Step]:
-        """At most two steps."""
+        """Draw at most two steps."""
         (left,) = self.py_random.choices(_COUNTS, _WEIGHTS)
         tried = list(self.drawn_from)
         self.py_random.shuffle(tried)

@@ -78,7 +78,7 @@ class Companions:
     """`[s H, s W, C]`: a picture `s` times as large, such as the one that is to be restored; whole `s`."""
 
     def kinds(self) -> frozenset[str]:
-        """The names of those that are there."""
+        """Return the names of those that are there."""
         return frozenset(kind for kind, value in vars(self).items() if value is not None)
 
 
@@ -102,22 +102,22 @@ class View:
 
 
 def unmoved(pixels: UInt8Array, companions: Companions) -> View:
-    """The view of a picture `[H, W, 3]` and its companions as they are stored."""
+    """Return the view of a picture `[H, W, 3]` and its companions as they are stored."""
     numbers = None if companions.boxes is None else np.arange(len(companions.boxes))
     return View(pixels, **vars(companions), numbers=numbers, frame=np.eye(2, 3, dtype=np.float32))
 
 
 def bends(transform: A.BasicTransform) -> bool:
-    """Whether no affine frame says where things of the stored picture lie."""
+    """Tell whether no affine frame says where things of the stored picture lie."""
     return isinstance(transform, _BENDS) or getattr(transform, "border_mode", None) in _SHOWS_COPIES
 
 
 def obstacle(transform: A.BasicTransform, rides: Rides) -> str | None:
-    """Why a transform does not move what rides, in words; None where it does, or moves nothing."""
+    """Tell why a transform does not move what rides, in words; None where it does, or moves nothing."""
     if not rides.names or not isinstance(transform, A.DualTransform):
         return None
-    name, said = type(transform).__name__, {target.value.lower() for target in transform._targets}
-    if missing := [kind for kind in sorted(rides.names) if KINDS[kind] not in said]:
+    name, targets = type(transform).__name__, {target.value.lower() for target in transform._targets}
+    if missing := [kind for kind in sorted(rides.names) if KINDS[kind] not in targets]:
         return f"does not move {' and '.join(missing)}, which the task's samples have; leave it out"
     if "target" in rides.names:
         if not isinstance(transform, _MOVES_WHOLE_PX + _MOVES_NOTHING):
@@ -156,7 +156,9 @@ def fit(transform: A.BasicTransform, given: dict[str, Any], rides: Rides) -> Non
 
 
 def points_of(height: int, width: int, keypoints: npt.NDArray[Any] | None) -> Float32Array:
-    """`[3 + M, 5]` as albumentations wants them: the frame's three corners, then the objects' key points `[M, 2]`."""
+    """Return `[3 + M, 5]` as albumentations wants them: the frame's three corners, then the
+    objects' key points `[M, 2]`.
+    """
     corners = np.array([(0, 0), (width, 0), (0, height)], np.float32)
     xy = corners if keypoints is None else np.concatenate([corners, keypoints])
     points = np.zeros((len(xy), 5), np.float32)
@@ -165,13 +167,15 @@ def points_of(height: int, width: int, keypoints: npt.NDArray[Any] | None) -> Fl
 
 
 def frame_of(points: npt.NDArray[Any], height: int, width: int) -> Float32Array:
-    """`[2, 3]` from what became of the corners of `points_of`, for a stored picture of `height` x `width` px."""
+    """Compute the frame `[2, 3]` from what became of the corners of `points_of`, for a stored
+    picture of `height` x `width` px.
+    """
     origin, right, down = points[:3, :2].astype(np.float64) + 0.5
     return np.stack([(right - origin) / width, (down - origin) / height, origin], 1).astype(np.float32)
 
 
 def cut(target: UInt8Array, frame: Float32Array, stored: tuple[int, ...], made: tuple[int, ...]) -> UInt8Array:
-    """What becomes of `[s H, s W, C]` as its picture of shape `stored` becomes one of shape `made` by `frame`.
+    """Return what becomes of `[s H, s W, C]` as its picture of shape `stored` becomes one of shape `made` by `frame`.
 
     The frame moves whole pixels: it turns by quarters, mirrors and crops, so the same is cut out of the target.
     Raises `ZoetropeError` where the target is not a whole number of times as large as the picture, the same both ways.

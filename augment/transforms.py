@@ -13,7 +13,8 @@ _DRAWS = 4
 
 
 def check(spec: Spec, what: str, rides: Rides = NOTHING) -> list[str]:
-    """Everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's place.
+    """Return everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's
+    place.
 
     A transform that does not move what rides is wrong.
     """
@@ -35,7 +36,7 @@ def compose(spec: Spec, rides: Rides = NOTHING) -> Augmentation:
 
 
 def output_shape(spec: Spec, short_side: int, rides: Rides = NOTHING) -> tuple[int, int]:
-    """(H, W) of what the spec makes of stored frames, whose short side is `short_side` px.
+    """Return (H, W) of what the spec makes of stored frames, whose short side is `short_side` px.
 
     Tried on upright, square and wide frames with several draws. Raises `ZoetropeError` when the shape varies, since
     a batch has one shape, and when a transform does not fit such frames.
@@ -58,7 +59,8 @@ def output_shape(spec: Spec, short_side: int, rides: Rides = NOTHING) -> tuple[i
 
 
 def shape_of(augmentation: Augmentation, height: int, width: int) -> tuple[int, int]:
-    """(H, W) of what transforms for evaluation make of a stored picture of `height` x `width` px; tried once a size.
+    """Return (H, W) of what transforms for evaluation make of a stored picture of `height` x `width` px; tried once a
+    size.
 
     Raises `ZoetropeError` where a transform does not fit such a picture, and where the size is drawn at random.
     """

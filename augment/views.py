@@ -6,7 +6,7 @@ from pipeline.base.errors import ZoetropeError
 
 
 def three_crops(pixels: np.ndarray, height: int, width: int) -> list[np.ndarray]:
-    """Three crops that lie evenly along the longer side: uint8 [..., H, W, 3] to three [..., height, width, 3].
+    """Cut three crops that lie evenly along the longer side: uint8 [..., H, W, 3] to three [..., height, width, 3].
 
     ZoetropeError when they do not fit.
     """

@@ -40,7 +40,7 @@ def floor(folder: Path, workers: int) -> Batches:
 
 def ours(folder: Path, workers: int) -> Batches:
     """Zoetrope's feed of whole training batches."""
-    from benchmarks.feed_images import source
+    from benchmarks.feed_pictures import source
     from pipeline.feed.local import LocalFeed
 
     made = source(folder)

@@ -25,11 +25,12 @@ from zipfile import ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.shards.dataset import CONTENTS, Contents, Shard, Split, open_dataset
+from pipeline.shards.dataset import CONTENTS, Contents, Split, open_dataset
 from pipeline.shards.index import ShardIndex, read_index, write_index
 from pipeline.shards.mixture import Mixture
 from pipeline.shards.order import Order
 from pipeline.shards.sampling import Sampled, samples_per_class
+from pipeline.shards.shard import Shard
 
 SHARD, BATCH, WINDOW = 10_000, 256, 2048
 PEERS_UP_TO = 10**8  # 8 bytes a sample, twice

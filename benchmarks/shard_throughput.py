@@ -44,7 +44,7 @@ from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe, check
 from pipeline.stages import shard
-from pipeline.stages.rows import write_rows
+from pipeline.stages.json_lines import write_rows
 from pipeline.store import Artifact
 
 DISTINCT = 64

@@ -24,9 +24,9 @@ import numpy as np
 from pipeline.base.keyed import generator
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode, transcode
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
-from pipeline.feed.quarantine import Bad
 from pipeline.feed.ring import new_arrays
 from pipeline.recipe import check
 from pipeline.shards.dataset import open_dataset

@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from models import build
-from pipeline.cluster.tracker import send, settle, start_tracker
+from pipeline.cluster.tracker import send, start_tracker, wait_until_sent
 from pipeline.recipe import load
 from pipeline.tracking.address import resolve
 from tests.pipeline.tracking.mlflow_server import Server
@@ -59,7 +59,7 @@ class Way:
                 inside += perf_counter() - before
         if sent:
             before = perf_counter()
-            settle(sent)
+            wait_until_sent(sent)
             inside += perf_counter() - before
         self.processor_s.append(process_time() - began_processor)
         self.clock_s.append(perf_counter() - began)
@@ -88,7 +88,7 @@ def ways(stack: ExitStack, folder: Path) -> dict[str, Way]:
         if name == "hangs":
             server.hang()
         tracker = start_tracker(resolve(server.url, store), recipe, store, store / "run")
-        ray.get(tracker.take_up.remote(_Silent(), "key", None, 10.0))
+        ray.get(tracker.attach.remote(_Silent(), "key", None, 10.0))
         found[name] = Way(tracker)
     return found
 

@@ -194,7 +194,7 @@ def take_turns(config: dict[str, Any], turns: int, answers: Path) -> None:
             mock.patch("ray.train.get_checkpoint", return_value=None),
             mock.patch("ray.train.report", report_as_new),
         ):
-            fit._work(config | {"recipe": own, "progress": marks})
+            fit.train_as_worker(config | {"recipe": own, "progress": marks})
         return rated(marks)
 
     ways: dict[str, Callable[[], Rate]] = {"stage": partial(ours, True), "stage, no checkpoints": partial(ours, False)}
@@ -236,7 +236,7 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
     from pipeline.verbs.driver import ray_cluster
 
     store = open_store(folder / "store")
-    record = store.record_run(recipe.name, plain(recipe), ())
+    record = store.record_run(recipe.name, plain(recipe), {})
     out, scratch, answers = folder / "out", folder / "scratch", folder / "answers.json"
     out.mkdir()
     scratch.mkdir()
@@ -247,7 +247,7 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
         services, told = tracker.Services(actor, record.folder), Reporter("train", board)
         context = Context(recipe, {}, out, scratch, "0" * 32, services, told, store.home, {})
         tracker.begin(context, "benchmark", system_every_s=tracker.SYSTEM_EVERY_S)
-        with mock.patch.object(fit, "_work", partial(take_turns, turns=turns, answers=answers)):
+        with mock.patch.object(fit, "train_as_worker", partial(take_turns, turns=turns, answers=answers)):
             fit.fit(context, dataset, partial(tracker.send, actor))
         tracker.finish(context)
     return {name: [Rate(**one) for one in kept] for name, kept in json.loads(answers.read_text()).items()}

@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from models.options import OPTIONS, ModelOptions
+from models.options.own import options_of
 from pipeline.base.errors import ZoetropeError, unknown
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from models.weights import Report
+    from models.weights import LoadedWeights
 
 __all__ = ["build", "check_options", "load_weights", "names"]
 
 
 def names() -> list[str]:
-    """The names that `build` knows, sorted."""
+    """Return the names of our models, sorted; `build` knows a user's own besides, see docs/extend.md."""
     return sorted(OPTIONS)
 
 
 def check_options(name: str, **options: Any) -> ModelOptions:
-    """The typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
-    if name not in OPTIONS:
-        raise ZoetropeError(unknown("model", name, OPTIONS))
-    family = OPTIONS[name]
+    """Return the typed options of model `name`, defaults filled in; ZoetropeError with every mistake at once."""
+    family = options_of(name)
     known = [field for field in family.model_fields if field != "kind"]
     mistakes = [unknown(f"option of {name}", option, known) for option in options if option not in known]
     try:
@@ -41,10 +40,11 @@ def check_options(name: str, **options: Any) -> ModelOptions:
 
 
 def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
-    """A model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
+    """Build a model with weights drawn from torch's generator (seed it first), or loaded from the option `weights`.
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
-    `model.features(x)` what the head sees. ZoetropeError for an unknown name, an unknown or a wrong option.
+    `model.features(x)` what the head sees. Models that answer a mask return logits [B, num_classes, h, w], which are
+    `model.margin_px` smaller on each side. ZoetropeError for an unknown name, an unknown or a wrong option.
     """
     checked = check_options(name, **options)
     if num_classes < 1:
@@ -61,7 +61,7 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
 
 def load_weights(
     model: "nn.Module", source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
-) -> "Report":
+) -> "LoadedWeights":
     """Load official or own weights into `model`, in place: `models.weights.load_weights` has the details.
 
     `source` is a path, an http(s) URL, a hub id `hf://organisation/name/file`, each with `#entry` behind it where the

@@ -16,18 +16,18 @@ class Attention(nn.Module):
         self.proj = Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[G, L, D] -> [G, L, D], through the fused kernels: no matrix of weights [L, L] is kept in memory."""
+        """Map [G, L, D] -> [G, L, D], through the fused kernels: no matrix of weights [L, L] is kept in memory."""
         query, key, value = self._heads(x)
         attended = functional.scaled_dot_product_attention(query, key, value)
         return self.proj(attended.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor) -> Tensor:
-        """[G, L, D] -> [G, heads, L, L]: how much of each token (last axis) every token takes; rows sum to 1."""
+        """Map [G, L, D] -> [G, heads, L, L]: how much of each token (last axis) every token takes; rows sum to 1."""
         query, key, _ = self._heads(x)
         return (query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5).softmax(-1)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [G, heads, L, D/heads], all views of one product."""
+        """Compute queries, keys and values [G, heads, L, D/heads], all views of one product."""
         query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return query, key, value
 
@@ -41,5 +41,5 @@ class Mlp(nn.Module):
         self.fc2 = Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., D] -> [..., D]."""
+        """Map [..., D] -> [..., D]."""
         return self.fc2(functional.gelu(self.fc1(x)))

@@ -18,7 +18,7 @@ Weights = dict[str, list[Tensor]]
 
 @torch.no_grad()
 def attention_weights(model: TimeSformer, x: Tensor) -> list[Weights]:
-    """Float [B, 3, T, H, W] -> every block's weights as they are in evaluation; each row of L sums to 1.
+    """Map float [B, 3, T, H, W] -> every block's weights as they are in evaluation; each row of L sums to 1.
 
     Steps and groups are those of `models.timesformer.SCHEMES`; in the last step CLS is the first of the L places.
     With space_only, frames are samples of their own: B is clips times frames.
@@ -47,7 +47,8 @@ def attention_weights(model: TimeSformer, x: Tensor) -> list[Weights]:
 
 
 def cls_attention(model: TimeSformer, x: Tensor) -> Tensor:
-    """Float [B, 3, T, H, W] -> [B, depth, heads, T, h, w]: what CLS takes from every patch in each block's last step.
+    """Map float [B, 3, T, H, W] -> [B, depth, heads, T, h, w]: what CLS takes from every patch in each block's last
+    step.
 
     Where CLS looks at the groups one by one and takes the mean, so does the map. What is missing to 1 in the sum over
     the patches is what CLS takes from itself.
@@ -63,7 +64,7 @@ def cls_attention(model: TimeSformer, x: Tensor) -> Tensor:
 
 
 def attention_rollout(model: TimeSformer, x: Tensor) -> Tensor:
-    """Float [B, 3, T, H, W] -> [B, T, h, w]: the share of every patch in what CLS knows at the end.
+    """Map float [B, 3, T, H, W] -> [B, T, h, w]: the share of every patch in what CLS knows at the end.
 
     Attention rollout (Abnar and Zuidema 2020, "Quantifying attention flow in transformers"): heads are averaged, a step
     passes on half of a token and half of what it attends to. CLS's share is followed from the last step to the first,
@@ -90,7 +91,8 @@ def attention_rollout(model: TimeSformer, x: Tensor) -> Tensor:
 
 
 def overlay(frames: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8]:
-    """Colours over the grey frames uint8 [T, H, W, 3], from blue at the least of `maps` [T, h, w] to red at the most.
+    """Lay colours over the grey frames uint8 [T, H, W, 3], from blue at the least of `maps` [T, h, w] to red at the
+    most.
 
     The scale is that of the whole clip, so that frames can be compared; a constant map is blue.
     """
@@ -106,12 +108,15 @@ def overlay(frames: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8
 
 
 def _pass_on(shares: Tensor, weight: Tensor) -> Tensor:
-    """Shares [B, G, L, 1] of what a step gives -> shares of what it took, by weights [B, G, heads, L, L]."""
+    """Map shares [B, G, L, 1] of what a step gives -> shares of what it took, by weights [B, G, heads, L, L]."""
     return weight.mean(2).transpose(2, 3) @ shares
 
 
 def _by_frame(grid: Tensor, clips: int) -> Tensor:
-    """[B, h, w, T, ...] -> [clips, T, h, w, ...]; a clip takes the mean of frames that were samples of their own."""
+    """Map [B, h, w, T, ...] -> [clips, T, h, w, ...].
+
+    A clip takes the mean of frames that were samples of their own.
+    """
     return grid.movedim(3, 1).reshape(clips, -1, *grid.shape[1:3], *grid.shape[4:]) * (clips / len(grid))
 
 

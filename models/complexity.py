@@ -20,7 +20,7 @@ class Complexity:
 
 
 def complexity(name: str, num_classes: int, **options: Any) -> Complexity:
-    """The cost of the model that `models.build` would build, for one sample of its published input size.
+    """Return the cost of the model that `models.build` would build, for one sample of its published input size.
 
     ZoetropeError as `models.build`.
     """
@@ -31,12 +31,12 @@ def complexity(name: str, num_classes: int, **options: Any) -> Complexity:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """All parameters, each once; buffers (a batch norm's running statistics) are none."""
+    """Count all parameters, each once; buffers (a batch norm's running statistics) are none."""
     return sum(p.numel() for p in model.parameters())
 
 
 def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
-    """Multiply-adds of convolutions and matrix products for one sample of float `input_shape`, in evaluation.
+    """Count the multiply-adds of convolutions and matrix products for one sample of float `input_shape`, in evaluation.
 
     Norms, activations, Fourier transforms and other work of an element at a time are left out, as in papers. The model
     must lie on the meta device (`with torch.device("meta")`), where shapes are followed and nothing is computed.

@@ -8,7 +8,7 @@ _DOWNSAMPLING = re.compile(r"^downsample_layers\.(\d+)\.")
 
 
 def _place(name: str) -> tuple[int, int] | None:
-    """(stage, block) of a parameter, None outside of all blocks."""
+    """Return (stage, block) of a parameter, None outside of all blocks."""
     if match := _DOWNSAMPLING.match(name):  # HorNet's stem is the first; the others lead to a stage's first block
         stage = int(match[1])
         return (stage, 0) if stage else None
@@ -20,7 +20,8 @@ def _place(name: str) -> tuple[int, int] | None:
 
 
 def depths(names: Iterable[str]) -> dict[str, int]:
-    """Parameter name -> 0 for the stem and embeddings, 1 ... L for what lies in a block, L + 1 for what follows.
+    """Map each parameter name -> 0 for the stem and embeddings, 1 ... L for what lies in a block, L + 1 for what
+    follows.
 
     `names` are all of a model's, in the order of its forward but for blocks, which are ordered by their numbers.
     """

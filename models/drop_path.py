@@ -12,18 +12,18 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def mask(self, branch: Tensor) -> Tensor | None:
-        """One factor for each row of `branch` [B, ...], shaped [B, 1, ...]; None when nothing is dropped."""
+        """Return one factor for each row of `branch` [B, ...], shaped [B, 1, ...]; None when nothing is dropped."""
         if not self.training or self.rate == 0:
             return None
         keep = 1 - self.rate
         return branch.new_empty((len(branch), *[1] * (branch.dim() - 1))).bernoulli_(keep).div_(keep)
 
     def forward(self, branch: Tensor) -> Tensor:
-        """[B, ...] -> [B, ...]."""
+        """Map [B, ...] -> [B, ...]."""
         mask = self.mask(branch)
         return branch if mask is None else branch * mask
 
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:
-    """One rate a block: from 0 in the first, in equal steps, to `rate` in the last."""
+    """Return one rate a block: from 0 in the first, in equal steps, to `rate` in the last."""
     return torch.linspace(0, rate, depth, device="cpu").tolist()

@@ -21,7 +21,7 @@ class ChannelNorm(nn.LayerNorm):
         super().__init__(channels, eps=EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]."""
+        """Map [B, C, H, W] -> [B, C, H, W]."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -45,7 +45,7 @@ class GlobalFilter(nn.Module):
         self.post_norm = ChannelNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, channels, H, W] -> [B, channels, H, W], the two halves interleaved."""
+        """Map [B, channels, H, W] -> [B, channels, H, W], the two halves interleaved."""
         local, whole = self.pre_norm(x).chunk(2, dim=1)
         local = self.dw(local)
         whole = self._filtered(whole).to(local.dtype)
@@ -89,7 +89,7 @@ class GnConv(nn.Module):
         self.pws = nn.ModuleList(nn.Conv2d(self.widths[i], self.widths[i + 1], 1) for i in range(order - 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, channels, H, W] -> [B, channels, H, W]."""
+        """Map [B, channels, H, W] -> [B, channels, H, W]."""
         first, around = self.proj_in(x).split([self.widths[0], sum(self.widths)], dim=1)
         gates = (self.dwconv(around) * self.scale).split(self.widths, dim=1)
         y = first * gates[0]
@@ -99,7 +99,7 @@ class GnConv(nn.Module):
 
 
 def resize_filter(weight: Tensor, size: tuple[int, int]) -> Tensor:
-    """A filter's frequencies [C, h, w, 2] -> [C, *size, 2]: bilinear with aligned corners, as the release."""
+    """Resize a filter's frequencies [C, h, w, 2] -> [C, *size, 2]: bilinear with aligned corners, as the release."""
     if tuple(weight.shape[1:3]) == size:
         return weight
     planes = functional.interpolate(weight.permute(3, 0, 1, 2), size=size, mode="bilinear", align_corners=True)

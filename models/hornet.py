@@ -49,7 +49,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]."""
+        """Map [B, C, H, W] -> [B, C, H, W]."""
         # [B, H, W, C], a view of channels-last memory.
         x = x.permute(0, 2, 3, 1)
         x = self._add(x, self.gnconv(self.norm1(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1), self.gamma1)
@@ -57,7 +57,7 @@ class Block(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def _add(self, x: Tensor, branch: Tensor, gamma: Tensor) -> Tensor:
-        """Adds drop_path(gamma * branch) to x, in one pass over the map."""
+        """Add drop_path(gamma * branch) to x, in one pass over the map."""
         mask = self.drop_path.mask(branch)
         return torch.addcmul(x, branch, gamma if mask is None else gamma * mask)
 
@@ -97,7 +97,7 @@ class Backbone(nn.Module):
         self.apply(_initialise)
 
     def stage_maps(self, x: Tensor) -> list[Tensor]:
-        """Float [B, 3, H, W] -> the four stages' maps [B, width * 2^i, H / (patch_px * 2^i), ...], channels-last.
+        """Map float [B, 3, H, W] -> the four stages' maps [B, width * 2^i, H / (patch_px * 2^i), ...], channels-last.
 
         ZoetropeError when `x` is no image batch, or so small that nothing is left for the last stage.
         """
@@ -129,11 +129,13 @@ class HorNet(Backbone):
         self.head.apply(_initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, 8 * width], what the head takes: the last map averaged over its places, normed."""
+        """Map float [B, 3, H, W] -> [B, 8 * width], what the head takes: the last map averaged
+        over its places, normed.
+        """
         return self.norm(self.stage_maps(x)[-1].mean((2, 3)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> logits [B, num_classes]."""
+        """Map float [B, 3, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 
@@ -146,12 +148,15 @@ class HorNetMaps(Backbone):
             self.add_module(f"norm{stage}", ChannelNorm(channels))
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Float [B, 3, H, W] -> [B, width * 2^i, H / (patch_px * 2^i), W / (patch_px * 2^i)] for i in 0..3."""
+        """Map float [B, 3, H, W] -> [B, width * 2^i, H / (patch_px * 2^i), W / (patch_px * 2^i)] for i in 0..3."""
         return [self.get_submodule(f"norm{i}")(stage_map) for i, stage_map in enumerate(self.stage_maps(x))]
 
 
 def _initialise(module: nn.Module) -> None:
-    """As the release: truncated normals of 0.02 and zero biases; norms start at the identity by themselves."""
+    """Initialise as the release: truncated normals of 0.02 and zero biases.
+
+    Norms start at the identity by themselves.
+    """
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

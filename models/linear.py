@@ -13,7 +13,7 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ..., C] -> [B, ..., out_features]."""
+        """Map [B, ..., C] -> [B, ..., out_features]."""
         if x.device.type != "cpu" or not 3 <= x.dim() <= 4:
             return super().forward(x)
         maps = x.movedim(-1, 1) if x.dim() == 4 else x.unsqueeze(1).movedim(-1, 1)

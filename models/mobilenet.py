@@ -26,11 +26,13 @@ class InvertedResidual(nn.Module):
         self.conv = nn.Sequential(*layers, nn.Conv2d(hidden, channels, 1, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
+        """Map [B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
         return self.after_first(x, self.conv[0](x))
 
     def after_first(self, x: Tensor, y: Tensor) -> Tensor:
-        """The rest of the block, from its input `x` and `y`, the output of `conv[0]`: TSM gives that another input."""
+        """Run the rest of the block, from its input `x` and `y`, the output of `conv[0]`:
+        TSM gives that another input.
+        """
         for i in range(1, len(self.conv)):
             y = self.conv[i](y)
         return x + y if self.has_identity else y
@@ -40,7 +42,7 @@ class Features(nn.Sequential):
     """Stem, 17 blocks, the last 1x1 convolution and the average: torchvision's name, and what `features` means here."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, num_features]."""
+        """Map float [B, in_channels, H, W] -> [B, num_features]."""
         return super().forward(x).mean((2, 3))
 
 
@@ -71,15 +73,15 @@ class MobileNetV2Backbone(nn.Module):
         return (list(self.features)[1:-1],)
 
     def stem(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, 32 * width_mult, H/2, W/2]."""
+        """Map float [B, in_channels, H, W] -> [B, 32 * width_mult, H/2, W/2]."""
         return self.features[0](x)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """What the last stage gave -> [B, num_features]."""
+        """Pool what the last stage gave -> [B, num_features]."""
         return self.features[-1](x).mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, num_features]."""
+        """Map float [B, in_channels, H, W] -> [B, num_features]."""
         return self.features(x)
 
 
@@ -94,7 +96,7 @@ class MobileNetV2(MobileNetV2Backbone):
         nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> logits [B, num_classes]."""
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes]."""
         return self.classifier(self.features(x))
 
 
@@ -105,6 +107,8 @@ def _conv_bn_relu(in_channels: int, channels: int, kernel: int, stride: int = 1,
 
 
 def _rounded(channels: float) -> int:
-    """The nearest multiple of 8, at least 8 and not less than 90 % of what was asked for, as the authors have it."""
+    """Round to the nearest multiple of 8, at least 8 and not less than 90 % of what was asked
+    for, as the authors have it.
+    """
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

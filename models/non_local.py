@@ -25,7 +25,7 @@ class NonLocal(nn.Module):
         nn.init.zeros_(norm.bias)
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
-        """[B*T, C, H, W] -> [B*T, C, H, W]; positions of one clip see each other."""
+        """Map [B*T, C, H, W] -> [B*T, C, H, W]; positions of one clip see each other."""
         clips = x.unflatten(0, (-1, num_frames)).transpose(1, 2)
         # One head, tokens [B, 1, T*H*W, C/2].
         query, key, value = (y.flatten(2).mT.unsqueeze(1) for y in (self.theta(clips), self.phi(clips), self.g(clips)))
@@ -54,7 +54,7 @@ def add_non_local(backbone: Backbone) -> None:
 
 
 def _out_channels(stage: nn.Sequential) -> int:
-    """All blocks of a stage give as many channels as its first shortcut makes."""
+    """Return the channels of a stage's blocks, all of which give as many channels as its first shortcut makes."""
     return next(m for name, m in stage.named_modules() if name.endswith("downsample.0")).out_channels
 
 

@@ -10,7 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 
 def recomputed(block: nn.Module, run: Callable[..., Tensor], *inputs: Any) -> Tensor:
-    """`run(*inputs)`, which runs `block`, keeping none of its activations: the backward pass computes them again.
+    """Return `run(*inputs)`, which runs `block`, keeping none of its activations: the backward pass computes them
+    again.
 
     The second time leaves the statistics of batch norms as they are, or each step would count twice.
     """

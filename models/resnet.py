@@ -30,11 +30,13 @@ class BasicBlock(nn.Module):
         self.downsample = _projection(in_channels, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
+        """Map [B, in_channels, H, W] -> [B, channels, H/stride, W/stride]."""
         return self.after_conv1(x, self.conv1(x))
 
     def after_conv1(self, x: Tensor, y: Tensor) -> Tensor:
-        """The rest of the block, from its input `x` and `y`, the output of `conv1`: TSM gives `conv1` another input."""
+        """Run the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
+        gives `conv1` another input.
+        """
         y = self.relu(self.bn1(y))
         y = self.bn2(self.conv2(y))
         # In place: a batch norm's backward needs what went in, not what came out.
@@ -59,11 +61,13 @@ class Bottleneck(nn.Module):
         self.downsample = _projection(in_channels, channels * 4, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, 4*channels, H/stride, W/stride]."""
+        """Map [B, in_channels, H, W] -> [B, 4*channels, H/stride, W/stride]."""
         return self.after_conv1(x, self.conv1(x))
 
     def after_conv1(self, x: Tensor, y: Tensor) -> Tensor:
-        """The rest of the block, from its input `x` and `y`, the output of `conv1`: TSM gives `conv1` another input."""
+        """Run the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
+        gives `conv1` another input.
+        """
         y = self.relu(self.bn1(y))
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -138,7 +142,7 @@ class Backbone(nn.Module):
         return self.layer1, self.layer2, self.layer3, self.layer4
 
     def stem(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, width, H/4, W/4]; [B, width, H, W] if small, 2 * width if deep."""
+        """Map float [B, in_channels, H, W] -> [B, width, H/4, W/4]; [B, width, H, W] if small, 2 * width if deep."""
         x = self.relu(self.bn1(self.conv1(x)))
         if self.is_deep:
             x = self.relu(self.bn2(self.conv2(x)))
@@ -146,7 +150,7 @@ class Backbone(nn.Module):
         return self.maxpool(x)
 
     def pooled(self, x: Tensor) -> Tensor:
-        """What the last stage gave -> [B, num_features], averaged over height and width."""
+        """Pool what the last stage gave -> [B, num_features], averaged over height and width."""
         return x.mean((2, 3))
 
     @property
@@ -155,14 +159,14 @@ class Backbone(nn.Module):
         return self.gradient_checkpointing and self.training and torch.is_grad_enabled()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, num_features]."""
+        """Map float [B, in_channels, H, W] -> [B, num_features]."""
         x = self.stem(x)
         for stage in self.stages:
             x = self.run_stage(stage, x)
         return self.pooled(x)
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Float [B, in_channels, H, W] -> the four stages' maps (C2 to C5), [B, channels[i], H/strides[i], ...]."""
+        """Map float [B, in_channels, H, W] -> the four stages' maps (C2 to C5), [B, channels[i], H/strides[i], ...]."""
         x = self.stem(x)
         maps = []
         for stage in self.stages:
@@ -171,7 +175,7 @@ class Backbone(nn.Module):
         return maps
 
     def run_stage(self, stage: nn.Sequential, x: Tensor) -> Tensor:
-        """What went into one of the stages -> what comes out."""
+        """Map what went into one of the stages -> what comes out."""
         for block in stage:
             x = recomputed(block, block, x) if self.recomputes else block(x)
         return x
@@ -191,11 +195,14 @@ class ResNet(Backbone):
         self.aux_fc = nn.Linear(self.num_features // 2, num_classes) if auxiliary_head else None
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, in_channels, H, W] -> [B, num_features], what the head takes."""
+        """Map float [B, in_channels, H, W] -> [B, num_features], what the head takes."""
         return super().forward(x)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:  # type: ignore[override]  # a pair in training only
-        """Float [B, in_channels, H, W] -> logits [B, num_classes]; a pair of them in training with `auxiliary_head`."""
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes].
+
+        A pair of them in training with `auxiliary_head`.
+        """
         if self.aux_fc is None or not self.training:
             return self.fc(self.dropout(self.features(x)))
         *_, third, last = self.maps(x)
@@ -205,7 +212,7 @@ class ResNet(Backbone):
 def _stage(
     block: Block, in_channels: int, channels: int, depth: int, stride: int, dilations: Dilations
 ) -> nn.Sequential:
-    """`depth` blocks, of which the first strides, or dilates less than the rest in place of it."""
+    """Build `depth` blocks, of which the first strides, or dilates less than the rest in place of it."""
     out_channels = channels * block.expansion
     first = block(in_channels, channels, stride, dilations)
     rest = [block(out_channels, channels, 1, (dilations[1], dilations[1])) for _ in range(depth - 1)]
@@ -213,7 +220,7 @@ def _stage(
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """The shortcut where the shape changes (option B of the paper, section 3.3); None is the identity."""
+    """Return the shortcut where the shape changes (option B of the paper, section 3.3); None is the identity."""
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
@@ -223,7 +230,8 @@ def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequenti
 
 
 def _initialise(backbone: nn.Module, zero_init_residual: bool) -> None:
-    """Kaiming-normal convolutions (He et al. 2015), as torchvision; batch norms start at the identity by themselves.
+    """Initialise with Kaiming-normal convolutions (He et al. 2015), as torchvision; batch norms start at the identity
+    by themselves.
 
     `zero_init_residual` starts the last batch norm of every block at 0, so that blocks begin as the identity
     (Goyal et al. 2017, "Accurate, large minibatch SGD", section 5.1).

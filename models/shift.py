@@ -31,7 +31,10 @@ def temporal_shift(x: Tensor, num_frames: int, divisor: int, direction: Directio
 
 @contextmanager
 def shifted_in_place(x: Tensor, num_frames: int, divisor: int, direction: Direction = "both") -> Iterator[None]:
-    """Inside, `x` is what `temporal_shift` would return; afterwards it is as it was. See `can_shift_in_place`."""
+    """Shift in place: inside, `x` is what `temporal_shift` would return; afterwards it is as it was.
+
+    See `can_shift_in_place`.
+    """
     moves = shift_moves(x.shape[1], divisor, direction)
     moving = max((last for offset, _, last in moves if offset), default=0)
     # A slice of channels-last frames would be copied to another layout if it were only cloned.
@@ -45,7 +48,8 @@ def shifted_in_place(x: Tensor, num_frames: int, divisor: int, direction: Direct
 
 
 def can_shift_in_place(x: Tensor) -> bool:
-    """Whether nobody but the caller can need `x` meanwhile, and it was measured to be quicker: on CPU, not on GPUs.
+    """Tell whether nobody but the caller can need `x` meanwhile, and it was measured to be quicker: on CPU, not on
+    GPUs.
 
     A compiler would copy all of `x` to keep its graph free of such changes.
     """
@@ -99,14 +103,15 @@ class TemporalShift(nn.Module):
         self.direction: Direction = direction
 
     def forward(self, x: Tensor, num_frames: int) -> Tensor:
-        """[B*T, C, H, W] -> what `net` makes of the shifted frames."""
+        """Map [B*T, C, H, W] -> what `net` makes of the shifted frames."""
         if can_shift_in_place(x):
             with shifted_in_place(x, num_frames, self.divisor, self.direction):
                 return self.net(x)
         return self.net(temporal_shift(x, num_frames, self.divisor, self.direction))
 
     def step(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One frame of an endless clip, for direction "past": [B, C, H, W] -> (what `net` makes of it, next `past`).
+        """Run one frame of an endless clip, for direction "past": [B, C, H, W] -> (what `net` makes of it, next
+        `past`).
 
         `past` is what the last step returned, [B, C // divisor, H, W]; None before the first frame.
         ZoetropeError when it belongs to frames of another size.

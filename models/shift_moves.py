@@ -9,7 +9,7 @@ Moves = tuple[tuple[int, int, int], ...]
 
 
 def shift_moves(channels: int, divisor: int, direction: Direction) -> Moves:
-    """The moves of a shift, with fold = channels // divisor; empty when nothing moves.
+    """Return the moves of a shift, with fold = channels // divisor; empty when nothing moves.
 
     "both" (the paper's offline TSM): [0, fold) take the next frame, [fold, 2*fold) the previous one.
     "past" (the online, uni-directional TSM): [0, fold) take the previous frame, and no frame sees a later one.
@@ -23,7 +23,7 @@ def shift_moves(channels: int, divisor: int, direction: Direction) -> Moves:
 
 
 def spans(offset: int, num_frames: int) -> tuple[slice, slice]:
-    """The frames that receive from `offset` frames away, and the frames that they receive; equally many of each.
+    """Return the frames that receive from `offset` frames away, and the frames that they receive; equally many of each.
 
     >>> spans(1, num_frames=4)  # frames 0, 1, 2 receive frames 1, 2, 3
     (slice(0, 3, None), slice(1, 4, None))

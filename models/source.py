@@ -10,7 +10,8 @@ WITHIN = ("", "model", "artifacts/model")
 
 
 def locate(weights: str) -> tuple[str, str]:
-    """The URL, hub id or file of weights, and the entry in it that `#` names, as in `w.pth#state_dict_ema`; else "".
+    """Return the URL, hub id or file of weights, and the entry in it that `#` names, as in `w.pth#state_dict_ema`; else
+    "".
 
     The folder of an exported model stands for the weights in it; ZoetropeError for another folder.
     """

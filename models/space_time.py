@@ -18,18 +18,18 @@ AXES = {"h": 1, "w": 2, "t": 3}
 
 
 def whole(size: Size) -> list[Piece]:
-    """The grid in one piece."""
+    """Return the grid in one piece."""
     return [(slice(None), slice(None), slice(None))]
 
 
 def quarters(size: Size) -> list[Piece]:
-    """Four windows of about H/2 x W/2 patches in all frames; an odd row or column goes to the later window."""
+    """Cut four windows of about H/2 x W/2 patches in all frames; an odd row or column goes to the later window."""
     rows, columns = (_halves(length) for length in size[:2])
     return [(h, w, slice(None)) for h, w in product(rows, columns)]
 
 
 def lattices(size: Size) -> list[Piece]:
-    """Eight lattices of every second row, column and frame; fewer where an axis has only one place."""
+    """Cut eight lattices of every second row, column and frame; fewer where an axis has only one place."""
     starts = [range(min(2, length)) for length in size]
     return [(slice(h, None, 2), slice(w, None, 2), slice(t, None, 2)) for h, w, t in product(*starts)]
 
@@ -42,7 +42,7 @@ class Grouping:
     pieces: Callable[[Size], list[Piece]] = whole
 
     def split(self, grid: Tensor) -> list[Tensor]:
-        """[B, H, W, T, D] -> for each piece [B, G, L, D], G sequences of L places; views where strides allow."""
+        """Map [B, H, W, T, D] -> for each piece [B, G, L, D], G sequences of L places; views where strides allow."""
         groups = []
         for piece in self.pieces(_size(grid)):
             part = grid[:, *piece]
@@ -51,7 +51,7 @@ class Grouping:
         return groups
 
     def merge(self, groups: list[Tensor], size: Size) -> Tensor:
-        """What `split` made of a grid of `size` = (H, W, T), back to [B, H, W, T, D]."""
+        """Merge what `split` made of a grid of `size` = (H, W, T), back to [B, H, W, T, D]."""
         order = self._order
         back = [order.index(axis) for axis in range(5)]
         shape = (len(groups[0]), *size, groups[0].shape[-1])

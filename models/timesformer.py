@@ -69,7 +69,7 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, tokens: Tensor, size: Size) -> Tensor:
-        """Tokens [B, 1 + H*W*T, D], CLS first, of a grid of `size` = (H, W, T) -> the same shape."""
+        """Map tokens [B, 1 + H*W*T, D], CLS first, of a grid of `size` = (H, W, T) -> the same shape."""
         if self.scheme.first:
             tokens = self._attend_in_steps(tokens, size)
         else:
@@ -93,7 +93,10 @@ class Block(nn.Module):
         return torch.cat([cls, patches.flatten(1, 3)], dim=1)
 
     def _among(self, groups: Tensor, norm: nn.Module, attn: nn.Module, fc: nn.Module | None = None) -> Tensor:
-        """Attention inside each of the groups [B, G, L, D]. A dropped path drops one group, as in the release."""
+        """Compute attention inside each of the groups [B, G, L, D].
+
+        A dropped path drops one group, as in the release.
+        """
         taken = self.drop_path(attn(norm(groups.flatten(0, 1))))
         return (taken if fc is None else fc(taken)).unflatten(0, groups.shape[:2])
 
@@ -106,7 +109,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(3, width, patch_px, stride=patch_px)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Float [B, 3, H, W] -> [B, D, H/patch_px, W/patch_px]; what does not fill a patch is cut off."""
+        """Map float [B, 3, H, W] -> [B, D, H/patch_px, W/patch_px]; what does not fill a patch is cut off."""
         return self.proj(frames)
 
 
@@ -149,7 +152,8 @@ class TimeSformer(nn.Module):
         _initialise(self)
 
     def embed(self, x: Tensor) -> tuple[Tensor, Size]:
-        """Float [B, 3, T, H, W] -> tokens [B, 1 + h*w*T, D] and (h, w, T); with space_only [B*T, 1 + h*w, D], 1 frame.
+        """Map float [B, 3, T, H, W] -> tokens [B, 1 + h*w*T, D] and (h, w, T); with space_only [B*T, 1 + h*w, D], 1
+        frame.
 
         ZoetropeError when `x` is no clip, or smaller than a patch.
         """
@@ -172,7 +176,7 @@ class TimeSformer(nn.Module):
         return torch.cat([cls.expand(len(grid), -1, -1), grid.flatten(1, 2)], dim=1), (height, width, num_frames)
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, 3, T, H, W] -> [B, width]: CLS after the last norm, what the head takes."""
+        """Map float [B, 3, T, H, W] -> [B, width]: CLS after the last norm, what the head takes."""
         tokens, size = self.embed(x)
         for block in self.blocks:
             if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
@@ -185,12 +189,12 @@ class TimeSformer(nn.Module):
         return self.norm(cls)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, 3, T, H, W] -> logits [B, num_classes]."""
+        """Map float [B, 3, T, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 
 def resize_positions(pos_embed: Tensor, size: tuple[int, int]) -> Tensor:
-    """[1, 1 + P*P, D] -> [1, 1 + h*w, D] for `size` = (h, w): nearest, as the release; CLS's stays."""
+    """Map [1, 1 + P*P, D] -> [1, 1 + h*w, D] for `size` = (h, w): nearest, as the release; CLS's stays."""
     side = round((pos_embed.shape[1] - 1) ** 0.5)
     if size == (side, side):
         return pos_embed
@@ -200,14 +204,15 @@ def resize_positions(pos_embed: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_times(time_embed: Tensor, num_frames: int) -> Tensor:
-    """[1, T, D] -> [1, num_frames, D]: nearest, as the release."""
+    """Map [1, T, D] -> [1, num_frames, D]: nearest, as the release."""
     if time_embed.shape[1] == num_frames:
         return time_embed
     return functional.interpolate(time_embed.transpose(1, 2), size=num_frames, mode="nearest").transpose(1, 2)
 
 
 def _initialise(model: TimeSformer) -> None:
-    """As the release: truncated normals of 0.02; embeddings of time and the layers after added attentions at zero.
+    """Initialise as the release: truncated normals of 0.02; embeddings of time and the layers after added attentions at
+    zero.
 
     So a fresh model attends over space alone, and ViT's weights, when loaded, start by giving ViT's features.
     """

@@ -36,7 +36,7 @@ class OnlineTSM(nn.Module):
         self.model = model
 
     def step(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Float [B, C, H, W] -> (logits [B, num_classes] of this frame, state for the next one).
+        """Map float [B, C, H, W] -> (logits [B, num_classes] of this frame, state for the next one).
 
         A stream begins with no state, which stands for zeros, as before a clip's first frame. ZoetropeError when the
         state belongs to frames of another size.
@@ -56,5 +56,5 @@ class OnlineTSM(nn.Module):
         return self.model.new_fc(self.model.dropout(self.model.base_model.pooled(x))), tuple(caches)
 
     def forward(self, frame: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """`step`, so that the model can be called, traced and exported."""
+        """Call `step`, so that the model can be called, traced and exported."""
         return self.step(frame, state)

@@ -50,7 +50,7 @@ class TSN(nn.Module):
                 norm.requires_grad_(False)
 
     def frame_features(self, x: Tensor) -> Tensor:
-        """Float [B, C, T, H, W] -> [B, T, num_features]; [B, ceil(T/2), num_features] with temporal pooling."""
+        """Map float [B, C, T, H, W] -> [B, T, num_features]; [B, ceil(T/2), num_features] with temporal pooling."""
         channels = self.base_model.in_channels
         if x.dim() != 5 or x.shape[1] != channels:
             raise ZoetropeError(
@@ -61,7 +61,7 @@ class TSN(nn.Module):
         return self.run_backbone(frames, num_frames=x.shape[2]).unflatten(0, (x.shape[0], -1))
 
     def run_backbone(self, frames: Tensor, num_frames: int) -> Tensor:
-        """Float [B*T, C, H, W] -> [B*T, num_features]; blocks are walked here because some need to know T."""
+        """Map float [B*T, C, H, W] -> [B*T, num_features]; blocks are walked here because some need to know T."""
         x = self.base_model.stem(frames)
         stages: tuple[Iterable[nn.Module], ...] = self.base_model.stages
         for i, stage in enumerate(stages):
@@ -75,11 +75,11 @@ class TSN(nn.Module):
         return self.base_model.pooled(x)
 
     def features(self, x: Tensor) -> Tensor:
-        """Float [B, C, T, H, W] -> [B, num_features], averaged over the frames."""
+        """Map float [B, C, T, H, W] -> [B, num_features], averaged over the frames."""
         return self.frame_features(x).mean(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [B, C, T, H, W] -> logits [B, num_classes].
+        """Map float [B, C, T, H, W] -> logits [B, num_classes].
 
         Dropout is drawn for each frame. The average is taken before the head, which gives the average of the frames'
         logits because the head is linear, at 1/T of its work.
@@ -87,7 +87,7 @@ class TSN(nn.Module):
         return self.new_fc(self.dropout(self.frame_features(x)).mean(1))
 
     def train(self, mode: bool = True) -> Self:
-        """As in torch, but frozen batch norms keep their statistics."""
+        """Set the mode as torch does, but frozen batch norms keep their statistics."""
         super().train(mode)
         if self.partial_bn:
             for norm in self._frozen_norms():
@@ -95,7 +95,10 @@ class TSN(nn.Module):
         return self
 
     def _frozen_norms(self) -> list[nn.BatchNorm2d]:
-        """All batch norms of the image network but the first. Those of non-local blocks are new, and have to learn."""
+        """Return all batch norms of the image network but the first.
+
+        Those of non-local blocks are new, and have to learn.
+        """
         return [module for module in self.base_model.modules() if isinstance(module, nn.BatchNorm2d)][1:]
 
 
@@ -103,7 +106,9 @@ RunShift = Callable[[TemporalShift, Tensor], Tensor]
 
 
 def run_block(block: nn.Module, x: Tensor, num_frames: int, run_shift: RunShift | None = None) -> Tensor:
-    """One residual block on [B*T, C, H, W], its shift if it has one run by `run_shift` (by default over the clip)."""
+    """Run one residual block on [B*T, C, H, W], its shift if it has one run by `run_shift`
+    (by default over the clip).
+    """
     shift: Any = run_shift or (lambda module, x: module(x, num_frames))
     if isinstance(block, WithNonLocal):
         return block.nl(run_block(block.block, x, num_frames, run_shift), num_frames)
@@ -117,7 +122,7 @@ def run_block(block: nn.Module, x: Tensor, num_frames: int, run_shift: RunShift 
 
 
 def _pool_frames(x: Tensor, num_frames: int) -> tuple[Tensor, int]:
-    """Max pooling over 3 frames with stride 2: [B*T, C, H, W] -> [B*ceil(T/2), C, H, W] and ceil(T/2)."""
+    """Pool by the maximum over 3 frames with stride 2: [B*T, C, H, W] -> [B*ceil(T/2), C, H, W] and ceil(T/2)."""
     clips = x.unflatten(0, (-1, num_frames)).transpose(1, 2)
     clips = F.max_pool3d(clips, kernel_size=(3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0))
     return clips.transpose(1, 2).flatten(0, 1), clips.shape[2]

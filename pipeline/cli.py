@@ -12,6 +12,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.plugins import allow
 from pipeline.base.redact import redact
 from pipeline.base.terminal import Terminal
 from pipeline.recipe import load
@@ -34,13 +35,13 @@ class Verbs(TyperGroup):
     """Said after Ctrl-C, and after an error that nobody need mend."""
 
     def invoke(self, ctx: Any) -> Any:
-        """As Typer does, but for the end."""
+        """Invoke as Typer does, but for the end."""
         errors = Terminal(stderr=True)
         try:
             return super().invoke(ctx)
         except ZoetropeError as error:
             errors.print(f"[bold red]Error:[/] {escape(redact(str(error)))}")
-            if error.goes_on:
+            if error.resumable:
                 errors.print(self.stopped)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
@@ -60,6 +61,15 @@ RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The YAML fil
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as train.duration=10ep.")
 ]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow",
+        metavar="PACKAGE",
+        help="Let the recipe use classes of this package of your own. May be repeated.",
+        callback=lambda packages: allow(packages or ()),
+    ),
+]
 Rerun = Annotated[
     list[str] | None,
     typer.Option(metavar="STAGE", help="Make this stage again whatever is there. May be repeated."),
@@ -67,7 +77,7 @@ Rerun = Annotated[
 
 
 @app.command()
-def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
+def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
     """Show which stages would run, and why. Nothing is started."""
     from pipeline.verbs.planning import make_plan, warnings
 
@@ -78,7 +88,7 @@ def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -
 
 
 @app.command()
-def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None) -> None:
+def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
     from pipeline.verbs.planning import check_start, make_plan, warnings
 
@@ -105,6 +115,7 @@ def preview(
     overrides: Overrides = None,
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("preview.png"),
     lr: Annotated[bool, typer.Option("--lr", help="Draw the learning rate instead.")] = False,
+    packages: Allow = None,
 ) -> None:
     """Draw what training makes of its samples: before and after augmentation, and mixed. Nothing is trained."""
     from pipeline.verbs.preview import preview as draw
@@ -119,6 +130,7 @@ def feed(
     recipe: RecipePath,
     overrides: Overrides = None,
     seconds: Annotated[float, typer.Option(min=0, help="How long to measure.")] = 10,
+    packages: Allow = None,
 ) -> None:
     """Measure how fast training batches are made, and what limits it. Shards that are not there are made first."""
     from pipeline.verbs.planning import make_plan
@@ -137,6 +149,7 @@ def feed(
 @app.command()
 def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
+    packages: Allow = None,
 ) -> None:
     """Show models with their parameters and multiply-adds at their published input size."""
     from pipeline.verbs.show import show_models
@@ -149,6 +162,7 @@ def attention(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of an exported TimeSformer.")],
     video: Annotated[Path, typer.Argument(metavar="VIDEO", exists=True, dir_okay=False, help="The video to look at.")],
     out: Annotated[Path, typer.Option(metavar="PNG", help="The picture to write.")] = Path("attention.png"),
+    packages: Allow = None,
 ) -> None:
     """Draw what a TimeSformer looks at in a video."""
     from pipeline.verbs.attention import draw_attention
@@ -211,5 +225,5 @@ def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
 
 
 def main() -> None:
-    """What `python -m pipeline` does. A command line that is not understood ends with exit code 2."""
+    """Run `python -m pipeline`. A command line that is not understood ends with exit code 2."""
     app(prog_name="python -m pipeline")

@@ -187,6 +187,7 @@ class Project:
     """A folder of a user's files, a recipe for them, a store, and the command line with `environment` besides."""
 
     environment: Mapping[str, str] = {}
+    typed_in = ROOT
 
     def __init__(self, folder: Path, modality: str, **changes: Any) -> None:
         self.folder, self.store = folder, folder / "runs"
@@ -217,7 +218,7 @@ class Project:
         with self.log.open("w") as log:
             # A session of its own, as a terminal gives a command: signals to it reach nobody else.
             return subprocess.Popen(
-                command, stdout=log, stderr=log, text=True, env=environment, cwd=ROOT, start_new_session=True
+                command, stdout=log, stderr=log, text=True, env=environment, cwd=self.typed_in, start_new_session=True
             )
 
     def run(self, *arguments: str, verb: str = "run") -> str:

@@ -46,7 +46,7 @@ def check_mlflow(project: Any, steps: list[int], validated: list[int]) -> None:
     for name in ("train/loss", "train/top1", "lr", "throughput/samples_per_s", "throughput/data_wait"):
         assert [point.step for point in history[name]] == steps
     assert [point.step for point in history["val/top1"]] == validated
-    assert run.data.metrics["test/top1"] == project.facts("evaluate")["top1"]
+    assert run.data.metrics["evaluate/top1"] == project.facts("evaluate")["top1"]
     assert run.data.metrics["val/top1"] == project.facts("train")["val/top1"]
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.digest == manifest_digest(project.artifact("shard"))[:36]
@@ -102,7 +102,7 @@ def test_videos(make_project: Callable[..., Any]) -> None:
     assert actions(changed) == [*((s, "reuse") for s in STAGES[:3]), *((s, "run") for s in STAGES[3:])]
     (run,) = project.mlflow_runs()  # what is measured anew of a training belongs to its run
     assert run.info.status == "FINISHED"
-    assert len(project.mlflow.get_metric_history(run.info.run_id, "test/top1")) == 2
+    assert len(project.mlflow.get_metric_history(run.info.run_id, "evaluate/top1")) == 2
 
 
 def test_images(make_project: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pipeline.cluster.tracker import NOTE as TRACKER
-from pipeline.shards.files import sha256
+from pipeline.shards.file_io import sha256
 from tests.conftest import NO_IMAGE, ROOT
 from tests.pipeline.tracking.mlflow_server import Server
 from tests.processes import begotten, family, left_of

@@ -50,7 +50,7 @@ def test_segments_with_sets_of_labels(make_project: Callable[..., Any]) -> None:
     mean = sum(float(row["average precision"]) for row in per_class.values()) / 4
     assert measured["mAP"] == pytest.approx(mean)
     (run,) = project.mlflow_runs()
-    assert run.data.metrics["test/mAP"] == measured["mAP"]
+    assert run.data.metrics["evaluate/mAP"] == measured["mAP"]
     assert {"train/loss", "train/f1", "val/mAP", "val/loss"} <= run.data.metrics.keys()
     # That of scores in bins, which a model that is hardly trained does not fill.
     assert project.facts("train")["val/mAP"] == pytest.approx(measured["mAP"], abs=0.2)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.recipe import load
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource
+from pipeline.recipe.sources import DrawnSource
 from pipeline.verbs.planning import make_plan
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ def test_recipe_can_be_planned_and_says_what_to_expect(path: Path, tmp_path: Pat
     header = path.read_text().partition("\nname: ")[0]
     assert str(path.relative_to(ROOT)) in header or "make quickstart" in header or "extends: quickstart.yaml" in header
     source, overrides = load(path).data.source, [f"store={tmp_path}/runs"]
-    if not isinstance(source, DigitsSource | MovingDigitsSource):
+    if not isinstance(source, DrawnSource):
         suffix = ".mp4" if load(path).task.modality == "video" else ".jpg"
         (tmp_path / "table.csv").write_text("path,label\n" + "".join(f"{i}{suffix},{i % 2}\n" for i in range(20)))
         for i in range(20):

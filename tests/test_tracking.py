@@ -26,7 +26,7 @@ def tracked(server: Server, project: Any) -> tuple[Any, dict[str, list[tuple[int
     (model,) = client.search_logged_models(ids)
     assert (model.status.value, model.source_run_id) == ("READY", run.info.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.metrics["test/top1"] == project.facts("evaluate")["top1"]
+    assert run.data.metrics["evaluate/top1"] == project.facts("evaluate")["top1"]
     history = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
     return run, {name: [(point.step, point.value) for point in points] for name, points in history.items()}
 
@@ -52,5 +52,5 @@ def test_a_server_that_comes_when_the_run_is_over_gets_all_later(
         # What is measured anew of this training goes to its run, though its artifact does not know that run's id.
         project.run("--rerun", "evaluate")
         client = MlflowClient(server.url)
-        assert len(client.get_metric_history(run.info.run_id, "test/top1")) == 2
+        assert len(client.get_metric_history(run.info.run_id, "evaluate/top1")) == 2
         assert len(client.search_runs([run.info.experiment_id])) == 1

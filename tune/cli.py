@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import Overrides, RecipePath, Verbs, console
+from pipeline.cli import Allow, Overrides, RecipePath, Verbs, console
 from pipeline.recipe import load
 
 
@@ -28,6 +28,7 @@ def run(
     recipe: RecipePath,
     overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last search of this recipe.")] = False,
+    packages: Allow = None,
 ) -> None:
     """Search over recipe keys, as the recipe's section `tune` says."""
     began = time.monotonic()
@@ -40,15 +41,15 @@ def run(
     from tune.space import check_tune
 
     tune = check_tune(checked)
-    from tune.report import show
     from tune.search import search
+    from tune.search_report import show
 
     found = search(checked, console, resume)
     show(console, found, checked, tune, time.monotonic() - began)
 
 
 def main() -> None:
-    """What `python -m tune` does: there is one verb, `tune`, so that help reads as what was typed."""
+    """Run `python -m tune`: there is one verb, `tune`, so that help reads as what was typed."""
     import sys
 
     app(["tune", *sys.argv[1:]], prog_name="python -m")

@@ -27,7 +27,7 @@ TREES, SHUFFLES = 100, 10
 
 
 def progress(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
-    """The metric of each trial over epochs; those that ended by themselves in colour."""
+    """Draw the metric of each trial over epochs; those that ended by themselves in colour."""
     figure = Figure(figsize=(8, 4.5), dpi=DPI, layout="tight")
     axes = figure.add_subplot()
     best = _best(trials)
@@ -51,12 +51,15 @@ def progress(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
 
 
 def _best(trials: Sequence[Trial]) -> Trial | None:
-    """The first, as trials come ranked."""
+    """Return the first, as trials come ranked."""
     return trials[0] if trials and trials[0].value is not None else None
 
 
 def parallel_coordinates(trials: Sequence[Trial], tune: "Tune", path: Path) -> None:
-    """A line a trial through its values, coloured by the metric, the best one on top; broken where it was stopped."""
+    """Draw a line a trial through its values, coloured by the metric, the best one on top.
+
+    Broken where it was stopped.
+    """
     shown = [trial for trial in trials if trial.value is not None and trial.status != "failed"]
     if not shown:
         return
@@ -98,7 +101,7 @@ def _scale(axes: Axes, at: int, ticks: list[tuple[float, str]]) -> None:
 
 
 def marks(domain: Domain) -> list[Any]:
-    """Values to write beside an axis."""
+    """Return values to write beside an axis."""
     listed = domain.listed
     if listed is not None and len(listed) <= 12:
         return listed
@@ -106,7 +109,7 @@ def marks(domain: Domain) -> list[Any]:
 
 
 def place(domain: Domain, value: Any) -> float:
-    """Where a value stands between the ends of its domain, 0..1."""
+    """Tell where a value stands between the ends of its domain, 0..1."""
     if domain.listed is not None and not isinstance(value, int | float):
         return _share(domain.listed.index(value), 0, len(domain.listed) - 1) if value in domain.listed else 0.5
     listed = domain.listed
@@ -123,7 +126,8 @@ def _share(value: float, low: float, high: float) -> float:
 
 
 def importances(trials: Sequence[Trial], tune: "Tune", seed: int) -> dict[str, float]:
-    """How much of the metric's variance a key explains: by how much a random forest's R2 falls when it is shuffled.
+    """Return how much of the metric's variance a key explains: by how much a random forest's R2 falls when it is
+    shuffled.
 
     In shares of all keys' (Breiman 2001, section 10), at the last epoch that all trials with a result have reached: a
     trial that was stopped is not worse for that. Empty for fewer trials than `FEWEST`.
@@ -147,7 +151,7 @@ def importances(trials: Sequence[Trial], tune: "Tune", seed: int) -> dict[str, f
 
 
 def importance(trials: Sequence[Trial], tune: "Tune", seed: int, path: Path) -> None:
-    """Bars of `importances`; nothing when there are too few trials."""
+    """Draw bars of `importances`; nothing when there are too few trials."""
     found = importances(trials, tune, seed)
     if not found:
         return

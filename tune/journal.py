@@ -111,12 +111,15 @@ class Journal:
         return trial
 
     def close(self) -> None:
-        """No more events."""
+        """Close the file: no more events come."""
         self._file.close()
 
 
 def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
-    """Best first: those that were trained to their end, then the others by how they stood last; failed ones last."""
+    """Sort trials, best first: those that were trained to their end, then the others by how they stood last.
+
+    Failed ones last.
+    """
     places = {"done": 0, "stopped": 1, "running": 1, "failed": 2}
 
     def place(trial: Trial) -> tuple[Any, ...]:
@@ -129,6 +132,6 @@ def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
 
 
 def winner(trials: Sequence[Trial], mode: str) -> Trial | None:
-    """The best trial that did not fail; None when there is none."""
+    """Return the best trial that did not fail; None when there is none."""
     best = next(iter(ranked(trials, mode)), None)
     return best if best is not None and best.status != "failed" and best.value is not None else None

@@ -17,7 +17,7 @@ REFRESH_S = 0.5
 
 
 def show_value(value: Any) -> str:
-    """A value of a key, short.
+    """Return a value of a key, short.
 
     >>> show_value(0.0123456), show_value([{"Posterize": {}}])
     ('0.01235', '[{"Posterize": {}}]')
@@ -27,7 +27,7 @@ def show_value(value: Any) -> str:
 
 
 def table(trials: Mapping[int, Trial], metric: str, mode: str, most: int = MOST_ROWS) -> Table:
-    """The best trials so far."""
+    """Return the best trials so far."""
     made = Table()
     keys = list(next(iter(trials.values())).values) if trials else []
     for name in ("trial", "status", "epoch", metric, *keys):
@@ -61,7 +61,7 @@ class View:
             self._live.stop()
 
     def __call__(self, trial: Trial, word: str) -> None:
-        """Something has happened to a trial."""
+        """Show that something has happened to a trial."""
         if word.startswith("failed"):
             self._console.print(f"trial {trial.number}: {word}", markup=False, highlight=False, soft_wrap=True)
         elif self._live is None:

@@ -22,22 +22,24 @@ class Proposer(Protocol):
     """Proposes the point of the next trial."""
 
     def __call__(self, number: int, trials: Sequence[Trial]) -> Values | None:
-        """The values of trial `number` (0, 1, ...), given all that were begun; None when there are no more."""
+        """Return the values of trial `number` (0, 1, ...), given all that were begun; None when there are no more."""
 
 
 def random_values(space: Space, seed: int, number: int) -> Values:
-    """A draw for each key, of the seed, the trial's number and the key alone."""
+    """Return a draw for each key, of the seed, the trial's number and the key alone."""
     return {key: domain.at(generator(seed, "tune", number, key).random()) for key, domain in space.items()}
 
 
 def grid_values(space: Space) -> list[Values]:
-    """Every combination of the listed values; the last key changes fastest."""
+    """Return every combination of the listed values; the last key changes fastest."""
     listed = [domain.listed or domain.ends for domain in space.values()]
     return [dict(zip(space, point, strict=True)) for point in product(*listed)]
 
 
 def optuna_values(space: Space, seed: int, number: int, trials: Sequence[Trial], mode: str, startup: int) -> Values:
-    """What Optuna's TPE proposes after `trials`: those that run count as bad ones, and failed ones not at all."""
+    """Return what Optuna's TPE proposes after `trials`: those that run count as bad ones, and
+    failed ones not at all.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -70,7 +72,7 @@ def optuna_values(space: Space, seed: int, number: int, trials: Sequence[Trial],
 
 
 def distribution(domain: Domain) -> Any:
-    """Optuna's distribution; a choice is one among its numbers, as its values may be lists."""
+    """Return Optuna's distribution; a choice is one among its numbers, as its values may be lists."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     match domain:
@@ -96,7 +98,7 @@ def _outward(domain: Domain, value: Any) -> Any:
 
 
 def proposer(recipe: Recipe, tune: Tune) -> Proposer:
-    """The one that `tune.search` asks for."""
+    """Return the one that `tune.search` asks for."""
     space, seed = tune.space, recipe.seed
     if tune.search.kind == "grid":
         points = grid_values(space)

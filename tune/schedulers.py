@@ -33,7 +33,8 @@ Explore = Callable[[Values, int, int], Values]
 def make_scheduler(
     tune: Tune, epochs: Callable[[Length], float], longest: float, seed: int, moved: Explore | None = None
 ) -> TrialScheduler:
-    """The one that `tune.scheduler` asks for; `epochs` turns a duration into epochs, of which a trial has `longest`.
+    """Make the one that `tune.scheduler` asks for; `epochs` turns a duration into epochs, of which a trial has
+    `longest`.
 
     `moved` takes the place of pbt's own `explore`.
     """
@@ -89,7 +90,9 @@ class Population(PopulationBasedTraining):
         self._moved, self._seed = moved, seed
 
     def _checkpoint_or_exploit(self, trial: Any, controller: Any, upper: list[Any], lower: list[Any]) -> None:
-        """As Ray Tune does, which draws the better trial by Python's global `random`: from a list of the one drawn."""
+        """Exploit as Ray Tune does, which draws the better trial by Python's global `random`:
+        from a list of the one drawn.
+        """
         if trial in lower:
             state: Any = self._trial_state[trial]
             key = trial.config["point"]["number"], state.last_result["step"]
@@ -98,7 +101,7 @@ class Population(PopulationBasedTraining):
         super()._checkpoint_or_exploit(trial, controller, upper, lower)
 
     def _get_new_config(self, trial: Any, trial_to_clone: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The better trial's point, moved; the trial keeps its own number."""
+        """Return the better trial's point, moved; the trial keeps its own number."""
         own, donor = trial.config["point"], trial_to_clone.config["point"]
         count = own["replaced"] + 1
         values = self._moved(json.loads(donor["values"]), own["number"], count)
@@ -113,7 +116,9 @@ class Population(PopulationBasedTraining):
 
 
 def explore(space: dict[str, Domain], values: Values, resample: float, seed: int, number: int, count: int) -> Values:
-    """A point near to `values`: each key times 0.8 or 1.2, or moved to its neighbour, or (`resample`) drawn anew."""
+    """Return a point near to `values`: each key times 0.8 or 1.2, or moved to its neighbour, or
+    (`resample`) drawn anew.
+    """
     moved = {}
     for key, domain in space.items():
         again, where, up = generator(seed, "pbt", number, count, key).random(3)

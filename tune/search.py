@@ -2,7 +2,6 @@
 
 import shutil
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from pipeline.base.files import Files
 from pipeline.cluster.resources import resources
 from pipeline.recipe import Length, Recipe
 from pipeline.recipe.tuning import Tune
-from tune import report
-from tune.folder import note, search_folder
+from tune import search_report
 from tune.journal import Journal, Trial, ranked, winner
 from tune.live import View
 from tune.proposals import Proposer, proposer, random_values
+from tune.result import SearchResult
 from tune.schedulers import Explore, make_scheduler
+from tune.search_folder import note, search_folder
 from tune.session import check_room, parent_run, quiet, ray_session
 from tune.space import changed, check_tune, trial_recipe, upstream_points
 from tune.tracking import parameters
@@ -31,24 +31,13 @@ HEAD = {"node:__internal_head__": 0.001}
 """A part of what the head alone has: Ray Tune takes no trial that needs nothing."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a search has found. `trials`: best first; `best`: None when all failed; `weights`: of the best trial."""
-
-    folder: Path
-    trials: list[Trial]
-    best: Trial | None
-    recipe: Recipe | None
-    weights: Path | None
-
-
 def search(
     recipe: Recipe,
     console: Console,
     resume: bool = False,
     propose: Proposer | None = None,
     moved: Explore | None = None,
-) -> Found:
+) -> SearchResult:
     """Search as `recipe.tune` says; starts Ray unless this process has one. ZoetropeError when nothing can be found.
 
     propose: proposes the points in place of `tune.search`; its values need not be in `tune.space`, whose keys they
@@ -72,7 +61,7 @@ def search(
                 watcher = Watcher(journal, tracker, view)
                 _run(recipe, tune, job, journal, propose or proposer(recipe, tune), watcher, moved)
             found = _finish(recipe, tune, folder, journal)
-            report.publish(tracker, found, tune)
+            search_report.publish(tracker, found, tune)
             note(folder, status="done")
     return found
 
@@ -135,7 +124,9 @@ def _run(
 
 
 def _placed(recipe: Recipe, tune: Tune, job: Job) -> tuple[Any, int | None]:
-    """The trainable with what it takes from the cluster, and how many may run at once where Ray does not know it."""
+    """Return the trainable with what it takes from the cluster, and how many may run at once
+    where Ray does not know it.
+    """
     from ray import tune as ray_tune
 
     trial = trial_recipe(recipe, tune, random_values(tune.space, recipe.seed, 0))
@@ -150,7 +141,7 @@ def _placed(recipe: Recipe, tune: Tune, job: Job) -> tuple[Any, int | None]:
 
 
 def _epochs(recipe: Recipe, files: Files) -> Any:
-    """Turns a duration into epochs of the recipe's own batch size."""
+    """Return a function that turns a duration into epochs of the recipe's own batch size."""
     from pipeline.feed.batch import BatchSource
     from pipeline.shards.dataset import open_dataset
 
@@ -162,14 +153,14 @@ def _steps(length: Length, steps_per_epoch: int, recipe: Recipe) -> int:
     return length.steps(steps_per_epoch, recipe.train.batch_size)
 
 
-def _finish(recipe: Recipe, tune: Tune, folder: Path, journal: Journal) -> Found:
+def _finish(recipe: Recipe, tune: Tune, folder: Path, journal: Journal) -> SearchResult:
     """Write down what was found; checkpoints go, but for the best one's weights."""
     trials = ranked(journal.trials.values(), tune.mode)
     best = winner(trials, tune.mode)
     made = changed(recipe, best.values) if best else None
-    weights = report.save_weights(best, folder / "best.safetensors") if best else None
-    found = Found(folder, trials, best, made, weights)
-    report.write(found, recipe, tune)
+    weights = search_report.save_weights(best, folder / "best.safetensors") if best else None
+    found = SearchResult(folder, trials, best, made, weights)
+    search_report.write(found, recipe, tune)
     for name in ("ray", "trials"):
         shutil.rmtree(folder / name, ignore_errors=True)
     return found

@@ -11,8 +11,8 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.capacity import lacking
 from pipeline.cluster.joining import joined_address
-from pipeline.cluster.room import lacking
 from pipeline.recipe import Recipe
 from pipeline.store import open_store
 from pipeline.tracking.address import resolve
@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 
 def ray_session(trial: Recipe, console: Console) -> AbstractContextManager[object]:
-    """The Ray that this process has, or one that is started for trials of the recipe `trial`, and ends."""
+    """Use the Ray that this process has, or one that is started for trials of the recipe `trial`, and ends."""
     if ray.is_initialized():
         return nullcontext()
     return ray_cluster(trial, console, dashboard=trial.cluster.workers.min > 1)
@@ -40,7 +40,7 @@ def ray_session(trial: Recipe, console: Console) -> AbstractContextManager[objec
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ray Tune without its own words, and with our settings."""
+    """Run Ray Tune without its own words, and with our settings."""
     before = {name: os.environ.get(name) for name in ENVIRONMENT}
     os.environ.update(ENVIRONMENT)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -56,15 +56,15 @@ def quiet() -> Iterator[None]:
 
 def check_room(trial: Recipe) -> None:
     """Raise for a trial that this Ray can never run; a cluster that grows by itself tells too little to be asked."""
-    if not joined_address() and (said := lacking(trial, ray.cluster_resources())):
+    if not joined_address() and (lacks := lacking(trial, ray.cluster_resources())):
         raise ZoetropeError(
-            f"tune.trial: a trial takes {said}. Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
+            f"tune.trial: a trial takes {lacks}. Lower tune.trial.workers, tune.trial.gpus or cluster.cpus_per_worker."
         )
 
 
 @contextmanager
 def parent_run(recipe: Recipe, folder: Path, params: dict[str, Any], console: Console) -> Iterator[Any]:
-    """A tracker whose parent run is that of the search in `folder`, and ends as the block does.
+    """Yield a tracker whose parent run is that of the search in `folder`, and ends as the block does.
 
     Of a search that has ended it is the same run once more. Ray must be initialised.
     """

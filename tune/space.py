@@ -30,7 +30,7 @@ UPSTREAM = (*ingest.STAGE.keys, *shard.STAGE.keys)
 
 
 def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with other values, without its section `tune`. RecipeError when that is no right recipe."""
+    """Return the recipe with other values, without its section `tune`. RecipeError when that is no right recipe."""
     whole = {key: value for key, value in plain(recipe).items() if key != "tune"}
     for key in sorted(values, key=lambda key: not key.endswith(".kind")):  # a new kind drops the options of the old one
         set_key(whole, key, copy.deepcopy(values[key]))
@@ -38,7 +38,7 @@ def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def trial_recipe(recipe: Recipe, tune: Tune, values: Mapping[str, Any]) -> Recipe:
-    """What a trial trains: on the trial's resources, with a checkpoint wherever it is measured."""
+    """Return what a trial trains: on the trial's resources, with a checkpoint wherever it is measured."""
     trial = tune.trial
     places = {
         "cluster.workers": trial.workers,
@@ -51,7 +51,7 @@ def trial_recipe(recipe: Recipe, tune: Tune, values: Mapping[str, Any]) -> Recip
 
 
 def check_tune(recipe: Recipe) -> Tune:
-    """The section `tune`, all of whose values make right recipes. RecipeError with all that is wrong."""
+    """Return the section `tune`, all of whose values make right recipes. RecipeError with all that is wrong."""
     if recipe.tune is None:
         raise ZoetropeError(
             f"{recipe.name}: the recipe has no section `tune`, which says what to search over. "
@@ -91,7 +91,7 @@ def _key_problems(tune: Tune) -> Iterator[str]:
 
 
 def _length_problems(recipe: Recipe, tune: Tune) -> Iterator[str]:
-    """What can be told of lengths in one unit; others are compared when the shards are there."""
+    """Yield what can be told of lengths in one unit; others are compared when the shards are there."""
     ends = tune.space["train.duration"].ends if "train.duration" in tune.space else [recipe.train.duration]
     durations = [parse(end) for end in ends]
     for name in ("grace", "interval"):
@@ -101,19 +101,19 @@ def _length_problems(recipe: Recipe, tune: Tune) -> Iterator[str]:
 
 
 def _value_problems(recipe: Recipe, space: Mapping[str, Domain]) -> Iterator[str]:
-    """Each value that a key can take, and the ends of ranges, with the others at their first one."""
+    """Yield what is wrong with each value that a key can take, of ranges the ends; the others are at their first."""
     first = {key: domain.ends[0] for key, domain in space.items()}
-    said: set[str] = set()
+    reported: set[str] = set()
     for key, domain in space.items():
         for value in domain.ends:
             for problem in problems_of(recipe, {**first, key: value}):
-                if problem not in said:
-                    said.add(problem)
+                if problem not in reported:
+                    reported.add(problem)
                     yield f"tune.space: {key} = {json.dumps(value)}: {problem}"
 
 
 def problems_of(recipe: Recipe, values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with one point of the space."""
+    """Return what is wrong with one point of the space."""
     try:
         made = changed(recipe, values)
     except RecipeError as error:
@@ -137,17 +137,17 @@ def _grid_problems(tune: Tune) -> Iterator[str]:
 
 
 def is_below(key: str, sections: Iterable[str]) -> bool:
-    """Whether a dotted key is one of `sections`, in one of them, or holds one."""
+    """Tell whether a dotted key is one of `sections`, in one of them, or holds one."""
     return any(f"{key}.".startswith(f"{one}.") or f"{one}.".startswith(f"{key}.") for one in sections)
 
 
 def upstream(values: Mapping[str, Any]) -> str:
-    """The part of a point that says which shards it needs, as a name: equal parts share their shards."""
+    """Return the part of a point that says which shards it needs, as a name: equal parts share their shards."""
     return json.dumps({key: value for key, value in sorted(values.items()) if is_below(key, UPSTREAM)})
 
 
 def upstream_points(space: Mapping[str, Domain]) -> Iterator[Values]:
-    """All combinations of values of the keys that make other shards."""
+    """Yield all combinations of values of the keys that make other shards."""
     keys = [key for key in space if is_below(key, UPSTREAM)]
     for point in product(*(space[key].listed or space[key].ends for key in keys)):
         yield dict(zip(keys, point, strict=True))

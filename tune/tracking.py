@@ -13,7 +13,7 @@ from pipeline.cluster.tracker import POINTS, Voice, flatten
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
     from pipeline.tracking.writer import Writer
 
 LOG = logging.getLogger("pipeline.tracking.tune")  # whose warnings reach the user
@@ -101,13 +101,13 @@ class SearchTracker:
             if writer := self._writers.pop(each, None):
                 writer.status(status, tags)
                 writer.close(FLUSH_S)
-        said, self._voice.kept = self._voice.kept, []
-        return said
+        messages, self._voice.kept = self._voice.kept, []
+        return messages
 
     def tag(self, number: int, tags: dict[str, str]) -> None:
         """Set tags of a run that has ended; nothing when MLflow is away."""
         from pipeline.tracking.client import client, ping
-        from pipeline.tracking.runs import open_run
+        from pipeline.tracking.mlflow_run import open_run
 
         with suppress(Exception):
             ping(self._tracking)
@@ -125,12 +125,12 @@ class Child:
     number: int
 
     def send(self, *point: Any) -> Any:
-        """Send the metrics of a step and return at once, with what `settle` waits for."""
+        """Send the metrics of a step and return at once, with what `wait_until_sent` waits for."""
         return self.actor.points.options(concurrency_group=POINTS).remote(self.number, *point)
 
 
 def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name: str) -> Any:
-    """The actor, on this node. Ray must be initialised."""
+    """Start the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -141,5 +141,5 @@ def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name:
 
 
 def parameters(values: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys for MLflow, without secrets."""
+    """Flatten to dotted keys for MLflow, without secrets."""
     return {key: redact(value) if isinstance(value, str) else value for key, value in flatten(redact_values(values))}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, check_seen
-from pipeline.cluster.tracker import settle
+from pipeline.cluster.tracker import wait_until_sent
 from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import Recipe
@@ -49,24 +49,24 @@ def run_trial(config: dict[str, Any], job: Job) -> None:
 
     point = config["point"]
     number, values = int(point["number"]), json.loads(point["values"])
-    report = Report(job.metric)
+    progress = TrialProgress(job.metric)
     try:
         assert job.recipe.tune is not None
         recipe = trial_recipe(job.recipe, job.recipe.tune, values)
         from pipeline.shards.dataset import open_dataset
 
         dataset = open_dataset(job.shards[upstream(values)])
-        _measure(recipe, dataset, report)
+        measure_trial(recipe, dataset, progress)
         train = _train_here if job.recipe.tune.trial.workers == 1 else _train_on_workers
-        train(dataset, _context(recipe, job, number), job, number, report)
+        train(dataset, _context(recipe, job, number), job, number, progress)
     except ZoetropeError as error:
-        tune.report({VALUE: math.nan, EPOCH: report.epoch, "failed": str(error)})
+        tune.report({VALUE: math.nan, EPOCH: progress.epoch, "failed": str(error)})
         return
-    if not report.finished:  # early stopping has ended it
-        tune.report(report.of(report.step, report.metrics, finished=True))
+    if not progress.finished:  # early stopping has ended it
+        tune.report(progress.of(progress.step, progress.metrics, finished=True))
 
 
-class Report:
+class TrialProgress:
     """What Ray Tune is told after a validation."""
 
     def __init__(self, metric: str) -> None:
@@ -75,15 +75,15 @@ class Report:
         self.steps_per_epoch = self.total = 1
 
     def of(self, step: int, metrics: dict[str, float], finished: bool = False) -> dict[str, Any]:
-        """The report after `step` steps."""
+        """Return the report after `step` steps."""
         self.step, self.metrics, self.epoch = step, metrics, step / self.steps_per_epoch
         self.finished = finished or step >= self.total
         shown = {VALUE: metrics[self.metric], EPOCH: self.epoch, "step": step, "metrics": metrics}
         return shown | {"finished": self.finished} | ({} if self.finished else {TIME: self.epoch})
 
 
-def _measure(recipe: Recipe, dataset: "Dataset", report: Report) -> None:
-    """Enter how long the training is; ZoetropeError for one that cannot be."""
+def measure_trial(recipe: Recipe, dataset: "Dataset", progress: TrialProgress) -> None:
+    """Enter into `progress` how long the training is. ZoetropeError for one that cannot be done."""
     from pipeline.feed.batch import BatchSource
     from pipeline.stages.train import check_samples
     from pipeline.training.lone import lone_problem
@@ -92,12 +92,12 @@ def _measure(recipe: Recipe, dataset: "Dataset", report: Report) -> None:
     check_samples(recipe, dataset)
     if lone := lone_problem(recipe, dataset.split("train").samples):
         raise ZoetropeError(lone)
-    report.steps_per_epoch = BatchSource(recipe, dataset, "train", training=True).steps
-    report.total = Plan.of(recipe, report.steps_per_epoch).total
+    progress.steps_per_epoch = BatchSource(recipe, dataset, "train", training=True).steps
+    progress.total = Plan.of(recipe, progress.steps_per_epoch).total
 
 
 def _context(recipe: Recipe, job: Job, number: int) -> Context:
-    """What a trial works in: a folder of its own in that of the search, which every node sees."""
+    """Return what a trial works in: a folder of its own in that of the search, which every node sees."""
     check_seen(job.folder)
     folder = job.folder / "trials" / name_of(number)
     for name in ("out", "scratch"):
@@ -105,8 +105,8 @@ def _context(recipe: Recipe, job: Job, number: int) -> Context:
     return Context(recipe, {}, folder / "out", folder / "scratch", name_of(number), None, Reporter("trial"), folder, {})
 
 
-def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, report: Report) -> None:
-    """The loop in this process."""
+def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, progress: TrialProgress) -> None:
+    """Run the loop in this process."""
     import torch
     from ray import tune
 
@@ -123,10 +123,10 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, rep
     sent: list[Any] = []
 
     def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-        settle(*sent)
+        wait_until_sent(*sent)
         with checkpoints.passing(context.parts, "written") as folder:
             save(folder)
-            tune.report(report.of(step, metrics), checkpoint=tune.Checkpoint(str(folder)))
+            tune.report(progress.of(step, metrics), checkpoint=tune.Checkpoint(str(folder)))
 
     def run(recipe: Recipe) -> None:
         def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
@@ -143,8 +143,8 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, rep
             ):
                 if resume:
                     done = read(resume)
-                    report.of(int(done["step"]), dict(done["metrics"]))
-                    report.finished = False  # what a killed search was told may be lost
+                    progress.of(int(done["step"]), dict(done["metrics"]))
+                    progress.finished = False  # what a killed search was told may be lost
                 train(recipe, dataset, process, on_points, on_checkpoint, resume, make_feed=make_feed)
         except Exception as error:
             if lacking := out_of_memory(error, recipe, process):
@@ -155,7 +155,7 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, rep
 
 
 def _kept(newest: str | Path | None) -> "list[Checkpoint]":
-    """A checkpoint and those before it, as Ray Tune names them; the newest last."""
+    """Return a checkpoint and those before it, as Ray Tune names them; the newest last."""
     from ray.train import Checkpoint
 
     if newest is None:
@@ -170,8 +170,8 @@ def _gpus() -> bool:
     return bool(ray.get_gpu_ids())
 
 
-def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: int, report: Report) -> None:
-    """The loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
+def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: int, progress: TrialProgress) -> None:
+    """Run the loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from pipeline.cluster.checkpoints import steps_of
@@ -181,14 +181,14 @@ def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: in
         """Passes what rank 0 reports on to Ray Tune."""
 
         def after_report(self, run_context: Any, metrics: list[dict[str, float]], checkpoint: Any) -> None:
-            told = report.of(steps_of(checkpoint), dict(metrics[0]))
-            self._training_actor_item_queue.put(told | {"kept": checkpoint.path})
+            reported = progress.of(steps_of(checkpoint), dict(metrics[0]))
+            self._training_actor_item_queue.put(reported | {"kept": checkpoint.path})
 
     checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, [Forward()])
-    report.of(steps_of(checkpoint), metrics)
-    report.finished = False  # this process has told nothing: Ray Train's controller has
+    progress.of(steps_of(checkpoint), metrics)
+    progress.finished = False  # this process has told nothing: Ray Train's controller has
 
 
 def name_of(number: int) -> str:
-    """The name of a trial's folder."""
+    """Return the name of a trial's folder."""
     return f"trial-{number:04d}"

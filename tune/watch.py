@@ -25,13 +25,13 @@ MLFLOW_STATUS = {"done": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
 
 
 def config_of(trial: Trial) -> dict[str, Any]:
-    """A point as Ray Tune carries it: as a text, which it does not look into."""
+    """Return a point as Ray Tune carries it: as a text, which it does not look into."""
     point = {"number": trial.number, "values": json.dumps(trial.values), "replaced": trial.replaced}
     return {"point": point}
 
 
 def number_of(trial: Any) -> int:
-    """The number of Ray Tune's trial."""
+    """Return the number of Ray Tune's trial."""
     return int(trial.config["point"]["number"])
 
 
@@ -39,7 +39,7 @@ class Unkept:
     """Ray Tune pickles what it is given, for a restore of its own; the journal is what is kept of these."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Nothing of it."""
+        """Pickle nothing of it."""
         return Unkept, ()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -59,11 +59,11 @@ class Points(Unkept, Searcher):
         self._waiting: dict[int, Trial] = {}  # proposed, and not begun yet
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict, **spec: Any) -> bool:
-        """They are known."""
+        """Return True: they are known."""
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial, or that there are no more."""
+        """Return the next trial, or that there are no more."""
         while self._ended:
             trial = self._ended.pop()
             remember(self._scheduler, trial, f"ended-{trial.number}")
@@ -84,14 +84,14 @@ class Points(Unkept, Searcher):
         return config_of(trial)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The journal says it."""
+        """Do nothing: the journal says it."""
 
     def save(self, checkpoint_path: str) -> None:
-        """The journal is what is kept; Ray Tune moves the file."""
+        """Write an empty file: the journal is what is kept; Ray Tune moves the file."""
         open(checkpoint_path, "wb").close()
 
     def restore(self, checkpoint_path: str) -> None:
-        """The journal is what is kept."""
+        """Do nothing: the journal is what is kept."""
 
 
 class Watcher(Unkept, Callback):
@@ -106,7 +106,7 @@ class Watcher(Unkept, Callback):
         return self._journal.write({"event": event, "trial": number_of(trial), **facts})
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Its process is there; again after a retry, and after pbt replaced it."""
+        """Note that its process is there; again after a retry, and after pbt replaced it."""
         point = trial.config["point"]
         entered = self._write(
             "start",
@@ -121,7 +121,7 @@ class Watcher(Unkept, Callback):
         self._show(entered, "starts" if not entered.results else "goes on")
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """A validation, or that it failed in a way that would come again."""
+        """Note a validation, or that it failed in a way that would come again."""
         number = number_of(trial)
         if "failed" in result:
             self._failed[number] = result["failed"]
@@ -136,15 +136,15 @@ class Watcher(Unkept, Callback):
                 self._finished.add(number)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
-        """Where it is kept now."""
+        """Note where it is kept now."""
         self._write("checkpoint", trial, path=checkpoint.path)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Its process died, or raised what may not come again; Ray Tune starts another."""
+        """Note that its process died, or raised what may not come again; Ray Tune starts another."""
         self._show(self._write("retry", trial, error=reason(trial)), "failed; once more")
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """It has ended by itself, or was stopped by the scheduler."""
+        """Note that it has ended by itself, or was stopped by the scheduler."""
         number = number_of(trial)
         if number in self._failed:
             self._end(trial, "failed", self._failed[number])
@@ -152,7 +152,7 @@ class Watcher(Unkept, Callback):
             self._end(trial, "done" if number in self._finished else "stopped", None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Its last try failed."""
+        """Note that its last try failed."""
         self._end(trial, "failed", reason(trial))
 
     def _end(self, trial: Any, status: str, error: str | None) -> None:
@@ -162,7 +162,7 @@ class Watcher(Unkept, Callback):
 
 
 def reason(trial: Any) -> str:
-    """What ended a trial's process the last time, in a line."""
+    """Return what ended a trial's process the last time, in a line."""
     file = Path(trial.error_file or "")  # `get_error` looks where Ray Tune copies it now and then
     text = file.read_text().rpartition("Failure # ")[2] if file.is_file() else "no message"
     if DEATH.search(text):

@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def hits(scores: Tensor, target: Tensor, k: int) -> Tensor:
-    """float [n]: how much of the target's weight lies on the `k` best classes of scores [n, K]; target [n, K].
+    """Compute float [n]: how much of the target's weight lies on the `k` best classes of scores [n, K]; target [n, K].
 
     This is mixup's accuracy: lam where the one label is met, 1 - lam where the other is. With one-hot targets it is
     top-k accuracy. For K < k every sample is right.
@@ -14,7 +14,7 @@ def hits(scores: Tensor, target: Tensor, k: int) -> Tensor:
 
 
 def attainable(target: Tensor, k: int) -> Tensor:
-    """float [n]: the most that `hits` can be, whatever is predicted.
+    """Compute float [n]: the most that `hits` can be, whatever is predicted.
 
     The sum of `hits` over the sum of these is 1 for a perfect model, however much was mixed: so runs with and without
     mixing can be compared.

@@ -32,22 +32,28 @@ class Mixing(Protocol):
 
 
 def draw_shifts(rng: np.random.Generator, size: int, count: int) -> tuple[int, ...]:
-    """`count` shifts for a group of `size`, which differ as long as there are enough samples."""
+    """Draw `count` shifts for a group of `size`, which differ as long as there are enough samples."""
     order = rng.permutation(size)
     return tuple(int(order[i % size]) for i in range(count))
 
 
 def draw_partner(rng: np.random.Generator, size: int) -> int:
-    """One shift that makes no sample its own partner; 0 for a group of one."""
+    """Draw one shift that makes no sample its own partner; 0 for a group of one."""
     return int(rng.integers(1, size)) if size > 1 else 0
 
 
 def mix_targets(targets: Tensor, index: Tensor, weights: Tensor) -> Tensor:
-    """float [n, K] targets (one-hot, soft or multi-label) mixed as the pixels were; `index`, `weights`: see `Drawn`."""
+    """Compute float [n, K] targets (one-hot, soft or multi-label) mixed as the pixels were.
+
+    `index`, `weights`: see `Drawn`.
+    """
     return torch.einsum("nmk,nm->nk", targets[index], weights.to(targets.dtype))
 
 
 def soft_targets(labels: Tensor, index: Tensor, weights: Tensor, num_classes: int) -> Tensor:
-    """The mixed target float [n, K] of int64 labels [n]. `cross_entropy` of it is the weighted sum of the labels'."""
+    """Return the mixed target float [n, K] of int64 labels [n].
+
+    `cross_entropy` of it is the weighted sum of the labels'.
+    """
     target = torch.zeros(len(labels), num_classes, dtype=weights.dtype, device=labels.device)
     return target.scatter_add_(1, labels[index], weights)

@@ -26,24 +26,24 @@ class Drawn:
     weights: Tensor
 
     def to(self, device: torch.device) -> "Drawn":
-        """With its tensors on a device."""
+        """Return it with its tensors on a device."""
         index, weights = (part.to(device, non_blocking=True) for part in (self.index, self.weights))
         return Drawn(self.groups, index, weights)
 
     def apply(self, x: Tensor) -> Tensor:
-        """Pixels after mixing; float x [n, ..., H, W] stays as it was."""
+        """Return pixels after mixing; float x [n, ..., H, W] stays as it was."""
         return torch.cat([apply(x[place], draw) for place, draw in self.groups])
 
 
 def apply(x: Tensor, draw: Draw) -> Tensor:
-    """A group's pixels after mixing; float x [g, ..., H, W] stays as it was."""
+    """Return a group's pixels after mixing; float x [g, ..., H, W] stays as it was."""
     return paste(x, draw.shifts, draw.patches) if draw.blend is None else mixup(x, *draw.blend)
 
 
 def draw_batch(
     mixing: Mixing, n: int, group_size: int, height: int, width: int, *key: Part, first_group: int = 0
 ) -> Drawn:
-    """For `n` samples of height x width px, in groups of `group_size` neighbours of which the last may be smaller.
+    """Draw for `n` samples of height x width px, in groups of `group_size` neighbours of which the last may be smaller.
 
     Group j draws from `(*key, first_group + j)`; with the key (seed, "mix", epoch, k) and the number of this part's
     first group in the whole batch, every rank and micro-batch mixes as one process would.

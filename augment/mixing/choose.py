@@ -20,7 +20,7 @@ class Choose:
             raise ValueError(f"probabilities must not be negative nor sum to more than 1: {probabilities}")
 
     def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
-        """What one of the ways draws for a group, or nothing."""
+        """Return what one of the ways draws for a group, or nothing."""
         uniform = float(rng.random())
         for mixing, probability in self.of:
             if uniform < probability:

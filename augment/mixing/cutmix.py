@@ -12,14 +12,14 @@ Box = tuple[int, int, int, int]
 
 
 def cutmix_box(y: int, x: int, share: float, height: int, width: int) -> Box:
-    """(top, left, bottom, right) about pixel (y, x) of a box of `share` of the area, cut off at the edges."""
+    """Return (top, left, bottom, right) about pixel (y, x) of a box of `share` of the area, cut off at the edges."""
     tall, wide = int(height * math.sqrt(share)), int(width * math.sqrt(share))
     top, left = y - tall // 2, x - wide // 2
     return max(top, 0), max(left, 0), min(top + tall, height), min(left + wide, width)
 
 
 def cutmix_patches(box: Box, height: int, width: int) -> tuple[Patch, Patch]:
-    """The whole picture, and over it the box (top, left, bottom, right) of another one, at its own place."""
+    """Return the whole picture, and over it the box (top, left, bottom, right) of another one, at its own place."""
     top, left, bottom, right = box
     whole = Patch(slice(0, height), slice(0, width), 0, 0)
     return whole, Patch(slice(top, bottom), slice(left, right), top, left)
@@ -35,7 +35,7 @@ class CutMix:
     alpha: float = 1.0
 
     def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
-        """The partner and the box of a group."""
+        """Draw the partner and the box of a group."""
         if not self.alpha:
             return Draw()
         shift, share = draw_partner(rng, size), 1 - float(rng.beta(self.alpha, self.alpha))

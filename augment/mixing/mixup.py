@@ -11,7 +11,7 @@ from augment.mixing.patches import partners
 
 
 def mixup(x: Tensor, shift: int, lam: float) -> Tensor:
-    """lam * x_i + (1 - lam) * x_j with j = (i + shift) % n; float [n, ...]."""
+    """Compute lam * x_i + (1 - lam) * x_j with j = (i + shift) % n; float [n, ...]."""
     return torch.lerp(partners(x, shift), x, lam)
 
 
@@ -25,7 +25,7 @@ class Mixup:
     alpha: float = 0.2
 
     def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
-        """The partner and the weight of a group."""
+        """Draw the partner and the weight of a group."""
         if not self.alpha:
             return Draw()
         shift, lam = draw_partner(rng, size), float(rng.beta(self.alpha, self.alpha))
@@ -39,5 +39,5 @@ class SamplePairing:
     max_weight: float = 0.4
 
     def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
-        """The partner and the weight of a group."""
+        """Draw the partner and the weight of a group."""
         return Draw(blend=(draw_partner(rng, size), 1 - float(rng.uniform(0, self.max_weight))))

@@ -18,7 +18,7 @@ class Patch:
 
 
 def partners(x: Tensor, shift: int) -> Tensor:
-    """Row i is x[(i + shift) % n]. `torch.roll` would lose the channels-last layout."""
+    """Return x in another order: row i is x[(i + shift) % n]. `torch.roll` would lose the channels-last layout."""
     shift %= len(x)
     return torch.cat([x[shift:], x[:shift]]) if shift else x
 

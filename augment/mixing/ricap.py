@@ -9,7 +9,8 @@ from augment.mixing.patches import Patch
 
 
 def ricap_regions(height: int, width: int, y: int, x: int) -> tuple[tuple[slice, slice], ...]:
-    """(rows, columns) of the four regions around the boundary point (y, x): upper left, upper right, lower left, right.
+    """Return (rows, columns) of the four regions around the boundary point (y, x): upper left, upper right, lower left,
+    right.
 
     Regions are empty where the point lies on an edge: at 32 px that is so in 54 % of all draws.
     """
@@ -27,7 +28,7 @@ class Ricap:
     beta: float = 0.3
 
     def draw(self, rng: np.random.Generator, size: int, height: int, width: int) -> Draw:
-        """The partners of a group, and what is seen of them."""
+        """Draw the partners of a group, and what is seen of them."""
         if not self.beta:
             return Draw()
         point = round(height * rng.beta(self.beta, self.beta)), round(width * rng.beta(self.beta, self.beta))

@@ -8,12 +8,15 @@ new name that builds the same module with the same defaults is a word in its fam
 """
 
 from models.options.base import Answers, ModelOptions
+from models.options.deeplab_v3 import DeepLabV3Options
+from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import ResNetOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
+from models.options.unet import UNetBNOptions, UNetOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
@@ -32,5 +35,9 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetSmallOptions,
     HorNetBaseOptions,
     HorNetLargeOptions,
+    FCNOptions,
+    UNetOptions,
+    UNetBNOptions,
+    DeepLabV3Options,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

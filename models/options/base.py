@@ -21,6 +21,8 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     eats: ClassVar[Eats]
     answers: ClassVar[Answers] = "classes"
+    margin_px: ClassVar[int] = 0
+    """What a mask is smaller than the input at each side."""
     if TYPE_CHECKING:
         kind: str  # a field of each family, whose `Literal` holds its names
 
@@ -35,7 +37,7 @@ class ModelOptions(BaseModel):
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The names of the family's models, which are all that `kind` may be."""
+        """Return the names of the family's models, which are all that `kind` may be."""
         return get_args(cls.model_fields["kind"].annotation)
 
     @property
@@ -44,10 +46,14 @@ class ModelOptions(BaseModel):
         channels = getattr(self, "in_channels", 3)
         return (channels, 224, 224) if self.eats == "image" else (channels, 8, 224, 224)
 
+    def valid_side(self, px: int) -> int:
+        """Raise a side of the input to the next that the model takes."""
+        return px
+
     def arguments(self) -> dict[str, Any]:
-        """The family's own options: the keyword parameters of its module."""
+        """Return the family's own options: the keyword parameters of its module."""
         return self.model_dump(exclude={"kind", *ModelOptions.model_fields})
 
     def build(self, num_classes: int) -> "nn.Module":
-        """The model as it is drawn when nothing is loaded. The module is imported here, torch with it."""
+        """Build the model as it is drawn when nothing is loaded. The module is imported here, torch with it."""
         raise NotImplementedError

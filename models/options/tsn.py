@@ -31,7 +31,7 @@ class ResNetClipOptions(ClipOptions, BackboneOptions):
     )
 
     def parts(self) -> "tuple[Backbone, dict[str, Any]]":
-        """The backbone and the arguments that are left for what stands on it."""
+        """Return the backbone and the arguments that are left for what stands on it."""
         from models.resnet import Backbone
 
         options = self.arguments()
@@ -46,7 +46,7 @@ class MobileNetV2ClipOptions(ClipOptions):
     in_channels: int = Field(default=3, ge=1, le=1024, description="3 for RGB, 10 for five optical flow fields (x, y)")
 
     def parts(self) -> "tuple[MobileNetV2Backbone, dict[str, Any]]":
-        """The backbone, and the arguments that are left for what stands on it."""
+        """Return the backbone, and the arguments that are left for what stands on it."""
         from models.mobilenet import MobileNetV2Backbone
 
         options = self.arguments()

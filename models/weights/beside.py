@@ -25,7 +25,7 @@ class _Mapping:
     """In place of a kind of dictionary: a dictionary, as tensors may be in it."""
 
     def __new__(cls, *_: Any) -> Any:
-        """An empty one; the unpickler puts the items in."""
+        """Return an empty one; the unpickler puts the items in."""
         return OrderedDict()
 
 
@@ -33,7 +33,7 @@ class _List:
     """In place of a kind of list: a list."""
 
     def __new__(cls, *_: Any) -> Any:
-        """An empty one; the unpickler puts the items in."""
+        """Return an empty one; the unpickler puts the items in."""
         return []
 
 

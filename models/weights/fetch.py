@@ -27,14 +27,14 @@ KEPT_S = 7 * 86400.0
 
 
 def cache_folder() -> Path:
-    """`$ZOETROPE_CACHE/weights`, else `zoetrope/weights` in the user's cache folder (XDG)."""
+    """Return `$ZOETROPE_CACHE/weights`, else `zoetrope/weights` in the user's cache folder (XDG)."""
     if own := os.environ.get("ZOETROPE_CACHE"):
         return Path(own) / "weights"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoetrope" / "weights"
 
 
 def hub_url(hub_id: str) -> str:
-    """`hf://organisation/name[@revision][/file]` -> the file's URL; without a file, `model.safetensors`.
+    """Map `hf://organisation/name[@revision][/file]` -> the file's URL; without a file, `model.safetensors`.
 
     ZoetropeError for anything else. `HF_ENDPOINT` names another hub, as for huggingface_hub.
     """
@@ -48,14 +48,16 @@ def hub_url(hub_id: str) -> str:
 
 
 def moves(hub_id: str) -> bool:
-    """Whether the files of a hub id may change: a branch and a tag can be set anew, a commit (40 hex digits) cannot."""
+    """Tell whether the files of a hub id may change: a branch and a tag can be set anew, a
+    commit (40 hex digits) cannot.
+    """
     return not re.match(r"hf://[^/]+/[^/@]+@[0-9a-f]{40}(/|$)", hub_id)
 
 
 def fetch(
     url: str, max_bytes: int = MAX_BYTES, moving: bool = False, say: Callable[[str], None] = warnings.warn
 ) -> Path:
-    """The file at an http(s) URL, from the cache folder if it is there.
+    """Fetch the file at an http(s) URL, from the cache folder if it is there.
 
     Of a `moving` one the server is asked whether it has changed, by its ETag; where that cannot be learned, what the
     cache has is used, and `say` tells so. What broke off or was killed is gone on with, where the server can send the
@@ -111,7 +113,7 @@ def _renew(target: Path, url: str, max_bytes: int, name: str, moving: bool) -> N
 
 @contextlib.contextmanager
 def _own_part(path: Path) -> Iterator[IO[bytes]]:
-    """What there is of a download, locked while this lasts; waits for another process that is at the same one.
+    """Lock and yield what there is of a download; waits for another process that is at the same one.
 
     It stays behind a broken connection or a kill, to be gone on with, where the server has told what it is a part of.
     """
@@ -148,7 +150,7 @@ def _remove_old(folder: Path) -> None:
 
 
 def _known_etag(target: Path) -> str | None:
-    """The ETag under which the server gave the file that is there; None where it is not known."""
+    """Return the ETag under which the server gave the file that is there; None where it is not known."""
     try:
         stamp, _, etag = _etag_file(target).read_text().partition(" ")
         return etag if stamp == _stamp(target.stat()) else None
@@ -161,7 +163,7 @@ def _etag_file(target: Path) -> Path:
 
 
 def _stamp(status: os.stat_result) -> str:
-    """Ties an ETag to the very file, as two processes may each put another one there."""
+    """Tie an ETag to the very file, as two processes may each put another one there."""
     return f"{status.st_mtime_ns}-{status.st_size}"
 
 
@@ -169,7 +171,7 @@ class StayOnTheWeb(urllib.request.HTTPRedirectHandler):
     """Redirects may lead from http to http or https, and from https to https alone."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        """As in urllib; ZoetropeError for a redirect that leaves the web or its encryption."""
+        """Redirect as urllib does; ZoetropeError for a redirect that leaves the web or its encryption."""
         before, after = urllib.parse.urlparse(req.full_url).scheme, urllib.parse.urlparse(newurl).scheme
         if after not in ("http", "https") or (before == "https" and after == "http"):
             raise ZoetropeError(f"{req.full_url} redirects to {newurl}, which is not followed")

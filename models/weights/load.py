@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.weights.match import Match, Report, dtype_name, few, match
+from models.weights.match import LoadedWeights, Match, dtype_name, few, match
 from models.weights.read import read_state, unwrap
 from models.weights.search import entries, tensors
 from pipeline.base.errors import ZoetropeError
@@ -24,14 +24,15 @@ AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?)(?![a-z])", re.IGNORECAS
 
 def load_weights(
     model: nn.Module, source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
-) -> Report:
+) -> LoadedWeights:
     """Load a file, URL, hub id (`hf://organisation/name/file`) or state dict into `model`, in place.
 
-    Official layouts are recognised: torchvision's ResNet, MobileNetV2 and ViT, the releases of TSM (RGB, flow,
-    non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from, and HorNet. Position and
-    time embeddings and global filters are resized; a first convolution on RGB is averaged over its channels for an
-    input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model has it.
-    Attentions that ViT does not have start as a copy of the one that it has.
+    Official layouts are recognised: torchvision's ResNet, MobileNetV2, ViT, VGG-16 and DeepLab v3, the releases of TSM
+    (RGB, flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from, and HorNet.
+    Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its
+    channels for an input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model
+    has it. Attentions that ViT does not have start as a copy of the one that it has. A classifier's weights start the
+    trunk of a model that answers a mask, and VGG-16's fc6 and fc7 the convolutions that FCN has in their place.
 
     Where the weights stand in the file is searched: under any keys, behind any prefix. Where more than one entry fits,
     such as an average beside the weights themselves, the weights are taken, and the report tells of the average;
@@ -51,7 +52,7 @@ def load_weights(
 
 
 def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:
-    """The match that is taken; its report tells of the entries beside it.
+    """Choose the match that is taken; its report tells of the entries beside it.
 
     What stands alone or under a known key goes before all that is searched. ZoetropeError when nothing fits, or when
     several entries do that are not averages.
@@ -94,7 +95,7 @@ def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:
 
 
 def _largest(fitting: Mapping[str, Match]) -> dict[str, Match]:
-    """Without the entries that hold nothing that an earlier or a larger one does not: `module` in the whole."""
+    """Leave out the entries that hold nothing that an earlier or a larger one does not: `module` in the whole."""
     found: dict[str, Match] = {}
     for start, one in fitting.items():
         if not any(one.sources < other.sources for other in fitting.values()) and all(
@@ -105,7 +106,9 @@ def _largest(fitting: Mapping[str, Match]) -> dict[str, Match]:
 
 
 def _check_numbers(found: Match, own: Mapping[str, Tensor], what: str) -> None:
-    """ZoetropeError with the first tensor that has nan or infinite numbers in the model's precision, or none in it."""
+    """Raise ZoetropeError with the first tensor that has nan or infinite numbers in the model's
+    precision, or none in it.
+    """
     for name, tensor in found.new.items():
         origin, wanted = found.origins[name], dtype_name(own[name])
         try:

@@ -18,12 +18,16 @@ FIRST_CONVOLUTIONS = (
     "features.0.0.weight",
     "patch_embed.proj.weight",
     "downsample_layers.0.0.weight",
+    "features.0.weight",
+    "inc.0.weight",
 )
+# Layers whose shape follows the number of classes.
+HEADS = ("head.", "aux_fc.", "mask_head.", "skip.")
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadedWeights:
     """What became of the weights. Names are the model's, but for `unexpected`, which are the source's."""
 
     family: str | None = None
@@ -44,7 +48,7 @@ class Report:
     beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line of counts, and the names of what is out of the ordinary."""
+        """Return one line of counts, and the names of what is out of the ordinary."""
         parts = [f"{len(self.loaded)} loaded"]
         for what in ("missing", "unexpected", "resized", "copied", "replaced"):
             if names := list(getattr(self, what)):
@@ -64,7 +68,7 @@ class Match:
     `sources` tells one set of such tensors from another.
     """
 
-    report: Report = field(default_factory=Report)
+    report: LoadedWeights = field(default_factory=LoadedWeights)
     problem: str = ""
     new: dict[str, Tensor] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -102,7 +106,7 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
                 resized[name] = (tuple(state[origin].shape), tuple(wanted.shape))
             if given.common[origin] != common:
                 copied[name] = origin
-        elif common.startswith(("head.", "aux_fc.")) and wanted.shape[1:] == state[origin].shape[1:]:
+        elif common.startswith(HEADS) and _is_of_other_classes(state[origin].shape, wanted.shape):
             replaced.append(name)
         else:
             wrong.append(f"{origin} is {tuple(state[origin].shape)}, the model has {tuple(wanted.shape)}")
@@ -124,22 +128,24 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
             + "; ".join(problems)
             + ". Build the model with the options that the weights were trained with"
         )
-    report = Report(given.family, tuple(new), tuple(missing), tuple(unexpected), resized, copied, tuple(replaced))
+    report = LoadedWeights(
+        given.family, tuple(new), tuple(missing), tuple(unexpected), resized, copied, tuple(replaced)
+    )
     return Match(report, problem, new, origins, frozenset(id(state[origin]) for origin in origins.values()))
 
 
 def few(names: list[str]) -> str:
-    """The first three, and how many more."""
+    """Return the first three, and how many more."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def dtype_name(tensor: Tensor) -> str:
-    """`float32`."""
+    """Name a dtype as in `float32`."""
     return str(tensor.dtype).removeprefix("torch.")
 
 
 def _odd_kind(given: Tensor, wanted: Tensor) -> str | None:
-    """What a tensor is that cannot take the place of `wanted`, whatever its shape; None when it can."""
+    """Return what a tensor is that cannot take the place of `wanted`, whatever its shape; None when it can."""
     if given.is_meta:
         return "has no values (it was saved from the device `meta`)"
     if given.is_nested or given.layout != torch.strided:
@@ -164,7 +170,10 @@ def _other_family(target: Names, given: Names, state: Mapping[str, Tensor]) -> s
 
 
 def _other_shifts(target: Names, given: Names) -> str:
-    """Weights of TSN or an image model may start a TSM; weights trained with shifts want the same shifts."""
+    """Tell what is wrong with the shifts; weights of TSN or an image model may start a TSM.
+
+    Weights trained with shifts want the same shifts.
+    """
     if not given.shifts or given.shifts == target.shifts:
         return ""
     theirs, ours = sorted(given.shifts), sorted(target.shifts)
@@ -175,7 +184,9 @@ def _other_shifts(target: Names, given: Names) -> str:
 
 
 def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
-    """The weights in the source that a layer which the source lacks starts from: ViT's one attention and its norm."""
+    """Return the weights in the source that a layer which the source lacks starts from: ViT's
+    one attention and its norm.
+    """
     found = re.match(r"(blocks\.\d+)\.([a-z]+)_(attn|norm1)\.", common)
     if not found or _has_part(f".{found[2]}_", by_common):
         return None
@@ -183,9 +194,12 @@ def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
 
 
 def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
-    """`given`, or what it becomes in the model's shape; None when it does not fit."""
+    """Return `given`, or what it becomes in the model's shape; None when it does not fit."""
     if given.shape == shape:
         return given
+    if re.match(r"classifier\.[03]\.weight$", common) and given.dim() == 2 and len(shape) == 4:
+        # A linear layer of VGG-16 as the convolution that it is over a map: its inputs are in the order [C, H, W].
+        return given.reshape(shape) if (len(given), given.numel()) == (shape[0], shape.numel()) else None
     if given.dim() != len(shape):
         return None
     if common == "pos_embed" and given.shape[2] == shape[2] and _is_square(given) and shape[1] > 1:
@@ -205,14 +219,23 @@ def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
     return None
 
 
+def _is_of_other_classes(given: torch.Size, wanted: torch.Size) -> bool:
+    """Shapes [K, ...] that differ in K alone, or [K, K, ...] of a transposed convolution over scores."""
+    return given[1:] == wanted[1:] or (given[2:] == wanted[2:] and given[0] == given[1] and wanted[0] == wanted[1])
+
+
 def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
-    """Parts that a source may lack as a whole, because they are added to what it was trained as."""
+    """Tell whether a source may lack a parameter: its part was added to what the source was trained as."""
     if common.endswith("num_batches_tracked"):  # Older than torch 0.4.1.
         return True
     if common.startswith("aux_fc."):
         return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
+    if common.startswith(("mask.", "mask_head.")):
+        return not _has_part("mask", by_common, start=True)
+    if found := re.match(r"skip\.\w+\.\w+\.", common):
+        return not _has_part(found[0], by_common, start=True)
     if ".nl." in common:
         return not _has_part(".nl.", by_common)
     if found := re.match(r"blocks\.\d+\.([a-z]+)_fc\.", common):
@@ -223,10 +246,12 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
 
 
 def _may_be_left(common: str, known: set[str]) -> bool:
-    """Parts of a classifier that a model without one has no use for, ViT's for pre-training, an auxiliary head."""
+    """Tell whether a weight may be left: parts of a classifier that a model without one has no use for, ViT's for
+    pre-training, an auxiliary head.
+    """
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
-    return common.startswith(("pre_logits.", "aux_fc."))
+    return common.startswith(("pre_logits.", "aux_fc.", "skip."))
 
 
 def _has_part(part: str, names: Mapping[str, str], start: bool = False) -> bool:

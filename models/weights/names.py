@@ -24,6 +24,30 @@ _TORCHVISION_VIT = (
     (r"\.mlp\.(0|linear_1)\.", ".mlp.fc1."),
     (r"\.mlp\.(3|linear_2)\.", ".mlp.fc2."),
 )
+# Of models that answer a mask, the last layer becomes `mask_head.`, and what is between it and the trunk `mask.`.
+_DEEPLAB = (
+    (r"^backbone\.", ""),
+    (r"^classifier\.4\.", "mask_head."),
+    (r"^classifier\.", "mask."),
+    (r"^aux_classifier\.", "aux_fc."),
+)
+_UNET = ((r"\.(maxpool_conv\.1\.)?double_conv\.", "."), (r"^outc\.(conv\.)?", "mask_head."))
+# Linear layers of the classifier are convolutions in FCN, whose `skip.` is what not every stride has. The first rules
+# are the FCN-8s of pytorch-segmentation, whose trunk is in three parts.
+_VGG = (
+    *((rf"^pool4\.{layer}\.", f"features.{17 + layer}.") for layer in (0, 2, 4)),
+    *((rf"^pool5\.{layer}\.", f"features.{24 + layer}.") for layer in (0, 2, 4)),
+    (r"^pool3\.", "features."),
+    (r"^output\.6\.", "score.fc7."),
+    (r"^output\.", "classifier."),
+    (r"^adj_(pool\d)\.", r"score.\1."),
+    (r"^up_output\.", "upscore.pool4."),
+    (r"^up_pool4_out\.", "upscore.pool3."),
+    (r"^up_final\.", "upscore.x8."),
+    (r"^classifier\.6\.", "head."),
+    (r"^score\.fc7\.", "mask_head."),
+    (r"^(up)?score\.", r"skip.\g<0>"),
+)
 # The head of every layout becomes `head.`.
 _HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier)\.(?=weight$|bias$)")
 
@@ -45,6 +69,8 @@ def read_names(names: Iterable[str]) -> Names:
     """Recognise the family by its names, and bring them to the family's common set."""
     stripped = strip_prefixes(list(names))
     plain = {name: short.removeprefix("base_model.") for name, short in stripped.items()}
+    if {name.partition(".")[0] for name in stripped.values()} - {"aux_classifier"} == {"backbone", "classifier"}:
+        plain = {name: _renamed(short, _DEEPLAB) for name, short in stripped.items()}
     family = _family(set(plain.values()))
     if family in ("ResNet", "MobileNetV2"):
         shifts = frozenset(short.split(".net.")[0] for short in plain.values() if ".net." in short)
@@ -56,13 +82,12 @@ def read_names(names: Iterable[str]) -> Names:
             common = {name: short.replace(".block.", ".") for name, short in common.items()}
             shifts = frozenset(re.sub(r"\.block(?=\.|$)", "", shift) for shift in shifts)
         return Names(family, common, shifts)
-    if family == "ViT":
-        return Names(family, {name: _vit_name(short) for name, short in stripped.items()}, frozenset())
-    return Names(family, stripped, frozenset())
+    rules = {"ViT": _TORCHVISION_VIT, "VGG": _VGG, "U-Net": _UNET}.get(family or "", ())
+    return Names(family, {name: _renamed(short, rules) for name, short in stripped.items()}, frozenset())
 
 
 def strip_prefixes(names: list[str]) -> dict[str, str]:
-    """Each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
+    """Return each name and what remains without the wrappers' prefixes, which are taken off where all have them."""
     short = {name: name for name in names}
     while short:
         prefix = next((p for p in PREFIXES if all(s.startswith(p) for s in short.values())), None)
@@ -73,7 +98,7 @@ def strip_prefixes(names: list[str]) -> dict[str, str]:
 
 
 def _family(names: set[str]) -> str | None:
-    """By what only that family has."""
+    """Tell the family, by what only that family has."""
 
     def some(start: str) -> bool:
         return any(name.startswith(start) for name in names)
@@ -86,17 +111,22 @@ def _family(names: set[str]) -> str | None:
         return "ViT"
     if some("downsample_layers.0.0.") and any(".gnconv." in name for name in names):
         return "HorNet"
+    if some("features.28.") or (some("pool5.4.") and some("up_final.")):
+        return "VGG with batch norms" if some("features.1.") else "VGG"
+    if some("inc.") and some("down4.") and some("up4.") and some("outc."):
+        return "U-Net"
     return None
 
 
-def _vit_name(name: str) -> str:
-    for pattern, replacement in _TORCHVISION_VIT:
+def _renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
+    """A name after all rules, one behind another."""
+    for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name
 
 
 def _flat(common: dict[str, str]) -> dict[str, str]:
-    """MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
+    """Name MobileNetV2's blocks as one list of layers: torchvision's `conv.1.0.` is `conv.3.` of the release of TSM.
 
     torchvision nests convolution, norm and activation (0, 1, 2); the projection and its norm follow unnested.
     """

@@ -35,7 +35,7 @@ SAVE_TENSORS = (
 
 
 def unwrap(found: Any, what: str) -> dict[str, Tensor]:
-    """The state dict inside the dictionaries of a training script; ZoetropeError when there is none."""
+    """Find the state dict inside the dictionaries of a training script; ZoetropeError when there is none."""
     for _ in range(3):
         wrapper = next((k for k in WRAPPERS if isinstance(found, Mapping) and isinstance(found.get(k), Mapping)), None)
         if wrapper is None:
@@ -57,7 +57,8 @@ def read_state(
     pick: Callable[[Any, str], Any] = unwrap,
     say: Callable[[str], None] = warnings.warn,
 ) -> Any:
-    """What `pick` takes out of the content of a path, http(s) URL, hub id `hf://organisation/name/file` or mapping.
+    """Return what `pick` takes out of the content of a path, http(s) URL, hub id `hf://organisation/name/file` or
+    mapping.
 
     `pick` gets the content, or the entry in it that the source names (`w.pth#state_dict_ema`), and what to call it.
     What is fetched may be older than what the hub has, as `say` then tells.
@@ -87,7 +88,7 @@ def local_file(place: str, say: Callable[[str], None] = warnings.warn) -> Path:
 
 
 def _load(path: Path) -> Any:
-    """What a file holds, by its first bytes: names say little (`.pth`, `.pyth`, `.pth.tar`, `?dl=1`)."""
+    """Return what a file holds, by its first bytes: names say little (`.pth`, `.pyth`, `.pth.tar`, `?dl=1`)."""
     with path.open("rb") as file:
         head = file.read(9)
     if _is_safetensors(head, path.stat().st_size):
@@ -123,7 +124,9 @@ def _load(path: Path) -> Any:
 
 
 def _check_size(path: Path) -> None:
-    """ZoetropeError for an archive that becomes much larger when it is unpacked, by compression or by overlapping."""
+    """Raise ZoetropeError for an archive that becomes much larger when it is unpacked, by
+    compression or by overlapping.
+    """
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
@@ -136,7 +139,7 @@ def _check_size(path: Path) -> None:
 
 
 def _wanted_code(error: str) -> str | None:
-    """The name that torch refuses to unpickle, by its message."""
+    """Find the name that torch refuses to unpickle, by its message."""
     if "TorchScript archive" in error:
         return "a TorchScript program"
     found = re.search(r"Unsupported (?:global: )?(?:GLOBAL|class) (\S+)", error, re.IGNORECASE)
@@ -144,13 +147,16 @@ def _wanted_code(error: str) -> str | None:
 
 
 def _save_tensors(path: Path) -> str:
-    """The command line that saves the tensors of a trusted file."""
+    """Return the command line that saves the tensors of a trusted file."""
     new = path.with_name(f"{path.name}.tensors.pth")
     return f"python -c {shlex.quote(SAVE_TENSORS % (json.dumps(str(path)), json.dumps(str(new))))}"
 
 
 def _is_safetensors(head: bytes, size_bytes: int) -> bool:
-    """The length of a JSON header in 8 bytes, and its brace. An absurd length is for the library to refuse."""
+    """Tell whether a file begins with the length of a JSON header in 8 bytes, and its brace.
+
+    An absurd length is for the library to refuse.
+    """
     if len(head) < 9 or head[8:] != b"{":
         return False
     return not head.startswith((b"PK", b"\x80")) or struct.unpack("<Q", head[:8])[0] < max(size_bytes, 1 << 27)
@@ -161,7 +167,7 @@ def _damaged(path: Path, error: Exception) -> ZoetropeError:
 
 
 def _reason(error: Exception) -> str:
-    """What torch says, without its pages of advice."""
+    """Return what torch says, without its pages of advice."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith("Unsupported")] or lines or [type(error).__name__]
     return telling[0][:200]

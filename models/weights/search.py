@@ -21,7 +21,10 @@ MOST_PARTS = 8
 
 
 def tensors(content: Any, what: str) -> dict[str, Tensor]:
-    """All tensors in nested mappings and lists, by their names. ZoetropeError where they are nested without end."""
+    """Return all tensors in nested mappings and lists, by their names.
+
+    ZoetropeError where they are nested without end.
+    """
     found, characters = {}, 0
     for name, value in _walk(content, "", 1):
         characters += len(name)
@@ -33,7 +36,7 @@ def tensors(content: Any, what: str) -> dict[str, Tensor]:
 
 
 def entries(named: Mapping[str, Tensor], fewest: int) -> dict[str, dict[str, Tensor]]:
-    """What at least `fewest` names begin with, and what they go on with from there; all begin with "".
+    """Return what at least `fewest` names begin with, and what they go on with from there; all begin with "".
 
     The order is that in which they appear, the shorter first.
     """
@@ -48,7 +51,7 @@ def entries(named: Mapping[str, Tensor], fewest: int) -> dict[str, dict[str, Ten
 
 
 def within(content: Any, entry: str, what: str) -> dict[str, Tensor]:
-    """The tensors of one entry. ZoetropeError with the nearest entries when there is none of this name."""
+    """Return the tensors of one entry. ZoetropeError with the nearest entries when there is none of this name."""
     named = tensors(content, what)
     found = {
         name[len(entry) + 1 :]: tensor for name, tensor in named.items() if name.startswith((f"{entry}/", f"{entry}."))
@@ -60,7 +63,7 @@ def within(content: Any, entry: str, what: str) -> dict[str, Tensor]:
 
 
 def _walk(content: Any, start: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Every value in nested mappings and lists, containers too."""
+    """Yield every value in nested mappings and lists, containers too."""
     is_list = isinstance(content, list | tuple)
     for key, value in content.items() if isinstance(content, Mapping) else enumerate(content if is_list else ()):
         if isinstance(key, str | int):
@@ -70,7 +73,7 @@ def _walk(content: Any, start: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def _starts(name: str) -> list[str]:
-    """What a name begins with: the mapping that it stands in, and that with parts of the name itself."""
+    """Return what a name begins with: the mapping that it stands in, and that with parts of the name itself."""
     mapping, slash, own = name.rpartition("/")
     parts = own.split(".", MOST_PARTS)[:-1]
     return [mapping + slash + "".join(f"{part}." for part in parts[:count]) for count in range(len(parts) + 1)]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 def _nobody() -> None:
-    """Nobody waits."""
+    """Do nothing: nobody waits."""
 
 
 _listener: Callable[[], None] = _nobody

@@ -11,22 +11,22 @@ LONGEST_SHOWN = 200
 class ZoetropeError(Exception):
     """Base of every error that a user can cause. The message is the whole story: what, why, what to do."""
 
-    goes_on = False
+    resumable = False
     """Whether the same command, with nothing changed, goes on from there."""
 
 
 def brief(value: Any) -> str:
-    """What a user gave, as Python writes it, for a sentence: of a long value the beginning."""
+    """Return what a user gave, as Python writes it, for a sentence: of a long value the beginning."""
     return cut(repr(value), LONGEST_SHOWN)
 
 
 def cut(text: str, longest: int) -> str:
-    """The text, or its beginning and `...`, of at most `longest` characters."""
+    """Return the text, or its beginning and `...`, of at most `longest` characters."""
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """The names that look most like `name`, best first; empty when none is near."""
+    """Return the names that look most like `name`, best first; empty when none is near."""
     by_lower = {known.lower(): known for known in names}
     if len(name) > LONGEST_SHOWN:
         return []
@@ -34,7 +34,7 @@ def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
 
 
 def unknown(what: str, name: str, names: Iterable[str]) -> str:
-    """One sentence for a name that does not exist: the nearest right ones, or all of them when none is near.
+    """Return one sentence for a name that does not exist: the nearest right ones, or all of them when none is near.
 
     >>> unknown("optimizer", "sdg", ["sgd", "adamw"])
     "unknown optimizer 'sdg'; did you mean 'sgd'?"

@@ -20,13 +20,13 @@ class Files(Protocol):
         """The folder on this node; what was not fetched is not in it."""
 
     def file(self, name: str) -> Path:
-        """The local path of a file, by its path in the folder; fetched when it is not on this node yet."""
+        """Return the local path of a file, by its path in the folder; fetched when it is not on this node yet."""
 
     def fetch(self, names: Iterable[str]) -> None:
         """Have these files on this node, several fetched at a time."""
 
     def is_fetched(self, name: str) -> bool:
-        """Whether a file takes room in this node's cache when it is used."""
+        """Tell whether a file takes room in this node's cache when it is used."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Folder:
     path: Path
 
     def file(self, name: str) -> Path:
-        """Where the file is, or would be."""
+        """Tell where the file is, or would be."""
         return self.path / name
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Nothing to do where the folder is seen; ZoetropeError where it is not."""
+        """Do nothing where the folder is seen. ZoetropeError where it is not."""
         check_seen(self.path)
 
     def is_fetched(self, name: str) -> bool:
-        """Never."""
+        """Return False: nothing is fetched."""
         return False
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Folder:
 
 
 def check_seen(folder: Path) -> None:
-    """ZoetropeError when this node does not see a folder of the store that the driver's node has made."""
+    """Raise ZoetropeError when this node does not see a folder of the store that the driver's node has made."""
     if not folder.is_dir():
         raise ZoetropeError(
             f"the node {socket.gethostname()} does not see {folder}. All nodes of a cluster must see the store at the "
@@ -61,12 +61,12 @@ def check_seen(folder: Path) -> None:
 
 
 def as_files(folder: Path | Files) -> Files:
-    """A path as `Files`; `Files` as they are."""
+    """Return a path as `Files`; `Files` as they are."""
     return Folder(folder) if isinstance(folder, Path) else folder
 
 
 def read_small(path: Path, cap_bytes: int) -> bytes:
-    """The first `cap_bytes` + 1 bytes of a file at most, so that a longer one is told from one that fits.
+    """Read the first `cap_bytes` + 1 bytes of a file at most, so that a longer one is told from one that fits.
 
     Raises OSError, also for what is no file: to open a pipe waits for whoever writes into it, and a device has no end.
     """

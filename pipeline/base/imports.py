@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
-    """Inside, `import name` raises ImportError, unless it is loaded already; for modules that can do without it.
+    """Hide modules: inside, `import name` raises ImportError, unless it is loaded already; for modules that can do
+    without it.
 
     Not where another thread may import at the same time: it would get the ImportError.
     """

@@ -16,12 +16,15 @@ COPIES = "working_dir_files"
 
 
 def in_job() -> bool:
-    """Whether this process is a job's entrypoint, or was started by it."""
+    """Tell whether this process is a job's entrypoint, or was started by it."""
     return VARIABLE in os.environ
 
 
 def default_store() -> str:
-    """The store of a recipe that names none: `runs` in the current folder; in a job, a folder of the head's user."""
+    """Return the store of a recipe that names none: `runs` in the current folder.
+
+    In a job, a folder of the head's user.
+    """
     return str(Path(STORE).expanduser() if in_job() else Path("runs").absolute())
 
 
@@ -36,7 +39,7 @@ def check_store(url: str) -> None:
 
 
 def check_tracking(uri: str) -> None:
-    """The same for MLflow's database, by the URI that `pipeline.tracking.address.resolve` gives."""
+    """Raise for an MLflow database in the job's working directory, by the URI that MLflow gets."""
     scheme, _, path = uri.partition(":///")
     if scheme.startswith("sqlite") and _in_copy(path):
         raise ZoetropeError(

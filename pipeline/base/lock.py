@@ -13,8 +13,11 @@ POLL_S = 0.2
 
 
 def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
-    """A descriptor that holds the lock until it is closed. Tells `on_wait` once, naming the holder, if it must wait."""
-    told = False
+    """Return a descriptor that holds the lock until it is closed.
+
+    Tells `on_wait` once, naming the holder, if it must wait.
+    """
+    reported = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
@@ -28,9 +31,9 @@ def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
             os.close(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, 200, 0).decode(errors="replace")  # empty until the holder has written it
-            if holder and not told:
+            if holder and not reported:
                 on_wait(holder)
-                told = True
+                reported = True
             os.close(descriptor)
             time.sleep(POLL_S)
         except BaseException:
@@ -39,7 +42,7 @@ def lock(path: Path, on_wait: Callable[[str], Any]) -> int:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds the lock; False where there is none."""
+    """Tell whether a process holds the lock; False where there is none."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

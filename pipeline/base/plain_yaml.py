@@ -15,7 +15,7 @@ MAX_DIGITS = 100
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text: mappings of words, lists, texts, numbers, true, false and null.
+    """Parse the value of a YAML text: mappings of words, lists, texts, numbers, true, false and null.
 
     Raises ValueError that says what is wrong, and where. Refused is, too, what would be silently lost or blown up:
     duplicate keys, aliases, merge keys, endless nesting and numbers; and what JSON does not know, such as dates.

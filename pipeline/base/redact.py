@@ -51,7 +51,8 @@ _VARIABLE = re.compile(
 
 
 def redact(text: str) -> str:
-    """`text` without passwords of URLs, signed query parameters, or the value of `a.b.token=...` and `PASSWORD: ...`.
+    """Return `text` without passwords of URLs, signed query parameters, or the value of `a.b.token=...` and `PASSWORD:
+    ...`.
 
     >>> redact("tracking.uri=https://me:secret@host/x")
     'tracking.uri=https://me:***@host/x'
@@ -66,7 +67,7 @@ def redact(text: str) -> str:
 
 
 def redact_log(text: str) -> str:
-    """The same for a log or an error, which may also hold what the environment keeps secret (AWS_SECRET_ACCESS_KEY).
+    """Redact a log or an error, which may also hold what the environment keeps secret (AWS_SECRET_ACCESS_KEY).
 
     Not for recipes: fingerprints would then depend on the environment.
     """
@@ -77,7 +78,7 @@ def redact_log(text: str) -> str:
 
 
 def redact_values(value: Any) -> Any:
-    """The same for a JSON value: every string in it, and whole strings under a key that names a secret."""
+    """Redact a JSON value: every string in it, and whole strings under a key that names a secret."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
@@ -91,7 +92,7 @@ def redact_values(value: Any) -> Any:
 
 
 def _is_secret(name: str) -> bool:
-    """Whether what is called so is a secret, whatever it looks like; of a dotted name the last part counts."""
+    """Tell whether what is called so is a secret, whatever it looks like; of a dotted name the last part counts."""
     last = _last(name)
     return bool(_SURE.search(last) or _WHOLE.fullmatch(last))
 
@@ -106,7 +107,7 @@ def _query(found: re.Match[str]) -> str:
 
 
 def _named(text: str) -> str:
-    """`text` without what stands behind names of secrets, as in `NAME=value`, `name: value`, `"name": "value"`.
+    """Return `text` without what stands behind names of secrets, as in `NAME=value`, `name: value`, `"name": "value"`.
 
     Read from left to right, once: a log may be long, and what stands behind another name may be a name itself.
     """

@@ -15,5 +15,5 @@ class Terminal(Console):
         super().__init__(highlight=False, soft_wrap=True, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """What rich makes of every string that is printed, or stands in a table."""
+        """Return what rich makes of every string that is printed, or stands in a table."""
         return super().render_str(visible_lines(text), **options)

@@ -7,7 +7,7 @@ UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 
 
 def visible_lines(text: str) -> str:
-    r"""`text` with escapes as Python writes them; its lines and tabs stay.
+    r"""Return `text` with escapes as Python writes them; its lines and tabs stay.
 
     >>> visible_lines("\x1b[2Jx.jpg is no image.\nMend it.")
     '\\x1b[2Jx.jpg is no image.\nMend it.'
@@ -16,7 +16,7 @@ def visible_lines(text: str) -> str:
 
 
 def visible(name: str) -> str:
-    r"""The same for a name within a line: a newline in it would look like a line of ours.
+    r"""Return the same for a name within a line: a newline in it would look like a line of ours.
 
     >>> visible("a\nb.jpg")
     'a\\nb.jpg'

@@ -12,7 +12,7 @@ from typing import Any
 
 from ray.train import UserCallback
 
-from pipeline.shards.files import publishing
+from pipeline.shards.file_io import publishing
 from pipeline.store.objects import Objects
 
 NOTE, COPY = "checkpoint_manager_snapshot.json", "checkpoints.copy.json"
@@ -24,16 +24,19 @@ class CopyNote(UserCallback):
     """Keeps a copy. What it names is there until the next note is whole: only then Ray Train removes a checkpoint."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: that of the note."""
+        """Take `folder`, that of the note."""
         self.folder = folder
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        """Called in the controller, after Ray Train has written the note."""
+        """Copy the note; called in the controller, after Ray Train has written the note."""
         _keep(self.folder)
 
 
 def mend(folder: Path) -> str | None:
-    """Before a training goes on: put the copy in place of a note that is cut off. What is to be said when none fits."""
+    """Put, before a training resumes, the copy in place of a note that is cut off.
+
+    Return what to report when none fits.
+    """
     note, copy = folder / NOTE, folder / COPY
     if _is_whole(note):
         _keep(folder)  # the last copy may be older, and name what is gone
@@ -49,7 +52,7 @@ def mend(folder: Path) -> str | None:
 
 
 def mend_objects(folder: Objects) -> str | None:
-    """The same in an object store."""
+    """Mend them in an object store."""
     named = _names(folder.read(NOTE, MAX_NOTE_BYTES) or b"")
     gone = [name for name in named if not folder.list(name)]
     if gone == named and named:
@@ -61,13 +64,13 @@ def mend_objects(folder: Objects) -> str | None:
 
 
 def _is_whole(note: Path) -> bool:
-    """Whether it can be read, and the checkpoints that it names are there."""
+    """Tell whether it can be read, and the checkpoints that it names are there."""
     names = _named(note)
     return bool(names) and all((note.parent / name).is_dir() for name in names)
 
 
 def _named(note: Path) -> list[str]:
-    """The folders of the checkpoints that it names; none when it is cut off."""
+    """Return the folders of the checkpoints that it names; none when it is cut off."""
     try:
         return _names(note.read_bytes())
     except OSError:

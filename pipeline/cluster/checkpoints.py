@@ -38,7 +38,7 @@ def write(parts: Parts, name: str, save: Callable[[Path], None]) -> Checkpoint:
 
 @contextmanager
 def fetched(checkpoint: Checkpoint, parts: Parts, rank: int = 0) -> Iterator[Path]:
-    """A checkpoint's folder on this node. `rank`: of several that fetch it at the same time."""
+    """Yield a checkpoint's folder on this node. `rank`: of several that fetch it at the same time."""
     if parts.shared:
         yield Path(checkpoint.path)
         return
@@ -52,7 +52,7 @@ def fetched(checkpoint: Checkpoint, parts: Parts, rank: int = 0) -> Iterator[Pat
 def newest_whole(
     kept: Sequence[Checkpoint], parts: Parts, process: Process, say: Callable[[str], None]
 ) -> Iterator[tuple[Checkpoint | None, Path | None]]:
-    """The newest checkpoint that is as it was written, and its folder on this node.
+    """Yield the newest checkpoint that is as it was written, and its folder on this node.
 
     kept: the newest last; when there is none, this gives (None, None)
     say:  tells the user of those that are damaged
@@ -79,7 +79,7 @@ def newest_whole(
 
 
 def name_of(step: int, world: int, kept: Sequence[Checkpoint]) -> str:
-    """The name of a new checkpoint, after `step` steps by `world` workers; none of `kept` has it.
+    """Return the name of a new checkpoint, after `step` steps by `world` workers; none of `kept` has it.
 
     Steps are done again when the checkpoint behind them is damaged; Ray Train would remove both under one name.
     """
@@ -88,19 +88,19 @@ def name_of(step: int, world: int, kept: Sequence[Checkpoint]) -> str:
 
 
 def steps_of(checkpoint: Checkpoint | None) -> int:
-    """The steps that were done when a checkpoint was written, by its `name_of`; 0 without one."""
+    """Return the steps that were done when a checkpoint was written, by its `name_of`; 0 without one."""
     return int(Path(checkpoint.path).name.split("-")[1]) if checkpoint else 0
 
 
 def _check_agreed(passed_over: int, process: Process) -> None:
-    """RuntimeError, so that another try is made, when not all workers go on from the same checkpoint."""
+    """Raise RuntimeError, so that another try is made, when not all workers go on from the same checkpoint."""
     if len({*gather(passed_over, process)}) > 1:
         raise RuntimeError("a checkpoint is damaged for some of the workers and not for others")
 
 
 @contextmanager
 def passing(parts: Parts, name: str) -> Iterator[Path]:
-    """An empty folder on this node for what comes from the store, or goes there; removed behind the block."""
+    """Yield an empty folder on this node for what comes from the store, or goes there; removed behind the block."""
     folder = parts.out.with_name("scratch") / name
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
     folder.mkdir(parents=True)

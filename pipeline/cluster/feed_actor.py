@@ -7,9 +7,9 @@ from itertools import islice
 
 import numpy as np
 
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch, LocalFeed
-from pipeline.feed.quarantine import Bad
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Maker:
         self.feeds: dict[int, tuple[Bad, Iterator[Batch]]] = {}
 
     def ready(self) -> None:
-        """Answers once the actor has started."""
+        """Answer once the actor has started."""
 
     def take(self, key: int, news: Bad, source: BatchSource | None = None, steps: range = range(0)) -> Made:
-        """The next batch of a feed; with a source it is begun anew, for `steps`, and the first one is returned.
+        """Take the next batch of a feed; with a source it is begun anew, for `steps`, and the first one is returned.
 
         `news`: bad samples that this actor has not been told of. Raises what making a batch raises.
         """
@@ -68,13 +68,13 @@ class Maker:
 
 @contextmanager
 def _shards(source: BatchSource, steps: range, say: Callable[[str], None]) -> Iterator[Callable[[int], None]]:
-    """The shards of these steps on this node, as `shards_ahead` has them on that of a training process."""
+    """Keep the shards of these steps on this node, as `shards_ahead` has them on that of a training process."""
     dataset = source.dataset
     if not (source.training and any(dataset.files.is_fetched(s.name) for s in dataset.split(source.split).shards)):
         dataset.fetch(source.split)
         yield lambda step: None
         return
-    from pipeline.cluster.ahead import shards_ahead  # loads torch, which the others do without
+    from pipeline.cluster.shard_prefetch import shards_ahead  # loads torch, which the others do without
     from pipeline.training.distributed import Process
 
     # All actors may be on one node.

@@ -10,7 +10,7 @@ from pipeline.recipe import Recipe
 
 @contextmanager
 def feeds(recipe: Recipe, say: Callable[[str], None], beside: int = 1) -> Iterator[MakeFeed]:
-    """Gives what makes feeds, as the recipe's `feed` says; what it needs is started, and ended afterwards.
+    """Yield what makes feeds, as the recipe's `feed` says; what it needs is started, and ended afterwards.
 
     say:    tells the user what is being waited for
     beside: processes on this node that have feeds

@@ -27,7 +27,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.checkpoint_note import CopyNote, mend, mend_objects
 from pipeline.cluster.micro_batch import out_of_memory, while_memory_lacks
 from pipeline.cluster.resources import resources
-from pipeline.cluster.tracker import settle
+from pipeline.cluster.tracker import wait_until_sent
 from pipeline.cluster.tries import SameErrorTwice, Tries, deaths, failure_words
 from pipeline.cluster.waiting import Waiting
 from pipeline.graph.plan import Context
@@ -61,8 +61,8 @@ def fit(
 ) -> tuple[Checkpoint, dict[str, float]]:
     """Run the loop to its end; the last checkpoint and the last metrics. ZoetropeError when it fails.
 
-    `send(step, metrics)` takes the points, returns at once, and gives what `settle` waits for; it travels to the
-    workers. `callbacks` hear of every report, beside Ray Train.
+    `send(step, metrics)` takes the points, returns at once, and gives what `wait_until_sent` waits for; it travels to
+    the workers. `callbacks` hear of every report, beside Ray Train.
     """
     return while_memory_lacks(
         lambda recipe: _fit(replace(context, recipe=recipe), dataset, send, callbacks),
@@ -96,7 +96,7 @@ def _fit(
         say(mended)
     scaling: Any = ScalingConfig  # its hints, and those of `callbacks`, are of Ray Train V1
     trainer = Trainer(
-        _work,
+        train_as_worker,
         train_loop_config={
             "recipe": context.recipe,
             "dataset": dataset,
@@ -130,14 +130,14 @@ def _fit(
     return result.checkpoint, result.metrics
 
 
-def _work(config: dict[str, Any]) -> None:
-    """The loop on one worker."""
+def train_as_worker(config: dict[str, Any]) -> None:
+    """Run the loop on one worker."""
     from models.source import locate
     from models.weights import local_file
     from pipeline.cluster import checkpoints
-    from pipeline.cluster.ahead import shards_ahead
     from pipeline.cluster.feeds import feeds
     from pipeline.cluster.notice import Notice
+    from pipeline.cluster.shard_prefetch import shards_ahead
     from pipeline.cluster.whole_shards import hashed_beside
     from pipeline.tasks import task_of
     from pipeline.tasks.base import result_words
@@ -170,7 +170,7 @@ def _work(config: dict[str, Any]) -> None:
         if process.rank:
             ray.train.report(metrics, checkpoint_dir_name=name)
             return
-        settle(sent[0])
+        wait_until_sent(sent[0])
         with open_store(recipe.store).in_words():
             made = checkpoints.write(parts, f"{config['name']}/{name}", save)
         ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD)
@@ -202,7 +202,9 @@ def _work(config: dict[str, Any]) -> None:
 
 
 def reason(error: TrainingFailedError, max_failures: int) -> Exception:
-    """What ended the training, in words: the loop's own error, else a worker's death, else what a worker raised."""
+    """Return what ended the training, in words: the loop's own error, else a worker's death,
+    else what a worker raised.
+    """
     own = getattr(error, "controller_failure", None)
     if isinstance(own, ZoetropeError | SameErrorTwice):
         return own

@@ -13,7 +13,7 @@ WAY_OUT = "Unset it to use this machine, or name the head of a cluster that runs
 
 
 def joined_address() -> str | None:
-    """What RAY_ADDRESS says; None where a run starts a Ray of its own."""
+    """Return what RAY_ADDRESS says; None where a run starts a Ray of its own."""
     address = os.environ.get("RAY_ADDRESS", "").strip()
     return None if address in ("", "local") else address
 
@@ -68,7 +68,7 @@ def check_address(address: str) -> None:
 
 
 def refusal(address: str, why: str) -> ZoetropeError:
-    """The error for a cluster that cannot be joined."""
+    """Return the error for a cluster that cannot be joined."""
     return ZoetropeError(f"RAY_ADDRESS={address} {why}. {WAY_OUT}")
 
 

@@ -24,12 +24,12 @@ OURS = ("gcs_server", "raylet")
 class RayLostError(ZoetropeError):
     """Ray itself is gone. What is finished is kept."""
 
-    goes_on = True
+    resumable = True
 
 
 @contextmanager
 def signals_end_the_block() -> Iterator[list[str]]:
-    """SIGTERM, by `ray job stop` for one, ends the block as Ctrl-C does; the death of Ray's by a RayLostError.
+    """Let SIGTERM, by `ray job stop` for one, end the block as Ctrl-C does; the death of Ray's by a RayLostError.
 
     In the block that is a KeyboardInterrupt, too, and the list that this gives then has the names of what died: nothing
     is to be asked of Ray any more.

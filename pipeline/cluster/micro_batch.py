@@ -32,7 +32,7 @@ class OutOfMemory(ZoetropeError):
 
 
 def out_of_memory(error: Exception, recipe: Recipe, process: Process) -> OutOfMemory | None:
-    """What a worker raises in place of torch's `error`; None when that is of another sort."""
+    """Return what a worker raises in place of torch's `error`; None when that is of another sort."""
     import torch
 
     if not (isinstance(error, torch.OutOfMemoryError | MemoryError) or CPU_IS_FULL in str(error)):
@@ -44,15 +44,16 @@ def out_of_memory(error: Exception, recipe: Recipe, process: Process) -> OutOfMe
     part = rank_slice(recipe.train.batch_size, recipe.mix_group, process.rank, process.world)
     samples = min(part.stop - part.start, recipe.train.most_at_once or recipe.train.batch_size)
     count = f"{samples} sample{'' if samples == 1 else 's'}"
-    said = OutOfMemory(f"the memory of {process.device} does not suffice for {count} at once: {reason}.")
-    said.samples = samples
-    return said
+    raised = OutOfMemory(f"the memory of {process.device} does not suffice for {count} at once: {reason}.")
+    raised.samples = samples
+    return raised
 
 
 def while_memory_lacks(
     run: Callable[[Recipe], T], recipe: Recipe, samples: int, parts: Parts, say: Callable[[str], None]
 ) -> T:
-    """What `run` returns; of `auto` it gets the recipe with a number, again with a smaller one after an `OutOfMemory`.
+    """Return what `run` returns; of `auto` it gets the recipe with a number, again with a smaller one after an
+    `OutOfMemory`.
 
     samples: of the training split
     parts:   of the training: where the number is kept, for a later try to begin with
@@ -76,20 +77,20 @@ def while_memory_lacks(
 
 
 def found(parts: Parts) -> int | None:
-    """The number that was found for `auto`; None while the whole part of a worker fits."""
+    """Return the number that was found for `auto`; None while the whole part of a worker fits."""
     kept = parts.finished(NOTE)
     return int(kept["samples"]) if kept else None
 
 
 def with_micro_batch(recipe: Recipe, samples: int | None) -> Recipe:
-    """The recipe with a number for `train.micro_batch`; as it is for None."""
+    """Return the recipe with a number for `train.micro_batch`; as it is for None."""
     if samples is None:
         return recipe
     return recipe.model_copy(update={"train": recipe.train.model_copy(update={"micro_batch": samples})})
 
 
 def halved(recipe: Recipe, samples: int, most: int) -> int | None:
-    """The next number to try after `most` samples at once were too many; None when there is no smaller one.
+    """Return the next number to try after `most` samples at once were too many; None when there is no smaller one.
 
     It is of whole groups that are mixed, and leaves no sample alone where the model's BatchNorm minds (of 17, 3 at once
     and not 2). `samples`: of the training split.

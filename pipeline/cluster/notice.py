@@ -24,14 +24,14 @@ class Notice:
     """
 
     def __init__(self, process: Process, most: int) -> None:
-        """`most`: the largest world that this training may grow to."""
+        """Take `most`, the largest world that this training may grow to."""
         self._process = process
         self._look_s = time.monotonic() + LOOK_EVERY_S
         self._counts_nodes = process.rank == 0 and process.world < most
         self._nodes = self._alive()
 
     def __call__(self) -> bool:
-        """Whether a checkpoint should be written now."""
+        """Tell whether a checkpoint should be written now."""
         if not self._any(time.monotonic() >= self._look_s):
             return False
         leaving = ray.train.get_preemption_info() is not None
@@ -43,5 +43,5 @@ class Notice:
         return sum(node["Alive"] for node in ray.nodes()) if self._counts_nodes else 0
 
     def _any(self, flag: bool) -> bool:
-        """Whether any rank says so."""
+        """Tell whether any rank says so."""
         return add_up(torch.tensor(float(flag), device=self._process.device), self._process).item() > 0

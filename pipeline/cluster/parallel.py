@@ -12,7 +12,7 @@ IN_FLIGHT = 256
 
 
 def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """`items` in runs of `size`, the last one shorter."""
+    """Yield `items` in runs of `size`, the last one shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
@@ -20,7 +20,7 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 def run_parallel(
     function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
 ) -> Iterator[Any]:
-    """`function(*a)` for each `a`, one CPU each; results come in the order of `arguments`.
+    """Run `function(*a)` for each `a`, one CPU each; results come in the order of `arguments`.
 
     Calls go to all nodes in turn, or are made `here`, on this one; those of a lost node are made again on another.
     What a call raises is raised here; the calls that are still open end with the process of the stage.

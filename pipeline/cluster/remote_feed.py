@@ -17,9 +17,9 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.feed_actor import Made, Maker
+from pipeline.feed.bad_samples import Bad, check_bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Batch
-from pipeline.feed.quarantine import Bad, check_bad
 from pipeline.feed.ring import slot_bytes
 from pipeline.recipe.schema import RemoteFeed as Options
 
@@ -53,13 +53,16 @@ class Actors:
             self._start()
 
     def feed(self, source: BatchSource, steps: range, bad: Bad) -> "RemoteFeed":
-        """A feed of these steps. ZoetropeError when its batches are too large for this node's object store."""
+        """Return a feed of these steps. ZoetropeError when its batches are too large for this node's object store."""
         self._check_room(source)
         return RemoteFeed(self, source, steps, bad)
 
     def there(self) -> list[Any]:
-        """The actors that have started: at first all, after a while those that there are. Waits until there is one."""
-        said = False
+        """Return the actors that have started: at first all, after a while those that there are.
+
+        Waits until there is one.
+        """
+        reported = False
         while self.starting:
             left_s = self.until_s - time.monotonic()
             for_all = left_s > 0
@@ -74,10 +77,10 @@ class Actors:
                     self.lost(actor, error)
             if self.started and time.monotonic() > self.until_s:
                 break
-            if not done and not said:
+            if not done and not reported:
                 on = f" and {self.options.resource}" if self.options.resource else ""
                 self.say(f"feed: waits for an actor to start; each takes {self.options.workers} CPUs{on} of a node")
-                said = True
+                reported = True
         return self.started
 
     def lost(self, actor: Any, error: Exception) -> None:
@@ -146,7 +149,7 @@ class RemoteFeed:
             self.waited_s += time.perf_counter() - began_s
             yield Batch(made.arrays, made.samples)
 
-    def settle(self) -> None:
+    def apply_bad(self) -> None:
         """Make all batches behind the last one with `bad` as it is now, those again that were made ahead without."""
         self._check_bad()
         if set(self.bad) != self.agreed:
@@ -183,7 +186,7 @@ class RemoteFeed:
     def _begin(self, makers: list[Any]) -> None:
         """Let these actors share the batches that are left."""
         self.makers = list(makers)
-        self.told = [0] * len(makers)
+        self.known_bad = [0] * len(makers)
         self.open.clear()
         self.left, self.asked = self.rest, 0
 
@@ -192,8 +195,8 @@ class RemoteFeed:
         n = len(self.makers)
         while len(self.open) < self.actors.options.in_flight and self.asked < len(self.left):
             i = self.asked % n
-            news = dict(islice(self.bad.items(), self.told[i], None))
-            self.told[i] = len(self.bad)
+            news = dict(islice(self.bad.items(), self.known_bad[i], None))
+            self.known_bad[i] = len(self.bad)
             begin = (self.sent, self.left[i::n]) if self.asked < n else ()
             self.open.append((self.makers[i], self.makers[i].take.remote(self.key, news, *begin)))
             self.asked += 1

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.redact import redact, redact_values
-from pipeline.graph.plan import Context, Report
+from pipeline.graph.plan import Context, StageProgress
 from pipeline.recipe import Recipe, plain
 from pipeline.store import Artifact
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
     from pipeline.tracking.writer import Writer
 
 LOG = logging.getLogger("pipeline.tracking.tracker")  # whose warnings reach the user, see Voice
@@ -83,8 +83,8 @@ class Tracker:
     def ready(self) -> None:
         """Answer, as a sign of life."""
 
-    def take_up(
-        self, progress: Report, key: str, run_id: str | None = None, system_every_s: float | None = None
+    def attach(
+        self, progress: StageProgress, key: str, run_id: str | None = None, system_every_s: float | None = None
     ) -> None:
         """Keep what comes from now on for the MLflow run of that key, `run_id` if it has one, and it is RUNNING.
 
@@ -175,7 +175,7 @@ class Voice(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.progress: Report | None = None
+        self.progress: StageProgress | None = None
         self.kept: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -187,7 +187,7 @@ class Voice(logging.Handler):
 
 
 def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> Any:
-    """The actor, on this node. Ray must be initialised."""
+    """Start the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -207,7 +207,7 @@ def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: P
 
 @contextmanager
 def watched(services: Services) -> Iterator[None]:
-    """While this lasts, end the tracker's process when it shows no sign of life; Ray then starts another.
+    """End, while this lasts, the tracker's process when it shows no sign of life; Ray then starts another.
 
     For the driver, which is on the tracker's node.
     """
@@ -238,14 +238,14 @@ def _read_note(folder: Path) -> dict[str, Any]:
 
 
 def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
-    """The tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
+    """Return the tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
     actor = context.services.tracker
-    actor.take_up.remote(context.progress, key, None, system_every_s)
+    actor.attach.remote(context.progress, key, None, system_every_s)
     return actor
 
 
-def go_on(context: Context, trained: Artifact) -> Any:
-    """The tracker, keeping all for the MLflow run of a training."""
+def resume(context: Context, trained: Artifact) -> Any:
+    """Return the tracker, keeping all for the MLflow run of a training."""
     import ray
 
     # A training by earlier code has no key; nothing of it is kept here.
@@ -253,16 +253,16 @@ def go_on(context: Context, trained: Artifact) -> Any:
     actor = context.services.tracker
     with suppress(ray.exceptions.RayError):  # `finish` says it
         # Calls in other threads must not come first.
-        ray.get(actor.take_up.remote(context.progress, key, run_id), timeout=LIMIT_S)
+        ray.get(actor.attach.remote(context.progress, key, run_id), timeout=LIMIT_S)
     return actor
 
 
 def send(tracker: Any, *point: Any) -> Any:
-    """Send the metrics of a step (`Tracker.points`) and return at once, with what `settle` waits for."""
+    """Send the metrics of a step (`Tracker.points`) and return at once, with what `wait_until_sent` waits for."""
     return tracker.points.options(concurrency_group=POINTS).remote(*point)
 
 
-def settle(*sent: Any) -> None:
+def wait_until_sent(*sent: Any) -> None:
     """Wait until points or files are kept, or for as long as another tracker may take to come.
 
     Points from before a checkpoint are not made again, and what is on the way is lost with the process that sent it.
@@ -302,7 +302,7 @@ def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted keys; lists stay whole.
+    """Flatten nested mappings to dotted keys; lists stay whole.
 
     >>> list(flatten({"train": {"duration": "3ep"}, "seed": 0}))
     [('train.duration', '3ep'), ('seed', 0)]

@@ -15,7 +15,9 @@ class SameErrorTwice(RuntimeError):
 
     @classmethod
     def of(cls, error: Exception) -> "SameErrorTwice":
-        """With the notes of `error`, where its worker has put its traceback, which does not travel by itself."""
+        """Make it with the notes of `error`, where its worker has put its traceback, which does
+        not travel by itself.
+        """
         place = noted_steps(error) or "before the first step"
         made = cls(f"{place}, with no checkpoint in between: {first_line(error)}")
         for note in getattr(error, "__notes__", ()):
@@ -31,16 +33,16 @@ class Tries(UserCallback):
     """
 
     def __init__(self, say: Callable[[str], Any], max_failures: int) -> None:
-        """`say` takes a sentence for the user, in the controller: all of it travels there."""
+        """Take `say`, which takes a sentence for the user, in the controller: all of it travels there."""
         self._say, self._left = say, max_failures
         self._before: set[tuple[str, str]] = set()
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
-        """A checkpoint was written: there is progress."""
+        """Count a written checkpoint as progress."""
         self._before = set()
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Raised in the controller, which takes an error of its own as final."""
+        """Raise the error in the controller, which takes an error of its own as final."""
         for error in worker_exceptions.values():
             if isinstance(error, ZoetropeError):
                 raise error
@@ -57,13 +59,13 @@ class Tries(UserCallback):
 
 
 def deaths(failures: Mapping[int, Exception]) -> dict[int, RayError]:
-    """What Ray says of each rank whose process died; to the others that is a lost connection."""
+    """Return what Ray says of each rank whose process died; to the others that is a lost connection."""
     found = {rank: getattr(error, "health_check_failure", None) for rank, error in failures.items()}
     return {rank: error for rank, error in found.items() if isinstance(error, RayError)}
 
 
 def failure_words(failures: Mapping[int, Exception]) -> str:
-    """What happened, in a line: a worker's death, else what the first one raised."""
+    """Return what happened, in a line: a worker's death, else what the first one raised."""
     for rank in deaths(failures):
         return f"training worker {rank} died (killed, out of memory, or a crash in native code)"
     rank, error = next(iter(failures.items()))
@@ -71,5 +73,5 @@ def failure_words(failures: Mapping[int, Exception]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Its type and the first line of its message."""
+    """Return its type and the first line of its message."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"

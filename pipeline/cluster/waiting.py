@@ -15,8 +15,8 @@ from ray.train.v2._internal.execution.controller.state import (
 )
 from ray.util.placement_group import placement_group_table
 
+from pipeline.cluster.capacity import lacking
 from pipeline.cluster.resources import takes
-from pipeline.cluster.room import lacking
 from pipeline.recipe import Recipe
 
 WAIT_S = 30.0
@@ -31,16 +31,16 @@ class Waiting(ControllerCallback):
     """
 
     def __init__(self, recipe: Recipe, say: Callable[[str], Any]) -> None:
-        """`say` takes the sentence; both travel to the controller, which calls the rest."""
+        """Take `say`, which takes the sentence; both travel to the controller, which calls the rest."""
         self._recipe, self._say = recipe, say
         self._timer: threading.Timer | None = None
 
     def after_controller_start(self, train_run_context: Any) -> None:
-        """The first workers are wanted."""
+        """Note that the first workers are wanted."""
         self._look_later()
 
     def after_controller_state_update(self, previous_state: Any, current_state: Any) -> None:
-        """Workers are wanted, or there, or not wanted any more."""
+        """Note that workers are wanted, or there, or not wanted any more."""
         if not isinstance(current_state, WITHOUT_WORKERS):
             if self._timer:
                 self._timer.cancel()
@@ -54,8 +54,8 @@ class Waiting(ControllerCallback):
         self._timer.start()
 
     def _look(self) -> None:
-        if said := wait_words(self._recipe, ray.cluster_resources(), ray.available_resources(), _wanted()):
-            self._say(said)
+        if words := wait_words(self._recipe, ray.cluster_resources(), ray.available_resources(), _wanted()):
+            self._say(words)
         elif self._timer:  # there is room, and the workers are about to start
             self._look_later()
 
@@ -66,7 +66,7 @@ def wait_words(
     free: Mapping[str, float],
     wanted: list[list[dict[str, float]]],
 ) -> str:
-    """What a training without workers waits for; nothing where there is room for them.
+    """Return what a training without workers waits for; nothing where there is room for them.
 
     there, free: the cluster's resources, and those that nobody uses, by Ray's names
     wanted:      what each group of workers wants that has not found it yet, a mapping a worker

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.shards.dataset import Dataset, Shard, changed
+from pipeline.shards.dataset import Dataset
+from pipeline.shards.shard import Shard, changed
 
 BLOCK_BYTES = 1 << 20
 

@@ -14,7 +14,7 @@ Sampling = Literal["segments", "dense"]
 
 
 def segments(num_frames: int, clip_frames: int, rng: np.random.Generator | None = None) -> IntArray:
-    """One frame out of each of `clip_frames` equal parts of the video: `[clip_frames]`, never descending.
+    """Return one frame out of each of `clip_frames` equal parts of the video: `[clip_frames]`, never descending.
 
     Training draws evenly inside each part; evaluation takes the part's middle, `floor((i + 1/2) N / T)`, TSM's uniform
     test offset. Parts are real intervals, so no frame at the end is left out, and a video shorter than the clip
@@ -29,7 +29,7 @@ def segments(num_frames: int, clip_frames: int, rng: np.random.Generator | None 
 
 
 def dense(num_frames: int, clip_frames: int, stride: int, rng: np.random.Generator | None = None) -> IntArray:
-    """Every `stride`-th frame of one window: `[clip_frames]`.
+    """Return every `stride`-th frame of one window: `[clip_frames]`.
 
     Training draws the window's start, evaluation centres it. A video shorter than the window is played in a loop
     from its first frame (TSM's choice).
@@ -42,7 +42,7 @@ def dense(num_frames: int, clip_frames: int, stride: int, rng: np.random.Generat
 
 
 def views(num_frames: int, clip_frames: int, clips: int, sampling: Sampling, stride: int) -> IntArray:
-    """The clips of one video in evaluation: `[clips, clip_frames]`, spread evenly over it.
+    """Return the clips of one video in evaluation: `[clips, clip_frames]`, spread evenly over it.
 
     `segments`: view v takes the point (v + 1/2) / clips of every part. `dense`: the starts run in equal steps from the
     first possible one to the last, `linspace(0, N - window, clips)` rounded down as TSM does; one clip is centred.

@@ -58,12 +58,12 @@ def open_video(file: BinaryIO) -> av.container.InputContainer:
 
 
 def demuxer_of(container: av.container.InputContainer) -> str:
-    """The key of `NAMES` that a container was opened with: FFmpeg's names are lists, such as mov,mp4,m4a."""
+    """Return the key of `NAMES` that a container was opened with: FFmpeg's names are lists, such as mov,mp4,m4a."""
     return container.format.name.partition(",")[0]
 
 
 def video_stream(container: av.container.InputContainer) -> VideoStream:
-    """The first stream that is a video and no cover picture. Raises `BadSample` where there is none."""
+    """Return the first stream that is a video and no cover picture. Raises `BadSample` where there is none."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             # FFmpeg leaves the context without a format when it knows no decoder for the stream
@@ -75,7 +75,7 @@ def video_stream(container: av.container.InputContainer) -> VideoStream:
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """Frames a second: the average, else FFmpeg's guess, else 25 for a header that gives nothing usable."""
+    """Return frames a second: the average, else FFmpeg's guess, else 25 for a header that gives nothing usable."""
     for rate in (stream.average_rate, stream.guessed_rate):
         if rate is not None and Fraction(1, 100) <= rate <= 1000:
             return Fraction(rate).limit_denominator(65_535)
@@ -83,7 +83,7 @@ def frame_rate(stream: VideoStream) -> Fraction:
 
 
 def promised_length(container: av.container.InputContainer, stream: VideoStream) -> tuple[int, float]:
-    """(frames, seconds) that the header promises; 0 where it promises none.
+    """Return (frames, seconds) that the header promises; 0 where it promises none.
 
     The seconds may be those of the sound. An AVI that was written to a pipe says 2^30 frames: it is not believed where
     even empty frames, of eight bytes each, would not fit in the file.
@@ -97,7 +97,7 @@ def promised_length(container: av.container.InputContainer, stream: VideoStream)
 
 
 def has_frame_behind(container: av.container.InputContainer, stream: VideoStream, time_s: float) -> bool:
-    """Whether the stream has a frame after `time_s` seconds, counted from its start. Moves the container.
+    """Tell whether the stream has a frame after `time_s` seconds, counted from its start. Moves the container.
 
     Only the video's own frames tell how long it is: sound or a subtitle may be what makes the file longer.
     """
@@ -121,7 +121,10 @@ def _demuxer(head: bytes) -> str | None:
 
 
 def mpegts_grid(head: bytes) -> tuple[int, int] | None:
-    """(first, step) of an MPEG-TS, whose every packet begins with a sync byte; a recording may begin within one."""
+    """Return (first, step) of an MPEG-TS, whose every packet begins with a sync byte.
+
+    A recording may begin within one.
+    """
     for step in (188, 192, 204):  # plain, with a time before each (M2TS), with a checksum behind
         for first in range(step):
             if len(head) > 2 * step and set(head[first::step]) == {0x47}:

@@ -30,17 +30,20 @@ SEEKABLE = ("mov", "matroska")
 
 
 def is_inside(time_s: float, start_s: float | None, end_s: float | None) -> bool:
-    """Whether a frame at `time_s` belongs to the segment."""
+    """Tell whether a frame at `time_s` belongs to the segment."""
     return (start_s or 0.0) <= time_s + TOLERANCE_S and not is_behind(time_s, end_s)
 
 
 def is_behind(time_s: float, end_s: float | None) -> bool:
-    """Whether a frame at `time_s` lies behind the segment."""
+    """Tell whether a frame at `time_s` lies behind the segment."""
     return end_s is not None and time_s + TOLERANCE_S >= end_s
 
 
 def probe_segment(video: Probe, start_s: float | None, end_s: float | None) -> Probe:
-    """The header of a segment; `frames` is an estimate. BadSample when it does not lie in the video, or is too long."""
+    """Probe the header of a segment; `frames` is an estimate.
+
+    BadSample when it does not lie in the video, or is too long.
+    """
     start_s = start_s or 0.0
     end_s = end_s if end_s is not None else video.duration_s
     if video.duration_s:
@@ -63,7 +66,7 @@ def check_inside(start_s: float, end_s: float, duration_s: float) -> None:
 def frames_between(
     container: av.container.InputContainer, stream: VideoStream, start_s: float | None, end_s: float | None
 ) -> Iterator[VideoFrame]:
-    """The frames of a segment in order of display, decoded strictly; decoding starts at the key frame before.
+    """Yield the frames of a segment in order of display, decoded strictly; decoding starts at the key frame before.
 
     Raises `BadSample` at the first fault, for a video that ends before the segment does, and for a segment without a
     frame.
@@ -99,7 +102,7 @@ def frames_between(
 def _from_key_frame(
     container: av.container.InputContainer, stream: VideoStream, zero_s: float, wanted_s: float
 ) -> Iterator[VideoFrame] | None:
-    """Frames from the last key frame before `wanted_s` on; None where the file leads elsewhere.
+    """Yield frames from the last key frame before `wanted_s` on; None where the file leads elsewhere.
 
     Such is H.264 with open GOPs: a strict decoder takes a start in their midst for damage.
     """

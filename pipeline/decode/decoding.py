@@ -27,7 +27,7 @@ H264_IDR = 5
 def decoded_frames(
     container: av.container.InputContainer, stream: VideoStream, whole: bool = True
 ) -> Iterator[VideoFrame]:
-    """Every frame of the stream in order of display, one thread. Raises `BadSample` at the first fault or cap.
+    """Yield every frame of the stream in order of display, one thread. Raises `BadSample` at the first fault or cap.
 
     Not `whole`: from where the container was sought to; length and completeness are then not looked at.
     """
@@ -63,7 +63,7 @@ def decoded_frames(
 def packets(
     container: av.container.InputContainer, stream: VideoStream, whole: bool = True
 ) -> Iterator[av.packet.Packet]:
-    """The stream's packets, the empty one that ends it too. Raises `BadSample` as `decoded_frames`, which see."""
+    """Yield the stream's packets, the empty one that ends it too. Raises `BadSample` as `decoded_frames`, which see."""
     count, start_s = 0, None
     for packet in container.demux(stream):
         if packet.is_corrupt:
@@ -79,21 +79,23 @@ def packets(
 
 
 def _decode(packet: av.packet.Packet) -> tuple[list[VideoFrame], list[tuple[int, str]]]:
-    """A packet's frames, and (level, text) of what FFmpeg has to say of them."""
+    """Decode a packet's frames, and (level, text) of what FFmpeg has to say of them."""
     level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.INFO)
     av.logging.set_skip_repeated(False)
     try:
-        with av.logging.Capture(local=True) as said:
+        with av.logging.Capture(local=True) as logged:
             frames = packet.decode()
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skip)
-    return [frame for frame in frames if isinstance(frame, VideoFrame)], [(one[0], one[2].strip()) for one in said]
+    return [frame for frame in frames if isinstance(frame, VideoFrame)], [(one[0], one[2].strip()) for one in logged]
 
 
 def _nal_types(packet: av.packet.Packet, extradata: bytes | None) -> set[int]:
-    """The types of the NAL units in a packet of H.264: behind start codes, or with their length before each (avcC)."""
+    """Return the types of the NAL units in a packet of H.264: behind start codes, or with their
+    length before each (avcC).
+    """
     data, types = bytes(packet), set()
     if not extradata or extradata[0] != 1 or len(extradata) < 5:
         return {data[found.end()] & 31 for found in re.finditer(rb"\x00\x00\x01(?=.)", data, re.DOTALL)}

@@ -72,7 +72,7 @@ MAX_DIFFERENCE = 6.0
 
 
 def probe_foreign(data: bytes, kind: Kind) -> Probe:
-    """The size of an image; of a video, its packets are counted, and its first frames are compared with PyAV's.
+    """Probe the size of an image; of a video, its packets are counted, and its first frames are compared with PyAV's.
 
     Raises `BadSample` for what is broken as far as that shows, and for videos that decord would read wrongly.
     """
@@ -132,7 +132,7 @@ def check_video(data: bytes) -> Transcoded:
 
 
 def _probe_packets(data: bytes) -> Probe:
-    """What the packets tell; width and height are as coded. BadSample for kinds that decord does not read exactly."""
+    """Probe by packets alone; width and height are as coded. BadSample for kinds that decord does not read exactly."""
     check_bytes(len(data), MAX_VIDEO_BYTES)
     with open_video(io.BytesIO(data)) as container:
         stream = video_stream(container)
@@ -157,14 +157,14 @@ def _probe_packets(data: bytes) -> Probe:
 
 
 def _unfit(container: av.container.InputContainer, why: str = "") -> BadSample:
-    """The refusal of a video that decord would read wrongly, by codec and container, with the way out."""
+    """Return the refusal of a video that decord would read wrongly, by codec and container, with the way out."""
     codec = video_stream(container).codec_context.codec.canonical_name
     kind = f"{codec.upper()} in {NAMES[demuxer_of(container)]}"
     return BadSample(f"{kind} cannot be read frame by frame as it is{why and f': {why}'}; {WAY_OUT}")
 
 
 def _check_packets(container: av.container.InputContainer, stream: VideoStream) -> int:
-    """How many frames the packets show. BadSample for orders in which decord returns other frames.
+    """Count the frames that the packets show. BadSample for orders in which decord returns other frames.
 
     AVI keeps no times of display, so that decoding and display must have one order (no B-frames).
     """
@@ -190,7 +190,8 @@ def _check_packets(container: av.container.InputContainer, stream: VideoStream) 
 def _check_pictures(
     data: bytes, container: av.container.InputContainer, frames: Iterator[VideoFrame], compared: Sequence[int]
 ) -> tuple[int, int, int]:
-    """(width, height) as decord gives them and how many `frames` there were. BadSample where decord's are not these.
+    """Return (width, height) as decord gives them and how many `frames` there were. BadSample where decord's are not
+    these.
 
     Of `compared`, as many are looked at as fit in memory, in an order of no pattern.
     """
@@ -216,7 +217,7 @@ def _check_pictures(
 
 
 def _small(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
-    """A grid of some 64 x 64 of its pixels."""
+    """Return a grid of some 64 x 64 of its pixels."""
     height, width, _ = picture.shape
     return picture[:: 1 + height // 64, :: 1 + width // 64].astype(np.int16)
 

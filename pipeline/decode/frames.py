@@ -25,7 +25,7 @@ from pipeline.decode.transcode import Transcoded, encode_pictures
 
 
 def frame_files(folder: Path, pattern: str) -> list[Path]:
-    """The frames of a folder in their order. BadSample when there are none, or two of one number."""
+    """Return the frames of a folder in their order. BadSample when there are none, or two of one number."""
     try:
         paths = [
             path
@@ -49,13 +49,13 @@ def frame_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[int, str]:
-    """The last number in the name; of names without one, the name."""
+    """Return the last number in the name; of names without one, the name."""
     numbers = re.findall(r"\d+", path.stem)
     return (int(numbers[-1]), "") if numbers else (-1, path.stem)
 
 
 def probe_frames(folder: Path, pattern: str, fps: float) -> Probe:
-    """The header of the first frame, and how many there are."""
+    """Probe the header of the first frame, and how many there are."""
     paths = frame_files(folder, pattern)
     check_length(len(paths), len(paths) / fps)
     with open_file(paths[0]) as file, open_image(file) as image:
@@ -73,7 +73,8 @@ def encode_frames(
     gop: int,
     crf: int,
 ) -> tuple[Transcoded, str]:
-    """The frames, or those from start_s to end_s, as a video like `transcode` makes; and the sha256 of their files.
+    """Encode the frames, or those from start_s to end_s, as a video like `transcode` makes; and the sha256 of their
+    files.
 
     Raises BadSample for a frame that is broken, or of another size than the first one.
     """
@@ -88,7 +89,7 @@ def encode_frames(
 
 
 def _pictures(paths: list[Path], content: "hashlib._Hash") -> Iterator[npt.NDArray[np.uint8]]:
-    """uint8 [H, W, 3] of each frame, all of one size."""
+    """Yield uint8 [H, W, 3] of each frame, all of one size."""
     shape: tuple[int, ...] = ()
     for path in paths:
         try:

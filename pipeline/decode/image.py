@@ -67,8 +67,16 @@ def _decode_with_pillow(data: bytes | memoryview) -> UInt8Array:
 
 
 def encode_jpeg(pixels: UInt8Array, quality: int) -> bytes:
-    """JPEG bytes of uint8 `[H, W, 3]` RGB."""
+    """Encode as JPEG uint8 `[H, W, 3]` RGB."""
     encoded, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not encoded:
+        raise ValueError(f"cannot encode an image of shape {pixels.shape}")
+    return data.tobytes()
+
+
+def encode_png(pixels: UInt8Array) -> bytes:
+    """Encode RGB uint8 [H, W, 3] without loss."""
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     if not encoded:
         raise ValueError(f"cannot encode an image of shape {pixels.shape}")
     return data.tobytes()

@@ -64,7 +64,7 @@ def _why_not(file: BinaryIO, error: Exception) -> str:
 
 
 def orientation(image: Image.Image) -> int:
-    """How the picture is to be turned, 1 to 8 as EXIF counts, from EXIF, XMP, a PNG's chunks or a TIFF's tags.
+    """Return how the picture is to be turned, 1 to 8 as EXIF counts, from EXIF, XMP, a PNG's chunks or a TIFF's tags.
 
     1 (upright) where nothing is said, or something broken. The one place that decides; OpenCV is not asked.
     """
@@ -76,7 +76,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(width, height) once it is turned; to be asked before it is loaded, which turns a TIFF."""
+    """Return (width, height) once it is turned; to be asked before it is loaded, which turns a TIFF."""
     width, height = image.size
     if isinstance(image, TiffImageFile):  # whose `size` is turned already, but not by all versions of Pillow
         width, height = image.tag_v2[IMAGEWIDTH], image.tag_v2[IMAGELENGTH]
@@ -84,7 +84,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def is_plain(data: bytes | memoryview) -> bool:
-    """Whether OpenCV decodes an image as Pillow does: it is of a kind that both read alike, and not to be turned.
+    """Tell whether OpenCV decodes an image as Pillow does: it is of a kind that both read alike, and not to be turned.
 
     Takes microseconds, as the feed asks it of every sample. False where only Pillow can tell.
     """
@@ -107,7 +107,10 @@ def _jpeg_is_plain(data: bytes | memoryview) -> bool:
 
 
 def _exif_is_upright(block: bytes | memoryview) -> bool:
-    """Whether an EXIF block surely asks for no turn: most photographs have one. False for XMP and what is broken."""
+    """Tell whether an EXIF block surely asks for no turn: most photographs have one.
+
+    False for XMP and what is broken.
+    """
     try:
         entries = list(_directory(io.BytesIO(block)))
     except NO_DIRECTORY:
@@ -116,7 +119,7 @@ def _exif_is_upright(block: bytes | memoryview) -> bool:
 
 
 def _directory(file: BinaryIO) -> Iterator[tuple[int, int, int, int]]:
-    """(tag, type, number of values, the first one as a SHORT) of the first directory of a TIFF or an EXIF block.
+    """Yield (tag, type, number of values, the first one as a SHORT) of the first directory of a TIFF or an EXIF block.
 
     Raises of `NO_DIRECTORY` for what is none, and for a broken one (TIFF 6.0, section 2; BigTIFF has longer numbers).
     """
@@ -184,7 +187,7 @@ _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")  # neither an escaped FF no
 
 
 def _jpeg_scans(data: bytes) -> int:
-    """How many scans lie before the end of a JPEG (ITU-T T.81, annex B)."""
+    """Count how many scans lie before the end of a JPEG (ITU-T T.81, annex B)."""
     at, scans = 2, 0
     while (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
         scans += found[1] == b"\xda"

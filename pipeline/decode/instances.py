@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.decode.image_header import check_structure
 from pipeline.decode.limits import BadSample
-from pipeline.decode.masks import GREY, PALETTE, Size, encode_png, probe_size, strictly
+from pipeline.decode.masks import GREY, PALETTE, Size, encode_mask, probe_size, strictly
 from pipeline.decode.values import Values
 
 Instances = npt.NDArray[np.uint16]
@@ -35,7 +35,7 @@ def store_instances(
     pixels = read_instances(content)
     if stored_size != source_size:
         pixels = cv2.resize(pixels, stored_size, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
-    return encode_png(pixels), {}
+    return encode_mask(pixels), {}
 
 
 def read_instances(data: bytes | memoryview, values: Values | None = None) -> Instances:

@@ -97,7 +97,7 @@ def store_mask(
     if stored_size != source_size:
         pixels = cv2.resize(pixels, stored_size, interpolation=cv2.INTER_NEAREST_EXACT)  # type: ignore[assignment]
     found = np.bincount(pixels.reshape(-1), minlength=IGNORED + 1)
-    return encode_png(pixels), {int(label): int(found[label]) for label in np.flatnonzero(found[:classes])}
+    return encode_mask(pixels), {int(label): int(found[label]) for label in np.flatnonzero(found[:classes])}
 
 
 def _check_values(pixels: Mask, classes: int) -> None:
@@ -110,8 +110,8 @@ def _check_values(pixels: Mask, classes: int) -> None:
         )
 
 
-def encode_png(pixels: Pixels, level: int = LEVEL) -> bytes:
-    """PNG bytes of `[H, W]` of 8 or 16 bits."""
+def encode_mask(pixels: Pixels, level: int = LEVEL) -> bytes:
+    """Encode `[H, W]` as PNG of 8 or 16 bits."""
     encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, level])
     if not encoded:
         raise ValueError(f"cannot encode a mask of shape {pixels.shape}")
@@ -119,7 +119,7 @@ def encode_png(pixels: Pixels, level: int = LEVEL) -> bytes:
 
 
 def read_mask(data: bytes | memoryview, values: Values | None = None) -> Mask:
-    """The class numbers of a mask, uint8 `[H, W]`; without `values` it has these. BadSample for bytes that are none."""
+    """Read the class numbers of a mask, uint8 `[H, W]`; without `values` it has these. BadSample for other bytes."""
     if values is not None:
         return values.look_up(_values(data, values))
     _, _, bits, colours = png_header(data)
@@ -135,7 +135,7 @@ def read_mask(data: bytes | memoryview, values: Values | None = None) -> Mask:
 
 
 def png_header(head: bytes | memoryview) -> tuple[int, int, int, int]:
-    """Width, height, bits and colour type of a PNG."""
+    """Read width, height, bits and colour type of a PNG."""
     if len(head) < 26 or bytes(head[:16]) != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR":
         raise BadSample("its content is no PNG, and a mask is one: a JPEG's values are not exact")
     width, height, bits, colours = struct.unpack_from(">IIBB", head, 16)
@@ -143,7 +143,7 @@ def png_header(head: bytes | memoryview) -> tuple[int, int, int, int]:
 
 
 def _values(data: bytes | memoryview, values: Values) -> Pixels:
-    """The values of a mask as its file has them."""
+    """Read the values of a mask as its file has them."""
     _, _, _, colours = png_header(data)
     if not (values.colours or (values.colours is None and colours in (RGB, RGBA))):
         return strictly(data)
@@ -153,7 +153,7 @@ def _values(data: bytes | memoryview, values: Values) -> Pixels:
 
 
 def strictly(data: bytes | memoryview, mode: str | None = None) -> npt.NDArray[np.uint8]:
-    """Pixels by Pillow, which gives the numbers of a palette and not its colours, but where a `mode` asks for them.
+    """Read pixels by Pillow, which gives the numbers of a palette and not its colours, unless a `mode` asks for these.
 
     Of 16 bits they are uint16. BadSample for what is broken, and for what asks to be turned.
     """

@@ -40,7 +40,7 @@ MEMBERS: dict[str, Member] = {
 
 @contextmanager
 def naming(name: str) -> Iterator[None]:
-    """BadSample raised inside says which companion it is of."""
+    """Name the companion: a BadSample raised inside says which companion it is of."""
     try:
         yield
     except BadSample as error:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.decode.limits import BadSample
-from pipeline.decode.masks import encode_png
+from pipeline.decode.masks import encode_mask
 
 FINER = 5
 """Edges are walked on a grid so many times finer than the pixels'."""
@@ -33,7 +33,7 @@ def draw_mask(objects: Sequence[tuple[int, Any]], width: int, height: int) -> by
                 mask[polygon(points, width, height)] = value
         else:
             raise BadSample(f"an annotation's segmentation is neither a list of polygons nor run lengths: {value}")
-    return encode_png(mask, level=1)
+    return encode_mask(mask, level=1)
 
 
 def polygon(points: Sequence[float], width: int, height: int) -> Bits:

@@ -59,7 +59,7 @@ def check_suffix(suffix: str, kind: Kind) -> None:
 
 
 def probe_file(file: BinaryIO, kind: Kind, whole: bool = True) -> Probe:
-    """`probe` of an open file. Not `whole`: only a segment of the video is wanted, it may be longer than a sample."""
+    """Probe an open file. Not `whole`: only a segment of the video is wanted, it may be longer than a sample."""
     size_bytes = file.seek(0, io.SEEK_END)
     file.seek(0)
     return _probe_image(file, size_bytes) if kind == "image" else _probe_video(file, size_bytes, whole)

@@ -69,7 +69,7 @@ def transcode(
 
 
 def encode(frames: npt.NDArray[np.uint8], fps: Fraction | int | float, gop: int = 12, crf: int = 18) -> bytes:
-    """MP4 bytes of uint8 `[T, H, W, 3]` RGB with even H and W, in the form that `transcode` writes."""
+    """Encode as MP4 uint8 `[T, H, W, 3]` RGB with even H and W, in the form that `transcode` writes."""
     _, height, width, _ = frames.shape
     if height % 2 or width % 2:
         raise ValueError(f"H.264 in yuv420p needs even sizes, not {width} x {height}")
@@ -83,7 +83,10 @@ def encode(frames: npt.NDArray[np.uint8], fps: Fraction | int | float, gop: int 
 def encode_pictures(
     pictures: Iterator[npt.NDArray[np.uint8]], fps: float, short_side: int, gop: int, crf: int
 ) -> Transcoded:
-    """uint8 `[H, W, 3]` RGB pictures of one size as `transcode` would store them. BadSample when there are none."""
+    """Encode uint8 `[H, W, 3]` RGB pictures of one size as `transcode` would store them.
+
+    BadSample when there are none.
+    """
     first = next(pictures, None)
     if first is None:
         raise BadSample("the video has no frame")
@@ -95,7 +98,10 @@ def encode_pictures(
 
 
 def fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """(width, height) with the short side at most `short_side`, both even, neither enlarged. Raises `BadSample`."""
+    """Return (width, height) with the short side at most `short_side`, both even, neither enlarged.
+
+    Raises `BadSample`.
+    """
     scale = min(1.0, short_side / min(width, height))
     even_width, even_height = (min(side // 2, round(side * scale / 2)) * 2 for side in (width, height))
     if even_width < 2 or even_height < 2:
@@ -111,7 +117,7 @@ def _open(source: Path | bytes) -> BinaryIO:
 
 
 def _scaled(frames: Iterable[VideoFrame], width: int, height: int, matrix: Matrix = AS_STORED) -> Iterator[VideoFrame]:
-    """Frames scaled to `width` x `height`, then turned and mirrored as the display matrix says, as yuv420p."""
+    """Yield frames scaled to `width` x `height`, then turned and mirrored as the display matrix says, as yuv420p."""
     reformatter = VideoReformatter()  # one for all: it keeps swscale's tables
     pixel_format = "yuv420p" if matrix == AS_STORED else "rgb24"
     for frame in frames:

@@ -14,7 +14,7 @@ AS_STORED = (1, 0, 0, 1)
 
 
 def display_matrix(frame: VideoFrame) -> Matrix:
-    """The frame's display matrix with entries -1, 0 and 1: other angles become the nearest quarter turn.
+    """Return the frame's display matrix with entries -1, 0 and 1: other angles become the nearest quarter turn.
 
     ISO/IEC 14496-12, section 8.5.3, which FFmpeg's side data of that name copy; Matroska's roll comes in it, too.
     """
@@ -27,13 +27,15 @@ def display_matrix(frame: VideoFrame) -> Matrix:
 
 
 def is_mirrored(matrix: Matrix) -> bool:
-    """Whether no turning alone makes it upright."""
+    """Tell whether no turning alone makes it upright."""
     a, b, c, d = matrix
     return a * d - b * c < 0
 
 
 def upright(frame: VideoFrame, matrix: Matrix) -> npt.NDArray[np.uint8]:
-    """The frame's pixels as the matrix shows them: uint8 RGB `[H, W, 3]`, sides exchanged when it lies on its side."""
+    """Return the frame's pixels as the matrix shows them: uint8 RGB `[H, W, 3]`, sides
+    exchanged when it lies on its side.
+    """
     pixels = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     a, b, c, d = matrix
     if a == 0:

@@ -31,12 +31,12 @@ def decode_frames(data: bytes | memoryview, frames: npt.NDArray[np.integer]) -> 
 
 
 def count_frames(data: bytes | memoryview) -> int:
-    """How many frames decord finds."""
+    """Count the frames that decord finds."""
     return len(_reader(data))
 
 
 def _by_pyav(data: bytes | memoryview, frames: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
-    """The same by decoding from the first frame on, upright as decord's are."""
+    """Decode the same from the first frame on, upright as decord's are."""
     wanted, found = set(frames.tolist()), {}
     try:
         with av.open(io.BytesIO(data), "r") as container:

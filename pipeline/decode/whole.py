@@ -36,7 +36,7 @@ def check_whole(file: BinaryIO, demuxer: str) -> None:
 
 
 def _avi_end(file: BinaryIO, size: int) -> int:
-    """The end of the last chunk: within the list of frames where its length is open.
+    """Return the end of the last chunk: within the list of frames where its length is open.
 
     Behind the RIFF's own end only another RIFF belongs to the file (OpenDML).
     """
@@ -58,7 +58,7 @@ def _avi_end(file: BinaryIO, size: int) -> int:
 
 
 def _matroska_end(file: BinaryIO, size: int) -> int:
-    """The end of the Segment, or of its last element where its length is open (a live recording)."""
+    """Return the end of the Segment, or of its last element where its length is open (a live recording)."""
     at, end, segment_end = 0, 0, size
     while at < min(size, segment_end) and end <= size:
         head = _read(file, at, 12)
@@ -75,7 +75,8 @@ def _matroska_end(file: BinaryIO, size: int) -> int:
 
 
 def _ebml(head: bytes) -> tuple[int, int | None, int]:
-    """(id, length of the body or None where it is open, length of the head) of an element. RFC 8794, sections 4-6.
+    """Return (id, length of the body or None where it is open, length of the head) of an element. RFC 8794, sections
+    4-6.
 
     The leading zero bits of a number give its length in bytes; the id keeps its marking bit. Id 0: there is none.
     """
@@ -89,7 +90,10 @@ def _ebml(head: bytes) -> tuple[int, int | None, int]:
 
 
 def _mov_end(file: BinaryIO, size: int) -> int:
-    """The end of the last box of the index or of pictures. What follows those may be anything: phones append notes."""
+    """Return the end of the last box of the index or of pictures.
+
+    What follows those may be anything: phones append notes.
+    """
     at, end = 0, 0
     while len(head := _read(file, at, 16)) >= 8:
         length, kind = struct.unpack(">I4s", head[:8])
@@ -104,7 +108,7 @@ def _mov_end(file: BinaryIO, size: int) -> int:
 
 
 def _flv_end(file: BinaryIO, size: int) -> int:
-    """The end of the last tag. Adobe Flash Video File Format Specification 10.1, annex E."""
+    """Return the end of the last tag. Adobe Flash Video File Format Specification 10.1, annex E."""
     end = int.from_bytes(_read(file, 5, 4), "big")
     while len(head := _read(file, end + 4, 11)) > 0:  # 4 bytes repeat the length of the tag before
         end += 15 + int.from_bytes(head[1:4], "big")
@@ -112,7 +116,7 @@ def _flv_end(file: BinaryIO, size: int) -> int:
 
 
 def _asf_end(file: BinaryIO, size: int) -> int:
-    """The end of the packets; live recordings give them no length. ASF Specification 1.20, section 2."""
+    """Return the end of the packets; live recordings give them no length. ASF Specification 1.20, section 2."""
     at, guid = 0, b""
     while guid != ASF_DATA and len(head := _read(file, at, 24)) == 24:
         guid, length = struct.unpack("<16sQ", head)
@@ -121,7 +125,7 @@ def _asf_end(file: BinaryIO, size: int) -> int:
 
 
 def _ogg_end(file: BinaryIO, size: int) -> int:
-    """The end of the last page; each stream's last one says so. RFC 3533, section 6."""
+    """Return the end of the last page; each stream's last one says so. RFC 3533, section 6."""
     at, ended = 0, dict[bytes, bool]()
     while len(head := _read(file, at, 27)) > 0:
         if len(head) < 27:
@@ -136,14 +140,14 @@ def _ogg_end(file: BinaryIO, size: int) -> int:
 
 
 def _mpegts_end(file: BinaryIO, size: int) -> int:
-    """The end of the last packet. ISO/IEC 13818-1, section 2.4.3."""
+    """Return the end of the last packet. ISO/IEC 13818-1, section 2.4.3."""
     first, step = mpegts_grid(_read(file, 0, 4096)) or (0, 188)
     over = (size - first) % step
     return size - over + 188 if 0 < over < 188 else size
 
 
 def _gif_end(file: BinaryIO, size: int) -> int:
-    """The end of the trailer, or of the block that is not whole. GIF89a specification, sections 17 to 27."""
+    """Return the end of the trailer, or of the block that is not whole. GIF89a specification, sections 17 to 27."""
     flags = _read(file, 10, 1)
     at = 13 + _colours_bytes(flags)
     while (kind := _read(file, at, 1)) not in (b"", b"\x3b"):

@@ -18,8 +18,9 @@ class ModelFromBytes(PythonModel):
         self.predictor = Predictor(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """A row a file: the task's answer."""
-        return pd.DataFrame(self.predictor.answers([bytes(content) for content in model_input["content"]]))
+        """Predict a row a file: the task's answer; with `params` {"overlay": True} a picture of it, too."""
+        contents = [bytes(content) for content in model_input["content"]]
+        return pd.DataFrame(self.predictor.answers(contents, overlay=bool((params or {}).get("overlay"))))
 
 
 mlflow.models.set_model(ModelFromBytes())

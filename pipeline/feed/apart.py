@@ -99,7 +99,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _answer(function: Callable[..., Any], arguments: tuple[Any, ...]) -> memoryview:
-    """What the call returned or raised, in a tuple, pickled: that takes memory, too, and may fail."""
+    """Return what the call returned or raised, in a tuple, pickled: that takes memory, too, and may fail."""
     try:
         try:
             return ForkingPickler.dumps((function(*arguments),))

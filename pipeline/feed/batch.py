@@ -10,14 +10,14 @@ import numpy as np
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
+from pipeline.feed.bad_samples import Bad, substitutes
 from pipeline.feed.laps import Laps
-from pipeline.feed.quarantine import Bad, substitutes
 from pipeline.feed.ring import Cell, idle_cell
-from pipeline.feed.sequence import TrainingOrder, training_order
+from pipeline.feed.sequence import training_order
 from pipeline.feed.views import ViewMaker, evaluation_walk, view_size
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.shards.order import Positions, rank_slice
+from pipeline.shards.order import Positions, TrainingOrder, rank_slice
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.walk import Walk
 from pipeline.tasks import task_of
@@ -75,28 +75,30 @@ class BatchSource:
         return self.walk.steps
 
     def place(self, step: int) -> tuple[int, int]:
-        """(epoch, k) of a step that is counted over all epochs."""
+        """Return (epoch, k) of a step that is counted over all epochs."""
         return divmod(step, self.steps)
 
     def positions(self, epoch: int, k: int) -> Positions:
-        """The whole batch `k`, over all ranks."""
+        """Return the whole batch `k`, over all ranks."""
         if self.training:
             return self.order.batch(epoch, k)
         return self.walk.batch(k)
 
     def cut(self, batch: Positions) -> slice:
-        """This rank's part of a batch; empty when there are fewer groups than ranks."""
+        """Return this rank's part of a batch; empty when there are fewer groups than ranks."""
         return rank_slice(len(batch), self.group, self.rank, self.world)
 
     def sized(self, arrays: dict[str, np.ndarray], step: int) -> dict[str, np.ndarray]:
-        """Arrays of `layout` in the shapes of this step's batch: the front of each where its samples are smaller."""
+        """Return arrays of `layout` in the shapes of this step's batch: the front of each where
+        its samples are smaller.
+        """
         if self.training or len(self.walk.sizes) == 1:
             return arrays
         shapes = {name: shape for name, (_, shape) in self._layout(self.walk.size(step)).items()}
         return {name: array.reshape(-1)[: prod(shapes[name])].reshape(shapes[name]) for name, array in arrays.items()}
 
     def layout(self) -> Layout:
-        """dtype and shape of the arrays of this rank's largest batch.
+        """Return dtype and shape of the arrays of this rank's largest batch.
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
         weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;
@@ -106,7 +108,7 @@ class BatchSource:
         return self._layout(view_size(self.recipe, True) if self.training else self.walk.largest)
 
     def _layout(self, size: tuple[int, int]) -> Layout:
-        """Of samples of (H, W)."""
+        """Return the layout for samples of (H, W)."""
         most = self.recipe.train.batch_size if self.training else self.walk.batch_size
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
         parts = [rank_slice(most, self.group, rank, self.world) for rank in range(self.world)]
@@ -186,7 +188,7 @@ class BatchMaker:
         return True
 
     def _substitutes(self, epoch: int, k: int, place: int) -> Iterator[int]:
-        """What may stand at a place of a training batch; ZoetropeError when nothing is left."""
+        """Yield what may stand at a place of a training batch; ZoetropeError when nothing is left."""
         seed, samples = self.source.recipe.seed, self.split.samples
         yield from takewhile(lambda _: len(self.bad) < samples, substitutes(seed, epoch, k, place, samples))
         raise ZoetropeError(f"no sample of the split {self.source.split!r} in {self.source.dataset.files} can be used")

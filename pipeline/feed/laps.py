@@ -15,13 +15,13 @@ class Laps:
         self._since_s = time.perf_counter()
 
     def lap(self, step: str) -> None:
-        """The time since the last call went to `step`."""
+        """Add the time since the last call to `step`."""
         if self.on:
             now_s = time.perf_counter()
             self._seconds[step] += now_s - self._since_s
             self._since_s = now_s
 
     def take(self) -> dict[str, float]:
-        """What was measured since the last time; nothing when it is not on."""
+        """Return what was measured since the last time; nothing when it is not on."""
         taken, self._seconds = self._seconds, dict.fromkeys(STEPS, 0.0)
         return taken if self.on else {}

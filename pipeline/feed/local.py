@@ -11,6 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -19,10 +20,10 @@ import numpy as np
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed import processes
+from pipeline.feed.bad_samples import Bad, check_bad
 from pipeline.feed.batch import BatchMaker, BatchSource
-from pipeline.feed.quarantine import Bad, check_bad
+from pipeline.feed.feed_worker import Ask, Failed, Made, work
 from pipeline.feed.ring import Ring, new_arrays
-from pipeline.feed.worker import Ask, Failed, Made, work
 
 OWED = 2
 """Batches that a worker is asked for at a time: one to make, and the next, so that it never waits for us."""
@@ -42,7 +43,7 @@ class Feed(Protocol):
     waited_s: float
 
     def __iter__(self) -> Iterator[Batch]: ...
-    def settle(self) -> None: ...
+    def apply_bad(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -58,7 +59,7 @@ class _Worker:
     owed: deque[int] = field(default_factory=deque)
     since_s: float = 0.0
     """When it was asked, or gave its last answer."""
-    told: int = 0
+    known_bad: int = 0
     """Bad samples that it knows of."""
 
 
@@ -84,9 +85,22 @@ class LocalFeed:
         self.number = min(workers, len(steps))
         self.slots = OWED * self.number + 1  # one more, which the consumer reads
         self.workers: list[_Worker] = []
+        self.rest = steps
+        """The steps behind the one whose batch the consumer reads."""
+        self.read: int | None = None
+        """The slot that the consumer reads."""
+        self.free: deque[int] = deque()
+        self.slot_of: dict[int, int] = {}
+        self.tries: defaultdict[int, Counter[int | None]] = defaultdict(Counter)
+        self.made: dict[int, Made] = {}
+        self.to_ask: Iterator[int] = iter(())
         if self.number:
-            self.ring = Ring.allocate(source.layout(), self.slots, self.number, processes.CONTEXT)
             self._begin(steps, range(self.slots))
+
+    @cached_property
+    def ring(self) -> Ring:
+        """The shared memory of the workers' batches, allocated once."""
+        return Ring.allocate(self.source.layout(), self.slots, self.number, processes.CONTEXT)
 
     def __iter__(self) -> Iterator[Batch]:
         if not self.workers:
@@ -101,7 +115,7 @@ class LocalFeed:
             yield Batch({name: array[: made.count] for name, array in arrays.items()}, made.samples)
             self.free.append(self.read)
 
-    def settle(self) -> None:
+    def apply_bad(self) -> None:
         """Make all batches behind the last one with `bad` as it is now, those again that were made ahead without.
 
         So a training goes on from a checkpoint as one would that is resumed from it.
@@ -124,10 +138,10 @@ class LocalFeed:
     def _begin(self, steps: range, slots: "range | list[int]") -> None:
         """Start the workers and ask for the first batches of `steps` in `slots`."""
         self.free = deque(slots)
-        self.slot_of: dict[int, int] = {}
-        self.tries: defaultdict[int, Counter[int | None]] = defaultdict(Counter)
-        self.done: dict[int, Made] = {}
         self.to_ask = iter(steps)
+        self.slot_of.clear()
+        self.tries.clear()
+        self.made.clear()
         self.workers = [self._start(number) for number in range(self.number)]
         self._ask()
 
@@ -165,17 +179,17 @@ class LocalFeed:
         if not worker.owed:
             worker.since_s = time.monotonic()
         worker.owed.append(step)
-        news = dict(islice(self.bad.items(), worker.told, None))
-        worker.told = len(self.bad)
+        news = dict(islice(self.bad.items(), worker.known_bad, None))
+        worker.known_bad = len(self.bad)
         with suppress(OSError):  # a dead worker is noticed by its pipe, in one place
             worker.pipe.send(Ask(step, self.slot_of[step], news, first))
 
     def _wait_for(self, step: int) -> Made:
-        """A batch, once it is there."""
+        """Return a batch, once it is there."""
         while True:
             self._ask()
-            if step in self.done:
-                return self.done.pop(step)
+            if step in self.made:
+                return self.made.pop(step)
             pipes = {worker.pipe: worker for worker in self.workers}
             for pipe in wait(list(pipes), timeout=min(1.0, self.timeout_s)):
                 self._receive(pipes[pipe])  # type: ignore[index]  # wait gives back what it was given
@@ -201,7 +215,7 @@ class LocalFeed:
         worker.owed.remove(answer.step)
         worker.since_s = time.monotonic()
         self.tries.pop(answer.step, None)
-        self.done[answer.step] = answer
+        self.made[answer.step] = answer
         self.spent.update(answer.seconds)
         self._add(answer.bad)
 
@@ -244,6 +258,6 @@ class LocalFeed:
 
 
 def local_feed(source: BatchSource, steps: range, bad: Bad) -> LocalFeed:
-    """With as many workers as the recipe says."""
+    """Make a feed with as many workers as the recipe says."""
     asked = source.recipe.feed
     return LocalFeed(source, steps, asked.workers, asked.timeout_s, bad)

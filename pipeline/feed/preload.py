@@ -7,4 +7,4 @@ it starts 1.5 s sooner and takes 190 MB less.
 from pipeline.base.imports import without
 
 with without("torch"):
-    import pipeline.feed.worker  # noqa: F401  (to have it loaded)
+    import pipeline.feed.feed_worker  # noqa: F401  (to have it loaded)

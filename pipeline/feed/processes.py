@@ -28,7 +28,7 @@ def start_fork_server() -> None:
 
 
 def start(target: Callable[..., None], *arguments: Any, context: Any = CONTEXT) -> tuple[Any, Connection]:
-    """A process that runs `target(pipe, *arguments)`, and our end of the pipe."""
+    """Start a process that runs `target(pipe, *arguments)`, and our end of the pipe."""
     if context is CONTEXT:
         start_fork_server()
     ours, theirs = context.Pipe()
@@ -40,7 +40,7 @@ def start(target: Callable[..., None], *arguments: Any, context: Any = CONTEXT) 
 
 
 def most_tries(exit_code: int | None) -> int:
-    """How often to try the work at which a process died."""
+    """Return how often to try the work at which a process died."""
     return MOST_KILLED if exit_code in (-signal.SIGKILL, -signal.SIGTERM) else MOST_TRIES
 
 
@@ -56,7 +56,7 @@ def end_with_parent() -> None:
 
 @contextmanager
 def _for_children() -> Iterator[None]:
-    """What children are told of this process, while one is started.
+    """Set what children are told of this process, while one is started.
 
     Not its main module, which they would run again: half a second a process when that is Ray's worker. And its
     sys.path also by environment: the fork server of Python 3.11 takes no other, and skips what it cannot import.

@@ -1,14 +1,10 @@
 """Repeated augmentation: each sample of a batch comes several times, with other draws each time."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.shards.order import Positions
-
-if TYPE_CHECKING:
-    from pipeline.feed.sequence import TrainingOrder
+from pipeline.shards.order import Positions, TrainingOrder
 
 
 @dataclass(frozen=True)
@@ -20,7 +16,7 @@ class Repeated:
     `occurrence`, which keys their draws.
     """
 
-    order: "TrainingOrder"
+    order: TrainingOrder
     times: int
 
     @property
@@ -29,7 +25,7 @@ class Repeated:
         return self.order.steps_per_epoch
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` of an epoch, `times` as many as the order's. IndexError outside."""
+        """Return the samples of step `k` of an epoch, `times` as many as the order's. IndexError outside."""
         once = self.order.batch(epoch, k)
         copy = np.repeat(np.arange(self.times), len(once))
         shard, index, sample, occurrence = (

@@ -28,13 +28,13 @@ class Cell:
         self._values = values
 
     def begin(self, sample: int, place: int) -> None:
-        """The worker begins with a sample, the one at `place` of its part of a batch."""
+        """Note that the worker begins with a sample, the one at `place` of its part of a batch."""
         self._values[0] = time.monotonic_ns()
         self._values[2] = place
         self._values[1] = sample
 
     def rest(self) -> None:
-        """The worker is at no sample."""
+        """Note that the worker is at no sample."""
         self._values[1] = _NOTHING
         self._values[0] = time.monotonic_ns()
 
@@ -50,7 +50,7 @@ class Cell:
 
 
 def idle_cell() -> Cell:
-    """A cell that nobody else sees."""
+    """Return a cell that nobody else sees."""
     return Cell(np.full(3, _NOTHING, np.int64))
 
 
@@ -67,7 +67,10 @@ class Ring:
 
     @classmethod
     def allocate(cls, layout: Layout, slots: int, workers: int, context: Any) -> "Ring":
-        """`slots` slots for processes of a multiprocessing context. ZoetropeError when the machine has not so much."""
+        """Allocate `slots` slots for processes of a multiprocessing context.
+
+        ZoetropeError when the machine has not so much.
+        """
         nbytes = slots * slot_bytes(layout) + workers * _ALIGN_BYTES
         # Writing beyond what shared memory can hold would kill the process by SIGBUS, without a word.
         if SHARED.is_dir() and (free := shutil.disk_usage(SHARED).free) < nbytes:
@@ -78,13 +81,13 @@ class Ring:
         return cls(layout, slots, context.RawArray(ctypes.c_uint8, nbytes))
 
     def cell(self, worker: int) -> Cell:
-        """The cell of a worker, each on a cache line of its own."""
+        """Return the cell of a worker, each on a cache line of its own."""
         return Cell(
             np.frombuffer(self.memory, np.int64, 3, self.slots * slot_bytes(self.layout) + worker * _ALIGN_BYTES)
         )
 
     def arrays(self, slot: int) -> dict[str, np.ndarray]:
-        """The named arrays of one slot; nothing is copied."""
+        """Return the named arrays of one slot; nothing is copied."""
         arrays, offset = {}, slot * slot_bytes(self.layout)
         for name, (dtype, shape) in self.layout.items():
             count = int(np.prod(shape))
@@ -94,12 +97,12 @@ class Ring:
 
 
 def slot_bytes(layout: Layout) -> int:
-    """What one batch takes; each array begins on a cache line."""
+    """Compute the bytes that one batch takes; each array begins on a cache line."""
     return sum(_aligned(dtype.itemsize * int(np.prod(shape))) for dtype, shape in layout.values())
 
 
 def new_arrays(layout: Layout) -> dict[str, np.ndarray]:
-    """Arrays of that layout in this process' own memory."""
+    """Return arrays of that layout in this process' own memory."""
     return {name: np.zeros(shape, dtype) for name, (dtype, shape) in layout.items()}
 
 

@@ -1,7 +1,6 @@
 """Which training order a recipe asks for: `train.sampling`, the dataset's labels and its sources."""
 
 from fractions import Fraction
-from typing import Protocol
 
 import numpy as np
 
@@ -11,30 +10,22 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, Shares, Weighted, class_weights, epoch_samples
 from pipeline.shards.dataset import Dataset
 from pipeline.shards.mixture import Mixture, parts
-from pipeline.shards.order import Order, Positions
+from pipeline.shards.order import Order, TrainingOrder
 from pipeline.shards.reader import ShardReader
-from pipeline.shards.sampling import Sampled, samples_per_class
-
-
-class TrainingOrder(Protocol):
-    """What `Order`, `Sampled` and `Mixture` have in common: any batch of any epoch, without state."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches of an epoch."""
-
-    def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` of an epoch. IndexError outside."""
+from pipeline.shards.sampling import Sampled, one_class, samples_per_class
 
 
 def training_order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
-    """The order of a split; sampling by class reads every shard's index. ZoetropeError for a name that is not there."""
+    """Return the order of a split; sampling by class reads every shard's index.
+
+    ZoetropeError for a name that is not there.
+    """
     order, repeats = _order(recipe, dataset, split), recipe.train.repeats
     return order if repeats == 1 else Repeated(order, repeats)
 
 
 def _order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
-    """That of a batch's different samples."""
+    """Return the order of a batch's different samples."""
     train, listed = recipe.train, dataset.split(split)
     window, group = train.shuffle_window, recipe.mix_group
     order = Order(listed.counts, train.distinct, window, recipe.seed, group, train.keep_last)
@@ -50,8 +41,17 @@ def _order(recipe: Recipe, dataset: Dataset, split: str) -> TrainingOrder:
         counts = parts([Fraction(str(sampling.of[name])) for name in names])
         return Mixture(order, np.array([names.index(str(source)) for source in sources]), tuple(counts), samples)
     weights = class_weights(sampling, dataset.classes) if isinstance(sampling, Weighted) else None
-    if weights and not any(w * n for w, n in zip(weights, listed.class_counts, strict=True)):
-        raise ZoetropeError("train.sampling.classes: every class that has training samples weighs 0")
     reader = ShardReader(dataset.files, split)
-    labels = [np.array(reader.labels(shard), np.int32) for shard in range(len(listed.shards))]
-    return Sampled(order, np.concatenate(labels), samples_per_class(samples, listed.class_counts, weights))
+    each = [one_class(reader.labels(shard), listed.class_counts) for shard in range(len(listed.shards))]
+    labels, sizes = np.concatenate(each), listed.class_counts
+    if recipe.task.label_sets:
+        sizes = tuple(np.bincount(labels, minlength=len(sizes) + 1).tolist())
+        weights = [*weights, Fraction(1)] if weights else None
+        if sizes[-1] == listed.samples:
+            raise ZoetropeError(
+                f"train.sampling.kind: {sampling.kind} goes by the classes that a sample has, and the shards do not "
+                "say them, as of tars that stay where they are; leave it out"
+            )
+    if weights and not any(w * n for w, n in zip(weights, sizes, strict=True)):
+        raise ZoetropeError("train.sampling.classes: every class that has training samples weighs 0")
+    return Sampled(order, labels, samples_per_class(samples, sizes, weights))

@@ -25,10 +25,19 @@ from pipeline.tasks.base import riding
 
 
 class ViewMaker:
-    """The recipe's decoding and transforms, built once. In training one view a sample, else all of `evaluate`'s."""
+    """The recipe's decoding and transforms, built once. In training one view a sample, else all of `evaluate`'s.
+
+    known: whether samples come with what rides, as those of a data set do
+    """
 
     def __init__(
-        self, recipe: Recipe, training: bool, num_clips: int = 1, num_crops: int = 1, laps: Laps | None = None
+        self,
+        recipe: Recipe,
+        training: bool,
+        num_clips: int = 1,
+        num_crops: int = 1,
+        laps: Laps | None = None,
+        known: bool = True,
     ) -> None:
         self.recipe, self.training, self.num_clips = recipe, training, num_clips
         self.any_size = task_of(recipe).any_size and not training
@@ -36,12 +45,12 @@ class ViewMaker:
         transforms = list(_transforms(recipe, training))
         self.size: tuple[int, int] | None = None
         self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
-        self.transform = compose(transforms, rides(recipe, training))
+        self.transform = compose(transforms, rides(recipe, training, known))
 
     def __call__(
         self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0, occurrence: int = 0
     ) -> np.ndarray:
-        """uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
+        """Return uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
 
         Every draw is keyed by (seed, epoch, sample, occurrence). Raises ZoetropeError or IndexError when data cannot be
         decoded, and BadSample when H and W are not `view_size`.
@@ -50,7 +59,7 @@ class ViewMaker:
         key = _key(epoch, sample, occurrence)
         decoded = self._decode(data, num_frames, *key)
         self.laps.lap("decode")
-        views = [self.transform.at(epoch)(view, seed, "augment", *key) for view in decoded]
+        views = [self.transform(view, seed, "augment", *key, epoch=epoch) for view in decoded]
         if self.crop:
             views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
         for view in views:
@@ -61,11 +70,11 @@ class ViewMaker:
     def view(
         self, data: bytes | memoryview, companions: Companions, epoch: int = 0, sample: int = 0, occurrence: int = 0
     ) -> View:
-        """One view of an image, and of what rides along. Draws and errors as of calling it."""
+        """Return one view of an image, and of what rides along. Draws and errors as of calling it."""
         key = _key(epoch, sample, occurrence)
         decoded = decode_image(data)
         self.laps.lap("decode")
-        seen = self.transform.at(epoch).view(decoded, companions, self.recipe.seed, "augment", *key)
+        seen = self.transform.view(decoded, companions, self.recipe.seed, "augment", *key, epoch=epoch)
         self._check_size(*seen.pixels.shape[:2])
         self.laps.lap("augment")
         return seen
@@ -91,18 +100,20 @@ class ViewMaker:
         sample: int,
         occurrence: int = 0,
     ) -> tuple[View, View, list[str]]:
-        """A training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and the names of what was done."""
+        """Return a training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and
+        the names of what was done.
+        """
         drawn = _key(epoch, sample, occurrence)
         (decoded,) = self._decode(data, num_frames, *drawn)
         key: tuple[int | str, ...] = (self.recipe.seed, "augment", *drawn)
-        transform, stored = self.transform.at(epoch), unmoved(decoded, companions)
+        stored = unmoved(decoded, companions)
         if companions.kinds():
-            return stored, *transform.explain_view(decoded, companions, *key)
-        pixels, names = transform.explain(decoded, *key)
+            return stored, *self.transform.explain_view(decoded, companions, *key, epoch=epoch)
+        pixels, names = self.transform.explain(decoded, *key, epoch=epoch)
         return stored, View(pixels), names
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
-        """uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
+        """Return uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
         if self.recipe.task.modality == "image":
             return decode_image(data)[None]
         clip = self.recipe.clip
@@ -118,13 +129,14 @@ class ViewMaker:
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
 
 
-def rides(recipe: Recipe, training: bool) -> Rides:
-    """What goes through the recipe's transforms."""
-    return Rides(riding(task_of(recipe), training))
+def rides(recipe: Recipe, training: bool, known: bool = True) -> Rides:
+    """Return what goes through the transforms; without a truth that is `known`, as of a new file, the frame alone."""
+    names = riding(task_of(recipe), training)
+    return Rides(names if known else names & {"frame"})
 
 
 def view_size(recipe: Recipe, training: bool) -> tuple[int, int]:
-    """(H, W) of what the recipe's transforms make of stored pixels; ZoetropeError when it is not always one."""
+    """Return (H, W) of what the recipe's transforms make of stored pixels; ZoetropeError when it is not always one."""
     return _fixed_size(json.dumps(_transforms(recipe, training)), recipe.stored_short_side, rides(recipe, training))
 
 
@@ -134,7 +146,7 @@ def _fixed_size(transforms: str, short_side: int, rides: Rides) -> tuple[int, in
 
 
 def evaluation_walk(recipe: Recipe, dataset: Dataset, split: str) -> Walk:
-    """How to walk over a split. Where its pictures may have several sizes, every shard's index is read.
+    """Return how to walk over a split. Where its pictures may have several sizes, every shard's index is read.
 
     A picture that the transforms do not fit is put among some others: it is a bad sample when its turn comes.
     """
@@ -165,5 +177,8 @@ def _transforms(recipe: Recipe, training: bool) -> list[dict[str, dict[str, Any]
 
 
 def _key(epoch: int, sample: int, occurrence: int) -> tuple[int, ...]:
-    """What tells draws apart; the first occurrence has the key that samples had when each came once an epoch."""
+    """Return the key that tells draws apart.
+
+    The first occurrence has the key that samples had when each came once an epoch.
+    """
     return (epoch, sample, occurrence) if occurrence else (epoch, sample)

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.figures.drawing import Drawing
 from pipeline.figures.fonts import drawable, families
-from pipeline.tasks.base import Drawing
 
 DPI = 120
 MAX_STRIP_FRAMES = 8
@@ -32,7 +32,7 @@ RIGHT, WRONG = "#1a7f37", "#cf222e"
 
 
 def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path: Path) -> None:
-    """What becomes of samples: a column each, its states below each other, each with what it is.
+    """Draw what becomes of samples: a column each, its states below each other, each with what it is.
 
     A state is uint8 [H, W, 3], or a clip [T, H, W, 3] as a film strip of <= 8 frames; all samples have as many states.
     """
@@ -65,14 +65,17 @@ def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path
 
 
 def predictions(shown: Sequence[Drawing], path: Path) -> None:
-    """Samples with what the model said, green when right, red when wrong; in the order to show: best ones or worst."""
+    """Draw samples with what the model predicted, green when right, red when wrong.
+
+    In the order to show: best ones or worst.
+    """
     colours = {True: RIGHT, False: WRONG, None: "black"}
     strips, words = [_strip(one.pixels) for one in shown], [one.words for one in shown]
     _sheet(strips, words, [colours[one.right] for one in shown], path)
 
 
 def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) -> None:
-    """The learning rate over optimizer steps."""
+    """Draw the learning rate over optimizer steps."""
     figure = _figure(7, 3.5)
     axes = figure.add_subplot()
     axes.plot(steps, lrs, color="tab:blue")
@@ -82,7 +85,7 @@ def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) 
 
 
 def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path) -> None:
-    """Metrics over optimizer steps, `{name: (steps, values)}`, one panel for each last part of the names.
+    """Draw metrics over optimizer steps, `{name: (steps, values)}`, one panel for each last part of the names.
 
     `train/loss` and `val/loss` share the panel `loss`; NaN and infinities leave a gap.
     """
@@ -108,7 +111,7 @@ def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path)
 def confusion_matrix(
     counts: np.ndarray, samples: np.ndarray, classes: Sequence[str], path: Path, title: str = ""
 ) -> None:
-    """How often each true class (row) was taken for each class (column): `counts` int [K, K].
+    """Draw how often each true class (row) was taken for each class (column): `counts` int [K, K].
 
     Colours are shares of the true class' `samples` int [K]: the classes may be some of many. Counts stand in the cells
     of up to 15 classes, names on the axes of up to 40.
@@ -139,7 +142,7 @@ def confusion_matrix(
 
 
 def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], what: str, path: Path) -> None:
-    """A share 0..1 for each class as a bar, the best on top, behind its name the samples it was measured on.
+    """Draw a share 0..1 for each class as a bar, the best on top, behind its name the samples it was measured on.
 
     `values` float [K] (NaN: not measured, left out), `samples` int [K]. Of more than 40 classes only the curve.
     """
@@ -159,7 +162,7 @@ def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], 
 
 
 def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
-    """Images of one size in a grid, each under its title."""
+    """Draw images of one size in a grid, each under its title."""
     height, width = images[0].shape[:2]
     columns = _columns(len(images), height / width)
     rows = math.ceil(len(images) / columns)
@@ -176,7 +179,7 @@ def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequenc
 
 
 def _columns(num_images: int, height_to_width: float) -> int:
-    """The number of columns that gives a grid of about 4:3 with few empty places."""
+    """Return the number of columns that gives a grid of about 4:3 with few empty places."""
 
     def badness(columns: int) -> float:
         rows = math.ceil(num_images / columns)
@@ -187,7 +190,10 @@ def _columns(num_images: int, height_to_width: float) -> int:
 
 
 def _strip(sample: np.ndarray) -> np.ndarray:
-    """A clip [T, H, W, 3] as one image, its frames (evenly picked, 8 at most) side by side; an image as it is."""
+    """Return a clip [T, H, W, 3] as one image, its frames (evenly picked, 8 at most) side by side.
+
+    An image as it is.
+    """
     if sample.ndim == 3:
         return sample
     picked = np.linspace(0, len(sample) - 1, min(len(sample), MAX_STRIP_FRAMES)).round().astype(int)

@@ -14,19 +14,19 @@ FIRST = "DejaVu Sans"
 
 
 def families(text: str) -> list[str]:
-    """Font families that together have the letters of `text`, as far as this machine's do; the usual one first."""
+    """Find font families that together have the letters of `text`, as far as this machine's do; the usual one first."""
     return [FIRST, *_cover(frozenset(text))[0]]
 
 
 def class_names(classes: Sequence[str]) -> list[str]:
-    """Names of classes as they can be drawn: "class 3" where no font has all letters of the name of class 3."""
+    """Return names of classes as they can be drawn: "class 3" where no font has all letters of the name of class 3."""
     names = [visible(name) for name in classes]
     lacking = _cover(frozenset().union(*names))[1]
     return [name if lacking.isdisjoint(name) else f"class {i}" for i, name in enumerate(names)]
 
 
 def drawable(text: str) -> str:
-    r"""A line with escapes, such as \u732b, for what cannot be drawn."""
+    r"""Return a line with escapes, such as \u732b, for what cannot be drawn."""
     text = visible(text)
     lacking = _cover(frozenset(text))[1]
     return "".join(char.encode("unicode_escape").decode() if char in lacking else char for char in text)
@@ -34,7 +34,7 @@ def drawable(text: str) -> str:
 
 @lru_cache(64)
 def _cover(chars: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The families that are needed beside the first, and the characters that none has."""
+    """Return the families that are needed beside the first, and the characters that none has."""
     needed, lacking = [], chars - {"\n"} - _has(FIRST, chars)
     for family in _installed():
         if not lacking:
@@ -55,7 +55,7 @@ def _has(family: str, chars: Iterable[str]) -> frozenset[str]:
 
 @cache
 def _installed() -> list[str]:
-    """Families of this machine, those of Noto first, in an order that no file system decides.
+    """List the families of this machine, those of Noto first, in an order that no file system decides.
 
     Without matplotlib's own, which are for formulas, and without fonts that have a box for every character.
     """

@@ -27,7 +27,7 @@ MACHINERY = frozenset(
 
 MOVED = {
     "pipeline.base.redact": "pipeline.redact",
-    "pipeline.cluster.ahead": "pipeline.stages.ahead",
+    "pipeline.cluster.capacity": "pipeline.stages.room",
     "pipeline.cluster.checkpoint_note": "pipeline.stages.checkpoint_note",
     "pipeline.cluster.checkpoints": "pipeline.stages.checkpoints",
     "pipeline.cluster.feed_actor": "pipeline.stages.feed_actor",
@@ -39,17 +39,27 @@ MOVED = {
     "pipeline.cluster.parallel": "pipeline.stages.parallel",
     "pipeline.cluster.remote_feed": "pipeline.stages.remote_feed",
     "pipeline.cluster.resources": "pipeline.stages.resources",
-    "pipeline.cluster.room": "pipeline.stages.room",
+    "pipeline.cluster.shard_prefetch": "pipeline.stages.ahead",
     "pipeline.cluster.tracker": "pipeline.stages.tracker",
     "pipeline.cluster.tries": "pipeline.stages.tries",
     "pipeline.cluster.waiting": "pipeline.stages.waiting",
     "pipeline.cluster.whole_shards": "pipeline.stages.whole_shards",
-    "pipeline.exported.folder": "pipeline.exported",
-    "pipeline.exported.teacher": "pipeline.teacher",
+    "pipeline.feed.bad_samples": "pipeline.feed.quarantine",
+    "pipeline.feed.feed_worker": "pipeline.feed.worker",
     "pipeline.figures.figures": "pipeline.tracking.figures",
     "pipeline.figures.fonts": "pipeline.tracking.fonts",
     "pipeline.graph.plan": "pipeline.graph",
+    "pipeline.shards.file_io": "pipeline.shards.files",
+    "pipeline.shards.prefetch": "pipeline.shards.ahead",
+    "pipeline.stages.adopted_index": "pipeline.shards.adopted",
+    "pipeline.stages.json_lines": "pipeline.stages.rows",
+    "pipeline.store.eviction": "pipeline.store.room",
+    "pipeline.store.folder_store": "pipeline.store.folder",
     "pipeline.store.record": "pipeline.runs",
+    "pipeline.tracking.mlflow_run": "pipeline.tracking.runs",
+    "pipeline.training.first_batch": "pipeline.training.preview",
+    "pipeline.training.model_folder": "pipeline.exported",
+    "pipeline.training.teacher": "pipeline.teacher",
 }
 """What modules that stages import were called once, by what they are called now: a move is no change of code."""
 EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]
@@ -57,7 +67,9 @@ EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]
 
 
 def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
-    """Path relative to `root` -> 16 hex digits, for `module` and all project modules that it imports, transitively."""
+    """Map each path relative to `root` -> 16 hex digits, for `module` and all project modules
+    that it imports, transitively.
+    """
     digests: dict[str, str] = {}
     seen: set[str] = set()
     waiting = [module]
@@ -76,12 +88,22 @@ def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
     return dict(sorted(digests.items()))
 
 
+def package_digest(place: Path) -> str:
+    """16 hex digits over the code in all `*.py` of a package's folder, or in a module's file."""
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    codes = [f"{path.relative_to(place).as_posix()} {_read(path, path.stem)[0]}\n" for path in files]
+    return hashlib.sha256("".join(codes).encode()).hexdigest()[:16]
+
+
 def _is_machinery(name: str) -> bool:
     return any(name == machinery or name.startswith(machinery + ".") for machinery in MACHINERY)
 
 
 def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    """The files whose code differs, came or went, sorted; a file that moved since is called what it is called now."""
+    """Return the files whose code differs, came or went, sorted.
+
+    A file that moved since is called what it is called now.
+    """
     moved = {_path(old): _path(new) for new, old in MOVED.items()}
     before = {moved.get(path, path): digest for path, digest in before.items()}
     return sorted(path for path in before.keys() | now.keys() if before.get(path, EMPTY) != now.get(path, EMPTY))
@@ -166,6 +188,6 @@ def _is_import(node: ast.AST) -> bool:
 
 
 def _module(node: ast.AST) -> str:
-    """What a `from ... import` of the project names, else "": all else keeps its order."""
+    """Return what a `from ... import` of the project names, else "": all else keeps its order."""
     module = node.module if isinstance(node, ast.ImportFrom) else None
     return module if module and module.split(".")[0] in PACKAGES else ""

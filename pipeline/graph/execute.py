@@ -48,8 +48,8 @@ class _Running:
     job: Job
     started_s: float
     attempt: int = 0
-    heard_s: float = 0.0
-    quiet_s: float = 0.0
+    last_report_s: float = 0.0
+    silence_limit_s: float = 0.0
 
 
 def execute(plan: Plan, recipe: Any, store: Store, services: Any, progress: Progress, run: Run) -> list[StageResult]:
@@ -181,7 +181,7 @@ class _Execution:
         )
         task = remote(make).options(name=running.job.stage)
         self.progress.start(running.job.stage)
-        running.heard_s, running.quiet_s = time.monotonic(), QUIET_S
+        running.last_report_s, running.silence_limit_s = time.monotonic(), QUIET_S
         self.running[task.remote(running.job)] = running
 
     def end(self, ref: ray.ObjectRef) -> None:
@@ -216,7 +216,7 @@ class _Execution:
             with suppress(OSError, ZoetropeError):  # a full store must not hide what happened
                 log = f" (traceback: {self.run.log(name, outcome.trace)})"
             error = ZoetropeError(f"stage {name} failed: {outcome.what}{log}")
-            error.goes_on = outcome.system
+            error.resumable = outcome.system
         self.progress.finish(
             name, f"failed: {error}" if self.errors else "failed"
         )  # the first is raised, and shown then
@@ -239,25 +239,25 @@ class _Execution:
         try:
             if not ray.wait([self.taken], timeout=wait_s)[0]:
                 return False
-            latest, said = ray.get(self.taken)
+            latest, messages = ray.get(self.taken)
         except RayError:  # the board is lost: bars stand still, stages go on
             return False
         self.taken = None
-        for text in said:
+        for text in messages:
             self.progress.say(text)
         for running in self.running.values():
             if running.job.stage in latest:
-                running.heard_s, running.quiet_s = time.monotonic(), QUIET_S
+                running.last_report_s, running.silence_limit_s = time.monotonic(), QUIET_S
         for name, (done, total, note) in latest.items():
             self.progress.update(name, done, total, note)
         return True
 
     def name_quiet(self) -> None:
         for running in self.running.values():
-            if (quiet_s := time.monotonic() - running.heard_s) > running.quiet_s:
-                running.quiet_s *= 2
+            if (silent_s := time.monotonic() - running.last_report_s) > running.silence_limit_s:
+                running.silence_limit_s *= 2
                 self.progress.say(
-                    f"{running.job.stage}: no progress for {quiet_s:.0f} s. What hangs is ended in time; Ctrl-C stops "
+                    f"{running.job.stage}: no progress for {silent_s:.0f} s. What hangs is ended in time; Ctrl-C stops "
                     "the run, and the same command goes on."
                 )
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.base.plugins import allowed, package_of, place, renamed
 from pipeline.base.redact import redact_values
-from pipeline.graph.code_digest import changed_files, code_digests
+from pipeline.graph.code_digest import changed_files, code_digests, package_digest
 from pipeline.store import Artifact, Parts, Store
-from pipeline.store.folder import FolderParts
+from pipeline.store.folder_store import FolderParts
 
 SCHEMA = 1  # of fingerprints: another number makes every artifact anew
 MAX_SHOWN = 60  # characters of a value in a reason
@@ -50,7 +51,7 @@ class Stage:
         return self.run.partition(":")[0]
 
 
-class Report(Protocol):
+class StageProgress(Protocol):
     """How a stage tells how far it is; cheap, never blocks. `total` is None while unknown."""
 
     def __call__(self, done: float, total: float | None, note: str = "") -> None:
@@ -75,7 +76,7 @@ class Context:
     scratch: Path
     fingerprint: str
     services: Any
-    progress: Report
+    progress: StageProgress
     store: Path
     sha256s: dict[str, str]
     kept: Parts | None = None
@@ -144,6 +145,14 @@ class Plan:
         return tuple(step for step in self.steps if step.action == "run")
 
 
+def planned_stages(steps: Iterable[Step]) -> dict[str, dict[str, Any]]:
+    """Return what a run's record says of each stage before it starts: its action, fingerprint and reasons."""
+    return {
+        step.stage.name: {"action": step.action, "fingerprint": step.fingerprint, "reasons": list(step.reasons)}
+        for step in steps
+    }
+
+
 def plan(graph: Graph, values: Mapping[str, Any], store: Store, rerun: Iterable[str] = ()) -> Plan:
     """Decide for each stage whether its artifact can be reused, and say why not. `values`: the recipe as plain JSON.
 
@@ -160,14 +169,14 @@ def plan(graph: Graph, values: Mapping[str, Any], store: Store, rerun: Iterable[
 
 
 def fingerprint(stage: Stage, values: Mapping[str, Any], input_digests: Mapping[str, str], outside: str | None) -> str:
-    """32 hex digits over all that goes into a stage. Its inputs count by what came out of them, not by how."""
+    """Return 32 hex digits over all that goes into a stage. Its inputs count by what came out of them, not by how."""
     parts = [SCHEMA, stage.name, stage.version, values, input_digests, outside]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def read_values(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values below the stage's keys: {"data.source": {...}, "seed": 0}, without secrets."""
+    """Read the values below the stage's keys: {"data.source": {...}, "seed": 0}, without secrets."""
     picked: dict[str, Any] = {}
     for key in (*stage.keys, *stage.late):
         value: Any = values
@@ -182,8 +191,19 @@ def read_values(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
     return picked
 
 
+def with_code(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with a digest of the code behind each name of a user's own class: "my_package:MyNet, code 01ab..."."""
+
+    def change(name: str) -> str:
+        package = package_of(name)
+        return f"{name}, code {package_digest(place(package))}" if package in allowed() else name
+
+    found: dict[str, Any] = renamed(values, change)
+    return found
+
+
 def _step(stage: Stage, values: Mapping[str, Any], store: Store, before: Mapping[str, Step], again: bool) -> Step:
-    own = read_values(stage, values)
+    own = with_code(read_values(stage, values))
     outside = stage.outside(values) if stage.outside else None
     to_come = [name for name in stage.inputs if before[name].artifact is None]
     digests = {name: artifact.digest for name in stage.inputs if (artifact := before[name].artifact) is not None}
@@ -214,7 +234,7 @@ def _differences(
     digests: Mapping[str, str],
     outside: str | None,
 ) -> list[str]:
-    """What is not as it was when the artifact of `manifest` was made, one sentence each."""
+    """Return what is not as it was when the artifact of `manifest` was made, one sentence each."""
     found = []
     if manifest["version"] != stage.version:
         found.append(f"version {manifest['version']} -> {stage.version}" + (f": {stage.news}" if stage.news else ""))
@@ -256,6 +276,6 @@ def _code_note(stage: Stage, artifact: Artifact) -> str | None:
 
 
 def some(names: Sequence[str], count: int = 3) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and how many more there are."""
     more = len(names) - count
     return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")

@@ -38,7 +38,7 @@ class Board:
         self._said.append(text)
 
     def take(self) -> tuple[dict[str, tuple[float, float | None, str]], list[str]]:
-        """All that is new since the last call."""
+        """Take all that is new since the last call."""
         taken = self._latest, self._said
         self._latest, self._said = {}, []
         return taken
@@ -114,7 +114,7 @@ class Progress:
             self._bars.stop()
 
     def start(self, stage: str) -> None:
-        """A stage begins."""
+        """Show that a stage begins."""
         if self._bars:
             if stage in self._tasks:  # once more, after its worker died
                 self._bars.reset(self._tasks[stage], total=None, count="", note="")
@@ -125,7 +125,7 @@ class Progress:
             self.say(f"{stage}: starts")
 
     def update(self, stage: str, done: float, total: float | None, note: str = "") -> None:
-        """A stage is at `done` of `total`."""
+        """Show that a stage is at `done` of `total`."""
         count = f"{done:g}/{total:g}" if total is not None else f"{done:g}"
         if self._bars:
             if stage in self._tasks:
@@ -138,12 +138,12 @@ class Progress:
             self.say(f"{stage}: {count}{percent}{' ' + note if note else ''}")
 
     def finish(self, stage: str, text: str) -> None:
-        """A stage has ended: made, reused or failed."""
+        """Show that a stage has ended: made, reused or failed."""
         if self._bars and stage in self._tasks:
             self._bars.remove_task(self._tasks.pop(stage))
         self.say(f"{stage}: {text}")
 
     def say(self, text: str) -> None:
-        """One line, above the bars when there are any."""
+        """Print one line, above the bars when there are any."""
         if text:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -66,7 +66,7 @@ class Outcome:
 
 
 def make(job: Job) -> Outcome:
-    """Runs in the worker: lock, look once more, make, publish."""
+    """Make the artifact, in the worker: lock, look once more, make, publish."""
     try:
         with job.store.work(job.stage, job.fingerprint, job.reporter.say, job.fresh) as work:
             found = None if job.replace else job.store.find(job.stage, job.fingerprint)
@@ -83,7 +83,7 @@ def make(job: Job) -> Outcome:
 
 
 def _run(job: Job, work: Work) -> Artifact:
-    _note_unfinished(job, work)
+    note_unfinished(job, work)
     module, _, name = job.run.partition(":")
     sha256s: dict[str, str] = {}
     context = Context(
@@ -106,7 +106,7 @@ def _run(job: Job, work: Work) -> Artifact:
     return job.store.publish(work, manifest, sha256s, job.replace)
 
 
-def _note_unfinished(job: Job, work: Work) -> None:
+def note_unfinished(job: Job, work: Work) -> None:
     """Tell the user when the unfinished work found here was begun by other code than today's."""
     path, new = work.folder / "code.json", work.folder / "code.json.new"
     with job.store.in_words():
@@ -135,7 +135,9 @@ def _failure(error: Exception, job: Job) -> Outcome:
 
 
 def _portable(error: ZoetropeError) -> ZoetropeError:
-    """The error itself if it survives pickling, else its text: an exception with its own __init__ often does not."""
+    """Return the error itself if it survives pickling, else its text: an exception with its own
+    __init__ often does not.
+    """
     try:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301  made on the line itself
         return error if str(copy) == str(error) else ZoetropeError(str(error))

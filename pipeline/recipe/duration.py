@@ -24,7 +24,8 @@ class Length:
         return self.text
 
     def steps(self, steps_per_epoch: int, batch_size: int, total_steps: int = 0) -> int:
-        """The same length in optimizer steps; samples are rounded up to whole steps, the others to the nearest one.
+        """Return the same length in optimizer steps; samples are rounded up to whole steps, the others to the nearest
+        one.
 
         A length of anything but a share is one step at least. `total_steps` is what a share (`5%`) is a share of.
         """

@@ -59,7 +59,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's values, merged over those of the recipe that it extends."""
+    """Read the file's values, merged over those of the recipe that it extends."""
     resolved = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link to itself
     if resolved in chain:
         raise RecipeError(f"{path}: extends itself: {' -> '.join(p.name for p in (*chain, resolved))}")
@@ -99,7 +99,7 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _others(path: Path) -> str:
-    """What to write in place of a recipe that is not there."""
+    """Return what to write in place of a recipe that is not there."""
     try:
         names = sorted(p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml"))
     except OSError:
@@ -111,7 +111,10 @@ def _others(path: Path) -> str:
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge, everything else is replaced; so is a choice whose `kind` changes, as its options go with it."""
+    """Merge two values: mappings merge, everything else is replaced.
+
+    So is a choice whose `kind` changes, as its options go with it.
+    """
     merged = dict(base)
     for key, value in over.items():
         old: Any = merged.get(key)
@@ -175,7 +178,7 @@ def _absolute(path: str, folder: Path) -> str:
 
 
 def _sections(values: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The mappings at a chain of keys, of which `*` stands for all."""
+    """Return the mappings at a chain of keys, of which `*` stands for all."""
     found = [values]
     for key in keys:
         found = [

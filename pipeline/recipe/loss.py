@@ -2,9 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, field_validator
 
+from pipeline.base.errors import unknown
 from pipeline.recipe.section import Fraction, Section
+
+MASK_TERMS = ("cross_entropy", "dice", "focal", "jaccard", "lovasz", "ohem", "tversky")
+"""The keys of `pipeline.tasks.segmentation.losses.TERMS`, which loads torch."""
 
 
 class Distill(Section):
@@ -19,7 +23,9 @@ class Distill(Section):
 
 
 class Loss(Section):
-    """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks."""
+    """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks; several terms for masks."""
+
+    late = frozenset({"terms", "border"})
 
     label_smoothing: Fraction = 0.0
     """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
@@ -32,3 +38,21 @@ class Loss(Section):
     """Weight of an auxiliary head's loss, which is added to the head's (`model.auxiliary_head`). GoogLeNet has 0.3,
     PSPNet 0.4."""
     distill: Distill | None = None
+    terms: Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
+    """The terms whose weighted sum the loss is, of a task whose models answer masks: names to weights, such as
+    `{cross_entropy: 1, dice: 0.5}`; by default cross-entropy alone. `cross_entropy`, `ohem` (of each picture's pixels
+    the hardest quarter) and `focal` (gamma 2) are means over pixels; `dice`, `jaccard`, `tversky` (alpha 0.3, beta
+    0.7) and `lovasz` are means over pictures, of the classes that are in each.
+    `label_smoothing` is for the first two."""
+
+    border: bool = False
+    """Of segmentation: pixels between two instances count up to 11 times (Ronneberger et al. 2015, equation 2); each
+    sample needs an instance map."""
+
+    @field_validator("terms")
+    @classmethod
+    def _known(cls, terms: dict[str, float] | None) -> dict[str, float] | None:
+        for name in terms or ():
+            if name not in MASK_TERMS:
+                raise ValueError(unknown("term", name, MASK_TERMS))
+        return terms

@@ -75,7 +75,7 @@ Mixing = NoMixing | Mixup | CutMix | Ricap | SamplePairing | Choose
 
 
 def mixes(mixing: Mixing) -> bool:
-    """Whether samples are mixed: not with `none`, nor with alpha or beta 0, where every share would be 0 or 1."""
+    """Tell whether samples are mixed: not with `none`, nor with alpha or beta 0, where every share would be 0 or 1."""
     match mixing:
         case NoMixing() | Mixup(alpha=0) | CutMix(alpha=0) | Ricap(beta=0):
             return False

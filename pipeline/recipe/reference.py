@@ -37,12 +37,12 @@ WORDS = {
 
 
 def reference() -> str:
-    """The whole page, Markdown."""
+    """Return the whole page, Markdown."""
     return HEAD + "".join(_section(Recipe, "", "The whole"))
 
 
 def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
-    """A heading, what the section means, its keys as a table, and then the sections in it."""
+    """Yield a heading, what the section means, its keys as a table, and then the sections in it."""
     yield f"\n## {title}\n\n{_text(inspect.getdoc(model) or '')}\n"
     meanings = _meanings(model)
     rows, inner = [], []
@@ -64,13 +64,13 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The section, or the choices of sections, that a key holds."""
+    """Return the section, or the choices of sections, that a key holds."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
     return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:
-    """Key -> the docstring below it, or its description."""
+    """Map each key -> the docstring below it, or its description."""
     found = {name: field.description or "" for name, field in model.model_fields.items()}
     for base in reversed(model.__mro__):
         if not (issubclass(base, BaseModel) and base is not BaseModel):

@@ -42,7 +42,8 @@ class Drawn(Section):
 
 class Balanced(Drawn):
     """The same number of samples of every class. In an epoch each sample comes its expected number of times, rounded
-    down or up; those of a class take turns over the epochs.
+    down or up; those of a class take turns over the epochs. A sample of several classes, as in segmentation and in
+    multi-label tasks, counts for the rarest of them; those without any are one class more.
     """
 
     kind: Literal["balanced"]
@@ -70,14 +71,14 @@ Sampling = AllSamples | Balanced | Weighted | Shares
 
 
 def epoch_samples(sampling: Sampling, samples: int) -> int:
-    """Samples of an epoch over a training split of so many."""
+    """Return samples of an epoch over a training split of so many."""
     if isinstance(sampling, AllSamples) or sampling.epoch is None:
         return samples
     return int(sampling.epoch.amount)
 
 
 def class_weights(sampling: Weighted, classes: Sequence[str]) -> list[Fraction]:
-    """The weight of each class. ZoetropeError, naming the nearest, for a name that is no class."""
+    """Return the weight of each class. ZoetropeError, naming the nearest, for a name that is no class."""
     for name in sampling.classes:
         if name not in classes:
             raise ZoetropeError(f"train.sampling.classes: {unknown('class', name, classes)}")

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
 from models.options import OPTIONS
+from models.options.own import options_of
+from pipeline.base import plugins
 from pipeline.base.job import default_store
 from pipeline.recipe.duration import Duration, parse
+from pipeline.recipe.evaluate import Evaluate
 from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import Mixing, NoMixing, mixes
 from pipeline.recipe.optimizers import Optimizer
@@ -17,7 +20,7 @@ from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
 from pipeline.recipe.section import Fraction, Section
 from pipeline.recipe.sources import Source
-from pipeline.recipe.tasks import SECTIONS, TaskSection
+from pipeline.recipe.tasks import SECTIONS, TaskSection, own_section
 from pipeline.recipe.tuning import Tune
 
 
@@ -102,7 +105,7 @@ Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
 
 
 def bare_names(value: Any) -> Any:
-    """A transform without parameters may be written as its name alone, with or without a colon."""
+    """Name transforms in full: one without parameters may be written as its name alone, with or without a colon."""
     if isinstance(value, list):
         return [_bare_name(item) for item in value]
     return value
@@ -191,20 +194,6 @@ class Train(Section):
     def distinct(self) -> int:
         """Different samples in a batch."""
         return self.batch_size // self.repeats
-
-
-class Evaluate(Section):
-    """How the trained model is measured."""
-
-    late = frozenset({"batch_size"})
-
-    batch_size: PositiveInt | None = None
-    """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
-    default that of the training, and 1 where sizes differ."""
-    clips: PositiveInt = 1
-    """Clips a video, spread evenly; their probabilities are averaged."""
-    crops: Literal[1, 3] = 1
-    """Three crops lie along the longer side, where the last `CenterCrop` of `augment.eval` would cut one."""
 
 
 class LocalFeed(Section):
@@ -299,8 +288,10 @@ if TYPE_CHECKING:
     Task = TaskSection
     ModelOptions = Any
 else:
-    Task = Annotated[Union[tuple(dict.fromkeys(SECTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
-    ModelOptions = Annotated[Union[tuple(dict.fromkeys(OPTIONS.values()))], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
+    Tasks = Union[tuple(dict.fromkeys(SECTIONS.values()))]  # noqa: UP007 (made at run time)
+    Task = Annotated[Tasks, Field(discriminator="kind"), *plugins.or_own(own_section)]
+    Families = Union[tuple(dict.fromkeys(OPTIONS.values()))]  # noqa: UP007 (made at run time)
+    ModelOptions = Annotated[Families, Field(discriminator="kind"), *plugins.or_own(options_of)]
 
 
 class Recipe(Section):
@@ -330,6 +321,10 @@ class Recipe(Section):
     tracking: Tracking = Tracking()
     tune: Tune | None = None
 
+    def __reduce__(self) -> Any:
+        """Take along which packages are allowed: they are, where this is unpickled, before any part of it is."""
+        return _unpickled, (plugins.allowed(),), self.__getstate__()
+
     @property
     def stored_short_side(self) -> int:
         """Length in pixels of the shorter side of what the shards hold, at most."""
@@ -339,3 +334,8 @@ class Recipe(Section):
     def mix_group(self) -> int:
         """Samples that may not be parted: neighbours in a batch that are mixed with each other, or each alone."""
         return self.train.mix_group if mixes(self.mixing) else 1
+
+
+def _unpickled(packages: tuple[str, ...]) -> Recipe:
+    plugins.allow(packages)
+    return Recipe.__new__(Recipe)

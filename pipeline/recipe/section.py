@@ -17,7 +17,9 @@ class Section(BaseModel):
 
 
 def without_late(section: Any, values: Any) -> Any:
-    """The plain `values` of a section, or of a mapping or list of such, without late keys that nobody has set."""
+    """Return the plain `values` of a section, or of a mapping or list of such, without late
+    keys that nobody has set.
+    """
     if isinstance(section, Section):
         fields = type(section).model_fields
         unset = {name for name in section.late if getattr(section, name) == fields[name].get_default()}

@@ -1,11 +1,13 @@
 """The kinds of `data.source`, one model a kind. `docs/sources.md` has an example of each."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from pipeline.base.errors import unknown
+from pipeline.base import plugins
+from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.recipe.section import Fraction, Modality, Section
+from pipeline.recipe.tasks import TaskSection
 
 
 class MaskClasses(Section):
@@ -219,7 +221,15 @@ class WebDatasetSource(MaskClasses):
         return value
 
 
-class MovingDigitsSource(Section):
+class DrawnSource(Section):
+    """A source that draws its files."""
+
+    kind: str
+    samples: int
+    """How many files are drawn."""
+
+
+class MovingDigitsSource(DrawnSource):
     """H.264 clips of real handwritten digits that move left, right, up or down; the direction is the class."""
 
     kind: Literal["moving-digits"]
@@ -231,13 +241,52 @@ class MovingDigitsSource(Section):
     """Frames of a clip."""
 
 
-class DigitsSource(Section):
+class DigitsSource(DrawnSource):
     """JPEG images of real handwritten digits; the digit is the class."""
 
     kind: Literal["digits"]
     samples: Annotated[int, Field(ge=20, le=1797)] = 1797
     """How many images are drawn."""
     size_px: Annotated[int, Field(ge=8, le=512)] = 32
+    """Width and height."""
+
+
+class OwnSource(Section):
+    """Base of a user's own source: its fields are the recipe's keys. `pipeline.sources.Files` says more."""
+
+    if TYPE_CHECKING:
+        kind: str  # the class' own name
+
+    def look(self, task: TaskSection, val_share: float) -> Any:
+        """List what the source holds: a `pipeline.sources.listing.Listing`."""
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """Tell what is there now: another answer makes the stages run again."""
+        raise NotImplementedError
+
+
+def source_of(name: str) -> type[OwnSource]:
+    """The user's own source of a name such as `my_package.my_module:MySource`. ZoetropeError for what is none."""
+
+    def refuse(found: Any) -> type[OwnSource]:
+        raise ZoetropeError(f"{name} is no subclass of pipeline.recipe.sources.OwnSource")
+
+    return plugins.section(name, OwnSource, source_of, refuse)
+
+
+OWN = plugins.or_own(source_of)
+
+
+class DigitScenesSource(DrawnSource):
+    """JPEG images of one to three real handwritten digits on photographs, with masks: a class a digit and the
+    background.
+    """
+
+    kind: Literal["digit-scenes"]
+    samples: Annotated[int, Field(ge=20)] = 1000
+    """How many images are drawn."""
+    size_px: Annotated[int, Field(ge=32, le=512)] = 96
     """Width and height."""
 
 
@@ -253,12 +302,14 @@ class MixtureSource(Section):
     """
 
     kind: Literal["mixture"]
-    of: Annotated[dict[SourceName, Annotated[FileSource, Field(discriminator="kind")]], Field(min_length=2)]
+    of: Annotated[dict[SourceName, Annotated[FileSource, Field(discriminator="kind"), *OWN]], Field(min_length=2)]
     """Name of each source, of letters, digits, '-' and '_' -> the source, of a kind that is files."""
 
 
 Source = Annotated[
-    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource, Field(discriminator="kind")
+    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource | DigitScenesSource,
+    Field(discriminator="kind"),
+    *OWN,
 ]
 SOURCE_MODALITY: dict[str, Modality] = {
     "images": "image",
@@ -270,8 +321,9 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "hmdb51": "video",
     "moving-digits": "video",
     "digits": "image",
+    "digit-scenes": "image",
 }
-WITH_MASKS = ("images", "table", "coco", "webdataset")
+WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
-WITHOUT_LABELS = ("images", "coco")
+WITHOUT_LABELS = ("images", "coco", "digit-scenes")
 """The kinds that give no label beside them."""

@@ -19,7 +19,7 @@ class Domain:
     text: str
 
     def at(self, u: float) -> Any:
-        """The value at a share of the domain."""
+        """Return the value at a share of the domain."""
         raise NotImplementedError
 
     @property
@@ -44,7 +44,7 @@ class Uniform(Domain):
     high: float
 
     def at(self, u: float) -> float:
-        """Linear in u."""
+        """Interpolate linearly in u."""
         return self.low + u * (self.high - self.low)
 
     @property
@@ -58,7 +58,7 @@ class LogUniform(Uniform):
     """`loguniform(low, high)`: any number between them, every factor as likely at either end."""
 
     def at(self, u: float) -> float:
-        """Linear in u on a logarithmic scale."""
+        """Interpolate linearly in u on a logarithmic scale."""
         return min(self.high, max(self.low, self.low * (self.high / self.low) ** u))
 
 
@@ -75,7 +75,7 @@ class QUniform(Uniform):
         return [float(f"{self.low + i * self.step:.12g}") for i in range(count + 1)]
 
     def at(self, u: float) -> float:
-        """One of `listed`, all of them alike."""
+        """Return one of `listed`, all of them alike."""
         return self.listed[int(u * len(self.listed))]
 
     @property
@@ -92,7 +92,7 @@ class RandInt(Domain):
     high: int
 
     def at(self, u: float) -> int:
-        """One of `listed`, all of them alike."""
+        """Return one of `listed`, all of them alike."""
         return self.low + int(u * (self.high - self.low + 1))
 
     @property
@@ -113,7 +113,7 @@ class Choice(Domain):
     values: tuple[Any, ...]
 
     def at(self, u: float) -> Any:
-        """One of them, all alike."""
+        """Return one of them, all alike."""
         return self.values[int(u * len(self.values))]
 
     @property
@@ -148,7 +148,7 @@ def parse_domain(value: Any) -> Domain:
 
 
 def _value(node: ast.expr, text: str) -> Any:
-    """A literal; a bare word is a text, but for YAML's `true`, `false` and `null`."""
+    """Parse a literal; a bare word is a text, but for YAML's `true`, `false` and `null`."""
     if isinstance(node, ast.Name):
         return {"true": True, "false": False, "null": None}.get(node.id, node.id)
     if isinstance(node, ast.List | ast.Tuple):

@@ -1,9 +1,14 @@
 """`task` in a recipe: what a sample means to the model. A section a task; a line in `SECTIONS` a kind."""
 
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from models.options import Answers
+from pipeline.base import plugins
+from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.section import Modality, Section
+
+WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+"""All ways of mixing."""
 
 
 class TaskSection(Section):
@@ -14,11 +19,15 @@ class TaskSection(Section):
     """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
     answers: ClassVar[Answers] = "classes"
     """What its models answer: see `models.options.ModelOptions`."""
+    mixes: ClassVar[frozenset[str]] = WAYS
+    """The ways of mixing that mean something for its targets."""
+    task: ClassVar[Any] = None
+    """Of a user's own task, its `pipeline.tasks.base.Task`; ours are in `pipeline.tasks.TASKS`."""
 
     @property
     def modality(self) -> Modality:
         """What a sample is: one image or one video."""
-        return "video" if self.kind.startswith("video") else "image"
+        return "video" if self.kind.startswith("video-") else "image"
 
 
 class Classification(TaskSection):
@@ -44,11 +53,23 @@ class Segmentation(TaskSection):
 
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
-    for section in (Classification, Multilabel)
+    for section in (Classification, Multilabel, Segmentation)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
 
 
+def own_section(name: str) -> type[TaskSection]:
+    """The section of a user's own task, of a name such as `my_package.my_module:MyTask`. ZoetropeError for no task."""
+
+    def refuse(found: Any) -> type[TaskSection]:
+        raise ZoetropeError(f"{name} is no subclass of pipeline.recipe.tasks.TaskSection")
+
+    made = plugins.section(name, TaskSection, own_section, refuse)
+    if made.task is None:
+        raise ZoetropeError(f"{name}: its class attribute `task` must be a subclass of pipeline.tasks.base.Task")
+    return made
+
+
 def section_of(kind: str) -> TaskSection:
-    """The section of a kind with nothing else set."""
+    """Return the section of a kind with nothing else set."""
     return SECTIONS[kind].model_validate({"kind": kind})

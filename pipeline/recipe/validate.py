@@ -7,16 +7,17 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from models.options import OPTIONS
+from models.options.own import options_of
+from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
 from pipeline.recipe.duration import parse
+from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
 from pipeline.recipe.schema import Recipe, Train, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITHOUT_LABELS
-from pipeline.recipe.tasks import SECTIONS, TaskSection, section_of
-from pipeline.tasks import TASKS
-from pipeline.tasks.base import WAYS
+from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, own_section, section_of
 
 MOST_LINES, LONGEST_LINE = 50, 2000
 
@@ -26,7 +27,7 @@ class RecipeError(ZoetropeError):
 
 
 def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems: Sequence[str] = ()) -> Recipe:
-    """A recipe from plain values, as `load` makes it from a file; `where` names it in errors.
+    """Make a recipe from plain values, as `load` makes it from a file; `where` names it in errors.
 
     Paths of policy files are relative to `folder`.
 
@@ -51,7 +52,7 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
 
 
 def with_policies(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with what policy files hold in place of their paths, which are relative to `folder`.
+    """Return the values with what policy files hold in place of their paths, which are relative to `folder`.
 
     So the recipe that is fingerprinted, stored and sent to other machines holds the policy itself. RecipeError for a
     file that is no policy.
@@ -71,13 +72,13 @@ def with_policies(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON-like values, as it is stored with a run and fingerprinted."""
+    """Return the recipe as JSON-like values, as it is stored with a run and fingerprinted."""
     found: dict[str, Any] = without_late(recipe, recipe.model_dump(mode="json"))
     return found
 
 
 def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
-    """The error for all of `problems`, without secrets that a value may hold."""
+    """Make the error for all of `problems`, without secrets that a value may hold."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"  {cut(redact(problem), LONGEST_LINE)}" for problem in problems[:MOST_LINES]]
     more = [f"  and {len(problems) - MOST_LINES} more"] if len(problems) > MOST_LINES else []
@@ -85,7 +86,7 @@ def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
 
 
 def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset[str]] = {}) -> list[str]:
-    """What is wrong with the transforms of plain values; loads albumentations.
+    """Return what is wrong with the transforms of plain values; loads albumentations.
 
     riding: what goes through `train` and `eval` with the pixels, where the task says so
     """
@@ -106,11 +107,10 @@ def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset
 
 
 def cross_problems(values: Mapping[str, Any]) -> list[str]:
-    """What no section can see alone, in values that may be wrong in other ways."""
+    """Return what no section can see alone, in values that may be wrong in other ways."""
     problems = []
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
-    if task in SECTIONS:
-        checked = section_of(task)
+    if checked := _task_section(values):
         modality = checked.modality
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
@@ -119,9 +119,14 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             problems += _source_problems(kind, where, checked)
             if kind == "table" and checked.answers == "classes":
                 problems += _table_problems(values, where, checked.label_sets)
-        problems += _sampling_problems(values, checked.label_sets)
-        problems += _model_problems(model, checked)
-        problems += _mixing_problems(values, task)
+        problems += _sampling_problems(values)
+        problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
+        problems += _mixing_problems(values, checked)
+        if _at(values, "loss.terms") is not None and checked.answers == "classes":
+            problems.append(
+                f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task} answer classes, "
+                "which have one loss; leave it out"
+            )
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
@@ -130,8 +135,19 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     return problems + _sharing_problems(values) + list(_secrets(values))
 
 
+def _task_section(values: Mapping[str, Any]) -> TaskSection | None:
+    """Return the section of the task; None where it is wrong, which is said already."""
+    kind = _word(values, "task.kind")
+    if not plugins.is_own(kind):
+        return section_of(kind) if kind in SECTIONS else None
+    try:
+        return own_section(kind).model_validate(values["task"])
+    except (ZoetropeError, ValidationError):
+        return None
+
+
 def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
-    """A source that does not give what the task's targets are."""
+    """Refuse a source that does not give what the task's targets are."""
     if task.answers == "mask" and kind not in ("", *WITH_MASKS):
         return [
             f"{where}.kind: {kind} gives no masks, and task.kind {task.kind} needs them; sources that give them are: "
@@ -146,11 +162,13 @@ def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
 
 
 def _model_problems(model: str, task: TaskSection) -> list[str]:
-    """A model that takes or answers something else than the task's samples are and ask for."""
-    if model not in OPTIONS:
+    """Refuse a model that takes or answers something else than the task's samples are and ask for."""
+    try:
+        options = options_of(model)
+    except ZoetropeError:  # said already
         return []
     fitting = [n for n, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
-    names, options = ", ".join(fitting), OPTIONS[model]
+    names = ", ".join(fitting)
     if options.eats != task.modality:
         return [
             f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "
@@ -164,17 +182,35 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
     return []
 
 
-def _mixing_problems(values: Mapping[str, Any], task: str) -> list[str]:
-    """Ways of mixing that mean nothing for the task's targets."""
-    several, allowed = _at(values, "mixing.of"), TASKS[task].mixes
+def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
+    """Refuse ways to measure that are for masks alone, or not for them."""
+    evaluate = _at(values, "evaluate")
+    if not isinstance(evaluate, Mapping):
+        return []
+    fields = Evaluate.model_fields
+    others = ("clips", "crops") if task.answers == "mask" else FOR_MASKS
+    asked = "models that answer classes" if task.answers == "mask" else "models that answer masks"
+    return [
+        f"evaluate.{key}: is for {asked}, and those of task.kind {task.kind} answer {task.answers}; leave it out"
+        for key in others
+        if key in evaluate and evaluate[key] != fields[key].default
+    ]
+
+
+def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
+    """Refuse ways of mixing that mean nothing for the task's targets."""
+    several, allowed = _at(values, "mixing.of"), task.mixes
     ways = [_word(values, "mixing.kind"), *(_word(one, "kind") for one in several or [] if isinstance(several, list))]
     wrong = [way for way in ways if way in WAYS - allowed]
     words = ", ".join(["none", *sorted(allowed)])
-    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task}; allowed are: {words}"] if wrong else []
+    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task.kind}; allowed are: {words}"] if wrong else []
 
 
 def _secrets(value: Any, where: str = "") -> Iterator[str]:
-    """Every URL that holds a password or a signature. MLflow's alone may: it is no input, and hidden in all records."""
+    """Yield every URL that holds a password or a signature.
+
+    MLflow's alone may: it is no input, and hidden in all records.
+    """
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _secrets(inner, f"{where}.{key}" if where else str(key))
@@ -189,7 +225,7 @@ def _secrets(value: Any, where: str = "") -> Iterator[str]:
 
 
 def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
-    """A batch that workers and micro-batches cannot share, since samples that are mixed stay together."""
+    """Refuse a batch that workers and micro-batches cannot share, since samples that are mixed stay together."""
     workers, batch, micro = (_at(values, key) for key in ("cluster.workers", "train.batch_size", "train.micro_batch"))
     workers = workers.get("max") if isinstance(workers, Mapping) else workers
     group = _at(values, "train.mix_group") or Train.model_fields["mix_group"].default
@@ -216,14 +252,14 @@ def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def _source_keys(values: Mapping[str, Any]) -> list[str]:
-    """The dotted keys of all sources: `data.source`, or those of a mixture."""
+    """Return the dotted keys of all sources: `data.source`, or those of a mixture."""
     of = _at(values, "data.source.of")
     mixed = _word(values, "data.source.kind") == "mixture" and isinstance(of, Mapping)
     return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
 
 
-def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]:
-    """Ways to sample that the task or the source does not allow."""
+def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
+    """Refuse ways to sample that the source does not allow."""
     kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
     batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
     epoch = _samples(_at(values, "train.sampling.epoch"))
@@ -231,8 +267,6 @@ def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]
         return [
             f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
         ]
-    if kind in ("balanced", "weighted") and label_sets:
-        return [f"train.sampling.kind: {kind} goes by the class of a sample, and in a multi-label task it has several"]
     if kind != "shares":
         return []
     if source != "mixture":
@@ -248,7 +282,7 @@ def _sampling_problems(values: Mapping[str, Any], label_sets: bool) -> list[str]
 
 
 def _table_problems(values: Mapping[str, Any], where: str, label_sets: bool) -> list[str]:
-    """Labels that a table cannot give as the task wants them; `where` is the source's key."""
+    """Refuse labels that a table cannot give as the task wants them; `where` is the source's key."""
     separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
     if separator is not None and not label_sets:
         return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
@@ -260,7 +294,7 @@ def _table_problems(values: Mapping[str, Any], where: str, label_sets: bool) -> 
 
 
 def _samples(length: Any) -> int:
-    """A length in samples; 0 where it is none, or no right one."""
+    """Return a length in samples; 0 where it is none, or no right one."""
     try:
         parsed = parse(length)
     except ValueError:
@@ -269,7 +303,7 @@ def _samples(length: Any) -> int:
 
 
 def _at(values: Any, dotted: str) -> Any:
-    """What stands at a dotted key; None where there is nothing."""
+    """Return what stands at a dotted key; None where there is nothing."""
     for key in dotted.split("."):
         values = values.get(key) if isinstance(values, Mapping) else None
     return values
@@ -281,13 +315,13 @@ def _word(values: Any, dotted: str) -> str:
 
 
 def _last(transforms: Any) -> Any:
-    """The last transform, as written; an empty mapping where there is none."""
+    """Return the last transform, as written; an empty mapping where there is none."""
     last = transforms[-1] if isinstance(transforms, list) and transforms else None
     return last if isinstance(last, Mapping) else {}
 
 
 def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
-    """A line for each key that pydantic has something against; transforms are left to `transform_problems`."""
+    """Return a line for each key that pydantic has something against; transforms are left to `transform_problems`."""
     by_path: dict[str, list[str]] = {}
     for item in error.errors(include_url=False)[: 2 * MOST_LINES]:
         if tuple(item["loc"][:2]) in {("augment", "train"), ("augment", "eval")} and item["type"] != "missing":
@@ -299,7 +333,7 @@ def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
 
 
 def _sentence(item: Any, values: Any) -> tuple[str, str]:
-    """Dotted path, and what is wrong and what is right, for one pydantic error."""
+    """Return dotted path, and what is wrong and what is right, for one pydantic error."""
     path, key, model = _walk(item["loc"], values)
     kind, context = item["type"], item.get("ctx", {})
     given = brief(redact_values({key: item["input"]})[key])
@@ -318,6 +352,8 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
         return path, f"is a section; write {key}: {redact(example)}, not {given}"
     if kind == "literal_error":
         return path, f"{given} is not allowed; allowed are {context['expected']}"
+    if kind == plugins.ERROR:
+        return f"{path}.kind", context["error"]
     if kind == "value_error":
         return path, str(context["error"])
     if kind == "string_pattern_mismatch":
@@ -326,7 +362,8 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
 
 
 def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseModel] | None]:
-    """(dotted path as the user would write it, last key, section that the last key stands in) of a pydantic location.
+    """Return (dotted path as the user would write it, last key, section that the last key stands in) of a pydantic
+    location.
 
     Pydantic adds tags to it: of the kind of a choice, and of the type, as in `dict[str,float]`, where a value may have
     several.
@@ -356,7 +393,9 @@ def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseMod
 
 
 def _section(annotation: Any, values: Mapping[str, Any]) -> type[BaseModel] | None:
-    """The section that a key of this type holds: for a choice, the one of the kind that `values` names."""
+    """Return the section that a key of this type holds: for a choice, the one of the kind that `values` names."""
+    if own := plugins.known(values.get("kind")):
+        return own
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

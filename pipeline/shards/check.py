@@ -15,7 +15,8 @@ MOST_SHOWN = 3
 
 
 def misfits(index: ShardIndex, tar: Path, where: str, adopted: bool = False) -> list[str]:
-    """What does not fit, a sentence each, at most `MOST_SHOWN`: names, places and lengths of members, their adjacency.
+    """Return what does not fit, a sentence each, at most `MOST_SHOWN`: names, places and lengths of members, their
+    adjacency.
 
     The index of an adopted tar need not list all of its members. `where` names the tar.
     """

@@ -11,75 +11,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, as_files
 from pipeline.decode.values import Values
 from pipeline.shards.elsewhere import Elsewhere
-from pipeline.shards.files import parse, read_capped
+from pipeline.shards.file_io import parse, read_capped
 from pipeline.shards.index import index_path
+from pipeline.shards.shard import DATASET_FILE, Count, Shard
 
-DATASET_FILE = "dataset.json"
 MAX_DATASET_BYTES = 256 << 20  # about a million shards
 
 Modality = Literal["video", "image"]
-_Count = Annotated[int, Field(ge=0)]
-_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One line of the list: a tar, by its path in the dataset folder, and what it must be.
-
-    at: where an adopted tar lies, an absolute path or a URL; only its index is then in the dataset folder, and holds
-        the members that are samples of this split
-    source: name of the source of its samples in a mixture
-    """
-
-    name: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+\.tar$")]
-    samples: Annotated[int, Field(ge=1)]
-    bytes: _Count
-    sha256: _Sha256
-    index_sha256: _Sha256
-    at: str | None = None
-    source: str | None = None
-
-
-def changed(path: Path, shard: Shard, read: bool = False) -> ZoetropeError:
-    """The error for the tar or index of a shard that is not what `dataset.json` lists.
-
-    read: by a training, whose checkpoints may have learned from it. A shard that is made again as it was is the same
-          input, so that training would go on from them.
-    """
-    if shard.at is not None and path.suffix == ".tar":
-        anew = " and train with `--rerun train`, as checkpoints may have learned from it" if read else ""
-        return ZoetropeError(
-            f"{path}: this tar was changed after it was adopted (its size or sha256 differ); put it back as it was"
-            f"{anew}, or `run RECIPE --rerun ingest` looks at it anew"
-        )
-    again = "`run RECIPE --rerun shard` makes it again"
-    if read:
-        again = (
-            "`run RECIPE --rerun shard --rerun train` makes it again and trains anew, as checkpoints may have learned "
-            "from it"
-        )
-    return ZoetropeError(
-        f"{path}: this file is damaged or was changed after {DATASET_FILE} was written (size or sha256 differ); "
-        f"`python -m pipeline verify STORE` tells what else is, {again}"
-    )
 
 
 @dataclass(frozen=True)
 class Split:
     """Shards in dataset order; `class_counts[label]` samples of each class."""
 
-    samples: _Count
-    class_counts: tuple[_Count, ...]
+    samples: Count
+    class_counts: tuple[Count, ...]
     shards: tuple[Shard, ...]
 
     @cached_property
@@ -92,7 +48,7 @@ class Split:
         return np.cumsum(self.counts).tolist()
 
     def place(self, sample: int) -> tuple[int, int]:
-        """(shard, index in it) of a sample by its number in the split."""
+        """Return (shard, index in it) of a sample by its number in the split."""
         shard = bisect_right(self._ends, sample)
         return shard, sample - self._ends[shard] + self.shards[shard].samples
 
@@ -110,7 +66,7 @@ class Contents:
     modality: Modality
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    amounts: dict[str, tuple[_Count, ...]] | None = None
+    amounts: dict[str, tuple[Count, ...]] | None = None
     members: dict[str, str] | None = None
     values: Values | None = None
 
@@ -140,7 +96,7 @@ class Dataset:
         return self.files.path
 
     def split(self, name: str) -> Split:
-        """A split by name. ZoetropeError, naming the nearest, when there is none."""
+        """Return a split by name. ZoetropeError, naming the nearest, when there is none."""
         if name not in self.splits:
             raise ZoetropeError(f"{self.files}: {unknown('split', name, self.splits)}")
         return self.splits[name]
@@ -152,7 +108,7 @@ class Dataset:
 
 
 def open_dataset(folder: Path | Files) -> Dataset:
-    """Opens a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
+    """Open a dataset folder by its `dataset.json` alone. ZoetropeError when it is missing or does not add up."""
     files = as_files(folder)
     path = files.file(DATASET_FILE)
     content = read_capped(path, MAX_DATASET_BYTES, "dataset's list of shards")

@@ -3,12 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.base.files import Files
-
-if TYPE_CHECKING:
-    from pipeline.shards.dataset import Shard
+from pipeline.shards.shard import Shard
 
 
 @dataclass(frozen=True)
@@ -16,7 +13,7 @@ class Elsewhere:
     """`Files` in which an adopted tar is found by its name as a shard: local where it lies, fetched from its URL."""
 
     inner: Files
-    shards: "Mapping[str, Shard]"
+    shards: Mapping[str, Shard]
 
     @property
     def path(self) -> Path:
@@ -24,7 +21,7 @@ class Elsewhere:
         return self.inner.path
 
     def file(self, name: str) -> Path:
-        """The local path of a file, fetched first when this node does not have it."""
+        """Return the local path of a file, fetched first when this node does not have it."""
         if name not in self.shards:
             return self.inner.file(name)
         shard = self.shards[name]
@@ -51,7 +48,7 @@ class Elsewhere:
             pass
 
     def is_fetched(self, name: str) -> bool:
-        """Whether a file takes room in this node's cache when it is used."""
+        """Tell whether a file takes room in this node's cache when it is used."""
         at = self.shards[name].at if name in self.shards else None
         return "://" in at if at else self.inner.is_fetched(name)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.shards.files import parse, read_capped, write_bytes
+from pipeline.shards.file_io import parse, read_capped, write_bytes
 
 Int64 = NDArray[np.int64]
 
@@ -65,7 +65,7 @@ class ShardIndex:
         return self.labels if isinstance(self.labels, np.ndarray) else np.array([*chain(*self.labels)], np.int64)
 
     def data_column(self, companions: Collection[str] = ()) -> Int64:
-        """Which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several.
+        """Tell which extension is each sample's image or video, int64 [n]. ZoetropeError when it has none, or several.
 
         companions: extensions of adopted tars that are none of these, and have no dot
         """
@@ -104,12 +104,12 @@ _FILE = TypeAdapter(_File)
 
 
 def index_path(tar: Path) -> Path:
-    """`shard-000000.tar` -> `shard-000000.index.json`."""
+    """Map `shard-000000.tar` -> `shard-000000.index.json`."""
     return tar.with_suffix(".index.json")
 
 
 def write_index(path: Path, index: ShardIndex, tar_bytes: int) -> None:
-    """Writes the index, whole or not at all. ZoetropeError when it does not fit a tar of `tar_bytes`."""
+    """Write the index, whole or not at all. ZoetropeError when it does not fit a tar of `tar_bytes`."""
     _check(index, tar_bytes, path)
     content = {
         "schema": 1,
@@ -135,12 +135,12 @@ def write_index(path: Path, index: ShardIndex, tar_bytes: int) -> None:
 
 
 def read_index(path: Path, tar_bytes: int) -> ShardIndex:
-    """The index of a tar that has `tar_bytes`. ZoetropeError, naming the file, when anything does not fit."""
+    """Read the index of a tar that has `tar_bytes`. ZoetropeError, naming the file, when anything does not fit."""
     return parse_index(read_capped(path, MAX_INDEX_BYTES, "shard index"), tar_bytes, path)
 
 
 def parse_index(content: bytes, tar_bytes: int, path: Path) -> ShardIndex:
-    """`read_index` for bytes that are there already; `path` is for the errors."""
+    """Parse as `read_index` does that are there already; `path` is for the errors."""
     file = parse(_FILE, content, path, "shard index")
     columns = (
         file.labels if file.label_counts is None else file.label_counts,
@@ -185,7 +185,7 @@ def _labels(file: _File, path: Path) -> Labels:
 
 
 def _check(index: ShardIndex, tar_bytes: int, path: Path) -> None:
-    """Raises ZoetropeError when keys are not usable or a member does not lie inside of a tar of `tar_bytes`."""
+    """Raise ZoetropeError when keys are not usable or a member does not lie inside of a tar of `tar_bytes`."""
     keys = index.keys
     dotted = [key for key in keys if not (last := key.rpartition("/")[2]) or "." in last]
     if dotted:

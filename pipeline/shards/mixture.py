@@ -33,7 +33,10 @@ LONGEST = 10_000
 
 
 def parts(shares: Sequence[Fraction]) -> list[int]:
-    """Whole numbers in the proportions of `shares`, which must be positive; rounded where their sum is over LONGEST."""
+    """Compute whole numbers in the proportions of `shares`, which must be positive.
+
+    Rounded where their sum is over LONGEST.
+    """
     whole = sum(shares, Fraction(0))
     if not shares or min(shares) <= 0:
         raise ValueError(f"shares must be positive, not {[str(share) for share in shares]}")
@@ -45,7 +48,8 @@ def parts(shares: Sequence[Fraction]) -> list[int]:
 
 
 def schedule(counts: Sequence[int]) -> Int64:
-    """int64 [M], M the sum of `counts`: the source of each position until it repeats; source d has counts[d] of them.
+    """Compute int64 [M], M the sum of `counts`: the source of each position until it repeats; source d has counts[d] of
+    them.
 
     Before each position p, a source has had less than one sample more or less than p * counts[d] / M.
     """
@@ -77,7 +81,7 @@ class Mixture:
     samples: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a source has no sample, or the shards do not fit."""
+        """Raise ValueError where a source has no sample, or the shards do not fit."""
         if len(self.sources) != len(self.order.counts):
             raise ValueError(f"{len(self.sources)} sources of {len(self.order.counts)} shards")
         held = np.bincount(self.sources, self.order.counts, len(self.counts))
@@ -90,12 +94,12 @@ class Mixture:
         return self.samples // self.order.batch_size
 
     def size(self, k: int) -> int:
-        """B, for every batch `k`."""
+        """Return B, for every batch `k`."""
         self._check(0, k)
         return self.order.batch_size
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
+        """Return the samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
         self._check(epoch, k)
         start = (epoch * self.steps_per_epoch + k) * self.order.batch_size
         turn, within = divmod(start, len(self._schedule))
@@ -109,7 +113,8 @@ class Mixture:
         return Positions(*columns)
 
     def _taken(self, d: int, first: int, count: int) -> Int64:
-        """Samples first ... first + count of a source's endless order, as columns of `Positions`, int64 [4, count].
+        """Return samples first ... first + count of a source's endless order, as columns of `Positions`, int64 [4,
+        count].
 
         Which of the source's epochs a sample is from tells its occurrences in ours apart.
         """
@@ -130,7 +135,7 @@ class Mixture:
             raise IndexError(f"batch {k} of epoch {epoch} does not exist: there are {self.steps_per_epoch} in each")
 
     def __getstate__(self) -> dict[str, object]:
-        """What travels to other processes: the caches do not."""
+        """Return what travels to other processes: the caches do not."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property

@@ -41,6 +41,7 @@ batches is kept in small caches, which change the time and never the answer.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +72,19 @@ class Positions:
         return len(self.sample)
 
     def __getitem__(self, part: slice) -> "Positions":
-        """A part of the batch, for instance `positions[rank_slice(...)]`."""
+        """Return a part of the batch, for instance `positions[rank_slice(...)]`."""
         return Positions(self.shard[part], self.index[part], self.sample[part], self.occurrence[part])
+
+
+class TrainingOrder(Protocol):
+    """What `Order`, `Sampled` and `Mixture` have in common: any batch of any epoch, without state."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+
+    def batch(self, epoch: int, k: int) -> Positions:
+        """Return the samples of step `k` of an epoch. IndexError outside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +106,7 @@ class Order:
     keep_last: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError for counts that are no counts, and for sizes below 1."""
+        """Raise ValueError for counts that are no counts, and for sizes below 1."""
         object.__setattr__(self, "counts", _checked(self.counts, self.batch_size))
         if self.shuffle_window < 1 or self.mix_group < 1:
             raise ValueError(f"shuffle_window {self.shuffle_window} and mix_group {self.mix_group} must be at least 1")
@@ -120,16 +132,19 @@ class Order:
         return full + (self.keep_last and rest > 0)
 
     def size(self, k: int) -> int:
-        """n, the samples of batch `k`: B, but for a kept last batch."""
+        """Return n, the samples of batch `k`: B, but for a kept last batch."""
         _check_step(k, self.steps_per_epoch)
         return min(self.batch_size, self.samples - k * self.batch_size)
 
     def rank_slice(self, k: int, rank: int, world: int) -> slice:
-        """The part of batch `k` that a rank trains on; empty when a kept last batch has fewer groups than ranks."""
+        """Return the part of batch `k` that a rank trains on.
+
+        Empty when a kept last batch has fewer groups than ranks.
+        """
         return rank_slice(self.size(k), self.mix_group, rank, world)
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
+        """Return the samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
         if epoch < 0:
             raise IndexError(f"epoch {epoch} is negative")
         _check_step(k, self.steps_per_epoch)
@@ -148,7 +163,7 @@ class Order:
         return Positions(shard, index, self._shard_starts[shard] + index, np.zeros_like(index))
 
     def __getstate__(self) -> dict[str, object]:
-        """What travels to other processes: the caches do not."""
+        """Return what travels to other processes: the caches do not."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
@@ -161,7 +176,7 @@ class Order:
         return lru_cache(maxsize=2)(partial(_window, self))
 
     def _shuffled(self, epoch: int, line: "_Line", lane: Int64, position: Int64) -> Int64:
-        """Where in its lane the shuffle takes the sample for each `position` from. All int64 [n]."""
+        """Tell where in its lane the shuffle takes the sample for each `position` from. All int64 [n]."""
         # Window w of a lane of m samples is [w * m // W, (w + 1) * m // W), W windows; this is its inverse.
         number = ((position + 1) * line.windows - 1) // line.lane_lengths[lane]
         within = position - number * line.lane_lengths[lane] // line.windows
@@ -201,7 +216,9 @@ def _line(order: Order, epoch: int) -> _Line:
 
 
 def _window(order: Order, epoch: int, window: int) -> Int64:
-    """Window number `window` of every lane, shuffled: positions in the lane, int64 [lanes, most samples in it]."""
+    """Return window number `window` of every lane, shuffled: positions in the lane, int64
+    [lanes, most samples in it].
+    """
     line = order._lines(epoch)
     starts = window * line.lane_lengths // line.windows
     lengths = (window + 1) * line.lane_lengths // line.windows - starts
@@ -213,7 +230,7 @@ def _window(order: Order, epoch: int, window: int) -> Int64:
 
 
 def rank_slice(n: int, group: int, rank: int, world: int) -> slice:
-    """The part of a batch of `n` samples that `rank` of `world` takes: whole groups of `group` neighbours.
+    """Return the part of a batch of `n` samples that `rank` of `world` takes: whole groups of `group` neighbours.
 
     There are G = ceil(n / group) groups, and rank r of R takes r*G//R ... (r+1)*G//R; the slice is empty when G < R
     leaves a rank without one.

@@ -15,7 +15,7 @@ SORTED = 0.1
 
 
 def unevenness(parts: NDArray[np.integer], class_sizes: Sequence[int] | Int64) -> float:
-    """How far the class histograms of parts of an epoch are from those of parts of a uniform permutation.
+    """Return how far the class histograms of parts of an epoch are from those of parts of a uniform permutation.
 
     parts:       labels [p, m], m samples in each of p batches, mixing groups or longer stretches
     class_sizes: [K], samples of each class in the dataset
@@ -37,7 +37,7 @@ def unevenness(parts: NDArray[np.integer], class_sizes: Sequence[int] | Int64) -
 
 
 def class_excess(shards: Iterable[ArrayLike], windows: Sequence[int] = WINDOWS) -> dict[int, float]:
-    """Window -> how sorted by class the samples are that a window of that size shuffles together.
+    """Map each window -> how sorted by class the samples are that a window of that size shuffles together.
 
     `shards` are the labels of each shard in stored order. The result is the excess over chance of two samples of a
     window being of one class: 0 for samples in random order, 1 for windows of one class each, and small again for a
@@ -68,7 +68,7 @@ def class_excess(shards: Iterable[ArrayLike], windows: Sequence[int] = WINDOWS) 
 
 
 def sorted_warning(excess: dict[int, float], shuffle_window: int) -> str | None:
-    """What to say of a dataset whose classes a window of this size does not mix; None when it does.
+    """Return what to say of a dataset whose classes a window of this size does not mix; None when it does.
 
     `excess` is of `class_excess`; between its windows the next smaller one counts.
     """
@@ -85,7 +85,9 @@ def sorted_warning(excess: dict[int, float], shuffle_window: int) -> str | None:
 
 
 def facts_warning(facts: Mapping[str, Any], shuffle_window: int) -> str | None:
-    """`sorted_warning` of what the shard stage says of adopted shards: `class_excess`, its windows as text."""
+    """Return the `sorted_warning` of what the shard stage says of adopted shards:
+    `class_excess`, its windows as text.
+    """
     excess = facts.get("class_excess")
     return sorted_warning({int(window): value for window, value in excess.items()}, shuffle_window) if excess else None
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files
 from pipeline.decode.values import Values
-from pipeline.shards.dataset import Shard, changed, open_dataset
-from pipeline.shards.files import read_capped
+from pipeline.shards.dataset import open_dataset
+from pipeline.shards.file_io import read_capped
 from pipeline.shards.index import ABSENT, MAX_INDEX_BYTES, Labels, ShardIndex, index_path, parse_index
+from pipeline.shards.shard import Shard, changed
 
 # A mapped shard holds a file descriptor, and a process has 1,024 by default. Mapping one again costs 20 microseconds.
 OPEN_SHARDS = 128
@@ -40,7 +41,9 @@ class RawSample:
     values: Values | None = None
 
     def member(self, name: str) -> memoryview:
-        """A companion, still encoded, by its extension in our shards: of those that the reader was told to need."""
+        """Return a companion, still encoded, by its extension in our shards: of those that the
+        reader was told to need.
+        """
         return self.members[name]
 
     def companion(self, name: str) -> Any:
@@ -71,7 +74,7 @@ class ShardReader:
     """
 
     def __init__(self, folder: Path | Files, split: str, needs: frozenset[str] = frozenset()) -> None:
-        """Reads `dataset.json` only. ZoetropeError when it does not fit or has no such split.
+        """Read `dataset.json` only. ZoetropeError when it does not fit or has no such split.
 
         needs: companions that every sample must have, by their extensions in our shards; a shard is refused when its
                index lacks one
@@ -86,7 +89,7 @@ class ShardReader:
         )
 
     def read(self, shard: int, index: int) -> RawSample:
-        """Sample `index` of shard number `shard`, both from 0 in dataset order.
+        """Read sample `index` of shard number `shard`, both from 0 in dataset order.
 
         IndexError when there is none; ZoetropeError, naming the shard, when its files are not what `dataset.json` says.
         The tar's content is not hashed here (`pipeline.cluster.whole_shards` does that, beside a run); its size and its
@@ -110,16 +113,16 @@ class ShardReader:
         )
 
     def labels(self, shard: int) -> Labels:
-        """The labels of a shard's samples, of its index alone. Errors as of `read`."""
+        """Return the labels of a shard's samples, of its index alone. Errors as of `read`."""
         return self._indexed(shard).index.labels
 
     def sizes(self, shard: int) -> NDArray[np.int64]:
-        """(height, width) in px of a shard's samples, int64 [n, 2], of its index alone. Errors as of `read`."""
+        """Return (height, width) in px of a shard's samples, int64 [n, 2], of its index alone. Errors as of `read`."""
         columns = self._indexed(shard).index
         return np.stack([columns.heights, columns.widths], axis=1)
 
     def source(self, shard: int, index: int) -> str:
-        """The path in the source that a sample was made of, as its JSON says; its key where there is none."""
+        """Return the path in the source that a sample was made of, as its JSON says; its key where there is none."""
         columns = self._indexed(shard).index
         key = columns.keys[index]
         if "json" not in columns.extensions:
@@ -141,7 +144,7 @@ def _cut(tar: memoryview, offsets: NDArray[np.int64], lengths: NDArray[np.int64]
 def _load_index(
     folder: Files, shards: Sequence[Shard], names: Mapping[str, str], needs: frozenset[str], number: int
 ) -> _Indexed:
-    """The index of a shard, whole; `names` are those of companions in adopted tars."""
+    """Load the index of a shard, whole; `names` are those of companions in adopted tars."""
     if not 0 <= number < len(shards):
         raise IndexError(f"{folder} has {len(shards)} shards in this split, no number {number}")
     listed = shards[number]
@@ -159,7 +162,7 @@ def _load_index(
 
 
 def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets and lengths, int64 [n], of the members of an extension. ZoetropeError where a sample has none."""
+    """Return offsets and lengths, int64 [n], of the members of an extension. ZoetropeError where a sample has none."""
     absent = np.full(len(index), ABSENT, np.int64)
     column = index.extensions.index(extension) if extension in index.extensions else None
     offsets, lengths = (absent, absent) if column is None else (index.offsets[column], index.lengths[column])
@@ -172,7 +175,7 @@ def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.i
 
 
 def _map(folder: Files, shards: Sequence[Shard], number: int) -> memoryview:
-    """The whole tar as memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
+    """Map the whole tar into memory. It is unmapped when the cache and the last sample's `data` have let go of it."""
     listed = shards[number]
     for is_last in (False, True):
         path = folder.file(listed.name)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.keyed import generator
+from pipeline.shards.index import Labels
 from pipeline.shards.order import Int64, Order, Positions
 
 Int32 = NDArray[np.int32]
@@ -46,7 +47,7 @@ class Sampled:
     per_class: Int64
 
     def __post_init__(self) -> None:
-        """Raises ValueError where labels and counts do not fit."""
+        """Raise ValueError where labels and counts do not fit."""
         labels, classes = len(self.labels), len(self.per_class)
         if labels != self.order.samples or self.labels.max(initial=-1) >= classes:
             raise ValueError(f"{labels} labels of {self.order.samples} samples, {classes} classes")
@@ -60,11 +61,11 @@ class Sampled:
         return self._any_epoch.steps_per_epoch
 
     def size(self, k: int) -> int:
-        """n, the samples of batch `k`."""
+        """Return n, the samples of batch `k`."""
         return self._any_epoch.size(k)
 
     def batch(self, epoch: int, k: int) -> Positions:
-        """The samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
+        """Return the samples of step `k` (0 <= k < steps_per_epoch) of an epoch. IndexError outside."""
         drawn = self._epochs(epoch).batch(epoch, k)
         index, occurrence = np.empty_like(drawn.index), np.empty_like(drawn.index)
         for shard in np.unique(drawn.shard).tolist():
@@ -76,7 +77,7 @@ class Sampled:
         return Positions(drawn.shard, index, self._starts[drawn.shard] + index, occurrence)
 
     def repeats(self, epoch: int, shard: int) -> Int64:
-        """How often each sample of a shard comes in an epoch, int64 [samples of the shard]."""
+        """Return how often each sample of a shard comes in an epoch, int64 [samples of the shard]."""
         part = slice(self._starts[shard], self._starts[shard] + self.order.counts[shard])
         label = self.labels[part]
         size = self._sizes[label]
@@ -86,7 +87,7 @@ class Sampled:
         return each + (at + more >= size)
 
     def __getstate__(self) -> dict[str, object]:
-        """What travels to other processes: the caches do not."""
+        """Return what travels to other processes: the caches do not."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
@@ -132,7 +133,7 @@ class Sampled:
 
 
 def _epoch(sampled: Sampled, epoch: int) -> Order:
-    """The order of what an epoch takes of each shard."""
+    """Return the order of what an epoch takes of each shard."""
     counts = [sampled.repeats(epoch, shard).sum() for shard in range(len(sampled.order.counts))]
     return replace(sampled.order, counts=np.array(counts, np.int64))
 
@@ -141,8 +142,19 @@ def _ends(sampled: Sampled, epoch: int, shard: int) -> Int64:
     return np.cumsum(sampled.repeats(epoch, shard))
 
 
+def one_class(labels: Labels, class_counts: Sequence[int]) -> Int32:
+    """Choose the class that each sample counts for, int32 [n]: its own, or the rarest of its set.
+
+    class_counts: [K] samples that have each class; the lower number of equally rare ones. K for an empty set.
+    """
+    if isinstance(labels, np.ndarray):
+        return labels.astype(np.int32)
+    rarest = [min(one, key=lambda label: (class_counts[label], label), default=len(class_counts)) for one in labels]
+    return np.array(rarest, np.int32)
+
+
 def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> Int64:
-    """`total` shared by weight: whole numbers that add up to it, each floor or ceil of its exact share, int64 [K].
+    """Share `total` by weight: whole numbers that add up to it, each floor or ceil of its exact share, int64 [K].
 
     Those with the largest remainders are rounded up, the first ones of equals. ValueError when all weights are 0.
     """
@@ -158,7 +170,7 @@ def largest_remainder(total: int, weights: Sequence[Fraction | int]) -> Int64:
 
 
 def samples_per_class(total: int, sizes: Sequence[int], weights: Sequence[Fraction] | None) -> Int64:
-    """T, int64 [K]: how many samples of each class an epoch of `total` has.
+    """Compute T, int64 [K]: how many samples of each class an epoch of `total` has.
 
     sizes:   samples of each class
     weights: of one sample of each class; None gives all classes that have samples the same number

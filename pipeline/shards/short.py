@@ -10,7 +10,7 @@ from pipeline.shards.index import index_path, read_index
 
 
 def short_warning(recipe: Recipe, folder: Files) -> str | None:
-    """What to say when most training videos of a dataset folder have fewer frames than a clip spans.
+    """Return what to say when most training videos of a dataset folder have fewer frames than a clip spans.
 
     The first shard stands for all: samples lie in shards by chance. One that cannot be read is told of by what reads
     its samples.

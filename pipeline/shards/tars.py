@@ -34,7 +34,8 @@ class Member(NamedTuple):
 
 
 def key_and_extension(name: str) -> tuple[str, str] | None:
-    """A member's name as WebDataset takes it apart: a key with its folders, ended by the first dot of the last part.
+    """Return a member's name as WebDataset takes it apart: a key with its folders, ended by the first dot of the last
+    part.
 
     "a.b/000.seg.PNG" -> ("a.b/000", "seg.png"). None for a name that is no sample's: hidden, or without an extension.
     """
@@ -62,7 +63,7 @@ class _Capped(io.RawIOBase):
 
 
 def members(file: BinaryIO, where: str) -> Iterator[Member]:
-    """The files in a tar, in their order; folders are passed over. `where` names the tar in errors.
+    """Yield the files in a tar, in their order; folders are passed over. `where` names the tar in errors.
 
     Raises ZoetropeError for what is no whole, plain tar, and for a member that is a link, a device or sparse, whose
     name is absolute, leads upwards, has characters that do not print or stands twice, or that lies outside of the tar.
@@ -109,7 +110,9 @@ def _checked(info: tarfile.TarInfo, size: int, where: str) -> Member:
 
 
 def _check_end(file: BinaryIO, offset: int, where: str) -> None:
-    """Tarfile takes a damaged or missing header for the end, and sees nothing of what lies behind an end mark."""
+    """Check the end: tarfile takes a damaged or missing header for the end, and sees nothing of
+    what lies behind an end mark.
+    """
     file.seek(offset)
     block = file.read(tarfile.BLOCKSIZE)
     if block != bytes(tarfile.BLOCKSIZE):

@@ -36,11 +36,11 @@ class Walk:
         return max(self.sizes, key=lambda size: size[0] * size[1])
 
     def size(self, k: int) -> Size:
-        """Of the samples of batch `k`. IndexError outside of the steps."""
+        """Return the size (height, width) of the samples of batch `k`. IndexError outside of the steps."""
         return self.sizes[self._group(k)]
 
     def batch(self, k: int) -> Positions:
-        """The samples of batch `k`. IndexError outside of the steps."""
+        """Return the samples of batch `k`. IndexError outside of the steps."""
         group = self._group(k)
         first = int(self._samples[group]) + (k - int(self._batches[group])) * self.batch_size
         places = np.arange(first, min(first + self.batch_size, int(self._samples[group + 1])))
@@ -49,7 +49,7 @@ class Walk:
         return Positions(shard, sample - self._ends[shard] + self.counts[shard], sample, np.zeros_like(sample))
 
     def _group(self, k: int) -> int:
-        """The number of the size of batch `k`."""
+        """Return the number of the size of batch `k`."""
         if not 0 <= k < self.steps:
             raise IndexError(f"batch {k} does not exist: there are {self.steps}")
         return int(np.searchsorted(self._batches, k, side="right")) - 1

@@ -13,18 +13,10 @@ from typing import Literal
 import numpy as np
 
 from pipeline.decode.values import Values
-from pipeline.shards.dataset import (
-    CONTENTS,
-    DATASET_FILE,
-    Contents,
-    Dataset,
-    Modality,
-    Shard,
-    Split,
-    open_dataset,
-)
-from pipeline.shards.files import TEMPORARY, publishing, sha256, write_bytes
+from pipeline.shards.dataset import CONTENTS, Contents, Dataset, Modality, Split, open_dataset
+from pipeline.shards.file_io import TEMPORARY, publishing, sha256, write_bytes
 from pipeline.shards.index import ABSENT, DESCRIPTIONS, Labels, ShardIndex, index_path, write_index
+from pipeline.shards.shard import DATASET_FILE, Shard
 
 
 @dataclass(frozen=True)
@@ -68,12 +60,12 @@ class ShardInfo(Shard):
 
 
 def shard_name(split: str, number: int) -> str:
-    """The path of a shard's tar in the dataset folder."""
+    """Return the path of a shard's tar in the dataset folder."""
     return f"{split}/shard-{number:06d}.tar"
 
 
 def write_shard(folder: Path, split: str, number: int, first_key: int, samples: Iterable[StoredSample]) -> ShardInfo:
-    """Writes shard `number` of a split, its samples keyed from `first_key` on, and returns what was written.
+    """Write shard `number` of a split, its samples keyed from `first_key` on, and returns what was written.
 
     Both files appear whole, the index first, so a tar that is there is finished and has its index. What `samples`
     raises passes through and leaves nothing. A shard without samples leaves no files; `write_dataset` drops it.
@@ -105,7 +97,7 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
 
 
 def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
-    """A sample as `TarWriter` takes it: its members in one dictionary."""
+    """Return a sample as `TarWriter` takes it: its members in one dictionary."""
     if not re.fullmatch("[a-z0-9]+", sample.extension) or sample.extension in DESCRIPTIONS:
         raise ValueError(f"{sample.source}: {sample.extension!r} is no extension of an image or a video")
     for name in sample.members:
@@ -123,7 +115,7 @@ def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
 
 
 def label_column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
-    """The labels of a shard; all numbers or all sets."""
+    """Return the labels of a shard; all numbers or all sets."""
     sets = tuple(label for label in labels if isinstance(label, tuple))
     if not sets:
         return np.array(labels, np.int64)
@@ -133,7 +125,7 @@ def label_column(labels: Sequence[int | tuple[int, ...]]) -> Labels:
 
 
 def _scan(path: Path, name: str, labels: Labels, sizes: Sequence[tuple[int, int, int]]) -> ShardIndex:
-    """The index of a tar just written, from its headers; `sizes` has frames, width and height of each sample."""
+    """Scan the index of a tar just written, from its headers; `sizes` has frames, width and height of each sample."""
     keys: dict[str, int] = {}
     extensions: dict[str, int] = {}
     members = []
@@ -184,7 +176,7 @@ def write_dataset(
     members: Mapping[str, str] | None = None,
     values: Values | None = None,
 ) -> Dataset:
-    """Lists the shards of each split in `dataset.json`, in the given order, and opens the dataset.
+    """List the shards of each split in `dataset.json`, in the given order, and open the dataset.
 
     members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
     values:  of adopted tars, what the values of their masks mean
@@ -211,7 +203,7 @@ def write_dataset(
 
 
 def _added(shards: Iterable[tuple[str, tuple[int, ...]]], classes: int) -> tuple[int, ...]:
-    """The counts of each class, added over shards given by name and counts."""
+    """Return the counts of each class, added over shards given by name and counts."""
     total = np.zeros(classes, np.int64)
     for name, counts in shards:
         if len(counts) > classes:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSource
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import (
     coco,
@@ -27,10 +27,13 @@ class Files(Protocol):
     """The functions of a module for sources that are files; the others draw theirs."""
 
     def look(self, source: Any, task: TaskSection, val_share: float) -> Listing:
-        """What the source holds, by names alone. ZoetropeError, naming the recipe's key, when it cannot be used."""
+        """List what the source holds, by names alone.
+
+        ZoetropeError, naming the recipe's key, when it cannot be used.
+        """
 
     def digest(self, source: Any) -> str:
-        """A hash of that, and of what the files are now: size, time of change or etag."""
+        """Compute a hash of that, and of what the files are now: size, time of change or etag."""
 
 
 SOURCES: dict[str, Files] = {
@@ -45,12 +48,19 @@ SOURCES: dict[str, Files] = {
     "hmdb51": hmdb51,
     "mixture": mixture,
 }
+"""By the kind of a source; a user's own is in its section."""
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 
 
+def files_of(source: Any) -> Files:
+    """The functions for a source that is files."""
+    own: Any = type(source)  # whose methods take the source first
+    return own if isinstance(source, OwnSource) else SOURCES[source.kind]
+
+
 def digest(values: Mapping[str, Any]) -> str:
-    """The digest of a source given as plain values; "" for one that draws its files."""
+    """Compute the digest of a source given as plain values; "" for one that draws its files."""
     source = _SOURCE.validate_python(dict(values))
     if isinstance(source, WebDatasetSource):  # what it holds is not told by names, so it is not among SOURCES
         return webdataset.digest(source)
-    return SOURCES[source.kind].digest(source) if source.kind in SOURCES else ""
+    return "" if isinstance(source, DrawnSource) else files_of(source).digest(source)

@@ -60,13 +60,13 @@ class Tar:
 def read_tar(
     url: str, source: WebDatasetSource, task: TaskSection, timeout_s: float, masks: Masks | None = None
 ) -> Tar:
-    """One tar, wholly read once: its sha256, and of every sample label, size and place; a tar without files is bad.
+    """Read one tar wholly, once: its sha256, and of every sample label, size and place; a tar without files is bad.
 
     So is a sample that takes longer than `timeout_s`. With `masks`, the values of these are counted, and say which
     classes a sample has. ZoetropeError, naming the tar, when it is no plain tar or a
     sample's members do not follow each other.
     """
-    from pipeline.shards.files import sha256
+    from pipeline.shards.file_io import sha256
     from pipeline.store.cache import adopt
 
     try:
@@ -91,7 +91,7 @@ def read_tar(
 
 
 def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
-    """The samples of a tar, by key."""
+    """Yield the samples of a tar, by key."""
     from pipeline.shards.tars import key_and_extension, members
 
     before, group, seen = "", Group(), set[str]()
@@ -125,7 +125,10 @@ def _groups(tar: Tar, path: Path) -> Iterator[tuple[str, Group]]:
 def _find(
     tar: Tar, key: str, group: Group, content: mmap.mmap, source: WebDatasetSource, task: TaskSection
 ) -> _Found | None:
-    """What a sample's members say before it is looked at; None, and a row of the bad ones, when it cannot be used."""
+    """Read what a sample's members say before it is looked at.
+
+    None, and a row of the bad ones, when it cannot be used.
+    """
     name = f"{tar.at.rpartition('/')[2]}/{key}"
     labels: tuple[str, ...] = ()
     unlabelled = None
@@ -188,7 +191,7 @@ def _probe(
 
 
 def _companions(group: Group, source: WebDatasetSource) -> dict[str, tuple[int, int]]:
-    """Offset and length of each companion, by our names of them. BadSample when one is missing."""
+    """Return offset and length of each companion, by our names of them. BadSample when one is missing."""
     for own, name in source.members.items():
         if name not in group:
             raise BadSample(
@@ -198,7 +201,7 @@ def _companions(group: Group, source: WebDatasetSource) -> dict[str, tuple[int, 
 
 
 def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) -> str:
-    """The extension of the image or video. BadSample when there is none, or several."""
+    """Return the extension of the image or video. BadSample when there is none, or several."""
     known = IMAGE_EXTENSIONS if modality == "image" else VIDEO_EXTENSIONS
     wanted = source.extensions or [name.removeprefix(".") for name in sorted(known)]
     there = [name for name in wanted if name in group and name not in source.members.values()]
@@ -216,7 +219,10 @@ def _data_extension(group: Group, source: WebDatasetSource, modality: Modality) 
 
 
 def _labels(group: Group, content: mmap.mmap, source: WebDatasetSource, label_sets: bool) -> tuple[str, ...]:
-    """The names of its classes, one but for `label_sets`. BadSample when it has no label, or one that is none."""
+    """Return the names of its classes, one but for `label_sets`.
+
+    BadSample when it has no label, or one that is none.
+    """
     name, *keys = source.label.split(".", MAX_DEPTH) if source.label.startswith("json.") else [source.label]
     if name not in group:
         raise BadSample(

@@ -49,14 +49,14 @@ def look_up(
     root = Path(source.path).resolve()
     videos = _videos(source, root)
     frames = FrameFolder(source.fps, source.pattern) if source.fps else None
-    said = list(annotations)
-    folders = {_plain(one.label) for one in said}
+    listed = list(annotations)
+    folders = {_plain(one.label) for one in listed}
     found: dict[str, Candidate] = {}
     refused: dict[str, str] = {}
     classes: list[tuple[str, str]] = []
     missing: list[str] = []
     total, there = Counter[str](), Counter[str]()
-    for one in said:
+    for one in listed:
         total[one.split] += 1
         names = ((name, _at(videos, name.stem, one.label, folders)) for name in one.names)
         hit = next(((name, key) for name, key in names if key), None)
@@ -112,7 +112,7 @@ def _what(candidate: Candidate) -> str:
 
 
 def digest(source: Annotations, files: Iterable[Path]) -> str:
-    """The annotations' content, and what lies below `path` by size and time of change."""
+    """Hash the annotations' content, and what lies below `path` by size and time of change."""
     known = hashlib.sha256(tree_digest(Path(source.path), LAYOUT).encode())
     for path in files:
         known.update(hashlib.sha256(read(path)).digest())
@@ -120,7 +120,7 @@ def digest(source: Annotations, files: Iterable[Path]) -> str:
 
 
 def read(path: Path) -> bytes:
-    """An annotation file's content. ZoetropeError when it cannot be read or is too large to be one."""
+    """Read an annotation file's content. ZoetropeError when it cannot be read or is too large to be one."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_ANNOTATION_BYTES + 1)
@@ -132,7 +132,7 @@ def read(path: Path) -> bytes:
 
 
 def text(path: Path) -> str:
-    """The same as text."""
+    """Read the same as text."""
     try:
         return read(path).decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -140,12 +140,15 @@ def text(path: Path) -> str:
 
 
 def wrong(what: str) -> ZoetropeError:
-    """The error for annotations."""
+    """Make the error for annotations."""
     return ZoetropeError(f"data.source.annotations: {what}.")
 
 
 def files(annotations: str, pattern: str, what: str) -> list[Path]:
-    """The files of that pattern in the annotations' folder, sorted; ZoetropeError, with what is there, for none."""
+    """Return the files of that pattern in the annotations' folder, sorted.
+
+    ZoetropeError, with what is there, for none.
+    """
     folder = Path(annotations)
     if not folder.is_dir():
         raise wrong(f"{folder} is no folder; it should hold {what}")
@@ -157,7 +160,7 @@ def files(annotations: str, pattern: str, what: str) -> list[Path]:
 
 
 def _videos(source: Annotations, root: Path) -> dict[str, list[str]]:
-    """Stem -> the videos of that stem, by relative path."""
+    """Map each stem -> the videos of that stem, by relative path."""
     if source.fps:
         keys, _ = frame_folders(root, source.pattern, LAYOUT)
         stems = [key.rpartition("/")[2] for key in keys]
@@ -171,7 +174,7 @@ def _videos(source: Annotations, root: Path) -> dict[str, list[str]]:
 
 
 def _at(videos: dict[str, list[str]], stem: str, label: str, folders: Set[str]) -> str | None:
-    """The video of that stem; of several the one in the folder of its class.
+    """Return the video of that stem; of several the one in the folder of its class.
 
     `folders` are those of all classes: a video that lies in one of another class is another video of that name.
     """
@@ -186,7 +189,7 @@ def _at(videos: dict[str, list[str]], stem: str, label: str, folders: Set[str]) 
 
 
 def _plain(name: str) -> str:
-    """Class folders are often written with underscores for blanks."""
+    """Return a name with blanks; class folders are often written with underscores."""
     return normalize("NFC", name).replace("_", " ").replace("-", " ").lower().strip()
 
 

@@ -18,7 +18,7 @@ LEFT_OUT = "of classes that data.classes.keep leaves out"
 
 
 def naming(labels: Iterable[str], asked: Classes) -> Naming:
-    """What each label is called in the end. ZoetropeError for a wish that names no class, or names one twice.
+    """Return what each label is called in the end. ZoetropeError for a wish that names no class, or names one twice.
 
     `rename` and `merge` are of the source's names, `keep` of those that come out.
     """
@@ -48,7 +48,7 @@ def naming(labels: Iterable[str], asked: Classes) -> Naming:
 
 
 def renamed(labels: Iterable[str], names: Naming, label_sets: bool) -> tuple[str, ...] | None:
-    """A sample's classes by its labels, sorted; None for a sample that is left out.
+    """Return a sample's classes by its labels, sorted; None for a sample that is left out.
 
     In a multi-label task a class that is left out is no question any more, and its samples stay.
     """
@@ -56,8 +56,9 @@ def renamed(labels: Iterable[str], names: Naming, label_sets: bool) -> tuple[str
     return tuple(sorted(classes)) if classes or label_sets else None
 
 
-def settle(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
-    """The listing with its classes in place of its labels. ZoetropeError for wrong wishes and for a class that is lost.
+def resolve_classes(listing: Listing, asked: Classes, label_sets: bool) -> Listing:
+    """Return the listing with its classes in place of its labels. ZoetropeError for wrong wishes and for a class that
+    is lost.
 
     A class is lost when the source has it and nothing of it can be used.
     """
@@ -93,7 +94,7 @@ def named_masks(masks: Mapping[str, Masks], names: Naming) -> dict[str, Masks]:
 
 
 def check_lost(where: str, lost: Mapping[str, str], names: Naming, occurring: Iterable[str]) -> None:
-    """ZoetropeError for a class that only labels of `lost` have, which say in words what there is of it."""
+    """Raise ZoetropeError for a class that only labels of `lost` have, which say in words what there is of it."""
     there = {names[label] for label in occurring}
     if gone := [label for label in sorted(lost) if names[label] not in {*there, None}]:
         which = some([repr(name) for name in gone])
@@ -104,7 +105,7 @@ def check_lost(where: str, lost: Mapping[str, str], names: Naming, occurring: It
 
 
 def notes(names: Iterable[str]) -> list[str]:
-    """Which labels are one class for being one number."""
+    """Tell which labels are one class for being one number."""
     found: dict[object, list[str]] = {}
     for label in sorted(names):
         found.setdefault(meaning(label), []).append(repr(label))

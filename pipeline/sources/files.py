@@ -33,12 +33,14 @@ Result = TypeVar("Result")
 
 
 def is_url(path: str) -> bool:
-    """Whether this is a URL and no local path."""
+    """Tell whether this is a URL and no local path."""
     return "://" in path
 
 
 def away_s(paths: Iterable[str]) -> float:
-    """How much longer to wait for the first sign of these files, which is for `tried` to end when they are URLs."""
+    """Return how much longer to wait for the first sign of these files, which is for `tried` to
+    end when they are URLs.
+    """
     return AWAY_S if any(is_url(path) for path in paths) else 0.0
 
 
@@ -58,7 +60,7 @@ def check_url(url: str) -> None:
 
 
 def joined(base: str, path: str) -> str:
-    """`path` as it is when it is absolute or a URL, else below the folder `base`, itself a path or a URL."""
+    """Return `path` as it is when it is absolute or a URL, else below the folder `base`, itself a path or a URL."""
     if is_url(path) or os.path.isabs(path):
         return path
     if is_url(base):
@@ -67,17 +69,17 @@ def joined(base: str, path: str) -> str:
 
 
 def folder_of(path: str) -> str:
-    """The folder that a file, by path or URL, lies in."""
+    """Return the folder that a file, by path or URL, lies in."""
     return path.partition("?")[0].rpartition("/")[0] if is_url(path) else os.path.dirname(os.path.abspath(path))
 
 
 def suffix(path: str) -> str:
-    """The extension with its dot, in lower case; of a URL that of its path."""
+    """Return the extension with its dot, in lower case; of a URL that of its path."""
     return PurePosixPath(urlsplit(path).path if is_url(path) else path).suffix.lower()
 
 
 def marks(paths: Iterable[str]) -> dict[str, str]:
-    """What each file is now: its size with its time of change or etag; "-" for one that is not there."""
+    """Return what each file is now: its size with its time of change or etag; "-" for one that is not there."""
     remote, found = [], {}
     for path in dict.fromkeys(paths):
         if is_url(path):
@@ -132,7 +134,7 @@ def _told(info: dict[str, Any]) -> str:
 
 
 def read_capped(path: str, cap_bytes: int, what: str) -> bytes:
-    """The content of a file. ZoetropeError, naming `what` and the path, when it is not there or over the cap."""
+    """Read the content of a file. ZoetropeError, naming `what` and the path, when it is not there or over the cap."""
     try:
         if is_url(path):
             check_url(path)
@@ -151,7 +153,8 @@ def read_capped(path: str, cap_bytes: int, what: str) -> bytes:
 
 @contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """A file to read and seek in; of a URL only what is read is fetched, where its server can send parts of a file.
+    """Open a file to read and seek in; of a URL only what is read is fetched, where its server can send parts of a
+    file.
 
     Raises BadSample when it is not there or may not be read.
     """
@@ -180,7 +183,7 @@ def _open_local(path: str) -> BinaryIO:
 
 
 def _open_parts(fs: Any, path: str) -> BinaryIO | None:
-    """None for a server that only sends whole files."""
+    """Open a URL whose parts can be read; None for a server that only sends whole files."""
     file: Any = fs.open(path, "rb", block_size=BLOCK_BYTES)
     try:
         if file.seekable():
@@ -197,7 +200,10 @@ def _open_parts(fs: Any, path: str) -> BinaryIO | None:
 
 @contextmanager
 def local_copy(path: str, cap_bytes: int) -> Iterator[Path]:
-    """The file itself when it is local, else a copy that is gone afterwards. Raises BadSample, also over the cap."""
+    """Yield the file itself when it is local, else a copy that is gone afterwards.
+
+    Raises BadSample, also over the cap.
+    """
     if not is_url(path):
         yield Path(path)
         return
@@ -224,7 +230,10 @@ def _download(fs: Any, path: str, copy: Path, cap_bytes: int) -> None:
 
 
 def tried(url: str, work: Callable[[Any, str], Result]) -> Result:
-    """`work(file system, path)`, again when the host fails. BadSample for a file that is gone, ZoetropeError else."""
+    """Call `work(file system, path)`, again when the host fails.
+
+    BadSample for a file that is gone, ZoetropeError else.
+    """
     import fsspec
 
     for attempt in range(TRIES):

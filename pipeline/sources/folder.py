@@ -22,7 +22,7 @@ LAYOUT = "one folder a class, or train/ and val/ with one folder a class in each
 
 
 def walk(root: Path, layout: str = LAYOUT) -> Iterator[tuple[str, os.stat_result]]:
-    """Every file below `root` that is not hidden: its path relative to `root` and its status, in a fixed order.
+    """Yield every file below `root` that is not hidden: its path relative to `root` and its status, in a fixed order.
 
     Links are followed. One that leads nowhere counts as a file: reading it then tells so.
     """
@@ -57,7 +57,7 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
 
 
 def tree_digest(root: Path, layout: str = LAYOUT) -> str:
-    """sha256 over every file below `root`: relative path, size and time of change."""
+    """Compute the sha256 over every file below `root`: relative path, size and time of change."""
     listing = hashlib.sha256()
     for key, status in walk(root, layout):
         listing.update(os.fsencode(key) + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
@@ -65,7 +65,7 @@ def tree_digest(root: Path, layout: str = LAYOUT) -> str:
 
 
 def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
+    """List the candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
     root = Path(source.path).resolve()
     keys: list[str] = []
     passed_over: dict[str, str] = {}
@@ -81,14 +81,17 @@ def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: FolderSource) -> str:
-    """What the folder holds, by relative path, size and time of change; contents are hashed when they are sharded."""
+    """Hash what the folder holds, by relative path, size and time of change.
+
+    Contents are hashed when they are sharded.
+    """
     return tree_digest(Path(source.path))
 
 
 def by_class(
     root: Path, keys: list[str], passed_over: dict[str, str], modality: Modality, val_share: float, layout: str
 ) -> Listing:
-    """The candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split.
+    """Return the candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split.
 
     `passed_over` are paths of other files, each with what it is. A class of which there are only such files is lost.
     """
@@ -129,7 +132,7 @@ def by_class(
 
 
 def _class_of(root: Path, folder: str) -> str:
-    """The class that a folder is named after. ZoetropeError for a name that is none."""
+    """Return the class that a folder is named after. ZoetropeError for a name that is none."""
     try:
         return class_name(folder)
     except BadSample as error:
@@ -139,7 +142,7 @@ def _class_of(root: Path, folder: str) -> str:
 def _lost(
     passed_over: Mapping[str, str], split_by_folders: bool, there: Set[str], name_of: Callable[[str], str]
 ) -> dict[str, str]:
-    """The classes that no candidate is of, with what their folders hold instead: not papers alone."""
+    """Return the classes that no candidate is of, with what their folders hold instead: not papers alone."""
     found: dict[str, Counter[str]] = {}
     convert: dict[str, str] = {}
     for key, what in passed_over.items():
@@ -154,7 +157,7 @@ def _lost(
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a file's name can be written down."""
+    """Tell whether a file's name can be written down."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -163,7 +166,10 @@ def is_utf8(name: str) -> bool:
 
 
 def _check_layout(root: Path, keys: list[str], has_val: bool, layout: str) -> bool:
-    """Whether the source's folders are splits, train/ and perhaps val/. Raises where they only look like splits."""
+    """Tell whether the source's folders are splits, train/ and perhaps val/.
+
+    Raises where they only look like splits.
+    """
     tops = {key.split("/")[0] for key in keys if "/" in key}
     if any(key.startswith("train/") and key.count("/") >= 2 for key in keys):
         if not has_val and len(tops) > 1:

@@ -14,7 +14,10 @@ LAYOUT = "one folder a class with one folder a video in it, or train/ and val/ w
 
 
 def look(source: FramesSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates, each a folder that holds frames. Raises ZoetropeError, which says how the source should look."""
+    """List the candidates, each a folder that holds frames.
+
+    Raises ZoetropeError, which says how the source should look.
+    """
     root = Path(source.path).resolve()
     folders, passed_over = frame_folders(root, source.pattern, LAYOUT)
     listing = by_class(root, folders, passed_over, "image", val_share, LAYOUT)
@@ -23,7 +26,9 @@ def look(source: FramesSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def frame_folders(root: Path, pattern: str, layout: str) -> tuple[list[str], dict[str, str]]:
-    """Folders below `root` that hold a picture whose name fits `pattern`, and the other files, each with what it is."""
+    """Find folders below `root` that hold a picture whose name fits `pattern`, and the other
+    files, each with what it is.
+    """
     passed_over: dict[str, str] = {}
     folders: dict[str, None] = {}
     for key, _ in walk(root, layout):
@@ -43,5 +48,5 @@ def frame_folders(root: Path, pattern: str, layout: str) -> tuple[list[str], dic
 
 
 def digest(source: FramesSource) -> str:
-    """What the folder holds, by relative path, size and time of change."""
+    """Hash what the folder holds, by relative path, size and time of change."""
     return tree_digest(Path(source.path), LAYOUT)

@@ -15,13 +15,13 @@ MARKS = {"1": "train", "2": "val"}
 
 
 def look(source: Hmdb51Source, task: TaskSection, val_share: float) -> Listing:
-    """The videos of one fold."""
+    """List the videos of one fold."""
     others: Counter[str] = Counter()
     return annotated.look_up(source, _annotations(source, others), others)
 
 
 def digest(source: Hmdb51Source) -> str:
-    """The annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 

@@ -32,12 +32,12 @@ MOST_KINDS = 20
 
 
 def kind(suffix: str) -> str:
-    """How files of an extension are counted; without signs that do not print."""
+    """Return how files of an extension are counted; without signs that do not print."""
     return "".join(c if c.isprintable() else "?" for c in suffix) or "without an extension"
 
 
 def refusal(suffix: str, modality: Modality) -> str | None:
-    """Why files of an extension are no samples of a task, and what to do; None where they may be."""
+    """Tell why files of an extension are no samples of a task, and what to do; None where they may be."""
     if suffix in EXTENSIONS[modality]:
         return None
     for other, extensions in EXTENSIONS.items():
@@ -48,7 +48,7 @@ def refusal(suffix: str, modality: Modality) -> str | None:
 
 
 def counted(others: Mapping[str, int]) -> str:
-    """How many of which kind, the most frequent first: "3 x .txt, 1 x .heic"."""
+    """Count how many of which kind, the most frequent first: "3 x .txt, 1 x .heic"."""
     most = Counter(others).most_common(MOST_KINDS)
     more = len(others) - len(most)
     left = f", and {sum(others.values()) - sum(count for _, count in most):,} of {more:,} more kinds" if more else ""

@@ -16,13 +16,13 @@ WHAT = f"Kinetics' train.csv and validate.csv, with the columns {', '.join(COLUM
 
 
 def look(source: KineticsSource, task: TaskSection, val_share: float) -> Listing:
-    """The videos of the splits train and validate; ZoetropeError for files that are no annotations of Kinetics."""
+    """List the videos of the splits train and validate; ZoetropeError for files that are no annotations of Kinetics."""
     others: Counter[str] = Counter()
     return annotated.look_up(source, _annotations(source, others), others)
 
 
 def digest(source: KineticsSource) -> str:
-    """The annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 
@@ -37,10 +37,10 @@ def _annotations(source: KineticsSource, others: Counter[str]) -> Iterator[Annot
         if missing := [name for name in COLUMNS if name not in names]:
             raise annotated.wrong(f"{path} has no column {missing[0]!r}; it should be one of {WHAT}")
         for number, row in enumerate(rows, 2):
-            said = row["split"].strip().lower()
-            split = SPLITS.get(said)
+            named = row["split"].strip().lower()
+            split = SPLITS.get(named)
             if split is None:
-                others[f"in {said or 'no split'}"] += 1
+                others[f"in {named or 'no split'}"] += 1
                 continue
             key = row["youtube_id"].strip()
             try:

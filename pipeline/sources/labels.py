@@ -19,7 +19,8 @@ _JOINERS = frozenset("\u200c\u200d")
 
 
 def class_name(value: Any) -> str:
-    """The name of the class that a label means: text without blanks around it, in the form NFC, or a whole number.
+    """Return the name of the class that a label means: text without blanks around it, in the form NFC, or a whole
+    number.
 
     A number is written without a point, however it is stored: 1.0 is "1". BadSample for what is neither, for empty
     text, and for text that does not print.
@@ -41,7 +42,7 @@ def class_name(value: Any) -> str:
 
 
 def meaning(name: str) -> Decimal | str:
-    """What a class's name means: equal for names of one class, as 1, 01 and 1.0 are one number.
+    """Return what a class's name means: equal for names of one class, as 1, 01 and 1.0 are one number.
 
     Of numbers with a point only those with one zero behind it are whole ones, as tables of floats write them: 1.1 and
     1.10 may be sections of a book.
@@ -50,7 +51,7 @@ def meaning(name: str) -> Decimal | str:
 
 
 def spellings(names: Iterable[str]) -> dict[str, str]:
-    """Each name -> the name of its class: where a number is spelt in several ways, the shortest of them."""
+    """Map each name -> the name of its class: where a number is spelt in several ways, the shortest of them."""
     shortest: dict[Decimal | str, str] = {}
     known = sorted(set(names), key=lambda name: (len(name), name))
     for name in known:
@@ -59,7 +60,7 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 
 
 def class_order(names: Iterable[str]) -> list[str]:
-    """Names of classes in the order of their numbers: numbers by value, then the others by the alphabet."""
+    """Return names of classes in the order of their numbers: numbers by value, then the others by the alphabet."""
     return sorted(set(names), key=_place)
 
 

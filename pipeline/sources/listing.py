@@ -102,7 +102,7 @@ class Listing:
     masks: Mapping[str, Masks] = field(default_factory=dict)
 
     def classes(self) -> list[str]:
-        """Names of the classes that occur, in the order of their numbers: the data set's own, then `class_order`'s.
+        """Return the names of the classes that occur, by their numbers: the data set's own, then `class_order`'s.
 
         Those of masks are all there: which ones occur is known once these are decoded.
         """
@@ -117,5 +117,7 @@ class Listing:
 
 
 def held_out(key: str, share: float) -> bool:
-    """Whether a ratio split gives this path to `val`: a hash of the path decides, so other files change nothing."""
+    """Tell whether a ratio split gives this path to `val`: a hash of the path decides, so other
+    files change nothing.
+    """
     return seed64("split", key) < share * 2**63

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates of all sources, by name of the source. ZoetropeError, naming the source, when one cannot be used.
+    """List the candidates of all sources, by name of the source. ZoetropeError, naming the source, when one cannot be
+    used.
 
     Classes are numbered as the first source numbers its own, then those that the second adds, and so on.
     """
@@ -67,7 +68,7 @@ def check_trained(name: str, candidates: Sequence[Candidate]) -> None:
 
 
 def digest(source: MixtureSource) -> str:
-    """Of the digests of all sources."""
+    """Hash the digests of all sources."""
     found = hashlib.sha256()
     for name, one in sorted(source.of.items()):
         try:
@@ -78,9 +79,9 @@ def digest(source: MixtureSource) -> str:
 
 
 def _kind(source: Any) -> "Files":
-    from pipeline.sources import SOURCES  # this module is one of them
+    from pipeline.sources import files_of  # this module is one of them
 
-    return SOURCES[source.kind]
+    return files_of(source)
 
 
 def _named(name: str, error: ZoetropeError) -> ZoetropeError:

@@ -66,7 +66,7 @@ def number_classes(row: Row, numbers: Mapping[str, int], label_sets: bool) -> No
 
 
 def label_of(row: Row) -> int | tuple[int, ...]:
-    """The label as shards hold it: a class number, or all of them."""
+    """Return the label as shards hold it: a class number, or all of them."""
     label = row["label"]
     return tuple(label) if isinstance(label, list) else label
 

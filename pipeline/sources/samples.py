@@ -30,7 +30,8 @@ class Row:
 
 
 def together(rows: Iterable[Row], val_share: float, label_sets: bool) -> tuple[list[Candidate], dict[int, str], int]:
-    """The samples by key; the rows that contradict each other, by number, with why; and how many say the same again.
+    """Return the samples by key; the rows that contradict each other, by number, with why; and how many say the same
+    again.
 
     Where rows of one sample differ in label or split all of them are refused: no one knows which is right. Labels of a
     multi-label task add up.
@@ -54,12 +55,12 @@ def together(rows: Iterable[Row], val_share: float, label_sets: bool) -> tuple[l
 
 
 def _plainest(key: str) -> tuple[bool, int, str]:
-    """The first of several spellings by this is the one that counts: one that is relative to the root, a short one."""
+    """Return the order of a spelling: the first one counts, one that is relative to the root and short."""
     return is_url(key) or key.startswith("/"), len(key), key
 
 
 def _candidate(key: str, rows: list[Row], val_share: float, label_sets: bool) -> Candidate:
-    """What the rows of one sample say together. BadSample where they contradict each other."""
+    """Return what the rows of one sample say together. BadSample where they contradict each other."""
     first = rows[0]
     labels = {label: row.number for row in reversed(rows) for label in row.labels}
     splits = {row.split: row.number for row in reversed(rows)}
@@ -79,7 +80,7 @@ def _candidate(key: str, rows: list[Row], val_share: float, label_sets: bool) ->
 
 
 def _and_where(numbers: Mapping[Any, int]) -> str:
-    """Which values there are, each with its first row."""
+    """Tell which values there are, each with its first row."""
     return ", ".join(f"{value!r} (row {number})" for value, number in sorted(numbers.items(), key=lambda item: item[1]))
 
 

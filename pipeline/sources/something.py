@@ -17,19 +17,22 @@ WHAT = "labels.json, train.json and validation.json of v2, or the .csv files of 
 
 
 def look(source: SomethingSource, task: TaskSection, val_share: float) -> Listing:
-    """The videos of train and validation. A class is its template without brackets, numbered as in the labels file."""
+    """List the videos of train and validation.
+
+    A class is its template without brackets, numbered as in the labels file.
+    """
     labels, *_ = _files(source)
     classes = _classes(labels)
     return annotated.look_up(source, _annotations(source, set(classes)), Counter(), classes)
 
 
 def digest(source: SomethingSource) -> str:
-    """The annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 
 def _files(source: SomethingSource) -> list[Path]:
-    """The files of labels, train and validation."""
+    """Return the files of labels, train and validation."""
     folder = source.annotations
     kind = "json" if not Path(folder).is_dir() or list(Path(folder).glob("*labels.json")) else "csv"
     return [annotated.files(folder, f"*{name}.{kind}", WHAT)[0] for name in ("labels", *SPLITS)]

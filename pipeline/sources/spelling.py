@@ -33,7 +33,8 @@ class Found:
 
 
 def finder(root: str) -> Callable[[str], Found]:
-    """A function that finds the file of a path, which is relative to the folder or URL `root` when it is not absolute.
+    """Return a function that finds the file of a path, which is relative to the folder or URL `root` when it is not
+    absolute.
 
     A local path that leads to no file is tried in Unicode's other forms (macOS writes names decomposed), with slashes
     in place of backslashes (as Windows writes), and one of `file://` with its `%20` and the like decoded.
@@ -63,7 +64,8 @@ def finder(root: str) -> Callable[[str], Found]:
 
 
 def canonical_url(url: str) -> str:
-    """The one spelling of a URL, by what RFC 3986 calls equal; of `file://` the local path. BadSample for no URL.
+    """Return the one spelling of a URL, by what RFC 3986 calls equal; of `file://` the local path. BadSample for no
+    URL.
 
     The scheme is in lower case, and detours (`./`, `../`) are gone. Of http, where they mean nothing, so are the host's
     case, the usual port, `%7E` for `~` and the fragment. An object's name in a store such as S3 stays as it is.
@@ -85,7 +87,7 @@ def canonical_url(url: str) -> str:
 
 
 def _direct(path: str) -> str:
-    """A URL's path without the segments `.` and `..`; empty ones stay."""
+    """Return a URL's path without the segments `.` and `..`; empty ones stay."""
     kept: list[str] = []
     segments = path.split("/")
     for segment in segments:
@@ -97,7 +99,7 @@ def _direct(path: str) -> str:
 
 
 def _decoded(text: str) -> str:
-    """Without percent-encoding where it is not needed, and in capitals where it is."""
+    """Decode percent-encoding where it is not needed, and in capitals where it is."""
 
     def plain(match: re.Match[str]) -> str:
         character = chr(int(match[0][1:], 16))
@@ -107,7 +109,7 @@ def _decoded(text: str) -> str:
 
 
 def _there(path: str, names: Callable[[str], dict[str, str]]) -> str | None:
-    """The path as its folders spell it; None where none of them has such a name."""
+    """Return the path as its folders spell it; None where none of them has such a name."""
     if path.isascii() or os.path.lexists(path):
         return path
     top, *parts = PurePath(path).parts
@@ -124,7 +126,7 @@ def _there(path: str, names: Callable[[str], dict[str, str]]) -> str | None:
 
 
 def _names(folder: str) -> dict[str, str]:
-    """A folder's names by their form NFC; none of what is no folder or cannot be listed."""
+    """Return a folder's names by their form NFC; none of what is no folder or cannot be listed."""
     try:
         return {unicodedata.normalize("NFC", name): name for name in sorted(os.listdir(folder))}
     except OSError:

@@ -13,7 +13,7 @@ LONGEST = 40
 
 
 def of_listing(listing: Listing) -> list[str]:
-    """All lines of what is known by names alone."""
+    """Return all lines of what is known by names alone."""
     samples = [(candidate.split, candidate.labels) for candidate in listing.candidates]
     classes = listing.classes()
     data = of_samples(samples, classes) if not listing.masks else of_masks(samples, classes)
@@ -21,7 +21,9 @@ def of_listing(listing: Listing) -> list[str]:
 
 
 def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
-    """How many samples there are, and of the first classes: "data: 969 train, 231 val, 2 classes: a 500+131, ..."."""
+    """Count how many samples there are, and of the first classes: "data: 969 train, 231 val, 2
+    classes: a 500+131, ...".
+    """
     splits = Counter(split for split, _ in samples)
     counts = Counter((split, name) for split, names in samples for name in names)
     shown = [f"{_short(name)} {'+'.join(str(counts[split, name]) for split in SPLITS)}" for name in classes[:SHOWN]]
@@ -49,7 +51,7 @@ def of_values(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def of_others(listing: Listing) -> list[str]:
-    """What is not used of the source, and not for being bad."""
+    """Return what is not used of the source, and not for being bad."""
     found = list(listing.notes)
     if listing.others:
         found.append(f"files passed over: {counted(listing.others)}")
@@ -60,13 +62,13 @@ def of_others(listing: Listing) -> list[str]:
 
 
 def of_missing(missing: Sequence[str]) -> list[str]:
-    """How many videos are named and not there, with the first one's name."""
+    """Count how many videos are named and not there, with the first one's name."""
     first = next(iter(missing), None)
     return [f"missing are {len(missing):,} of the videos that the annotations name, such as {first}"] if first else []
 
 
 def of_refused(refused: Mapping[str, str]) -> list[str]:
-    """How many samples cannot be used, with the first one's reason."""
+    """Count how many samples cannot be used, with the first one's reason."""
     first = next(iter(refused.items()), None)
     return [f"refused: {len(refused):,}, such as {first[0]}: {first[1]}"] if first else []
 

@@ -39,7 +39,7 @@ COMPANIONS = {"mask": "seg.png", "instances": "inst.png"}
 
 
 def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
+    """List the candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
     names, rows = tables.read(source.path, _content(source))
     columns = _columns(source, names, task)
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
@@ -108,7 +108,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: TableSource) -> str:
-    """The table's content, and size and time of change (or etag) of every file that it names."""
+    """Hash the table's content, and size and time of change (or etag) of every file that it names."""
     content = _content(source)
     names, rows = tables.read(source.path, content)
     columns = _columns(source, names)
@@ -132,7 +132,7 @@ def _content(source: TableSource) -> bytes:
 
 
 def _columns(source: TableSource, names: list[str], task: TaskSection | None = None) -> dict[str, str]:
-    """Our name of a column -> the table's; of optional ones those that it has. Raises for one that is asked for.
+    """Map our name of a column to the table's; of optional ones those that it has. Raises for one that is asked for.
 
     Without a task, as for a digest, what it asks for is taken where it is there. A column that is only called `mask`
     counts where `classes` says what it means, so that what other tables say by it changes nothing.
@@ -169,7 +169,7 @@ def _row(
     source: TableSource,
     task: TaskSection,
 ) -> Row | None:
-    """One row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
+    """Return one row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
     named = row.get(columns["path"])
     found = _find(named, find)
     if is_url(found.path):
@@ -187,13 +187,13 @@ def _row(
     split = None
     if "split" in columns:
         value = row.get(columns["split"])
-        said = "" if value is None else str(value).strip().lower()
-        if said not in SPLIT_NAMES:
+        word = "" if value is None else str(value).strip().lower()
+        if word not in SPLIT_NAMES:
             raise ZoetropeError(
-                f"data.source.columns.split: {redact(source.path)} says {said!r} for {named}; known are "
+                f"data.source.columns.split: {redact(source.path)} says {word!r} for {named}; known are "
                 f"{', '.join(SPLIT_NAMES)}."
             )
-        if (split := SPLIT_NAMES[said]) not in SPLITS:
+        if (split := SPLIT_NAMES[word]) not in SPLITS:
             return None
     return Row(number, found, start_s, end_s, labels, split, members)
 
@@ -210,7 +210,7 @@ def _companion(named: Any, ours: str, find: Callable[[str], Found]) -> str:
 
 
 def _find(named: Any, find: Callable[[str], Found]) -> Found:
-    """Where a row's path leads. BadSample for what is no path."""
+    """Tell where a row's path leads. BadSample for what is no path."""
     if not isinstance(named, str) or not named.strip():
         raise BadSample(f"its path is {'empty' if named in (None, '') else repr(named)}")
     if not is_utf8(named):

@@ -22,7 +22,8 @@ Row = dict[str, Any]
 
 
 def read(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
-    """Column names and rows. Values of text files are text, "" where empty; others may hold numbers, lists and None.
+    """Read column names and rows. Values of text files are text, "" where empty; others may hold numbers, lists and
+    None.
 
     The separator is found by the first lines. A list may lack a heading, when its first line names an image or a video.
 
@@ -42,7 +43,7 @@ def read(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
 
 
 def error(path: str, what: str) -> ZoetropeError:
-    """The error for a table."""
+    """Make the error for a table."""
     return ZoetropeError(f"data.source.path: {redact(path)} {what}.")
 
 
@@ -50,7 +51,7 @@ def _separated(path: str, text: str) -> tuple[list[str], Iterator[Row]]:
     reader = _reader(text, _separator(text), strict=True)
 
     def filled() -> Iterator[list[str]]:
-        """All but empty lines; those of separators alone are empty, too."""
+        """Yield all but empty lines; those of separators alone are empty, too."""
         try:
             for values in reader:
                 if any(value.strip() for value in values):
@@ -84,7 +85,9 @@ def _separated(path: str, text: str) -> tuple[list[str], Iterator[Row]]:
 
 
 def _heading(path: str, first: list[str]) -> list[str]:
-    """The columns of a list without a heading: path and label, and in those of MMAction2 and TSM also the length."""
+    """Return the columns of a list without a heading: path and label, and in those of MMAction2
+    and TSM also the length.
+    """
     kind, others = suffix(first[0].strip()), first[1:]
     if len(others) == 1:
         return ["path", "label"]
@@ -99,7 +102,7 @@ def _reader(text: str, separator: str, strict: bool) -> Any:
 
 
 def _separator(text: str) -> str:
-    """The first that cuts each of the first lines into as many columns, two or more; a comma where none does."""
+    """Return the first that cuts each of the first lines into as many columns, two or more; a comma where none does."""
     head = text[:SNIFFED_CHARACTERS]
     for separator in SEPARATORS:
         lines = list(islice(filter(None, _reader(head, separator, strict=False)), SNIFFED_LINES))
@@ -133,15 +136,15 @@ def _parquet(path: str, content: bytes) -> tuple[list[str], Iterator[Row]]:
 
     try:
         file = parquet.ParquetFile(pa.BufferReader(content), memory_map=False)
-        told = file.metadata
-        inflated = sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+        metadata = file.metadata
+        inflated = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         names = file.schema_arrow.names
     except (pa.ArrowException, OSError) as wrong:
         raise error(path, f"is no valid Parquet file: {str(wrong).splitlines()[0]}") from None
     if len(set(names)) < len(names):
         raise error(path, "has two columns of one name")
-    if told.num_rows > MAX_ROWS or inflated > MAX_TABLE_BYTES:
-        raise error(path, f"has {told.num_rows:,} rows, {inflated:,} bytes unpacked; {MAX_ROWS:,} rows are allowed")
+    if metadata.num_rows > MAX_ROWS or inflated > MAX_TABLE_BYTES:
+        raise error(path, f"has {metadata.num_rows:,} rows, {inflated:,} bytes unpacked; {MAX_ROWS:,} rows are allowed")
 
     def rows() -> Iterator[Row]:
         try:

@@ -14,12 +14,12 @@ WHAT = "UCF101's trainlist01.txt, testlist01.txt and classInd.txt"
 
 
 def look(source: Ucf101Source, task: TaskSection, val_share: float) -> Listing:
-    """The videos of one fold, classes numbered as in classInd.txt where that is there."""
+    """List the videos of one fold, classes numbered as in classInd.txt where that is there."""
     return annotated.look_up(source, _annotations(source), Counter(), _classes(source))
 
 
 def digest(source: Ucf101Source) -> str:
-    """The annotations' content and the videos' listing."""
+    """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, [*_lists(source).values(), *_class_file(source)])
 
 

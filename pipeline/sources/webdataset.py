@@ -35,7 +35,7 @@ def tars(source: WebDatasetSource) -> dict[str, list[str]]:
 
 
 def digest(source: WebDatasetSource) -> str:
-    """A hash of which tars there are, and of what each is now: size, time of change or etag."""
+    """Compute a hash of which tars there are, and of what each is now: size, time of change or etag."""
     found = tars(source)
     known = marks(url for urls in found.values() for url in urls)
     if missing := [url for url, mark in known.items() if mark == "-"]:
@@ -48,7 +48,7 @@ def digest(source: WebDatasetSource) -> str:
 
 
 def _expand(patterns: str | list[str], key: str) -> list[str]:
-    """The tars that patterns mean; those of `*` and `?` sorted."""
+    """Expand the tars that patterns mean; those of `*` and `?` sorted."""
     found: list[str] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         meant = list(islice(_matches(pattern, key), MAX_TARS + 1))
@@ -80,7 +80,7 @@ def _matches(pattern: str, key: str) -> Iterator[str]:
 
 
 def _listed(url: str, key: str) -> Iterable[str]:
-    """The objects of a pattern of a store that can be listed."""
+    """Return the objects of a pattern of a store that can be listed."""
     protocol = url.partition("://")[0]
     if protocol in ("http", "https"):
         raise ZoetropeError(

@@ -16,15 +16,15 @@ from pipeline.sources.classes import LEFT_OUT, check_lost, named_masks, naming, 
 from pipeline.sources.listing import SPLITS, Candidate, Listing, Masks, held_out
 from pipeline.sources.masks import masks_of
 from pipeline.sources.rows import BadRow, Row
-from pipeline.stages.rows import read_rows, write_rows
+from pipeline.stages.json_lines import read_rows, write_rows
 
 TARS = "tars.jsonl"
 """Rows of at (absolute path or URL), bytes and sha256."""
 
 
 def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str], int]:
-    """Rows of all samples and of all bad ones, in the order of the tars; the classes that bad ones have, each with a
-    reason in words; and how many members are passed over. `tars.jsonl` is written on the way.
+    """Read rows of all samples and of all bad ones, in the order of the tars; the classes that bad ones have, each with
+    a reason in words; and how many members are passed over. `tars.jsonl` is written on the way.
     """
     recipe: Recipe = context.recipe
     source = recipe.data.source
@@ -69,7 +69,7 @@ def masks_in(recipe: Recipe) -> dict[str, Masks]:
 def named(
     recipe: Recipe, samples: Sequence[Row], refused: Mapping[str, str], passed_over: int
 ) -> tuple[list[Row], Listing]:
-    """The samples with their classes in place of their labels, and what the tars hold by these.
+    """Return the samples with their classes in place of their labels, and what the tars hold by these.
 
     ZoetropeError for a class of which all samples are refused.
     """
@@ -89,7 +89,7 @@ def named(
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
-    """What the tars hold."""
+    """Return what the tars hold."""
     return Listing(
         [Candidate(row["key"], "", tuple(row["classes"]), row["split"]) for row in samples],
         Counter(),
@@ -101,13 +101,13 @@ def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
 
 
 def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, float]]:
-    """The index of every tar, one a split that has samples in it: what `write_dataset` takes.
+    """Write the index of every tar, one a split that has samples in it: what `write_dataset` takes.
 
     Also how sorted by class the training samples are, since their order is not ours: `class_excess` by window.
     """
-    from pipeline.shards.adopted import write_adopted
     from pipeline.shards.quality import class_excess
     from pipeline.shards.writer import ShardInfo
+    from pipeline.stages.adopted_index import write_adopted
 
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]

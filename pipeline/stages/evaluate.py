@@ -11,16 +11,19 @@ import numpy as np
 from pipeline.cluster import tracker
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.rows import write_rows
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
 
 if TYPE_CHECKING:
-    from pipeline.feed.quarantine import Bad
+    from torch import Tensor
+
+    from pipeline.feed.bad_samples import Bad
     from pipeline.shards.dataset import Dataset
+    from pipeline.tasks.base import Answer, Arrays, Fields, Task
 
 STAGE = Stage(
     name="evaluate",
@@ -40,16 +43,17 @@ def run(context: Context) -> dict[str, Any]:
     import ray
 
     from pipeline.cluster.micro_batch import with_micro_batch
-    from pipeline.feed.quarantine import check_bad, rows
+    from pipeline.feed.bad_samples import check_bad, rows
     from pipeline.figures import figures
     from pipeline.figures.fonts import class_names
-    from pipeline.shards.dataset import DATASET_FILE, open_dataset
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.shard import DATASET_FILE
 
     trained = context.inputs["train"]
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
-    writer = tracker.go_on(context, trained)
+    writer = tracker.resume(context, trained)
     world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     say = context.progress.say
@@ -60,29 +64,35 @@ def run(context: Context) -> dict[str, Any]:
     sample, tally = merged(parts)
 
     task = task_of(recipe, dataset.classes)
-    certainty = task.certainty(tally.rows)
     shown = {
-        "worst": np.argsort(certainty, kind="stable")[:SHOWN],
-        "best": np.argsort(-certainty, kind="stable")[:SHOWN],
+        name: np.argsort(score, kind="stable")[:SHOWN].astype(np.int64)
+        for name, score in task.shown(tally.rows).items()
     }
     # Where predictions were made, decoders and transforms are loaded already.
-    pixels = _remote(recipe, first_views).remote(recipe, dataset, sample[np.concatenate(list(shown.values()))])
+    chosen = [sample[i] for i in shown.values()]
+    looks = _remote(recipe, pictures).remote(recipe, dataset, trained, np.concatenate(chosen))
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
     measured = task.metrics(tally)
+    for remark in task.remarks(tally):
+        say(f"evaluate: {remark}")
     measured |= task.report(context.out, sample_keys(dataset, sample), tally)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
-    points = {f"test/{name}": value for name, value in measured.items()}
+    points = {f"evaluate/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
-    teller = task_of(recipe, tuple(class_names(dataset.classes)))
-    views = np.split(ray.get(pixels), [len(shown["worst"])])
-    for (name, chosen), looks in zip(shown.items(), views, strict=True):
-        rows_of = [{column: values[i] for column, values in tally.rows.items()} for i in chosen]
-        drawings = [teller.compared(look, row) for look, row in zip(looks, rows_of, strict=True)]
+    display_task = task_of(recipe, tuple(class_names(dataset.classes)))
+    seen = iter(ray.get(looks))
+    for name, order in shown.items():
+        drawings = []
+        for i in order:
+            pixels, pictured = next(seen)
+            drawings.append(
+                display_task.compared(pixels, {n: column[i] for n, column in tally.rows.items()} | pictured)
+            )
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
-    tracker.settle(*sent)
+    tracker.wait_until_sent(*sent)
     tracker.finish(context)
     return {**measured, "quarantined": len(bad)}
 
@@ -102,7 +112,7 @@ class Part:
 
 
 def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
-    """The numbers of all samples, ascending, and the tally of all."""
+    """Return the numbers of all samples, ascending, and the tally of all."""
     sample = np.concatenate([part.sample for part in parts])
     order = np.argsort(sample)
     rows = {name: np.concatenate([part.tally.rows[name] for part in parts])[order] for name in parts[0].tally.rows}
@@ -112,7 +122,10 @@ def merged(parts: Sequence[Part]) -> tuple[np.ndarray, Tally]:
 def fetch_and_predict(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, rank: int, world: int, say: Callable[[str], None]
 ) -> Part:
-    """`predict_part` on a node that may have neither the shards nor the weights yet; ZoetropeError for damaged ones."""
+    """Run `predict_part` on a node that may have neither the shards nor the weights yet.
+
+    ZoetropeError for damaged ones.
+    """
     from pipeline.cluster.whole_shards import hashed_beside
 
     if recipe.feed.kind == "local":
@@ -129,52 +142,79 @@ def predict_part(
     world: int = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> Part:
-    """This rank's part of the validation split, all views of a sample averaged."""
+    """Predict this rank's part of the validation split, all views of a sample averaged."""
     from contextlib import closing
-
-    import torch
 
     from pipeline.cluster.feeds import feeds
     from pipeline.feed.batch import BatchSource
-    from pipeline.training.model import load_model
-    from pipeline.training.step import Normalize, infer, to_device
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_model(recipe, len(dataset.classes), weights, device)
-    normalize = Normalize.of(recipe, device)
     evaluate = recipe.evaluate
     source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
     rows: dict[str, list[np.ndarray]] = {}
     bad: Bad = {}
     samples, task = [], source.task
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    answered, total = _answering(recipe, dataset, weights, task), None
     with feeds(recipe, say) as make_feed, closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             counts = batch.arrays["weight"] > 0
-            answer = infer(task, model, batch.arrays, normalize, recipe)
-            fields, weight = to_device(batch.arrays, device)
-            total = total + task.sums(answer, fields, weight)
+            answer, fields, weight = answered(batch.arrays)
+            sums = task.sums(answer, fields, weight)
+            total = sums if total is None else total + sums
             samples.append(batch.arrays["sample"][counts])
             for name, column in task.rows(answer, fields).items():
                 rows.setdefault(name, []).append(column.cpu().numpy()[counts])
+    assert total is not None  # a rank without a sample of its own measures one of weight 0
     columns = {name: np.concatenate(parts) for name, parts in rows.items()}
     return Part(np.concatenate(samples), Tally(total.cpu().numpy(), columns), bad)
 
 
-def first_views(recipe: Recipe, dataset: "Dataset", samples: np.ndarray) -> np.ndarray:
-    """The evaluation's first view of some samples of the validation split, uint8 [n, (T,) H, W, 3]."""
+def pictures(
+    recipe: Recipe, dataset: "Dataset", trained: Artifact, samples: np.ndarray
+) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Make the first view of samples of the validation split, uint8 [(T,) H, W, 3], and what is `pictured`."""
     from pipeline.feed.batch import BatchMaker, BatchSource
+    from pipeline.feed.ring import new_arrays
 
     maker = BatchMaker(BatchSource(recipe, dataset, "val"))
-    views = []
+    task = maker.source.task
+    answered = _answering(recipe, dataset, trained.whole(WEIGHTS), task) if task.rides else None
+    found: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     for sample in samples.tolist():
         raw = maker.reader.read(*maker.split.place(sample))
-        views.append(maker.view_maker(raw.data, raw.frames, 0, sample)[0])
-    return np.stack(views)
+        if answered is None:
+            found.append((maker.view_maker(raw.data, raw.frames, 0, sample)[0], {}))
+            continue
+        view = maker.view_maker.view(raw.data, task.companions(raw), 0, sample)
+        layout = task.layout(*view.pixels.shape[:2])
+        fields = new_arrays({name: (dtype, (1, *shape)) for name, (dtype, shape) in layout.items()})
+        task.put(fields, 0, raw, view)
+        arrays: dict[str, np.ndarray] = {"pixels": view.pixels[None, None], "weight": np.ones(1, np.float32), **fields}
+        pictured = task.pictured(*answered(arrays)[:2])
+        found.append((view.pixels, {name: column[0].cpu().numpy() for name, column in pictured.items()}))
+    return found
+
+
+def _answering(
+    recipe: Recipe, dataset: "Dataset", weights: Path, task: "Task"
+) -> "Callable[[Arrays], tuple[Answer, Fields, Tensor]]":
+    """Return the function that answers a batch's arrays; with its fields and its samples' weights on the device."""
+    import torch
+
+    from pipeline.training.model import load_model
+    from pipeline.training.step import Normalize, Running, to_device
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_model(recipe, len(dataset.classes), weights, device)
+    run = Running(model, Normalize.of(recipe, device), recipe.train, recipe.evaluate)
+
+    def answered(arrays: "Arrays") -> "tuple[Answer, Fields, Tensor]":
+        return task.infer(run, arrays), *to_device(arrays, device)
+
+    return answered
 
 
 def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
-    """`function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
+    """Wrap `function` as a Ray task that has what a training worker has: without GPUs of its own it would see none."""
     import ray
 
     from pipeline.cluster.resources import resources
@@ -184,7 +224,7 @@ def _remote(recipe: Recipe, function: Callable[..., Any]) -> Any:
 
 
 def _gather(context: Context, calls: list[Any]) -> list[Part]:
-    """The results in their order; what one call raises is raised here, and Ray then ends the others."""
+    """Gather the results in their order; what one call raises is raised here, and Ray then ends the others."""
     import ray
 
     waiting = calls
@@ -196,7 +236,7 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
 
 
 def sample_keys(dataset: "Dataset", samples: np.ndarray) -> list[str]:
-    """The keys of some samples of the validation split."""
+    """Return the keys of some samples of the validation split."""
     from pipeline.shards.reader import ShardReader
 
     reader = ShardReader(dataset.files, "val")

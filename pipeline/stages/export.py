@@ -5,12 +5,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.plugins import packages, place
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
-from pipeline.exported.folder import write_sums
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.stages.train import WEIGHTS
+from pipeline.training.model_folder import write_sums
 
 STAGE = Stage(
     name="export",
@@ -46,7 +47,7 @@ def run(context: Context) -> dict[str, Any]:
     for name in TAKEN:
         trained.whole(name)
     exported = write_model(context.recipe, trained.path, context.out)
-    return {"mlflow_model": tracker.log_model(tracker.go_on(context, trained), context, exported)}
+    return {"mlflow_model": tracker.log_model(tracker.resume(context, trained), context, exported)}
 
 
 def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
@@ -66,6 +67,8 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     shutil.rmtree(exported, ignore_errors=True)  # of an attempt that was killed
     script = ROOT / "pipeline" / "exported" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
-    answers = task_of(recipe).columns
-    save_model(exported, script, {"model": folder}, [ROOT / name for name in CODE], requirements, answers)
+    task = task_of(recipe)
+    switches = ("overlay",) if task.rides else ()
+    code = [*(ROOT / name for name in CODE), *map(place, packages(plain(recipe)))]
+    save_model(exported, script, {"model": folder}, code, requirements, task.columns, switches)
     return exported

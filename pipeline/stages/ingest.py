@@ -11,15 +11,16 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.parallel import chunks, run_parallel
 from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
-from pipeline.recipe.sources import DigitsSource, FolderSource, MixtureSource, MovingDigitsSource, WebDatasetSource
-from pipeline.sources import SOURCES, digest, masks, mixture, summary
-from pipeline.sources.classes import settle
+from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
+from pipeline.sources import digest, files_of, masks, mixture, summary
+from pipeline.sources.classes import resolve_classes
+from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.listing import SPLITS, Listing
 from pipeline.sources.rows import BadRow, Row, number_classes
 from pipeline.stages import adopt
 from pipeline.stages.headers import probe_chunk
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
-from pipeline.stages.rows import write_rows
 
 CHUNK = 64
 MISSING = "missing.txt"
@@ -33,7 +34,7 @@ DRAWN = "files"
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """A digest of the source's listing; a source that draws its files has none."""
+    """Return a digest of the source's listing; a source that draws its files has none."""
     return digest(values["data"]["source"])
 
 
@@ -53,7 +54,7 @@ def run(context: Context) -> dict[str, Any]:
     """Write `samples.jsonl`, `quarantine.jsonl` and `classes.json`; returns the counts, and the data in words."""
     recipe: Recipe = context.recipe
     source = recipe.data.source
-    drawn = _draw(context, source) if isinstance(source, MovingDigitsSource | DigitsSource) else None
+    drawn = _draw(context, source) if isinstance(source, DrawnSource) else None
     table = context.out / QUARANTINE
     if isinstance(source, WebDatasetSource):
         samples, quarantine, refused_classes, passed_over = adopt.read_tars(context)
@@ -84,10 +85,16 @@ def run(context: Context) -> dict[str, Any]:
 
     told = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
     _tell(context, [told])
+
+    def inside(path: str) -> str:
+        return Path(path).relative_to(context.out).as_posix()
+
     for row in samples:
         number_classes(row, numbers, recipe.task.label_sets)
-        if drawn:
-            row["path"] = f"{DRAWN}/{row['key']}"
+        if drawn:  # the artifact holds them, wherever it is
+            row["path"] = inside(row["path"])
+            if "members" in row:
+                row["members"] = {name: inside(path) for name, path in row["members"].items()}
     write_rows(context.out / "samples.jsonl", samples)
     (context.out / "classes.json").write_text(json.dumps(classes, indent=1))
     if listing.missing:
@@ -123,15 +130,15 @@ def _tell(context: Context, lines: Sequence[str]) -> None:
 
 
 def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
-    """What the source holds, by names alone. Raises where no model can be trained on it or measured.
+    """List what the source holds, by names alone. Raises where no model can be trained on it or measured.
 
     `drawn` is the folder of a source that draws its files.
     """
     source, share = recipe.data.source, recipe.data.split.val
-    if drawn:
-        source = FolderSource(kind="folder", path=str(drawn))
-    found = SOURCES[source.kind].look(source, recipe.task, share)
-    listing = settle(found, recipe.data.classes, recipe.task.label_sets)
+    if drawn and isinstance(source, DrawnSource):
+        source = as_files(source, drawn)
+    found = files_of(source).look(source, recipe.task, share)
+    listing = resolve_classes(found, recipe.data.classes, recipe.task.label_sets)
     check_listing(recipe, listing)
     return listing
 
@@ -183,17 +190,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
         )
 
 
-def draw(source: MovingDigitsSource | DigitsSource, folder: Path, numbers: range) -> None:
-    """Let a drawing source write its files `numbers` into a folder."""
-    from pipeline.sources import digits
-
-    if isinstance(source, MovingDigitsSource):
-        digits.draw_clips(folder, numbers, source.size_px, source.frames)
-    else:
-        digits.draw_images(folder, numbers, source.size_px)
-
-
-def _draw(context: Context, source: MovingDigitsSource | DigitsSource) -> Path:
+def _draw(context: Context, source: DrawnSource) -> Path:
     """Let a drawing source write its files into the artifact, in parallel; returns their folder."""
     root = context.out / DRAWN
     parts = [(part,) for part in chunks(range(source.samples), CHUNK)]
@@ -208,13 +205,13 @@ def _refused(listing: Listing) -> list[BadRow]:
 
 
 def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]:
-    """Rows of the readable files, and quarantine rows of the others, in the listing's order."""
+    """Probe rows of the readable files, and quarantine rows of the others, in the listing's order."""
     samples: list[Row] = []
     quarantine = _refused(listing)
     recipe = context.recipe
     first = (recipe.task.modality, recipe.feed.timeout_s)
     parts = [(*first, part, listing.masks) for part in chunks(listing.candidates, CHUNK)]
-    drawn_here = not context.parts.shared and isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
+    drawn_here = not context.parts.shared and isinstance(recipe.data.source, DrawnSource)
     for done, (good, bad) in enumerate(run_parallel(probe_chunk, parts, here=drawn_here), 1):
         samples += good
         quarantine += bad

@@ -22,8 +22,8 @@ from pipeline.sources import files, masks
 from pipeline.sources.listing import SPLITS
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
+from pipeline.stages.json_lines import read_rows, write_rows
 from pipeline.stages.quarantine import QUARANTINE, check_left, check_share
-from pipeline.stages.rows import read_rows, write_rows
 from pipeline.store import Parts
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(context: Context) -> dict[str, Any]:
 def _make_shards(
     context: Context, classes: list[str], values: Mapping[str, "Values"]
 ) -> tuple[dict[str, list["ShardInfo"]], list[BadRow]]:
-    """The shards of each split, a Ray task each, and the quarantine rows of what cannot be decoded."""
+    """Make the shards of each split, a Ray task each, and the quarantine rows of what cannot be decoded."""
     recipe: Recipe = context.recipe
     ingested = context.inputs["ingest"]
     rows: list[Row] = read_rows(ingested.file("samples.jsonl"))
@@ -114,7 +114,10 @@ def make_shard(
     recipe: Recipe,
     values: Mapping[str, "Values"] = {},
 ) -> tuple[str, "ShardInfo", list[BadRow]]:
-    """One shard of `rows`, and the quarantine rows of those that cannot be decoded; not made again when finished."""
+    """Make one shard of `rows`, and the quarantine rows of those that cannot be decoded.
+
+    Not made again when finished.
+    """
     from pipeline.shards.index import index_path
     from pipeline.shards.writer import ShardInfo, write_shard
 
@@ -149,7 +152,7 @@ def make_shard(
 
 
 def _located(row: Row, at: Callable[[str], Path | str]) -> Row:
-    """The row with its companions where `at` says that they are."""
+    """Return the row with its companions where `at` says that they are."""
     if "members" not in row:
         return row
     return {**row, "members": {name: str(at(path)) for name, path in row["members"].items()}}
@@ -233,7 +236,7 @@ def store_sample(
 def _store_members(
     row: Row, stored_size: tuple[int, int], classes: int, values: "Values | None"
 ) -> tuple[dict[str, bytes], Counter[int]]:
-    """The companions of a sample as they are stored, and the pixels or objects of each class in them.
+    """Encode the companions of a sample as they are stored, and the pixels or objects of each class in them.
 
     stored_size: (width, height) in px of the image or video as it is stored
     values:      what those of its mask mean
@@ -262,7 +265,9 @@ def _store_members(
 
 
 def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str]":
-    """A video, a segment of one or a folder of frames as it is stored, and the sha256 of the source's content."""
+    """Encode a video, a segment of one or a folder of frames as it is stored, and the sha256 of
+    the source's content.
+    """
     from pipeline.decode.cut import frames_between
     from pipeline.decode.foreign import check_video
     from pipeline.decode.frames import encode_frames
@@ -286,6 +291,6 @@ def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str
 
 @lru_cache(maxsize=1024)
 def _sha256(path: Path, changed_ns: int) -> str:
-    """Of a file that has many segments: hashed once in a process."""
+    """Compute the sha256 of a file that has many segments: hashed once in a process."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

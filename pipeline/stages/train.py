@@ -12,14 +12,15 @@ from models.source import locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
-from pipeline.exported.teacher import digest, find_teacher
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
+from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.rows import write_rows
+from pipeline.tasks import task_of
+from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
 if TYPE_CHECKING:
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """What stands for the file of weights to start from, and the digest of the teacher, where there are such."""
+    """Return what stands for the file of weights to start from, and the digest of the teacher, where there are such."""
     distill = values["loss"]["distill"]
     teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
     return " ".join(filter(None, (_weights(values), teacher)))
 
 
 def _weights(values: Mapping[str, Any]) -> str:
-    """Size and time of change of the file of weights to start from; a URL stands for itself."""
+    """Return size and time of change of the file of weights to start from; a URL stands for itself."""
     weights = values["model"]["weights"]
     if weights is None or "://" in weights:
         return ""
@@ -59,7 +60,8 @@ WEIGHTS = "model.safetensors"
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
-    from pipeline.shards.dataset import DATASET_FILE, open_dataset
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.shards.shard import DATASET_FILE
     from pipeline.training.class_weights import loss_weights
     from pipeline.training.lone import lone_problem
 
@@ -71,11 +73,15 @@ def run(context: Context) -> dict[str, Any]:
     if lone := lone_problem(recipe, samples):
         raise ZoetropeError(lone)
     sorted_by_class = facts_warning(context.inputs["shard"].facts, recipe.train.shuffle_window)
-    for said in (sorted_by_class, short_warning(recipe, dataset.files), *unreached(recipe, samples)):
-        if said:
-            context.progress.say(said)
-    loss_weights(recipe, dataset)  # refuses wrong names before workers start
-    key = _mlflow_key(context)
+    for warning in (
+        sorted_by_class,
+        short_warning(recipe, dataset.files),
+        *unreached(recipe.train, recipe.schedule, samples),
+    ):
+        if warning:
+            context.progress.say(warning)
+    loss_weights(recipe.loss, task_of(recipe, dataset.classes), dataset)  # refuses wrong names before workers start
+    key = mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
@@ -83,18 +89,18 @@ def run(context: Context) -> dict[str, Any]:
     from pipeline.cluster.checkpoints import fetched
     from pipeline.cluster.fit import fit
     from pipeline.cluster.micro_batch import found
-    from pipeline.feed.quarantine import rows
-    from pipeline.training.checkpoint import final_weights, read
+    from pipeline.feed.bad_samples import rows
+    from pipeline.training.checkpoint import final_weights, read, save_weights
 
     with ThreadPoolExecutor(1) as beside:  # the workers take seconds to start, in which this process is idle
-        described = beside.submit(_describe, context, dataset)
+        described = beside.submit(describe, context, dataset)
         described.add_done_callback(lambda done: done.exception() or writer.log_files.remote(done.result()))
         checkpoint, metrics = fit(context, dataset, partial(tracker.send, writer))
         described.result()
 
     with fetched(checkpoint, context.parts) as kept:
         state = read(kept)
-    _save_weights(final_weights(state), context.out / WEIGHTS)
+    save_weights(final_weights(state), context.out / WEIGHTS)
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
@@ -115,8 +121,10 @@ def check_samples(recipe: Recipe, dataset: "Dataset") -> None:
         )
 
 
-def _mlflow_key(context: Context) -> str:
-    """By this name the training's MLflow run is found, on any machine: the same one until `--rerun` starts over."""
+def mlflow_key(context: Context) -> str:
+    """Return the name by which the training's MLflow run is found, on any machine: the same one
+    until `--rerun` starts over.
+    """
     kept = context.parts.finished("spool")
     if kept is None:
         kept = {"name": f"{context.fingerprint}-{uuid.uuid4().hex[:8]}"}
@@ -124,20 +132,14 @@ def _mlflow_key(context: Context) -> str:
     return str(kept["name"])
 
 
-def _save_weights(state: dict[str, Any], path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, str(path))
-
-
-def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
+def describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
     """Draw what a person wants to see of a training, and write down what it is; returns artifact path -> file."""
     import yaml
 
     from pipeline.feed.batch import BatchSource
     from pipeline.figures.figures import learning_rate_curve
+    from pipeline.training.first_batch import draw_preview
     from pipeline.training.loop import Plan
-    from pipeline.training.preview import draw_preview
 
     recipe: Recipe = context.recipe
     folder = context.out / "figures"
@@ -152,7 +154,7 @@ def _describe(context: Context, dataset: "Dataset") -> dict[str, Path]:
 
 
 def _environment() -> str:
-    """The installed packages, as `pip freeze` would list them."""
+    """Return the installed packages, as `pip freeze` would list them."""
     from importlib.metadata import distributions
 
     return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)) + "\n"

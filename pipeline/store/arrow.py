@@ -7,7 +7,7 @@ from pipeline.store.objects import Objects
 
 
 def arrow_filesystem(objects: Objects) -> tuple[Any, str]:
-    """A `pyarrow.fs.FileSystem` and the path of the URL in it. It travels, without credentials."""
+    """Return a `pyarrow.fs.FileSystem` and the path of the URL in it. It travels, without credentials."""
     from pyarrow.fs import FSSpecHandler, PyFileSystem
 
     return PyFileSystem(FSSpecHandler(Worded(objects))), objects.filesystem()[1]

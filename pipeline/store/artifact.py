@@ -3,19 +3,16 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import Files, Folder
 from pipeline.store.record import Run, now_utc
-
-if TYPE_CHECKING:
-    from pipeline.graph.plan import Step
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -49,11 +46,11 @@ class Artifact:
         return str(self.files)
 
     def file(self, name: str) -> Path:
-        """The local path of one of its files, fetched when it is not on this node yet."""
+        """Return the local path of one of its files, fetched when it is not on this node yet."""
         return self.files.file(name)
 
     def whole(self, name: str) -> Path:
-        """The local path of one of its files, read wholly; StoreError when it is not what the manifest says."""
+        """Return the local path of one of its files, read wholly; StoreError when it is not what the manifest says."""
         path = self.file(name)
         expected = {row["path"]: row["sha256"] for row in self.manifest["files"]}
         try:
@@ -124,7 +121,7 @@ class Parts(Protocol):
         """Whether every node sees what is written into `out`."""
 
     def finished(self, part: str) -> dict[str, Any] | None:
-        """What `finish` was told of a part whose files are all there; None when it is to be made."""
+        """Return what `finish` was told of a part whose files are all there; None when it is to be made."""
 
     def finish(self, part: str, files: Mapping[str, str], facts: Mapping[str, Any]) -> None:
         """Keep a part: its files (path in `out` -> sha256, whole by now) and, in JSON, what is to be known of it."""
@@ -134,7 +131,7 @@ class Parts(Protocol):
         """The path or URL of `ray_storage`."""
 
     def ray_storage(self) -> tuple[str, Any]:
-        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        """Return `storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
 
     def upload(self, folder: Path, name: str) -> None:
         """Copy the files of a folder to `name` below that `storage_path`."""
@@ -175,13 +172,16 @@ class Store(Protocol):
         """A folder of the store on this node: the store itself, or its part of the node's cache."""
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
-        """The artifact, if it is published and all files that its manifest claims are there in their sizes."""
+        """Find the artifact, if it is published and all files that its manifest claims are there in their sizes."""
 
     def damage(self, stage: str, fingerprint: str) -> list[str]:
-        """What a published artifact lacks: files missing or of another size. Empty when it is whole or not there."""
+        """Return what a published artifact lacks: files missing or of another size.
+
+        Empty when it is whole or not there.
+        """
 
     def artifacts(self, stage: str) -> list[dict[str, Any]]:
-        """The manifests of a stage's artifacts, newest first, at most `NEWEST` of them."""
+        """Return the manifests of a stage's artifacts, newest first, at most `NEWEST` of them."""
 
     def work(
         self, stage: str, fingerprint: str, on_wait: Callable[[str], None] | None = None, fresh: bool = False
@@ -192,7 +192,7 @@ class Store(Protocol):
         """
 
     def parts(self, work: Work) -> Parts:
-        """Finished parts of that work."""
+        """Return finished parts of that work."""
 
     def publish(
         self, work: Work, manifest: Mapping[str, Any], sha256s: Mapping[str, str] | None = None, replace: bool = False
@@ -202,7 +202,7 @@ class Store(Protocol):
         An artifact that is there by now wins and this one is dropped, unless it is damaged or `replace` is set.
         """
 
-    def record_run(self, name: str, values: Mapping[str, Any], steps: "Iterable[Step]") -> Run:
+    def record_run(self, name: str, values: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Run:
         """Begin the record of a run in `runs/<name>-<UTC time>/`, and close those of runs that were killed."""
 
     def close_abandoned(self) -> None:
@@ -212,19 +212,19 @@ class Store(Protocol):
         """Turn an OSError that the store's place is to blame for into a ZoetropeError."""
 
     def refusal(self, error: OSError) -> ZoetropeError | None:
-        """What to tell the user when the store cannot be written, or None when `error` is of another sort."""
+        """Return what to tell the user when the store cannot be written, or None when `error` is of another sort."""
 
     def records(self) -> list[Record]:
-        """The records of all runs, newest first."""
+        """Return the records of all runs, newest first."""
 
     def pins(self) -> frozenset[str]:
         """Run names and fingerprints to keep: the lines of the file `pins`; `#` begins a comment."""
 
     def holdings(self) -> list[Holding]:
-        """All that takes room and could be removed; work that somebody is at is not among it."""
+        """Return all that takes room and could be removed; work that somebody is at is not among it."""
 
     def stored(self, holding: Holding, row: Mapping[str, Any]) -> AbstractContextManager[Path]:
-        """A file of an artifact, by its line in the manifest, as it lies in the store; gone behind the block.
+        """Yield a file of an artifact, by its line in the manifest, as it lies in the store; gone behind the block.
 
         FileNotFoundError when it is not there.
         """
@@ -234,13 +234,16 @@ class Store(Protocol):
 
 
 def digest(manifest: Mapping[str, Any]) -> str:
-    """32 hex digits over paths, sizes and sha256 of the files that a manifest claims."""
+    """Compute 32 hex digits over paths, sizes and sha256 of the files that a manifest claims."""
     rows = [[file["path"], file["bytes"], file["sha256"]] for file in manifest["files"]]
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()[:32]
 
 
 def list_files(folder: Path, sha256s: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Rows of path, bytes and sha256 of what is in a folder, all of it on the disk by then; MANIFEST is left out."""
+    """Yield rows of path, bytes and sha256 of what is in a folder, all of it on the disk by then.
+
+    MANIFEST is left out.
+    """
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if name != MANIFEST:
@@ -248,13 +251,13 @@ def list_files(folder: Path, sha256s: Mapping[str, str]) -> Iterator[dict[str, A
 
 
 def complete(work: Work, manifest: Mapping[str, Any], files: list[dict[str, Any]]) -> dict[str, Any]:
-    """The whole manifest."""
+    """Return the whole manifest."""
     head = {"schema": SCHEMA, "stage": work.stage, "fingerprint": work.fingerprint, "created": now_utc()}
     return {**head, **manifest, "files": files}
 
 
 def parse_manifest(content: bytes) -> dict[str, Any] | None:
-    """A manifest's content; None when it is torn or of another schema."""
+    """Parse a manifest's content; None when it is torn or of another schema."""
     try:
         manifest = json.loads(content)
     except ValueError:
@@ -263,7 +266,7 @@ def parse_manifest(content: bytes) -> dict[str, Any] | None:
 
 
 def parse_pins(text: str) -> frozenset[str]:
-    """The pinned names of the file `pins`."""
+    """Parse the pinned names of the file `pins`."""
     names = (line.partition("#")[0].strip() for line in text.splitlines())
     return frozenset(name for name in names if name)
 

@@ -5,7 +5,7 @@
     stores/<id>/...           a store's folders on this node: artifacts (links to blobs), work, runs, spool
 
 All of it may be removed while nothing runs. What was not used for longest is removed when the limit is reached, see
-`pipeline.store.room`.
+`pipeline.store.eviction`.
 """
 
 import errno
@@ -18,20 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.store.artifact import StoreError
+from pipeline.store.eviction import PART, limit_bytes, room, touch
 from pipeline.store.objects import Objects, parallel
-from pipeline.store.room import PART, limit_bytes, room, touch
 
 VARIABLE = "ZOETROPE_CACHE"
 MAKE_ANEW = "Remove the object and run again; its stage is then made again."
 
 
 def cache_root() -> Path:
-    """ZOETROPE_CACHE, else ~/.cache/zoetrope. Should be on a disk of the node's own."""
+    """Return ZOETROPE_CACHE, else ~/.cache/zoetrope. Should be on a disk of the node's own."""
     return Path(os.environ.get(VARIABLE) or "~/.cache/zoetrope").expanduser().absolute()
 
 
 def store_home(url: str) -> Path:
-    """The folder of a store in this node's cache."""
+    """Return the folder of a store in this node's cache."""
     return cache_root() / "stores" / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
@@ -59,7 +59,10 @@ class CachedFiles:
         return store_home(self.url) / self.folder
 
     def file(self, name: str) -> Path:
-        """The local path of a file, fetched first when this node does not have it. ZoetropeError when there is none."""
+        """Return the local path of a file, fetched first when this node does not have it.
+
+        ZoetropeError when there is none.
+        """
         path = self.path / name
         if name not in self.kept:
             return path  # does not exist; who opens it says so in his own words
@@ -78,7 +81,7 @@ class CachedFiles:
             pass
 
     def is_fetched(self, name: str) -> bool:
-        """Always."""
+        """Return True: all files are fetched."""
         return True
 
     def __str__(self) -> str:
@@ -86,7 +89,7 @@ class CachedFiles:
 
 
 def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
-    """The blob of an object's content. StoreError when it is gone, or is not what was stored, twice.
+    """Fetch the blob of an object's content. StoreError when it is gone, or is not what was stored, twice.
 
     `otherwise`: what to do then, in the words of the error.
     """
@@ -131,7 +134,7 @@ def _blob(sha256: str) -> Path:
 
 @contextmanager
 def _fetching(blob: Path) -> Iterator[Path]:
-    """A name to fetch to, held by one process at a time; what a killed one left of it is written over."""
+    """Yield a name to fetch to, held by one process at a time; what a killed one left of it is written over."""
     part = blob.with_name(blob.name + PART)
     with in_words(blob):
         blob.parent.mkdir(parents=True, exist_ok=True)

@@ -86,11 +86,11 @@ def _sorted_out(error: BaseException, names: set[str], status: int | None, code:
     if status in (404, 410):
         return "missing", "it is not there"
     if status is not None:
-        said = f"it answers {answer}"
+        reply = f"it answers {answer}"
         if status == 501:
-            return "not offered", said
+            return "not offered", reply
         away = status >= 500 or status in _AWAY_STATUS or code in _AWAY_CODES
-        return ("away", said) if away else ("other", f"{said}: {_text(error)}")
+        return ("away", reply) if away else ("other", f"{reply}: {_text(error)}")
     if number in _AWAY_ERRNO or any(part in name for name in names for part in _AWAY):
         return "away", f"it does not answer ({_text(error)})"
     if isinstance(error, FileNotFoundError):  # last, as fsspec says so of HTTP requests that failed in any way
@@ -114,7 +114,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> tuple[int | None, str]:
-    """HTTP status and the service's error code, from the first of the causes that has them."""
+    """Return the HTTP status and the service's error code, from the first of the causes that has them."""
     for cause in _causes(error):
         response = getattr(cause, "response", None)
         if isinstance(response, Mapping):  # botocore

@@ -25,7 +25,7 @@ class Garbage:
 
 
 def find_garbage(store: Store, days: float, now_s: float | None = None) -> Garbage:
-    """What no run of the last `days` and no pin needs. Nothing is removed.
+    """Return what no run of the last `days` and no pin needs. Nothing is removed.
 
     An artifact is needed by a run's record, by a pin (run name or fingerprint), or as an input, near or far, of one
     that is. Anything written within `days` is kept too: its run may be at it now. A pin that stands for nothing is kept
@@ -54,7 +54,7 @@ def collect(store: Store, garbage: Garbage) -> None:
 
 
 def _needed(records: Iterable[Record], pins: frozenset[str], days: float, now_s: float) -> dict[str, str]:
-    """Fingerprint -> why it is needed."""
+    """Map each fingerprint -> why it is needed."""
     needed = dict.fromkeys(pins, "pinned")
     for record in records:
         age_days = (now_s - record.modified_s) / DAY_S

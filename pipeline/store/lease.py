@@ -53,7 +53,7 @@ def lease(objects: Objects, key: str, home: Path, on_wait: Callable[[str], Any])
 def _take(objects: Objects, key: str, mine: dict[str, Any], on_wait: Callable[[str], Any]) -> None:
     seen: dict[str, Any] | None = None
     seen_s = time.monotonic()
-    told = False
+    reported = False
     while not objects.write(key, _content(mine, 0), create=True):
         now = _read(objects, key)
         if now is None:  # it went between the two requests
@@ -63,9 +63,9 @@ def _take(objects: Objects, key: str, mine: dict[str, Any], on_wait: Callable[[s
         if now.get("machine") == mine["machine"] or time.monotonic() - seen_s > DEAD_S:
             objects.write(key, _content(mine, 0))
             return
-        if not told:
+        if not reported:
             on_wait(str(now.get("holder", "another run")))
-            told = True
+            reported = True
         time.sleep(POLL_S)
 
 
@@ -93,7 +93,7 @@ def _read(objects: Objects, key: str) -> dict[str, Any] | None:
 
 
 def _machine(home: Path) -> str:
-    """A name for this machine and cache; host names repeat among containers."""
+    """Return a name for this machine and cache; host names repeat among containers."""
     path = home / "machine"
     home.mkdir(parents=True, exist_ok=True)
     new = home / f".machine.{os.getpid()}"

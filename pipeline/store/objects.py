@@ -52,7 +52,7 @@ class Objects:
     url: str
 
     def filesystem(self, patient: bool = False) -> tuple[Any, str]:
-        """fsspec's filesystem, with credentials from this node's environment, and the path of the URL in it.
+        """Return fsspec's filesystem, with credentials from this node's environment, and the path of the URL in it.
 
         `patient`: for those who do not try again themselves.
         """
@@ -77,7 +77,7 @@ class Objects:
         return filesystem, path.rstrip("/")
 
     def read(self, key: str, max_bytes: int) -> bytes | None:
-        """An object's content; None when there is none. StoreError when it is larger than `max_bytes`."""
+        """Read an object's content; None when there is none. StoreError when it is larger than `max_bytes`."""
 
         def read(filesystem: Any, path: str) -> bytes:
             size = filesystem.info(path)["size"]
@@ -118,7 +118,9 @@ class Objects:
 
     @staticmethod
     def _create_by_looking(filesystem: Any, path: str, content: bytes, error: Exception) -> None:
-        """For stores that cannot write only where there is nothing: of two at the same time the later one wins."""
+        """Create in stores that cannot write only where there is nothing: of two at the same
+        time the later one wins.
+        """
         if filesystem.exists(path):
             raise FileExistsError(path) from error
         filesystem.pipe_file(path, content, **_write_limit(filesystem, len(content)))
@@ -137,14 +139,14 @@ class Objects:
         self._do(f"read {key}", lambda filesystem, path: filesystem.get_file(path, str(target)), key)
 
     def entry(self, key: str) -> Entry | None:
-        """One object; None when there is none."""
+        """Return one object; None when there is none."""
         try:
             return _entry(self._do(f"look for {key}", lambda filesystem, path: filesystem.info(path), key))
         except FileNotFoundError:
             return None
 
     def list(self, prefix: str, deep: bool = True) -> dict[str, Entry]:
-        """The objects below `prefix/`, by keys relative to it; `deep` or only those right below it."""
+        """Return the objects below `prefix/`, by keys relative to it; `deep` or only those right below it."""
 
         def find(filesystem: Any, path: str) -> Any:
             return filesystem.find(path, maxdepth=None if deep else 1, detail=True)
@@ -222,7 +224,7 @@ class Objects:
 
 
 def address() -> str:
-    """Where requests go, as far as the environment says."""
+    """Tell where requests go, as far as the environment says."""
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if os.environ.get(name):
             return f"{name}={redact(os.environ[name])}"
@@ -230,7 +232,7 @@ def address() -> str:
 
 
 def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`function` of each item, a few at a time, in their order; the first error ends it."""
+    """Yield `function` of each item, a few at a time, in their order; the first error ends it."""
     with ThreadPoolExecutor(AT_A_TIME, "store") as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
@@ -242,7 +244,7 @@ def parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
 
 
 def _write_limit(filesystem: Any, size_bytes: int) -> dict[str, float]:
-    """How long a write may take, as an argument that fsspec's asynchronous file systems take."""
+    """Return how long a write may take, as an argument that fsspec's asynchronous file systems take."""
     return {"timeout": WRITE_S + size_bytes / SLOWEST_WRITE} if filesystem.async_impl else {}
 
 

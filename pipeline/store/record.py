@@ -6,21 +6,18 @@ import re
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import psutil
 
 from pipeline.base.lock import is_locked, lock
 from pipeline.base.redact import redact, redact_log, redact_values
 from pipeline.base.visible import visible_lines
-
-if TYPE_CHECKING:
-    from pipeline.graph.plan import Step
 
 RUNS = "runs"
 """The folder of a store that holds the records."""
@@ -32,7 +29,7 @@ UNSENT = "unsent"
 
 
 def now_utc() -> str:
-    """ISO 8601 with seconds, for example 2026-11-20T10:15:00Z."""
+    """Return the time as ISO 8601 with seconds, for example 2026-11-20T10:15:00Z."""
     return _utc(datetime.now(UTC))
 
 
@@ -41,7 +38,7 @@ def _utc(time: datetime) -> str:
 
 
 def redacted_argv() -> list[str]:
-    """The command line, without secrets."""
+    """Return the command line, without secrets."""
     return [redact(argument) for argument in sys.argv]
 
 
@@ -92,10 +89,13 @@ def begin_run(
     runs: Path,
     name: str,
     values: Mapping[str, Any],
-    steps: Iterable["Step"],
+    stages: Mapping[str, Mapping[str, Any]],
     upload: Callable[[Path], None] | None = None,
 ) -> Run:
-    """Make `runs/<name>-<UTC time>` with the resolved recipe and a record whose status is "running". Raises OSError."""
+    """Make `runs/<name>-<UTC time>` with the resolved recipe and a record whose status is "running". Raises OSError.
+
+    stages: what the record tells of each stage before it starts (`pipeline.graph.plan.planned_stages`)
+    """
     import yaml
 
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -103,10 +103,6 @@ def begin_run(
     if upload:  # two drivers on two machines do not see each other's folders
         base += f"-{uuid.uuid4().hex[:6]}"
     folder = _new_folder(runs, base)
-    stages = {
-        step.stage.name: {"action": step.action, "fingerprint": step.fingerprint, "reasons": list(step.reasons)}
-        for step in steps
-    }
     run = Run(
         folder,
         {
@@ -118,7 +114,7 @@ def begin_run(
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "argv": redacted_argv(),
-            "stages": stages,
+            "stages": {stage: dict(facts) for stage, facts in stages.items()},
         },
         upload,
         os.fdopen(lock(folder / ALIVE, lambda _: None), "r+b"),

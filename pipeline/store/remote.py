@@ -17,11 +17,11 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
@@ -40,13 +40,10 @@ from pipeline.store.artifact import (
     parse_pins,
 )
 from pipeline.store.cache import VARIABLE, CachedFiles, Kept, adopt, store_home
-from pipeline.store.folder import FolderStore
+from pipeline.store.folder_store import FolderStore
 from pipeline.store.lease import lease
 from pipeline.store.objects import Entry, Objects, parallel
 from pipeline.store.record import RECORD, RUNS, Run, begin_run, close_abandoned
-
-if TYPE_CHECKING:
-    from pipeline.graph.plan import Step
 
 MAX_NOTE_BYTES = 64 << 20
 MAX_PINS_BYTES = 1 << 20
@@ -80,12 +77,15 @@ class RemoteStore:
         return Objects(self.url)
 
     def find(self, stage: str, fingerprint: str) -> Artifact | None:
-        """The artifact, if it is published and all files that its manifest claims are there in their sizes."""
+        """Find the artifact, if it is published and all files that its manifest claims are there in their sizes."""
         manifest = self._manifest(stage, fingerprint)
         return self._artifact(manifest) if manifest and not self._missing(manifest) else None
 
     def damage(self, stage: str, fingerprint: str) -> list[str]:
-        """What a published artifact lacks: files missing or of another size. Empty when it is whole or not there."""
+        """Return what a published artifact lacks: files missing or of another size.
+
+        Empty when it is whole or not there.
+        """
         key = _manifest_key(stage, fingerprint)
         if self.objects.entry(key) is None:
             return []
@@ -93,7 +93,7 @@ class RemoteStore:
         return self._missing(manifest) if manifest else [key]
 
     def artifacts(self, stage: str) -> list[dict[str, Any]]:
-        """The manifests of a stage's artifacts, newest first, at most `NEWEST` of them."""
+        """Return the manifests of a stage's artifacts, newest first, at most `NEWEST` of them."""
         entries = self.objects.list(f"artifacts/{stage}", deep=False)
         newest = sorted((name for name in entries if name.endswith(".json")), key=lambda n: -entries[n].modified_s)
         found = parallel(lambda name: self._manifest(stage, name.removesuffix(".json")), newest[:NEWEST])
@@ -121,7 +121,7 @@ class RemoteStore:
                 yield work
 
     def parts(self, work: Work) -> "RemoteParts":
-        """Finished parts of that work, in the store."""
+        """Return finished parts of that work, in the store."""
         return RemoteParts(self.url, work.stage, work.fingerprint)
 
     def publish(
@@ -163,14 +163,14 @@ class RemoteStore:
             self.objects.remove(row["at"] for row in rows)
         return published
 
-    def record_run(self, name: str, values: Mapping[str, Any], steps: "Iterable[Step]") -> Run:
+    def record_run(self, name: str, values: Mapping[str, Any], stages: Mapping[str, Mapping[str, Any]]) -> Run:
         """Begin the record of a run in `runs/<name>-<UTC time>-<random>/`, here and in the store.
 
         Those of this machine's runs that were killed are closed.
         """
         self.close_abandoned()
         with self.in_words():
-            return begin_run(self.home / RUNS, name, values, steps, self._upload_record)
+            return begin_run(self.home / RUNS, name, values, stages, self._upload_record)
 
     def close_abandoned(self) -> None:
         """End the records that say "running" and whose driver is gone, of those that this machine began."""
@@ -184,11 +184,11 @@ class RemoteStore:
         return self._local.in_words()
 
     def refusal(self, error: OSError) -> ZoetropeError | None:
-        """What to tell the user when the cache cannot be written, or None when `error` is of another sort."""
+        """Return what to tell the user when the cache cannot be written, or None when `error` is of another sort."""
         return self._local.refusal(error)
 
     def records(self) -> list[Record]:
-        """The records of all runs, newest first."""
+        """Return the records of all runs, newest first."""
         entries = self.objects.list("runs")
         names = [name for name in entries if name.count("/") == 1 and name.endswith(f"/{RECORD}")]
         found = []
@@ -203,7 +203,7 @@ class RemoteStore:
         return parse_pins((self.objects.read("pins", MAX_PINS_BYTES) or b"").decode())
 
     def holdings(self) -> list[Holding]:
-        """All that takes room and could be removed; what a living process is at is told by its age alone."""
+        """Return all that takes room and could be removed; what a living process is at is told by its age alone."""
         found = []
         artifacts = _grouped(self.objects.list("artifacts"), "artifacts")
         manifests = parallel(lambda key: self._manifest(*key), artifacts)
@@ -221,7 +221,7 @@ class RemoteStore:
 
     @contextmanager
     def stored(self, holding: Holding, row: Mapping[str, Any]) -> Iterator[Path]:
-        """A copy of an artifact's object, by its line in the manifest. FileNotFoundError when it is not there."""
+        """Yield a copy of an artifact's object, by its line in the manifest. FileNotFoundError when it is not there."""
         with tempfile.TemporaryDirectory(prefix="zoetrope-") as folder:
             copy = Path(folder) / PurePosixPath(row["path"]).name
             self.objects.download(row["at"], copy)
@@ -273,7 +273,7 @@ class RemoteParts:
         return store_home(self.url) / _work_key(self.stage, self.fingerprint) / "out"
 
     def finished(self, part: str) -> dict[str, Any] | None:
-        """What `finish` was told of a part whose files are all there; None when it is to be made."""
+        """Return what `finish` was told of a part whose files are all there; None when it is to be made."""
         note = self._read(f"{part}.json")
         if note is None:
             return None
@@ -303,7 +303,7 @@ class RemoteParts:
         return f"{self.url}/{_work_key(self.stage, self.fingerprint)}/ray"
 
     def ray_storage(self) -> tuple[str, Any]:
-        """`storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
+        """Return `storage_path` and `storage_filesystem` for Ray Train's checkpoints."""
         from pipeline.store.arrow import arrow_filesystem
 
         filesystem, base = arrow_filesystem(Objects(self.url))
@@ -316,7 +316,7 @@ class RemoteParts:
             Objects(self.url).upload(path, f"{target}/{path.relative_to(folder).as_posix()}")
 
     def files(self) -> dict[str, dict[str, Any]]:
-        """The rows of all parts' files, by path: path, at, bytes, sha256."""
+        """Return the rows of all parts' files, by path: path, at, bytes, sha256."""
         notes = parallel(self._read, Objects(self.url).list(self._folder))
         return {row["path"]: row for note in notes if note for row in note["files"]}
 
@@ -355,7 +355,7 @@ def _work_key(stage: str, fingerprint: str) -> str:
 
 
 def _grouped(entries: Mapping[str, Entry], top: str) -> dict[tuple[str, str], dict[str, Entry]]:
-    """Objects below `top/`, by stage and fingerprint."""
+    """Group objects below `top/`, by stage and fingerprint."""
     groups: dict[tuple[str, str], dict[str, Entry]] = {}
     for name, entry in entries.items():
         stage, _, rest = name.partition("/")
@@ -365,5 +365,5 @@ def _grouped(entries: Mapping[str, Entry], top: str) -> dict[tuple[str, str], di
 
 
 def _usage(entries: Mapping[str, Entry]) -> tuple[int, float]:
-    """Bytes of these objects, and when the newest was written."""
+    """Sum the bytes of these objects, and when the newest was written."""
     return sum(entry.bytes for entry in entries.values()), max(entry.modified_s for entry in entries.values())

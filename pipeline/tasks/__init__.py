@@ -5,19 +5,28 @@ from typing import TYPE_CHECKING
 from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.multilabel import Multilabel
+from pipeline.tasks.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
+    from pipeline.recipe.tasks import TaskSection
 
 TASKS: dict[str, type[Task]] = {
     "image-classification": Classification,
     "video-classification": Classification,
     "image-multilabel": Multilabel,
     "video-multilabel": Multilabel,
+    "segmentation": Segmentation,
 }
-"""By a recipe's `task.kind`."""
+"""By a recipe's `task.kind`; a user's own is named by its section."""
+
+
+def class_of(section: "TaskSection") -> type[Task]:
+    """The class of a task by its section in a recipe."""
+    found: type[Task] = section.task or TASKS[section.kind]
+    return found
 
 
 def task_of(recipe: "Recipe", classes: tuple[str, ...] = ()) -> Task:
-    """The task of a recipe for data of these classes; without classes, where only words are asked of it."""
-    return TASKS[recipe.task.kind].of(recipe, classes)
+    """Make the task of a recipe for data of these classes; without classes, where only words are asked of it."""
+    return class_of(recipe.task).of(recipe, classes)

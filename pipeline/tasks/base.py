@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from pipeline.figures.drawing import Drawing
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
+    from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.reader import RawSample
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -30,10 +33,6 @@ Inputs = Mapping[str, "Tensor"]
 """What a model looks at, normalised and on its device: `pixels` float [n, 3, (T,) H, W], and what else by its name."""
 Answer = Mapping[str, "Tensor"]
 """What a model says of n samples, tensors [n, ...] by name, which the task makes of a model's outputs."""
-
-
-WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
-"""All ways of mixing."""
 
 
 class Headline(NamedTuple):
@@ -56,25 +55,21 @@ class Tally:
     rows: Arrays = field(default_factory=dict)
 
 
-class Drawing(NamedTuple):
-    """A sample for a person: uint8 [(T,) H, W, 3], words, and whether an answer is right (None: none was given)."""
-
-    pixels: np.ndarray
-    words: str
-    right: bool | None = None
-
-
 class Run(Protocol):
     """A trained model, to be called: on its device, in its precision, without gradients."""
+
+    @property
+    def how(self) -> "Evaluate | None":
+        """What an evaluation asks for; None in a training, which validates in the plainest way."""
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n samples into as many as go through the model at once."""
 
     def inputs(self, arrays: Arrays) -> Inputs:
-        """Pixels uint8 [n, (T,) H, W, 3] as the model gets them."""
+        """Return pixels uint8 [n, (T,) H, W, 3] as the model gets them."""
 
     def __call__(self, inputs: Inputs) -> Any:
-        """The model's outputs."""
+        """Return the model's outputs."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +85,17 @@ class Task(ABC):
     in_training: ClassVar[tuple[str, ...]]
     """Those that are worth logging of training batches."""
     columns: ClassVar[dict[str, str]]
-    """What the exported model answers: names and types, "string" or "double" or a list of either."""
+    """What the exported model answers: names and types, "string", "double" or "binary", or a list of such."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
     """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
-    mixes: ClassVar[frozenset[str]] = WAYS
-    """The ways of mixing that mean something for its targets."""
     any_size: ClassVar[bool] = False
     """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Task":
-        """The task of a recipe."""
+        """Make the task of a recipe."""
         return cls(classes)
 
     @abstractmethod
@@ -157,9 +150,14 @@ class Task(ABC):
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: the mean over a sample's views."""
-        from pipeline.tasks.views import averaged
+        import torch
 
-        return averaged(self.answer, run, arrays)
+        pixels = arrays["pixels"]
+        n, views = pixels.shape[:2]
+        flat = pixels.reshape(n * views, *pixels.shape[2:])
+        parts = [self.answer(run(run.inputs({"pixels": flat[cut]}))) for cut in run.parts(len(flat))]
+        whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {name: value.view(n, views, *value.shape[1:]).mean(1) for name, value in whole.items()}
 
     @abstractmethod
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
@@ -180,17 +178,45 @@ class Task(ABC):
     def certainty(self, rows: Arrays) -> np.ndarray:
         """Say how right each answer is, float [n], for picking the best and the worst."""
 
+    def shown(self, rows: Arrays) -> dict[str, np.ndarray]:
+        """Pick what an evaluation draws: the name of a figure -> float [n], whose lowest samples are in it."""
+        certainty = self.certainty(rows)
+        return {"worst": certainty, "best": -certainty}
+
+    def pictured(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
+        """Pick what `compared` draws of the few samples that are shown, and is too much to keep of all: [n, ...]."""
+        return {}
+
     @abstractmethod
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
         """Draw a sample uint8 [(T,) H, W, 3] with what it is; `fields` of that one sample."""
 
     @abstractmethod
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
-        """Draw a sample with what the model says and, where that is wrong, what it is; a row of `rows`."""
+        """Draw a sample with what the model says and, where that is wrong, what it is.
+
+        A row of `rows`, with what there is of `pictured`.
+        """
+
+    def restored(self, answer: Answer, frame: "Tensor", size: tuple[int, int]) -> Answer:
+        """Bring one picture's answer, tensors [1, ...], back to the px of its file.
+
+        frame: float [2, 3], maps (x, y, 1) of the file to the view that the model saw
+        size:  (H, W) of the file in px, as it is shown
+        """
+        return answer
+
+    def overlay(self, pixels: np.ndarray, row: Arrays) -> np.ndarray | None:
+        """Draw an answer over the picture uint8 [H, W, 3] that it is of; None where it has no place in it."""
+        return None
 
     @abstractmethod
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """Fill the columns of the exported model; a row of `infer`'s answer a file."""
+        """Fill the columns of the exported model; a row of `infer`'s answer a file, as `restored` makes it."""
+
+    def remarks(self, tally: Tally) -> list[str]:
+        """Say what is not plain from the metrics of an evaluation, a sentence each."""
+        return []
 
     @abstractmethod
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
@@ -201,11 +227,11 @@ class Task(ABC):
 
 
 def result_words(task: Task, metrics: Mapping[str, float]) -> str:
-    """The headline of some metrics, as in "top-1 71.4%"."""
+    """Return the headline of some metrics, as in "top-1 71.4%"."""
     metric, title = task.headline
     return f"{title} {task.measures[metric].format(metrics[metric])}"
 
 
 def riding(task: Task, training: bool) -> frozenset[str]:
-    """What goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
+    """Return what goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
     return task.rides | {"frame"} if task.rides and not training else task.rides

@@ -43,12 +43,13 @@ class Tracking:
 
 
 def masked(text: str) -> str:
-    """`text` with the `user:password@` of every URL in it left out, and other secrets hidden."""
+    """Return `text` with the `user:password@` of every URL in it left out, and other secrets hidden."""
     return USER.sub("", redact(text))
 
 
 def resolve(uri: str | None, store: Path | str) -> Tracking:
-    """The MLflow of `uri`, else of MLFLOW_TRACKING_URI, else an SQLite file in `store`, which must be a folder then.
+    """Return the MLflow of `uri`, else of MLFLOW_TRACKING_URI, else an SQLite file in `store`, which must be a folder
+    then.
 
     Paths become absolute, because Ray's workers have another working directory.
     Raises ZoetropeError for a URI that MLflow cannot use.
@@ -87,7 +88,7 @@ def resolve(uri: str | None, store: Path | str) -> Tracking:
 
 
 def sqlite_uri(database: Path, query: Mapping[str, Any] | None = None) -> str:
-    """The URI of an SQLite file, quoted where SQLAlchemy would take another file else.
+    """Return the URI of an SQLite file, quoted where SQLAlchemy would take another file else.
 
     Raises ZoetropeError where the SQLAlchemy that is installed cannot say it.
     """
@@ -111,12 +112,12 @@ def _scheme(uri: str) -> str:
 
 
 def _is_odd(path: Path) -> bool:
-    """Whether a URL reads a path as another one: `?` begins its query, and `%20` is a blank."""
+    """Tell whether a URL reads a path as another one: `?` begins its query, and `%20` is a blank."""
     return not {"?", "%"}.isdisjoint(str(path))
 
 
 def _location(folder: Path) -> str:
-    """Where artifacts go in a folder; as a URI only where MLflow would take a path for one."""
+    """Tell where artifacts go in a folder; as a URI only where MLflow would take a path for one."""
     artifacts = folder / "mlartifacts"
     return artifacts.as_uri() if _is_odd(artifacts) else str(artifacts)
 
@@ -146,7 +147,7 @@ def _database(uri: str, url: "URL", artifact_location: str) -> Tracking:
 
 
 def _parsed(uri: str) -> "URL":
-    """A database's URI as SQLAlchemy reads it. ZoetropeError where it does not."""
+    """Parse a database's URI as SQLAlchemy reads it. ZoetropeError where it does not."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 

@@ -35,7 +35,7 @@ class NoAnswer(Exception):
 
 
 def client(tracking: Tracking) -> "MlflowClient":
-    """The client of one MLflow, made once a process. The first use of an SQLite file creates it (1 to 3 s)."""
+    """Return the client of one MLflow, made once a process. The first use of an SQLite file creates it (1 to 3 s)."""
     with _making:  # two threads at once would make the tables of an SQLite file twice
         return _client(tracking.uri, tracking.artifact_location)
 
@@ -106,13 +106,13 @@ def ping(tracking: Tracking) -> None:
 
 
 def reason(error: Exception) -> str:
-    """The first line of an error, without passwords and not longer than a line in a log should be."""
+    """Return the first line of an error, without passwords and not longer than a line in a log should be."""
     lines = masked(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def is_refusal(error: Exception) -> bool:
-    """Whether MLflow answered that it will never take this, so that it is not to be asked again."""
+    """Tell whether MLflow answered that it will never take this, so that it is not to be asked again."""
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import BAD_REQUEST, INVALID_PARAMETER_VALUE, ErrorCode
 

@@ -48,7 +48,7 @@ def send_leftovers(tracking: Tracking, spool: Path) -> None:
 
 
 def _ended(folder: Path, run: dict[str, Any]) -> str | None:
-    """The status of a run whose tracker is gone, by its record in the store; None while its driver goes on."""
+    """Return the status of a run whose tracker is gone, by its record in the store; None while its driver goes on."""
     name = Path(str(run.get("tags", {}).get("zoetrope.run", ""))).name
     try:
         record = json.loads((folder.parents[1] / RUNS / name / RECORD).read_bytes())
@@ -58,7 +58,7 @@ def _ended(folder: Path, run: dict[str, Any]) -> str | None:
 
 
 def _tidy(folder: Path) -> dict[str, Any]:
-    """What is known of a run of which something is left to send; empty for others. Removes what is done with."""
+    """Return what is known of a run of which something is left to send; empty for others. Removes what is done with."""
     if folder.name.startswith("."):
         shutil.rmtree(folder, ignore_errors=True)  # its removal was interrupted
         return {}

@@ -22,20 +22,23 @@ def save_model(
     code_paths: Sequence[Path],
     requirements: Sequence[str],
     answer: dict[str, str],
+    switches: Sequence[str] = (),
 ) -> None:
     """Write an MLflow model to `folder`, which must not exist yet.
 
     It takes a data frame with a column `content`, the bytes of one file a row, and gives the columns of `answer`, name
-    to type: "string", "double", "list of string" or "list of double". `script`
-    defines a `mlflow.pyfunc.PythonModel` and ends with `mlflow.models.set_model(...)`; it is run once here, and when
-    the model is loaded. It finds `artifacts` in `context.artifacts`, and the packages of `code_paths` (copied) on its
-    path; here they must be importable already. `requirements` are pip lines, taken as they are: nothing is inferred
-    and nothing asks the network.
+    to type: "string", "double", "binary" or a list of one of these, as "list of string". `switches` are names of
+    parameters that are true or false, by default false.
+
+    `script` defines a `mlflow.pyfunc.PythonModel` and ends with `mlflow.models.set_model(...)`; it is run once here,
+    and when the model is loaded. It finds `artifacts` in `context.artifacts`, and the packages of `code_paths` (copied)
+    on its path; here they must be importable already. `requirements` are pip lines, taken as they are: nothing is
+    inferred and nothing asks the network.
     """
     quiet()
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
     def kind(text: str) -> Any:
@@ -51,6 +54,7 @@ def save_model(
         signature=ModelSignature(
             inputs=Schema([ColSpec("binary", "content")]),
             outputs=Schema([ColSpec(kind(text), name) for name, text in answer.items()]),
+            params=ParamSchema([ParamSpec(name, DataType.boolean, False) for name in switches]),
         ),
     )
 

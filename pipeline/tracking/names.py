@@ -7,7 +7,7 @@ FORBIDDEN = re.compile(r"[^\w\-./: ]")
 
 
 def mlflow_name(name: str) -> str:
-    """`name` with what MLflow refuses replaced by `_`, cut to its 250 characters.
+    """Return `name` with what MLflow refuses replaced by `_`, cut to its 250 characters.
 
     MLflow also refuses names that change when they are read as a path (`/a`, `a//b`, `a/../b`).
     """

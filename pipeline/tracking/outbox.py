@@ -39,7 +39,7 @@ class Outbox:
         self.points = Spool(folder)
 
     def run(self) -> dict[str, Any]:
-        """What is known of the run; empty when nothing was noted yet."""
+        """Return what is known of the run; empty when nothing was noted yet."""
         return read_run(self.folder)
 
     def update(self, **facts: Any) -> None:
@@ -53,16 +53,16 @@ class Outbox:
             os.close(held)
 
     def status_to_send(self) -> str | None:
-        """The status that the run is to have, None when it has it."""
+        """Return the status that the run is to have, None when it has it."""
         run = self.run()
         return run.get("status") if run.get("status") != run.get("status_sent") else None
 
     def left(self) -> tuple[int, int]:
-        """How many metric points and how many other things MLflow does not have yet."""
+        """Return how many metric points and how many other things MLflow does not have yet."""
         return self.points.unsent(self.run().get("run_id")), len(self.calls()) + bool(self.status_to_send())
 
     def changed_s(self) -> float:
-        """When a point was last kept here, in seconds since 1970."""
+        """Return when a point was last kept here, in seconds since 1970."""
         return (self.folder / POINTS).stat().st_mtime
 
     def keep(self, kind: str, facts: Mapping[str, Any], files: Mapping[str, Path]) -> None:
@@ -84,14 +84,14 @@ class Outbox:
         os.rename(making, call)
 
     def calls(self) -> list[Path]:
-        """The things to send, in the order in which they were kept."""
+        """Return the things to send, in the order in which they were kept."""
         with suppress(FileNotFoundError):
             return sorted(path for path in (self.folder / CALLS).iterdir() if not path.name.startswith("."))
         return []
 
     @contextmanager
     def take(self, call: Path) -> Iterator[dict[str, Any] | None]:
-        """Its kind and facts, and nobody else's while this lasts; None when another sends it or has sent it."""
+        """Yield its kind and facts, and nobody else's while this lasts; None when another sends it or has sent it."""
         with ExitStack() as stack:
             content = None
             try:
@@ -111,7 +111,7 @@ class Outbox:
         shutil.rmtree(call, ignore_errors=True)
 
     def is_alone(self) -> bool:
-        """Whether nobody else is at it."""
+        """Tell whether nobody else is at it."""
         try:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -136,7 +136,7 @@ class Outbox:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What `folder` says of its run; empty when it says nothing, or what is not ours."""
+    """Return what `folder` says of its run; empty when it says nothing, or what is not ours."""
     try:
         with (folder / RUN).open("rb") as file:
             return _parse(file.read(MAX_BYTES))
@@ -153,7 +153,7 @@ def _parse(content: bytes) -> dict[str, Any]:
 
 
 def _hold(folder: Path) -> BinaryIO:
-    """An open file that keeps the folder from being removed until it is closed."""
+    """Return an open file that keeps the folder from being removed until it is closed."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):  # removed in between

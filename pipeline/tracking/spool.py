@@ -65,11 +65,11 @@ class Spool:
         return len(fresh)
 
     def unsent(self, run_id: str | None) -> int:
-        """How many points this MLflow run does not have yet, by the mark."""
+        """Return how many points this MLflow run does not have yet, by the mark."""
         return sum(1 for _ in self._points_from(self._offset(run_id)))
 
     def batch(self, run_id: str) -> tuple[list[Point], int]:
-        """The next points for this run, at most 900, and the offset to mark once they are there."""
+        """Return the next points for this run, at most 900, and the offset to mark once they are there."""
         points: list[Point] = []
         end = self._offset(run_id)
         for line, next_offset in self._lines(end):
@@ -112,7 +112,7 @@ class Spool:
             yield from _parse(line)
 
     def _lines(self, offset: int) -> Iterator[tuple[bytes, int]]:
-        """Whole lines from `offset` on, each with the offset behind it."""
+        """Read whole lines from `offset` on, each with the offset behind it."""
         rest = b""
         read_at = offset
         while data := os.pread(self._file.fileno(), READ_BYTES, read_at):
@@ -124,7 +124,7 @@ class Spool:
 
 
 def _parse(line: bytes) -> list[Point]:
-    """The points of a line; none when it is torn or not ours."""
+    """Parse the points of a line; none when it is torn or not ours."""
     try:
         row = json.loads(line)
         step, time_ms, maker = int(row["step"]), int(row["time_ms"]), str(row.get("maker", ""))

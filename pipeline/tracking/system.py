@@ -10,7 +10,10 @@ QUERY = ["--query-gpu=index,utilization.gpu,memory.used,memory.total", "--format
 
 
 def read_system() -> dict[str, float]:
-    """Percentages and megabytes of this machine, now. CPU use is the mean since the last call in this process."""
+    """Measure percentages and megabytes of this machine, now.
+
+    CPU use is the mean since the last call in this process.
+    """
     memory = psutil.virtual_memory()
     return {
         "system/cpu_utilization_percentage": psutil.cpu_percent(),
@@ -33,7 +36,7 @@ def _gpus() -> dict[str, float]:
 
 
 def parse_gpus(answer: str) -> dict[str, float]:
-    """Metrics of nvidia-smi's lines `index, utilization %, MiB used, MiB in all`; `[N/A]` fields are left out."""
+    """Parse metrics of nvidia-smi's lines `index, utilization %, MiB used, MiB in all`; `[N/A]` fields are left out."""
     metrics: dict[str, float] = {}
     for row in csv.reader(answer.splitlines(), skipinitialspace=True):
         if len(row) != 4 or not row[0].isdigit():

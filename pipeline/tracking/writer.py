@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.address import Tracking
 from pipeline.tracking.client import NoAnswer, client, is_refusal, ping, quiet, reason
+from pipeline.tracking.mlflow_run import log_dataset, log_files, open_run, set_status
 from pipeline.tracking.model import log_model
 from pipeline.tracking.names import mlflow_name
 from pipeline.tracking.outbox import FILES, Outbox
-from pipeline.tracking.runs import log_dataset, log_files, open_run, set_status
 from pipeline.tracking.system import read_system
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
 
 LOG = logging.getLogger(__name__)
 GATHER_S = 1.0  # points of one second go in one request
@@ -102,7 +102,7 @@ class Writer:
             self._say_once("status", f"MLflow will not hear of status {status} ({reason(error)}).")
 
     def left(self) -> tuple[int, int]:
-        """How many metric points and how many other things MLflow does not have yet."""
+        """Return how many metric points and how many other things MLflow does not have yet."""
         return self._unsent, len(self._outbox.calls()) + bool(self._outbox.status_to_send())
 
     def flush(self, timeout_s: float) -> tuple[int, int]:
@@ -184,7 +184,10 @@ class Writer:
         return run_id
 
     def _ship_all(self, run_id: str) -> None:
-        """Points, then files and the like, then the status. What fails is raised when the others have had their try."""
+        """Send points, then files and the like, then the status.
+
+        What fails is raised when the others have had their try.
+        """
         while self._unsent and self._ship_batch(run_id):
             pass
         failure = None

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.feed.quarantine import Bad
-from pipeline.shards.files import publishing, sha256, sync, write_bytes
+from pipeline.feed.bad_samples import Bad
+from pipeline.shards.file_io import publishing, sha256, sync, write_bytes
 
 FILE = "checkpoint.pt"
 DIGEST = f"{FILE}.sha256"
@@ -32,7 +33,7 @@ class Stateful(Protocol):
     """What a checkpoint keeps by its `state_dict`: a model, an optimizer, ..."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What there is to keep, of tensors and plain values."""
+        """Return what there is to keep, of tensors and plain values."""
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:
         """Take it up again."""
@@ -65,7 +66,10 @@ def save(
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a checkpoint's file, such as "No such file or directory"; None when it is what was written."""
+    """Return what is wrong with a checkpoint's file, such as "No such file or directory".
+
+    None when it is what was written.
+    """
     path, digest = folder / FILE, folder / DIGEST
     try:
         if digest.exists():
@@ -78,7 +82,7 @@ def damage(folder: Path) -> str | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """A checkpoint's state on the CPU; ZoetropeError when it is damaged or of another version."""
+    """Read a checkpoint's state on the CPU; ZoetropeError when it is damaged or of another version."""
     path = folder / FILE
     try:
         if found := damage(folder):
@@ -101,12 +105,19 @@ def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str,
 
 
 def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:
-    """What a training makes: the best weights when it looked for them, else their average, else the last ones."""
+    """Return what a training makes: the best weights when it looked for them, else their
+    average, else the last ones.
+    """
     if "early_stopping" in state:
         return dict(state["early_stopping"]["weights"])
     if "ema" in state:
         return {name[len(AVERAGED) :]: value for name, value in state["ema"].items() if name.startswith(AVERAGED)}
     return dict(state["model"])
+
+
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors."""
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, str(path))
 
 
 def _digest_line(path: Path) -> bytes:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported.teacher import find_teacher, read_classes
 from pipeline.recipe import Recipe, load
 from pipeline.shards.dataset import Dataset
 from pipeline.training.model import load_model
+from pipeline.training.teacher import find_teacher, read_classes
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        """Its logits float [n, K] for the student's input, float [n, 3, (T,) H, W]."""
+        """Return its logits float [n, K] for the student's input, float [n, 3, (T,) H, W]."""
         as_channels = (3, *[1] * (x.ndim - 2))
         logits: Tensor = self.model(x * self.scale.view(as_channels) + self.shift.view(as_channels))
         return logits
 
 
 def load_teacher(recipe: Recipe, dataset: Dataset, device: torch.device) -> Teacher | None:
-    """The recipe's teacher, if it has one. ZoetropeError when its answers are to other questions."""
+    """Load the recipe's teacher, if it has one. ZoetropeError when its answers are to other questions."""
     distill = recipe.loss.distill
     if distill is None:
         return None

@@ -21,7 +21,8 @@ class Process:
 
 
 def synchronise_norms(model: nn.Module, process: Process) -> nn.Module:
-    """The model with every BatchNorm over the batches of all processes; its parameters and their names stay the same.
+    """Return the model with every BatchNorm over the batches of all processes; its parameters and their names stay the
+    same.
 
     ZoetropeError on a CPU: PyTorch has it on GPUs only.
     """
@@ -37,7 +38,7 @@ def synchronise_norms(model: nn.Module, process: Process) -> nn.Module:
 
 
 def wrap(model: nn.Module, process: Process) -> nn.Module:
-    """The model with gradients averaged over all processes."""
+    """Wrap the model so that gradients are averaged over all processes."""
     if process.world == 1:
         return model
     ids = [process.device.index] if process.device.type == "cuda" else None
@@ -47,14 +48,14 @@ def wrap(model: nn.Module, process: Process) -> nn.Module:
 
 
 def add_up(values: Tensor, process: Process) -> Tensor:
-    """The sum of every process' `values`, which are changed in place."""
+    """Sum every process' `values`, which are changed in place."""
     if process.world > 1:
         distributed.all_reduce(values)
     return values
 
 
 def gather(value: Any, process: Process) -> list[Any]:
-    """Every process' `value`, which JSON can hold, in the order of ranks."""
+    """Gather every process' `value`, which JSON can hold, in the order of ranks."""
     if process.world == 1:
         return [value]
     mine = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(process.device)

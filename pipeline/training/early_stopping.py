@@ -22,7 +22,7 @@ class EarlyStopping:
         """Whether the metric has not grown for `patience` validations in a row."""
         return self.worse >= self.patience
 
-    def see(self, metrics: dict[str, float], model: nn.Module) -> None:
+    def update(self, metrics: dict[str, float], model: nn.Module) -> None:
         """Count one validation of `model`. Every rank sees the same metrics, so all of them end at the same step."""
         if not self.best or metrics[self.metric] > self.best[self.metric] + self.min_delta:
             self.best, self.worse = dict(metrics), 0
@@ -31,7 +31,7 @@ class EarlyStopping:
             self.worse += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return what a checkpoint keeps."""
         return {"best": self.best, "worse": self.worse, "weights": self.weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

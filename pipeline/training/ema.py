@@ -8,12 +8,15 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def decay_at(step: int, decay: float) -> float:
-    """The decay of the steps 1, 2, ...: at most (1 + step) / (10 + step), so the first weights are soon forgotten."""
+    """Return the decay of the steps 1, 2, ...: at most (1 + step) / (10 + step), so the first
+    weights are soon forgotten.
+    """
     return min(decay, (1 + step) / (10 + step))
 
 
 def average(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `model` whose `update_parameters(model)` follows it, buffers exactly; `.module` is the model to use.
+    """Make a copy of `model` whose `update_parameters(model)` follows it, buffers exactly; `.module` is the model to
+    use.
 
     The first update copies, so the initial weights do not count.
     """

@@ -39,12 +39,12 @@ class Learner:
         resumes: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> "Learner":
-        """A fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
+        """Make a fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, num_classes).to(process.device)
         if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
-            report = models.load_weights(model, recipe.model.weights, lambda text: say(f"train: model.weights: {text}"))
-            say(f"train: model.weights: {report}")
+            loaded = models.load_weights(model, recipe.model.weights, lambda text: say(f"train: model.weights: {text}"))
+            say(f"train: model.weights: {loaded}")
         if recipe.train.sync_bn:
             model = synchronise_norms(model, process)
         stop = recipe.train.early_stopping
@@ -73,14 +73,14 @@ class Learner:
         """Whether early stopping has ended the training."""
         return self.stopping is not None and self.stopping.has_ended
 
-    def judge(self, metrics: dict[str, float]) -> dict[str, float]:
-        """What a validation says of the weights that are kept: it itself, or the best one when that is looked for."""
+    def keep_best(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Return the validation of the weights that are kept: this one, or the best one when that is looked for."""
         if self.stopping is None:
             return metrics
-        self.stopping.see(metrics, self.measured)
+        self.stopping.update(metrics, self.measured)
         return self.stopping.best
 
-    def parallel(self, recipe: Recipe, process: Process) -> nn.Module:
-        """The model to train: compiled if the recipe says so, gradients averaged over all processes."""
-        compiled: Any = torch.compile(self.model) if recipe.train.compile else self.model
-        return wrap(compiled, process)
+    def parallel(self, process: Process, compiled: bool) -> nn.Module:
+        """Return the model to train, whose gradients are averaged over all processes; perhaps compiled first."""
+        model: Any = torch.compile(self.model) if compiled else self.model
+        return wrap(model, process)

@@ -13,7 +13,7 @@ REFUSES = "Expected more than 1 value per channel"
 
 
 def lone_problem(recipe: Recipe, samples: int | None) -> str:
-    """What is wrong, and what to set, where BatchNorm would see one value a channel; else "".
+    """Tell what is wrong, and what to set, where BatchNorm would see one value a channel; else "".
 
     samples: of the training split; None where it is not known yet. Loads torch only for a batch that leaves one alone.
     """
@@ -24,7 +24,9 @@ def lone_problem(recipe: Recipe, samples: int | None) -> str:
 
 
 def lone_sample(recipe: Recipe, samples: int | None) -> tuple[str, str] | None:
-    """(What leaves one sample alone in a forward of the training, what to set), for any allowed number of workers."""
+    """Return (what leaves one sample alone in a forward of the training, what to set), for any
+    allowed number of workers.
+    """
     train, workers = recipe.train, recipe.cluster.workers
     if train.micro_batch == 1:
         return "train.micro_batch: 1 is one sample in a forward", "set it to 2 or more"
@@ -52,7 +54,7 @@ def lone_sample(recipe: Recipe, samples: int | None) -> tuple[str, str] | None:
 
 
 def _batches(recipe: Recipe, samples: int | None) -> list[int]:
-    """Sizes of the batches of an epoch: all the same, but for a kept last one, as far as it is known."""
+    """Return sizes of the batches of an epoch: all the same, but for a kept last one, as far as it is known."""
     train = recipe.train
     if not train.keep_last or samples is None:
         return [train.batch_size]
@@ -61,7 +63,7 @@ def _batches(recipe: Recipe, samples: int | None) -> list[int]:
 
 
 def _minds(recipe: Recipe) -> bool:
-    """Whether a norm of the recipe's model refuses one training sample."""
+    """Tell whether a norm of the recipe's model refuses one training sample."""
     import torch
 
     from pipeline.feed.views import view_size

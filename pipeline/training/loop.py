@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from pipeline.base.keyed import seed64
 from pipeline.base.place import noting_steps
 from pipeline.base.redact import redact_values
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import MakeFeed, local_feed
-from pipeline.feed.quarantine import Bad
 from pipeline.recipe import Recipe, plain
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks.base import Tally, Task
@@ -25,7 +26,7 @@ from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
 from pipeline.training.scaling import scaled_lr
-from pipeline.training.step import Normalize, check_finite, infer, to_device, train_step
+from pipeline.training.step import Normalize, Running, check_finite, to_device, train_step
 
 LOG_EVERY_STEPS = 10
 
@@ -63,11 +64,11 @@ class Plan:
         )
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         return self.peak_lr * self.factor(step)
 
     def lr_curve(self) -> tuple[range, list[float]]:
-        """Steps and their learning rates, at most some 2,000 of them, to be drawn."""
+        """Return steps and their learning rates, at most some 2,000 of them, to be drawn."""
         steps = range(0, self.total, max(1, self.total // 2000))
         return steps, [self.lr(step) for step in steps]
 
@@ -89,17 +90,14 @@ def train(
     learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None, say=say)
     bad: dict[str, Bad] = {"train": {}, "val": {}}
     start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
-    model = learner.parallel(recipe, process)
+    model = learner.parallel(process, recipe.train.compile)
     normalize = Normalize.of(recipe, process.device)
     objective = Objective.of(recipe, dataset, process.device)
     meter = Meter(process, source.task)
 
-    def save(folder: Path) -> None:
-        checkpoint.save(folder, learner.parts, done, metrics, bad, redact_values(plain(recipe)))
-
-    done = start
+    written = redact_values(plain(recipe))
     steps = range(start, start if learner.has_ended else plan.total)
-    with closing(make_feed(source, steps, bad["train"])) as feed, noting_steps(lambda: done):
+    with closing(make_feed(source, steps, bad["train"])) as feed, noting_steps(start) as reached:
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
@@ -107,24 +105,27 @@ def train(
             model.train()
             meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))
 
-            done = step + 1
+            reached.steps = done = step + 1
             at_log = done % LOG_EVERY_STEPS == 0
             at_checkpoint = done % plan.checkpoint_every == 0 or done == plan.total or (at_log and asked())
             # Before each checkpoint too: none is written of a training that has diverged, and one that goes on from
             # there measures over the same steps as it would have undisturbed.
             if at_log or at_checkpoint:
                 measured = meter.read(feed.waited_s)
-                check_finite(measured["train/loss"], step, recipe)
+                check_finite(measured["train/loss"], step, recipe.optimizer.lr)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
                 metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"], make_feed)
                 on_points(done, plan.total, metrics)
-                metrics = learner.judge(metrics)
+                metrics = learner.keep_best(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
             if at_checkpoint or learner.has_ended:
                 agree(bad, process)
-                feed.settle()
+                feed.apply_bad()
+                save = partial(
+                    checkpoint.save, parts=learner.parts, step=done, metrics=metrics, bad=bad, recipe=written
+                )
                 on_checkpoint(done, save, metrics)
             if learner.has_ended:
                 break
@@ -140,19 +141,19 @@ def evaluate(
     bad: Bad,
     make_feed: MakeFeed = local_feed,
 ) -> dict[str, float]:
-    """Metrics of the validation split with one view a sample, every sample once, the work shared by all processes.
+    """Measure the validation split with one view a sample, every sample once, the work shared by all processes.
 
     Samples in `bad`, and those that are found to belong there, are left out.
     """
     share_buffers(model, process)
     model.eval()
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
-    task = source.task
+    task, run = source.task, Running(model, normalize, recipe.train)
     total = torch.zeros((), dtype=torch.float64, device=process.device)
     with closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             fields, weights = to_device(batch.arrays, process.device)
-            total = total + task.sums(infer(task, model, batch.arrays, normalize, recipe), fields, weights)
+            total = total + task.sums(task.infer(run, batch.arrays), fields, weights)
     measured = task.metrics(Tally(add_up(total, process).cpu().numpy()))
     return {f"val/{name}": value for name, value in measured.items()}
 
@@ -163,11 +164,8 @@ class Meter:
     def __init__(self, process: Process, task: Task) -> None:
         self.process, self.task = process, task
         self.waited_before_s = 0.0
-        self._restart()
-
-    def _restart(self) -> None:
-        self.total = torch.zeros((), dtype=torch.float64, device=self.process.device)
-        self.since = time.perf_counter()
+        self.zero = torch.zeros((), dtype=torch.float64, device=process.device)
+        self.total, self.since = self.zero, time.perf_counter()
 
     def add(self, sums: Tensor) -> None:
         """Count one step's sums."""
@@ -178,7 +176,9 @@ class Meter:
         self.since += seconds
 
     def read(self, waited_s: float) -> dict[str, float]:
-        """Training metrics since the last reading: `samples/s` of all processes, `data wait` as a share of the time."""
+        """Read training metrics since the last reading: `samples/s` of all processes, `data
+        wait` as a share of the time.
+        """
         sums = add_up(self.total, self.process).cpu().numpy()
         means = self.task.metrics(Tally(sums))
         elapsed = time.perf_counter() - self.since
@@ -191,5 +191,5 @@ class Meter:
         if self.process.device.type == "cuda":
             result["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated(self.process.device) / 2**30
         self.waited_before_s = waited_s
-        self._restart()
+        self.total, self.since = self.zero, time.perf_counter()
         return result

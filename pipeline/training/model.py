@@ -10,7 +10,7 @@ from pipeline.recipe import Recipe
 
 
 def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
-    """A fresh model, in the memory format that it trains in; `model.weights` are not loaded."""
+    """Build a fresh model, in the memory format that it trains in; `model.weights` are not loaded."""
     model = models.build(recipe.model.kind, num_classes, **recipe.model.model_dump(exclude={"kind", "weights"}))
     if recipe.train.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
@@ -18,7 +18,7 @@ def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
 
 
 def load_model(recipe: Recipe, num_classes: int, weights: Path, device: torch.device) -> nn.Module:
-    """The recipe's model with the weights of a safetensors file, ready to predict."""
+    """Load the recipe's model with the weights of a safetensors file, ready to predict."""
     from safetensors.torch import load_file
 
     model = build_model(recipe, num_classes)

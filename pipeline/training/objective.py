@@ -27,7 +27,7 @@ WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sampl
 
 
 def mixing_of(options: Any) -> Mixing | None:
-    """The way of mixing that a recipe's section `mixing` asks for."""
+    """Return the way of mixing that a recipe's section `mixing` asks for."""
     if not mixes(options):
         return None
     ways = options.of if options.kind == "choose" else [options]
@@ -52,11 +52,12 @@ class Objective:
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, device: torch.device) -> "Objective":
-        """As the recipe says, for a data set. ZoetropeError where it names what is not there."""
-        weights = loss_weights(recipe, dataset)
+        """Make the objective as the recipe says, for a data set. ZoetropeError where it names what is not there."""
+        task = task_of(recipe, dataset.classes)
+        weights = loss_weights(recipe.loss, task, dataset)
         return cls(
             recipe,
-            task_of(recipe, dataset.classes),
+            task,
             None if weights is None else torch.tensor(weights, device=device),
             load_teacher(recipe, dataset, device),
         )
@@ -69,7 +70,7 @@ class Objective:
     def draw(
         self, n: int, size: tuple[int, ...], place: tuple[int, int], first_group: int, device: torch.device
     ) -> Drawn | None:
-        """How n samples of (height, width) are to be mixed, of the batch at (epoch, k); None: not at all.
+        """Draw how n samples of (height, width) are to be mixed, of the batch at (epoch, k); None: not at all.
 
         `first_group`: the number in the batch of the group that the first of them begins.
         """
@@ -80,7 +81,8 @@ class Objective:
         return draw_batch(self.mixing, n, recipe.mix_group, height, width, *key, first_group=first_group).to(device)
 
     def scales(self, parts: Sequence[tuple[Fields, Tensor]], samples: int, process: Process) -> dict[str, Tensor]:
-        """What turns the sums of parts that have counts of their own into means over `samples`: samples / count.
+        """Compute the factors that turn the sums of parts that have counts of their own into means over `samples`:
+        samples / count.
 
         `parts` are fields and weights of this rank's micro-batches, `samples` the whole batch's. Counts are added up
         over all ranks, so that gradients do not depend on how the batch is cut.
@@ -93,7 +95,7 @@ class Objective:
         return dict(zip(names, (samples / add_up(mine, process).clamp_min(1)).float(), strict=True))
 
     def losses(self, model: nn.Module, out: Any, inputs: Inputs, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
-        """The task's parts of the loss, each summed, of what the model gave for its inputs; weights float [n].
+        """Compute the task's parts of the loss, each summed, of what the model gave for its inputs; weights float [n].
 
         Of a tuple the first is the model's answer; the others are heads inside it, which learn from the same fields.
         """

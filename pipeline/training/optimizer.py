@@ -18,12 +18,12 @@ Groups = list[dict[str, Any]]
 
 
 def decays(name: str, parameter: nn.Parameter) -> bool:
-    """Whether a parameter is a weight: biases and norms are vectors (He et al. 2019, section 3.1)."""
+    """Tell whether a parameter is a weight: biases and norms are vectors (He et al. 2019, section 3.1)."""
     return parameter.ndim > 1 and not name.endswith(EMBEDDINGS)
 
 
 def parameter_groups(model: nn.Module, options: OptimizerOptions) -> Groups:
-    """Parameters that learn alike: those that decay or not, with one `lr_factor`, which `set_lr` reads.
+    """Group parameters that learn alike: those that decay or not, with one `lr_factor`, which `set_lr` reads.
 
     ZoetropeError when a name of `lr_factors` fits no parameter.
     """
@@ -44,7 +44,7 @@ def parameter_groups(model: nn.Module, options: OptimizerOptions) -> Groups:
 
 
 def lr_factors(names: list[str], patterns: Mapping[str, float], layer_decay: float) -> dict[str, float]:
-    """Parameter name -> factor of the learning rate: that of the first pattern that fits, times the layer's.
+    """Map each parameter name -> factor of the learning rate: that of the first pattern that fits, times the layer's.
 
     The layer's is layer_decay ** (blocks that follow), 1 for the head (Clark et al. 2020, ELECTRA; Bao et al. 2022).
     """
@@ -61,22 +61,22 @@ def lr_factors(names: list[str], patterns: Mapping[str, float], layer_decay: flo
 
 
 def sgd(groups: Groups, options: Sgd) -> torch.optim.Optimizer:
-    """SGD with momentum."""
+    """Make SGD with momentum."""
     return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
 
 
 def adamw(groups: Groups, options: AdamW) -> torch.optim.Optimizer:
-    """AdamW."""
+    """Make AdamW."""
     return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps)
 
 
 def rmsprop(groups: Groups, options: RmsProp) -> torch.optim.Optimizer:
-    """RMSprop."""
+    """Make RMSprop."""
     return torch.optim.RMSprop(groups, lr=options.lr, alpha=options.alpha, eps=options.eps, momentum=options.momentum)
 
 
 def adabound(groups: Groups, options: AdaBound) -> torch.optim.Optimizer:
-    """AdaBound and AMSBound, whose bounds are factors of the learning rate now over that at the start."""
+    """Make AdaBound or AMSBound, whose bounds are factors of the learning rate now over that at the start."""
     import pytorch_optimizer
 
     made: torch.optim.Optimizer = pytorch_optimizer.AdaBound(
@@ -101,7 +101,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def make_optimizer(model: nn.Module, options: Any) -> torch.optim.Optimizer:
-    """The recipe's optimizer; the learning rate is set before every step."""
+    """Make the recipe's optimizer; the learning rate is set before every step."""
     return OPTIMIZERS[options.kind](parameter_groups(model, options), options)
 
 

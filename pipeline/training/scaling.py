@@ -4,7 +4,7 @@ import math
 
 
 def scaled_lr(lr: float, batch_size: int, base_batch: int, rule: str = "linear") -> float:
-    """`lr` of a batch of `base_batch` samples, for a global batch of `batch_size`.
+    """Scale `lr` of a batch of `base_batch` samples, for a global batch of `batch_size`.
 
     `linear` is Goyal et al. 2017, section 2.1; `sqrt` is for adaptive optimizers (Malladi et al.
     2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms"); `none` leaves it as it is.

@@ -15,22 +15,22 @@ CONSTANT_FROM = 0.1
 
 
 def cosine(progress: float, final: float = 0.0) -> float:
-    """Half a cosine from 1 to `final` (Loshchilov & Hutter 2017, eq. 5, without restarts); progress 0..1."""
+    """Compute half a cosine from 1 to `final` (Loshchilov & Hutter 2017, eq. 5, without restarts); progress 0..1."""
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def polynomial(progress: float, power: float, final: float = 0.0) -> float:
-    """(1 - progress) ** power from 1 to `final`; DeepLab's "poly" has 0.9 (Chen et al. 2018, section 4.1)."""
+    """Compute (1 - progress) ** power from 1 to `final`; DeepLab's "poly" has 0.9 (Chen et al. 2018, section 4.1)."""
     return final + (1 - final) * (1 - progress) ** power
 
 
 def step_decay(step: int, milestones: Sequence[int], factor: float) -> float:
-    """`factor` to the power of the milestones that `step` has reached."""
+    """Raise `factor` to the power of the milestones that `step` has reached."""
     return factor ** bisect_right(sorted(milestones), step)
 
 
 def gradual_warmup(step: int, warmup_steps: int, start: float | None) -> float:
-    """From `start` linearly towards 1, which the step after the warm-up is the first to have.
+    """Grow from `start` linearly towards 1, which the step after the warm-up is the first to have.
 
     With `start` = 1/m this is lr * (1 + (m - 1) * t / T) of Goyal et al. 2017, section 2.2, for a peak of m * lr. By
     default step s runs at (s + 1) / (warmup_steps + 1), so the first step is not lost on a rate of 0.
@@ -40,7 +40,7 @@ def gradual_warmup(step: int, warmup_steps: int, start: float | None) -> float:
 
 
 def constant_warmup(step: int, warmup_steps: int, start: float | None) -> float:
-    """`start` all the way, 0.1 by default (He et al. 2016, section 4.2)."""
+    """Return `start` all the way, 0.1 by default (He et al. 2016, section 4.2)."""
     return CONSTANT_FROM if start is None else start
 
 
@@ -54,7 +54,7 @@ Curve = Callable[[int], float]
 
 
 def _after_warmup(shape: Callable[[float], float], total_steps: int, warmup_steps: int) -> Curve:
-    """A curve over the progress 0..1 from the warm-up's end to the training's."""
+    """Return a curve over the progress 0..1 from the warm-up's end to the training's."""
     return lambda step: shape((step - warmup_steps) / max(1, total_steps - warmup_steps))
 
 
@@ -83,7 +83,9 @@ CURVES: dict[str, Callable[[Any, Callable[[Any], int], int, int], Curve]] = {
 
 
 def make(options: ScheduleOptions, steps_per_epoch: int, batch_size: int, total_steps: int) -> Curve:
-    """Factor of the peak learning rate at any optimizer step 0 ... total_steps - 1, as the recipe says."""
+    """Make the function that gives the factor of the peak learning rate at any optimizer step 0
+    ... total_steps - 1, as the recipe says.
+    """
 
     def steps(length: Any) -> int:
         return int(length.steps(steps_per_epoch, batch_size, total_steps))

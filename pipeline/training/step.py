@@ -13,8 +13,10 @@ from torch.nn.parallel import DistributedDataParallel
 from augment.mixing.batch import Drawn
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
+from pipeline.recipe.evaluate import Evaluate
+from pipeline.recipe.schema import Train
 from pipeline.shards.order import rank_slice
-from pipeline.tasks.base import Answer, Arrays, Fields, Inputs, Task
+from pipeline.tasks.base import Arrays, Fields, Inputs
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
@@ -36,7 +38,7 @@ class Normalize:
 
     @classmethod
     def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
-        """The recipe's mean and standard deviation, for pixels in 0..255."""
+        """Make it of the recipe's mean and standard deviation, for pixels in 0..255."""
         mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
         return cls(mean * 255, std * 255, recipe.train.channels_last)
 
@@ -49,9 +51,9 @@ class Normalize:
         return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
 
 
-def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[None]:
-    """Mixed precision as the recipe asks for it."""
-    dtype = _DTYPES.get(recipe.train.precision)
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
+    """Open a block of mixed precision; fp32 is none."""
+    dtype = _DTYPES.get(precision)
     return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
 
 
@@ -72,7 +74,7 @@ def train_step(
     objective: Objective,
     process: Process,
 ) -> Tensor:
-    """Forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
+    """Run forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
     `place` is the batch's (epoch, k). Each part of the loss is scaled by world / its count in the whole batch, so that
     the gradient averaged over ranks is the global batch's, however it is cut. Returns the task's `sums` of this rank on
@@ -100,7 +102,7 @@ def train_step(
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             inputs = inputs_of({"pixels": batch["pixels"][cut, 0]}, normalize)
             inputs = {name: draw.apply(x) for name, x in inputs.items()} if draw else inputs
-            with autocast(recipe, device):
+            with autocast(recipe.train.precision, device):
                 out = call(model, inputs)
                 losses = objective.losses(learner.model, out, inputs, *part)
                 loss = torch.stack([each * scales.get(name, 1.0) for name, each in losses.items()]).sum()
@@ -124,17 +126,17 @@ def train_step(
 
 
 def inputs_of(arrays: Arrays, normalize: Normalize) -> Inputs:
-    """What a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
+    """Return what a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
     return {"pixels": normalize(arrays["pixels"])}
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
-    """A model's outputs: it takes the pixels, and what else there is by name."""
+    """Call a model: it takes the pixels, and what else there is by name."""
     return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"})
 
 
 def to_device(arrays: Arrays, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-    """A batch's fields, and its samples' weights."""
+    """Return a batch's fields, and its samples' weights."""
     there = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.keys() - {"pixels", "sample"}}
     weights = there.pop("weight")
     return there, weights
@@ -146,32 +148,29 @@ class Running:
 
     model: nn.Module
     normalize: Normalize
-    recipe: Recipe
+    train: Train
+    """The precision and size of a forward pass are those of the training."""
+    how: Evaluate | None = None
+    """What an evaluation asks for; None in a training, which validates in the plainest way."""
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n samples into as many as a training's step has at once."""
-        return micro_batches(n, self.recipe.train.most_at_once or self.recipe.train.batch_size)
+        return micro_batches(n, self.train.most_at_once or self.train.batch_size)
 
     def inputs(self, arrays: Arrays) -> Inputs:
-        """Normalised, on the device."""
+        """Return them normalised, on the device."""
         return inputs_of(arrays, self.normalize)
 
     def __call__(self, inputs: Inputs) -> Any:
-        """The model's outputs, in the recipe's precision."""
-        with torch.no_grad(), autocast(self.recipe, self.normalize.mean.device):
+        """Return the model's outputs, in the recipe's precision."""
+        with torch.no_grad(), autocast(self.train.precision, self.normalize.mean.device):
             return call(self.model, inputs)
 
 
-@torch.no_grad()
-def infer(task: Task, model: nn.Module, arrays: Arrays, normalize: Normalize, recipe: Recipe) -> Answer:
-    """The task's answer to a batch's arrays, on the device; pixels uint8 [n, V, ...]."""
-    return task.infer(Running(model, normalize, recipe), arrays)
-
-
-def check_finite(loss: float, step: int, recipe: Recipe) -> None:
+def check_finite(loss: float, step: int, lr: float) -> None:
     """Raise when the training has diverged; every rank sees the same `loss`, so every rank stops."""
     if not np.isfinite(loss):
         raise ZoetropeError(
             f"the loss is {loss} at step {step}: the training has diverged. "
-            f"Lower optimizer.lr (now {recipe.optimizer.lr:g}), lengthen schedule.warmup, or set train.grad_clip."
+            f"Lower optimizer.lr (now {lr:g}), lengthen schedule.warmup, or set train.grad_clip."
         )

@@ -1,33 +1,32 @@
 """Parts of a schedule that lie beyond the end of the training."""
 
-from pipeline.recipe import Recipe
 from pipeline.recipe.duration import Length
 from pipeline.recipe.sampling import epoch_samples
-from pipeline.recipe.schedules import Step
+from pipeline.recipe.schedules import ScheduleOptions, Step
+from pipeline.recipe.schema import Train
 
 
-def unreached(recipe: Recipe, samples: int | None) -> list[str]:
-    """A sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
+def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> list[str]:
+    """Return a sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
 
     samples: of the training split; None where it is not known yet, and then only lengths of one unit are compared.
     """
-    duration, said = recipe.train.duration, []
-    warmup = recipe.schedule.warmup
-    if _is_longer(warmup, recipe, samples):
-        said.append(
+    duration, messages = train.duration, []
+    warmup = schedule.warmup
+    if _is_longer(warmup, train, samples):
+        messages.append(
             f"schedule.warmup: {warmup} is longer than the training ({duration}), "
             "so the learning rate never reaches its peak"
         )
-    if isinstance(recipe.schedule, Step):
-        late = [str(point) for point in recipe.schedule.at if _is_longer(point, recipe, samples)]
+    if isinstance(schedule, Step):
+        late = [str(point) for point in schedule.at if _is_longer(point, train, samples)]
         if late:
-            said.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
-    return said
+            messages.append(f"schedule.at: {', '.join(late)} lies beyond the end of the training ({duration})")
+    return messages
 
 
-def _is_longer(length: Length, recipe: Recipe, samples: int | None) -> bool:
-    """Whether a length is longer than the training, as far as that can be told."""
-    train = recipe.train
+def _is_longer(length: Length, train: Train, samples: int | None) -> bool:
+    """Tell whether a length is longer than the training, as far as that can be told."""
     if length.unit == "%":
         return length.amount > 100
     if length.unit == train.duration.unit:

@@ -5,10 +5,9 @@ from pathlib import Path
 from models.attention_maps import attention_rollout, overlay
 from models.timesformer import TimeSformer
 from pipeline.base.errors import ZoetropeError
-from pipeline.exported.folder import FILES
 from pipeline.exported.predictor import Predictor
 from pipeline.figures.figures import augmentation_sheet
-from pipeline.training.step import infer
+from pipeline.training.model_folder import FILES
 
 
 def draw_attention(folder: Path, video: Path, path: Path) -> str:
@@ -25,9 +24,9 @@ def draw_attention(folder: Path, video: Path, path: Path) -> str:
     if not isinstance(predictor.model, TimeSformer):
         raise ZoetropeError(f"{predictor.recipe.model.kind} has no attention to draw; train one of the timesformer_*")
     clip = predictor.pixels(video.read_bytes())[:1]
-    said = infer(predictor.task, predictor.model, {"pixels": clip[None]}, predictor.normalize, predictor.recipe)
+    output = predictor.infer(clip)
     maps = attention_rollout(predictor.model, predictor.normalize(clip))[0]
-    scores = said["scores"][0]
+    scores = output["scores"][0]
     best = int(scores.argmax())
     answer = f"{predictor.classes[best]} {scores[best]:.1%}"
     augmentation_sheet([[(clip[0], answer), (overlay(clip[0], maps), "blue: least attention, red: most")]], path)

@@ -16,7 +16,7 @@ from pipeline.cluster.lost import RayLostError, signals_end_the_block
 from pipeline.cluster.resources import cores, cpus, why_no_gpus
 from pipeline.cluster.tracker import Services, start_tracker, watched
 from pipeline.graph.execute import StageResult, execute
-from pipeline.graph.plan import Plan
+from pipeline.graph.plan import Plan, planned_stages
 from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe, plain
 from pipeline.store import Store
@@ -24,7 +24,7 @@ from pipeline.store.record import Run
 from pipeline.tracking.address import resolve
 
 if TYPE_CHECKING:
-    from pipeline.tracking.runs import Status
+    from pipeline.tracking.mlflow_run import Status
 
 END_S = 120.0
 """For MLflow to take the status of a run that has ended, by another tracker if need be."""
@@ -33,7 +33,7 @@ END_S = 120.0
 def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequence[StageResult]:
     """Execute `plan` on Ray; the MLflow run that the stages opened ends as the run ends."""
     tracking = resolve(recipe.tracking.uri, store.url)
-    record = store.record_run(recipe.name, plain(recipe), plan.steps)
+    record = store.record_run(recipe.name, plain(recipe), planned_stages(plan.steps))
     status: Status = "FAILED"
     with _closing(record), ray_cluster(recipe, console) as lost:
         if any(step.stage.name == "train" for step in plan.to_run):
@@ -80,7 +80,7 @@ def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:
 
 @contextmanager
 def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> Iterator[list[str]]:
-    """The cluster that RAY_ADDRESS names, or one embedded in this process, which ends with it.
+    """Join the cluster that RAY_ADDRESS names, or start one embedded in this process, which ends with it.
 
     Gives the list of Ray's processes that died, empty as long as Ray can be asked.
     `dashboard`: on the loopback interface; Ray Train cleans up behind a trial of Ray Tune's only where there is one.

@@ -16,7 +16,7 @@ SHORT = 12
 
 
 def show_store(console: Console, store: Store) -> None:
-    """Runs, newest first, and all that takes room: sizes, ages, and what each was made from."""
+    """Print runs, newest first, and all that takes room: sizes, ages, and what each was made from."""
     records, holdings, pins, now_s = store.records(), store.holdings(), store.pins(), time.time()
     if not records and not holdings:
         console.print(f"{redact(store.url)} holds nothing.", markup=False)
@@ -37,7 +37,7 @@ def show_store(console: Console, store: Store) -> None:
 
 
 def show_garbage(console: Console, garbage: Garbage, dry_run: bool) -> None:
-    """What goes, and how much; what is kept, in a line a reason."""
+    """Print what goes, and how much; what is kept, in a line a reason."""
     now_s = time.time()
     if not garbage.remove:
         console.print("Nothing to remove.")
@@ -74,9 +74,9 @@ def _row(holding: Holding, pins: frozenset[str], now_s: float) -> tuple[str, ...
 
 
 def _what(stage: dict[str, str]) -> str:
-    """How a stage fared in a run, and the artifact that it stands for."""
-    said = str(stage.get("status") or "not begun")
-    return f"{said} {stage['fingerprint'][:SHORT]}" if stage.get("fingerprint") else said
+    """Return how a stage fared in a run, and the artifact that it stands for."""
+    status = str(stage.get("status") or "not begun")
+    return f"{status} {stage['fingerprint'][:SHORT]}" if stage.get("fingerprint") else status
 
 
 def _age(seconds: float) -> str:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.job import check_store, check_tracking
-from pipeline.cluster.room import room_problem, sharing_warning
+from pipeline.cluster.capacity import room_problem, sharing_warning
 from pipeline.graph.plan import Graph, Plan, plan
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, WebDatasetSource
 from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.short import short_warning
@@ -28,7 +28,7 @@ GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.ST
 
 
 def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
-    """The plan of a recipe in its store. Raises ZoetropeError for all that can be seen before anything is started.
+    """Make the plan of a recipe in its store. Raises ZoetropeError for all that can be seen before anything is started.
 
     What is there already was checked when it was made, so a plan with nothing to do loads nothing heavy.
     """
@@ -55,16 +55,16 @@ def _artifacts(planned: Plan) -> dict[str, Artifact | None]:
 
 
 def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
-    """What the source holds, where neither shards nor the recipe say how much, and names alone do.
+    """Return what the source holds, where neither shards nor the recipe say how much, and names alone do.
 
     What is in tars is not told by their names, and there may be many.
     """
-    known = _artifacts(planned)["shard"] or isinstance(recipe.data.source, MovingDigitsSource | DigitsSource)
+    known = _artifacts(planned)["shard"] or isinstance(recipe.data.source, DrawnSource)
     return None if known or isinstance(recipe.data.source, WebDatasetSource) else ingest.look(recipe)
 
 
 def _augmentation_problems(recipe: Recipe) -> list[str]:
-    """Wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
+    """Report wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
     task = task_of(recipe)
     if problems := transform_problems(plain(recipe), {"train": riding(task, True), "eval": riding(task, False)}):
         return problems
@@ -82,13 +82,15 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
 
 
 def _sample_problems(recipe: Recipe, planned: Plan, listing: Listing | None) -> list[str]:
-    """A training split too small for a batch, or a class that is not there, as far as artifacts or a listing tell."""
+    """Report a training split too small for a batch, or a class that is not there, as far as
+    artifacts or a listing tell.
+    """
     artifacts = _artifacts(planned)
     source, batch, sampling = recipe.data.source, recipe.train.distinct, recipe.train.sampling
     problems: list[str] = []
     if shards := artifacts["shard"]:
         count = shards.facts["train"]
-    elif isinstance(source, MovingDigitsSource | DigitsSource):
+    elif isinstance(source, DrawnSource):
         count = source.samples
     elif listing:
         count = sum(candidate.split == "train" for candidate in listing.candidates)
@@ -106,7 +108,7 @@ def _sample_problems(recipe: Recipe, planned: Plan, listing: Listing | None) -> 
 
 
 def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
-    """A name in the recipe that is no class."""
+    """Report a name in the recipe that is no class."""
     try:
         if isinstance(recipe.train.sampling, Weighted):
             class_weights(recipe.train.sampling, classes)
@@ -117,12 +119,12 @@ def _class_problems(recipe: Recipe, classes: list[str]) -> list[str]:
 
 def check_start(recipe: Recipe, planned: Plan) -> None:
     """Raise for a plan that cannot be run on this machine, and perhaps on another: its training has no room here."""
-    if _trains(planned) and (said := room_problem(recipe)):
-        raise ZoetropeError(said)
+    if _trains(planned) and (problem := room_problem(recipe)):
+        raise ZoetropeError(problem)
 
 
 def _stored(planned: Plan) -> int | None:
-    """Samples of the training split, once there are shards."""
+    """Return samples of the training split, once there are shards."""
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
     return int(shards.facts["train"]) if shards else None
 
@@ -132,10 +134,16 @@ def _trains(planned: Plan) -> bool:
 
 
 def warnings(recipe: Recipe, planned: Plan) -> list[str]:
-    """What does not stop a plan and should be known before a run, such as adopted shards that are sorted by class."""
+    """Return what does not stop a plan and should be known before a run, such as adopted shards
+    that are sorted by class.
+    """
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
-    said: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
+    messages: list[str | None] = [facts_warning(shards.facts, recipe.train.shuffle_window) if shards else None]
     if _trains(planned):
-        said += [room_problem(recipe), sharing_warning(recipe), *unreached(recipe, _stored(planned))]
-        said += [short_warning(recipe, shards.files)] if shards else []
-    return [text for text in said if text]
+        messages += [
+            room_problem(recipe),
+            sharing_warning(recipe),
+            *unreached(recipe.train, recipe.schedule, _stored(planned)),
+        ]
+        messages += [short_warning(recipe, shards.files)] if shards else []
+    return [text for text in messages if text]

@@ -8,11 +8,12 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import key_bits
 from pipeline.recipe import Recipe
 from pipeline.recipe.sampling import AllSamples, epoch_samples
-from pipeline.recipe.sources import DigitsSource, MovingDigitsSource, WebDatasetSource
+from pipeline.recipe.sources import DrawnSource, WebDatasetSource
 from pipeline.sources import masks
+from pipeline.sources.drawn import draw
 from pipeline.sources.rows import number_classes
 from pipeline.stages.headers import probe_chunk
-from pipeline.stages.ingest import draw, look
+from pipeline.stages.ingest import look
 from pipeline.stages.shard import store_samples
 from pipeline.verbs.planning import make_plan
 
@@ -29,7 +30,7 @@ def preview(recipe: Recipe, path: Path) -> str:
     They are the training's first ones where the data is sharded, else some of the source.
     """
     from pipeline.shards.dataset import open_dataset
-    from pipeline.training.preview import draw_preview
+    from pipeline.training.first_batch import draw_preview
 
     planned, _ = make_plan(recipe)
     shards = next(step.artifact for step in planned.steps if step.stage.name == "shard")
@@ -68,7 +69,7 @@ def _steps_per_epoch(recipe: Recipe) -> int:
         return BatchSource(recipe, open_dataset(shards.files), "train", training=True).steps
     _check_listed(recipe)
     source = recipe.data.source
-    if isinstance(source, MovingDigitsSource | DigitsSource):
+    if isinstance(source, DrawnSource):
         listed = round(source.samples * (1 - recipe.data.split.val))
     else:
         listed = sum(candidate.split == "train" for candidate in look(recipe, None).candidates)
@@ -85,11 +86,11 @@ def _check_listed(recipe: Recipe) -> None:
 
 
 def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
-    """A data set in `folder` of the first training samples of the source, in the order of the shards."""
+    """Return a data set in `folder` of the first training samples of the source, in the order of the shards."""
     from pipeline.shards.writer import write_dataset, write_shard
 
     source, drawn = recipe.data.source, None
-    if isinstance(source, MovingDigitsSource | DigitsSource):
+    if isinstance(source, DrawnSource):
         drawn = folder / "files"
         draw(source, drawn, range(min(TAKEN, source.samples)))
     listing = look(recipe, drawn)

@@ -11,9 +11,10 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.base.plugins import packages
 from pipeline.base.redact import redact
 from pipeline.graph.plan import Plan
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, plain
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Task, result_words
@@ -28,7 +29,10 @@ LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "validation sample"
 
 
 def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> None:
-    """Each stage with reuse or run, and why, a reason a line; the data; what there is to do, and what to beware of."""
+    """Print each stage with reuse or run, and why, a reason a line; the data.
+
+    What there is to do, and what to beware of.
+    """
     name_width = max(len(step.stage.name) for step in plan.steps)
     indent = name_width + 9
     for step in plan.steps:
@@ -48,7 +52,7 @@ def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> Non
 
 
 def training_words(recipe: Recipe) -> str:
-    """What a recipe's few numbers mean for the training, in a sentence.
+    """Return what a recipe's few numbers mean for the training, in a sentence.
 
     The learning rate's scaling, and which parameters decay, are what users are most often wrong about.
     """
@@ -56,12 +60,12 @@ def training_words(recipe: Recipe) -> str:
     peak = scaled_lr(optimizer.lr, batch, optimizer.base_batch, optimizer.scaling)
     scale = f" ({optimizer.scaling} from {optimizer.lr:g} at {optimizer.base_batch})"
     where = "all parameters" if optimizer.decay_all else "weights, not on biases, norms and embeddings of place"
-    said = [
+    parts = [
         f"{recipe.train.duration} in batches of {batch}" + _parts_words(recipe),
         f"peak learning rate {peak:g}" + (scale if optimizer.scaling != "none" else ""),
         f"weight decay {optimizer.weight_decay:g} on {where}" if optimizer.weight_decay else "no weight decay",
     ]
-    return "training: " + ", ".join(said)
+    return "training: " + ", ".join(parts)
 
 
 def _parts_words(recipe: Recipe) -> str:
@@ -75,13 +79,13 @@ def _parts_words(recipe: Recipe) -> str:
 
 
 def _hanging(head: str, text: str, width: int) -> str:
-    """`text` behind `head`, its further lines below its first one."""
+    """Set `text` behind `head`, its further lines below its first one."""
     below = " " * len(head)
     return textwrap.fill(text, width, initial_indent=head, subsequent_indent=below, break_on_hyphens=False)
 
 
 def show_stages(console: Console, results: "Sequence[StageResult]", total_s: float, task: Task) -> None:
-    """What each stage did, and how long it took; where the reasons are when samples were left out."""
+    """Print what each stage did, and how long it took; where the reasons are when samples were left out."""
     table = Table()
     table.add_column("stage", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -101,7 +105,7 @@ def show_stages(console: Console, results: "Sequence[StageResult]", total_s: flo
 
 
 def facts(values: Mapping[str, object], forms: Mapping[str, str]) -> str:
-    """The numbers among a stage's facts, in a line; metrics as `forms` write them.
+    """Return the numbers among a stage's facts, in a line; metrics as `forms` write them.
 
     >>> values = {"train": 969, "bytes": 6830080, "quarantined": 0, "val/top1": 0.71428, "run": "3f2a"}
     >>> facts(values, {"top1": "{:.1%}"})
@@ -121,12 +125,13 @@ def facts(values: Mapping[str, object], forms: Mapping[str, str]) -> str:
 def show_result(
     console: Console, recipe: Recipe, artifacts: Mapping[str, Artifact], recipe_path: str, overrides: Sequence[str]
 ) -> None:
-    """The score, where everything is, and what to type next."""
+    """Print the score, where everything is, and what to type next."""
     from pipeline.tracking.address import resolve
 
     browse = resolve(recipe.tracking.uri, recipe.store).ui_command
+    allowed = [f"--allow={package}" for package in packages(plain(recipe))]
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
-    arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}"]
+    arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}", *allowed]
     console.print(f"\n[bold]{result_words(task_of(recipe), artifacts['evaluate'].facts)}[/]")
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
@@ -151,7 +156,9 @@ LIMITS = {
 
 
 def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float) -> None:
-    """Samples a second of one training worker's feed with nothing behind it, each step's share, and what limits it."""
+    """Print samples a second of one training worker's feed with nothing behind it, each step's
+    share, and what limits it.
+    """
     from pipeline.feed.batch import BatchSource
     from pipeline.feed.rate import measure
     from pipeline.shards.dataset import open_dataset
@@ -178,21 +185,22 @@ def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float
 
 
 def show_models(console: Console, names: Sequence[str]) -> None:
-    """A line a model, counted for 1000 classes of images and 400 of videos, as ImageNet and Kinetics-400 have."""
+    """Print a line a model, counted for as many classes as ImageNet, Kinetics-400 and, of masks, PASCAL VOC have."""
     import models
     from models.complexity import complexity
-    from models.options import OPTIONS
+    from models.options.own import options_of
 
     table = Table()
     table.add_column("model", no_wrap=True)
     table.add_column("takes")
+    table.add_column("answers")
     table.add_column("input")
     table.add_column("parameters", justify="right")
     table.add_column("GMACs", justify="right")
     for name in names or models.names():
         models.check_options(name)
-        eats = OPTIONS[name].eats
-        cost = complexity(name, 1000 if eats == "image" else 400)
+        eats, answers = options_of(name).eats, options_of(name).answers
+        cost = complexity(name, 21 if answers == "mask" else 1000 if eats == "image" else 400)
         shape = "x".join(str(size) for size in cost.input_shape)
-        table.add_row(name, eats, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
+        table.add_row(name, eats, answers, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
     console.print(table)

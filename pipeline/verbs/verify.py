@@ -11,9 +11,10 @@ from rich.console import Console
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
 from pipeline.shards.check import misfits
-from pipeline.shards.dataset import CONTENTS, DATASET_FILE, MAX_DATASET_BYTES, Shard
-from pipeline.shards.files import parse, read_capped, sha256
+from pipeline.shards.dataset import CONTENTS, MAX_DATASET_BYTES
+from pipeline.shards.file_io import parse, read_capped, sha256
 from pipeline.shards.index import index_path, read_index
+from pipeline.shards.shard import DATASET_FILE, Shard
 from pipeline.store.artifact import Holding, Store
 from pipeline.store.objects import parallel
 from pipeline.verbs.inventory import SHORT
@@ -65,7 +66,7 @@ def show_verified(console: Console, store: Store) -> bool:
 
 
 def check_artifact(store: Store, holding: Holding) -> Iterator[Fault]:
-    """All that is wrong with one artifact."""
+    """Yield all that is wrong with one artifact."""
 
     def fault(file: str, what: str, again: str = holding.stage) -> Fault:
         return Fault(holding.stage, holding.fingerprint, file, what, again)
@@ -101,14 +102,14 @@ class _Stored:
         return self.store.stored(self.holding, self.rows[name].whole)
 
     def shards(self) -> dict[str, Shard]:
-        """The shards that the artifact's `dataset.json` lists."""
+        """Return the shards that the artifact's `dataset.json` lists."""
         with self.open(DATASET_FILE) as path:
             content = read_capped(path, MAX_DATASET_BYTES, "dataset's list of shards")
             contents = parse(CONTENTS, content, Path(DATASET_FILE), "dataset's list of shards")
         return {shard.name: shard for split in contents.splits.values() for shard in split.shards}
 
     def file_problems(self, name: str) -> list[str]:
-        """What is wrong with a file that stands for itself."""
+        """Return what is wrong with a file that stands for itself."""
         try:
             with self.open(name) as path:
                 return _content_problems(path, self.rows[name].bytes, self.rows[name].sha256, "manifest")
@@ -116,7 +117,7 @@ class _Stored:
             return [_said(error)]
 
     def shard_problems(self, shard: Shard) -> list[tuple[str, str]]:
-        """(file, what is wrong) of a tar and its index."""
+        """Return (file, what is wrong) of a tar and its index."""
         found: list[tuple[str, str]] = []
         name = shard.at or shard.name
         with ExitStack() as stack:
@@ -136,7 +137,7 @@ class _Stored:
         return found
 
     def _part(self, stack: ExitStack, name: str, sha256: str, found: list[tuple[str, str]]) -> Path | None:
-        """One of a shard's two files, when it is there; problems go to `found`."""
+        """Check one of a shard's two files, when it is there; problems go to `found`."""
         if name not in self.rows:
             found.append((name, f"{DATASET_FILE} lists it, and the manifest does not"))
             return None
@@ -153,7 +154,7 @@ class _Stored:
 
 
 def _adopted(stack: ExitStack, shard: Shard, found: list[tuple[str, str]]) -> Path | None:
-    """A tar that lies where it was; problems go to `found`."""
+    """Check a tar that lies where it was; problems go to `found`."""
     from pipeline.sources.files import local_copy
 
     assert shard.at is not None
@@ -168,7 +169,7 @@ def _adopted(stack: ExitStack, shard: Shard, found: list[tuple[str, str]]) -> Pa
 
 
 def _rows(holding: Holding) -> dict[str, _Row] | None:
-    """The lines of the manifest by path; None when there is no such thing."""
+    """Return the lines of the manifest by path; None when there is no such thing."""
     try:
         files = (holding.manifest or {})["files"]
         rows = [_Row(str(row["path"]), int(row["bytes"]), str(row["sha256"]), row) for row in files]

@@ -52,9 +52,9 @@ def test_an_augmentation_goes_by_the_epoch() -> None:
     schedule = [[0, [["Invert", 0, None]] * 2], [1, [["Invert", 1, None]]]]
     augmentation = compose([{"OneOf": {"transforms": [{"PopulationBased": {"schedule": schedule}}], "p": 1}}])
     pixels = np.full((8, 8, 3), 10, np.uint8)
-    assert {int(augmentation.at(0)(pixels, i)[0, 0, 0]) for i in range(50)} == {10}
-    assert {int(augmentation.at(1)(pixels, i)[0, 0, 0]) for i in range(50)} == {10, 245}
-    assert {int(augmentation.at(0)(pixels, i)[0, 0, 0]) for i in range(50)} == {10}
+    assert {int(augmentation(pixels, i, epoch=0)[0, 0, 0]) for i in range(50)} == {10}
+    assert {int(augmentation(pixels, i, epoch=1)[0, 0, 0]) for i in range(50)} == {10, 245}
+    assert {int(augmentation(pixels, i, epoch=0)[0, 0, 0]) for i in range(50)} == {10}
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from models.options import FAMILIES, OPTIONS, ModelOptions
+from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import BackboneOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
+from models.options.unet import UNetFamily, valid_size
 
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
@@ -27,6 +29,8 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
         "drop_path": 0.0,
     },
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
+    FCNOptions: {"width": 4, "learn_upsample": True},
+    UNetFamily: {"width": 4},
 }
 # One name for each module that families build: the first one.
 ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]
@@ -38,6 +42,8 @@ def small(name: str) -> dict[str, Any]:
 
 
 def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
-    """Random images or clips, whichever `name` takes; the same at every call."""
+    """Random images or clips, whichever `name` takes, and no smaller than it takes them; the same at every call."""
+    if name == "unet":
+        size_px = valid_size(size_px[0]), valid_size(size_px[1])
     frames = (num_frames,) if OPTIONS[name].eats == "video" else ()
     return torch.randn(samples, 3, *frames, *size_px, generator=torch.Generator().manual_seed(1))

@@ -64,6 +64,9 @@ def test_input_shapes() -> None:
     assert shapes["timesformer_base"] == (3, 8, 224, 224)
     assert shapes["timesformer_hr"] == (3, 16, 448, 448)
     assert shapes["timesformer_l"] == (3, 96, 224, 224)
+    assert shapes["fcn8s_vgg16"] == (3, 500, 500)
+    assert shapes["unet"] == (3, 572, 572)
+    assert shapes["deeplabv3_resnet101"] == (3, 520, 520)
     assert models.check_options("tsn_resnet18", in_channels=10).input_shape == (10, 8, 224, 224)
     assert models.check_options("hornet_tiny_gf", size_px=384).input_shape == (3, 384, 384)
 

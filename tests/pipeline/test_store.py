@@ -194,7 +194,7 @@ def test_a_file_in_the_way(store: FolderStore) -> None:
         pass
     (store.root / "runs").touch()
     with pytest.raises(ZoetropeError, match="a file is in the way"):
-        store.record_run("x", {}, [])
+        store.record_run("x", {}, {})
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_a_full_store(tiny_disk: Path) -> None:
 
 def test_record_run(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["run", "tracking.uri=http://me:pw@host"])
-    run = store.record_run("my run/1", {"lr": 0.1, "uri": "http://me:pw@host"}, [])
+    run = store.record_run("my run/1", {"lr": 0.1, "uri": "http://me:pw@host"}, {})
     assert run.folder.parent == store.root / "runs"
     assert run.folder.name.startswith("my-run-1-20")
     assert (run.folder / "recipe.yaml").read_text() == "lr: 0.1\nuri: http://me:***@host\n"
@@ -253,7 +253,7 @@ def test_record_run(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None
     assert record["stages"] == {"shard": {"status": "made", "duration_s": 1.5}}
     assert record["status"] == "done"
     assert record["ended"] >= record["started"]
-    assert store.record_run("my run/1", {}, []).folder != run.folder
+    assert store.record_run("my run/1", {}, {}).folder != run.folder
 
 
 def statuses(store: FolderStore) -> dict[str, str]:
@@ -263,8 +263,8 @@ def statuses(store: FolderStore) -> dict[str, str]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pipeline.store.folder import FolderStore
-run = FolderStore(Path(sys.argv[1])).record_run("killed", {}, [])
+from pipeline.store.folder_store import FolderStore
+run = FolderStore(Path(sys.argv[1])).record_run("killed", {}, {})
 run.update_stage("ingest", status="made")
 run.update_stage("train", status="running")
 os.kill(os.getpid(), signal.SIGKILL)
@@ -272,7 +272,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_whoever_comes_next_closes_the_record_of_a_killed_driver(store: FolderStore) -> None:
-    own = store.record_run("own", {}, [])
+    own = store.record_run("own", {}, {})
     process = subprocess.run([sys.executable, "-c", KILLED, str(store.root)], cwd=ROOT)
     assert process.returncode == -signal.SIGKILL
     assert statuses(store) == {"own": "running", "killed": "running"}

@@ -25,10 +25,11 @@ from pipeline.recipe import Recipe, load, plain
 from pipeline.training import checkpoint
 from tests.conftest import Project
 from tests.tune.hooks import before_reports
-from tune.folder import about
 from tune.journal import EVENTS
-from tune.report import show
-from tune.search import Found, search
+from tune.result import SearchResult
+from tune.search import search
+from tune.search_folder import about
+from tune.search_report import show
 from tune.trial import Job, run_trial
 
 pytestmark = pytest.mark.slow
@@ -47,10 +48,10 @@ def project(make_project: Callable[..., Project]) -> Project:
 
 
 @pytest.fixture
-def find(project: Project, ray_of_two: None) -> Callable[..., Found]:
+def find(project: Project, ray_of_two: None) -> Callable[..., SearchResult]:
     """Search with a section `tune` changed, and recipe keys besides."""
 
-    def find(name: str, resume: bool = False, overrides: tuple[str, ...] = (), **changes: Any) -> Found:
+    def find(name: str, resume: bool = False, overrides: tuple[str, ...] = (), **changes: Any) -> SearchResult:
         return search(recipe_of(project, (f"name={name}", *overrides), **changes), console(), resume)
 
     return find
@@ -168,7 +169,7 @@ def test_a_trial_whose_process_dies_goes_on_from_its_checkpoint(
             os.kill(os.getpid(), signal.SIGKILL)
 
     def without_tmpdir(config: dict[str, Any], job: Job) -> None:
-        tempfile.tempdir = "/nowhere"
+        tempfile.tempdir = str(tmp_path / "nowhere")
         run_trial(config, job)
 
     monkeypatch.setattr("tune.search.run_trial", before_reports(without_tmpdir, die_once))

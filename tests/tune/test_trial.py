@@ -4,13 +4,13 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.shards.dataset import Dataset
-from tune.trial import Report, _measure
+from tune.trial import TrialProgress, measure_trial
 
 
 def test_what_no_trial_can_train_is_said(make_recipe: Any, images: Dataset) -> None:
-    report = Report("val/loss")
-    _measure(make_recipe("image"), images, report)
-    assert (report.steps_per_epoch, report.total) == (3, 6)
+    progress = TrialProgress("val/loss")
+    measure_trial(make_recipe("image"), images, progress)
+    assert (progress.steps_per_epoch, progress.total) == (3, 6)
     small = [{"Resize": {"height": 32, "width": 32}}]
     lone = {"model": {"kind": "resnet18", "width": 4}, "augment": {"train": small, "eval": small}}
     for changes, said in (
@@ -18,4 +18,4 @@ def test_what_no_trial_can_train_is_said(make_recipe: Any, images: Dataset) -> N
         ({"train.batch_size": 9, "train.micro_batch": 4, **lone}, "leaves one sample after parts of 4"),
     ):
         with pytest.raises(ZoetropeError, match=said):
-            _measure(make_recipe("image", **changes), images, report)
+            measure_trial(make_recipe("image", **changes), images, progress)

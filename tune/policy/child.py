@@ -9,7 +9,7 @@ import torch
 from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.shards.files import publishing
+from pipeline.shards.file_io import publishing
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
@@ -18,7 +18,7 @@ WEIGHTS = "model.safetensors"
 
 
 def train_child(recipe: Recipe, dataset: Dataset, folder: Path, on_points: Callable[..., None]) -> Path:
-    """The file of weights in `folder`; what is there already is not trained again."""
+    """Return the file of weights in `folder`; what is there already is not trained again."""
     from safetensors.torch import save_file
 
     path = folder / WEIGHTS

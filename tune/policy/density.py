@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
 from augment.policy import Policy
 from augment.transforms import compose
@@ -20,7 +19,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Task
 from pipeline.training.model import load_model
-from pipeline.training.step import Normalize, infer
+from pipeline.training.step import Normalize, Running
 from tune.policy.recipes import auto_augment
 
 PASSES = 5
@@ -35,7 +34,7 @@ class Score(NamedTuple):
 
 
 def best_of(probabilities: np.ndarray, labels: np.ndarray) -> Score:
-    """The score of n samples seen in several draws, of which each sample's best counts.
+    """Return the score of n samples seen in several draws, of which each sample's best counts.
 
     probabilities float [draws, n, K], labels int64 [n]. (The authors' `minus_loss` takes the minimum over all samples
     and draws together, which is one number; this takes it a sample.)
@@ -51,33 +50,37 @@ class Density:
 
     recipe: Recipe
     task: Task
-    model: nn.Module
-    normalize: Normalize
+    run: Running
     pixels: np.ndarray
     labels: np.ndarray
     key: tuple[int | str, ...]
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, weights: Path, most: int, *key: int | str) -> "Density":
-        """Of the model in `weights` and the first `most` samples of the dataset's split `val`, which lie in memory."""
+        """Measure with the model in `weights` and the first `most` samples of the dataset's
+        split `val`, which lie in memory.
+        """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_model(recipe, len(dataset.classes), weights, device)
-        task = task_of(recipe, dataset.classes)
-        return cls(recipe, task, model, Normalize.of(recipe, device), *_views(recipe, dataset, most), key)
+        task, run = task_of(recipe, dataset.classes), Running(model, Normalize.of(recipe, device), recipe.train)
+        return cls(recipe, task, run, *_views(recipe, dataset, most), key)
 
     def __call__(self, policy: Policy) -> Score:
-        """The same draws for every policy, so that candidates differ in the policy alone."""
+        """Return the same draws for every policy, so that candidates differ in the policy alone."""
         augmentation = compose([auto_augment(self.recipe, policy)])
         draws = []
         for number in range(PASSES):
             seen = [augmentation(view, "density", *self.key, number, i) for i, view in enumerate(self.pixels)]
-            answer = infer(self.task, self.model, {"pixels": np.stack(seen)[:, None]}, self.normalize, self.recipe)
+            answer = self.task.infer(self.run, {"pixels": np.stack(seen)[:, None]})
             draws.append(answer["scores"].cpu().numpy())
         return best_of(np.stack(draws), self.labels)
 
 
 def _views(recipe: Recipe, dataset: Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels and labels of the first `most` samples that can be read; shards are not sorted, so these are any."""
+    """Return pixels and labels of the first `most` samples that can be read.
+
+    Shards are not sorted, so these are any.
+    """
     source = BatchSource(recipe, dataset, "val")
     steps = range(min(source.steps, -(-most // recipe.train.batch_size)))
     found: list[tuple[Any, Any]] = []

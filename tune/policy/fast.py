@@ -48,13 +48,13 @@ def search_fold(
 
 
 def unite(found: Sequence[Sequence[Candidate]], options: FastAutoAugment) -> Policy:
-    """The policy: what each fold keeps, the best ones first."""
+    """Return the policy: what each fold keeps, the best ones first."""
     kept = [one for candidates in found for one in propose.best(candidates, options.keep)]
     return union(space(options).decode(one.vector) for one in propose.best(kept, len(kept)))
 
 
 def space(options: FastAutoAugment) -> Space:
-    """What candidates are drawn from."""
+    """Return what candidates are drawn from."""
     return Space(options.sub_policies, options.operations)
 
 
@@ -77,5 +77,5 @@ def fold_of(recipe: Recipe, dataset: Dataset, options: FastAutoAugment, number: 
 
 
 def without_augmentation(recipe: Recipe) -> Recipe:
-    """The recipe of a fold's model: without a policy and without mixing; crops and flips stay."""
+    """Return the recipe of a fold's model: without a policy and without mixing; crops and flips stay."""
     return check({**plain(with_transform(recipe, None)), "mixing": {"kind": "none"}}, f"{recipe.name} of a fold")

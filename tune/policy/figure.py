@@ -16,7 +16,7 @@ DPI = 120
 
 
 def shares(policy: Policy) -> dict[str, float]:
-    """How often each operation happens to a sample, on average: of a sub-policy in n, its probability / n."""
+    """Return how often each operation happens to a sample, on average: of a sub-policy in n, its probability / n."""
     found = dict.fromkeys(MAGNITUDES, 0.0)
     for sub in policy:
         for name, probability, _ in sub:
@@ -25,7 +25,7 @@ def shares(policy: Policy) -> dict[str, float]:
 
 
 def operations_and_magnitudes(policy: Policy, path: Path, title: str) -> None:
-    """How often each operation happens to a sample, and how strong it is then; the most frequent ones on top."""
+    """Draw how often each operation happens to a sample, and how strong it is then; the most frequent ones on top."""
     often = shares(policy)
     names = sorted(often, key=lambda name: often[name])
     figure = Figure(figsize=(9, 4.6), dpi=DPI, layout="constrained")
@@ -46,7 +46,7 @@ def operations_and_magnitudes(policy: Policy, path: Path, title: str) -> None:
 
 
 def grid_of_scores(scores: Mapping[tuple[int, float], float], best: tuple[int, float], path: Path, title: str) -> None:
-    """RandAugment's grid: (number of operations, magnitude) -> metric, `best` framed; NaN stays empty."""
+    """Draw RandAugment's grid: (number of operations, magnitude) -> metric, `best` framed; NaN stays empty."""
     counts, magnitudes = (sorted({point[axis] for point in scores}) for axis in (0, 1))
     values = np.array([[scores.get((int(n), m), np.nan) for m in magnitudes] for n in counts])
     figure = Figure(figsize=(2.5 + len(magnitudes), 1.8 + 0.7 * len(counts)), dpi=DPI, layout="constrained")
@@ -65,7 +65,8 @@ def grid_of_scores(scores: Mapping[tuple[int, float], float], best: tuple[int, f
 
 
 def schedule_over_epochs(schedule: Schedule, path: Path, title: str) -> None:
-    """How a population based policy changes: each operation's probability (all its copies added), and its magnitude.
+    """Draw how a population based policy changes: each operation's probability (all its copies added), and its
+    magnitude.
 
     The magnitude is the mean over the copies, weighted by their probability.
     """

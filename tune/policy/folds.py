@@ -7,17 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.base.keyed import generator
-from pipeline.shards.dataset import Dataset, Shard, Split
-from pipeline.shards.files import sha256
+from pipeline.shards.dataset import Dataset, Split
+from pipeline.shards.file_io import sha256
 from pipeline.shards.index import Labels, ShardIndex, index_path, read_index, write_index
 from pipeline.shards.reader import ShardReader
+from pipeline.shards.shard import Shard
 from pipeline.shards.writer import ShardInfo, shard_name, write_dataset
 
 Mask = NDArray[np.bool_]
 
 
 def held_out(labels: NDArray[np.int64], share: float, *key: int | str) -> Mask:
-    """Which samples a fold holds out, bool [n]: `share` of each class, and of two or more at least one on either side.
+    """Tell which samples a fold holds out, bool [n]: `share` of each class, and of two or more at least one on either
+    side.
 
     Folds of other keys are drawn anew (scikit-learn's StratifiedShuffleSplit, which Fast AutoAugment uses).
     """
@@ -31,13 +33,13 @@ def held_out(labels: NDArray[np.int64], share: float, *key: int | str) -> Mask:
 
 
 def labels_of(dataset: Dataset, split: str) -> NDArray[np.int64]:
-    """The class numbers of a split, int64 [n]."""
+    """Return the class numbers of a split, int64 [n]."""
     reader = ShardReader(dataset.files, split)
     return np.concatenate([np.asarray(reader.labels(i)) for i in range(len(dataset.split(split).shards))])
 
 
 def subset(dataset: Dataset, folder: Path, parts: dict[str, tuple[str, Mask]]) -> Dataset:
-    """A dataset in `folder` whose splits are parts of the splits of `dataset`: name -> (split, bool [n]).
+    """Return a dataset in `folder` whose splits are parts of the splits of `dataset`: name -> (split, bool [n]).
 
     It holds indices alone; the tars are read where they lie.
     """
@@ -66,7 +68,7 @@ def _shards(dataset: Dataset, folder: Path, name: str, split: str, mask: Mask) -
 
 
 def _at(dataset: Dataset, shard: Shard) -> str:
-    """Where the tar lies: where it was adopted, in a store that is a URL, or on a disk."""
+    """Tell where the tar lies: where it was adopted, in a store that is a URL, or on a disk."""
     if shard.at:
         return shard.at
     where = str(dataset.files)

@@ -13,8 +13,8 @@ from tune.journal import Trial
 from tune.policy.figure import grid_of_scores
 from tune.policy.leave import FIGURE
 from tune.policy.recipes import kept, with_transform
-from tune.report import show
 from tune.search import search
+from tune.search_report import show
 from tune.session import parent_run, ray_session
 from tune.space import check_tune, trial_recipe
 from tune.tracking import PARENT
@@ -38,7 +38,7 @@ def search_grid(recipe: Recipe, tune: Tune, options: RandAugmentSearch, console:
 
 
 def as_grid(recipe: Recipe, tune: Tune, options: RandAugmentSearch) -> Tune:
-    """The section `tune` that goes through the grid: every point is a whole `augment.train`."""
+    """Return the section `tune` that goes through the grid: every point is a whole `augment.train`."""
     points = [
         with_transform(
             recipe, {"RandAugment": {"operations": count, "magnitude": magnitude, **kept(recipe)}}
@@ -55,11 +55,11 @@ def as_grid(recipe: Recipe, tune: Tune, options: RandAugmentSearch) -> Tune:
 
 
 def scores(trials: list[Trial]) -> dict[tuple[int, float], float]:
-    """(number of operations, magnitude) -> metric; NaN of a trial that failed."""
+    """Map (number of operations, magnitude) -> metric; NaN of a trial that failed."""
     return {point_of(trial): np.nan if trial.value is None else trial.value for trial in trials}
 
 
 def point_of(trial: Trial) -> tuple[int, float]:
-    """(number of operations, magnitude) of a trial."""
+    """Return (number of operations, magnitude) of a trial."""
     held = next(each["RandAugment"] for each in trial.values["augment.train"] if "RandAugment" in each)
     return held["operations"], held["magnitude"]

@@ -27,12 +27,12 @@ Numbers = list[int]
 
 
 def most(place: int) -> int:
-    """The largest number at a place."""
+    """Return the largest number at a place."""
     return MAX_MAGNITUDE if place % 2 else TENTHS
 
 
 def explore(numbers: Numbers, rng: np.random.Generator) -> Numbers:
-    """Each number drawn anew (one in five), or moved by 0 to 3 up or down; the authors' `explore`."""
+    """Return each number drawn anew (one in five), or moved by 0 to 3 up or down; the authors' `explore`."""
     moved = []
     for place, number in enumerate(numbers):
         if rng.random() < RESAMPLED:
@@ -44,7 +44,7 @@ def explore(numbers: Numbers, rng: np.random.Generator) -> Numbers:
 
 
 def steps_of(numbers: Sequence[int]) -> list[PolicyStep]:
-    """The operations that 60 numbers stand for."""
+    """Return the operations that 60 numbers stand for."""
     steps: list[PolicyStep] = []
     for name, probability, magnitude in zip(OPERATIONS * COPIES, numbers[::2], numbers[1::2], strict=True):
         steps.append((name, probability / TENTHS, None if MAGNITUDES[name] is None else magnitude))
@@ -52,35 +52,37 @@ def steps_of(numbers: Sequence[int]) -> list[PolicyStep]:
 
 
 def numbers_of(steps: Sequence[PolicyStep]) -> Numbers:
-    """The 60 numbers that give these operations; 0 where there is no magnitude."""
+    """Return the 60 numbers that give these operations; 0 where there is no magnitude."""
     return [
         number for _, probability, magnitude in steps for number in (round(probability * TENTHS), int(magnitude or 0))
     ]
 
 
 def transform(recipe: Recipe, schedule: Schedule) -> Transform:
-    """The transform that goes by `schedule`, with the parameters that the recipe's own has."""
+    """Return the transform that goes by `schedule`, with the parameters that the recipe's own has."""
     listed = [[epoch, [list(step) for step in steps]] for epoch, steps in schedule]
     return {"PopulationBased": {"schedule": listed, **kept(recipe)}}
 
 
 def point(recipe: Recipe, numbers: Numbers) -> dict[str, Any]:
-    """The values of a trial that trains with these numbers."""
+    """Return the values of a trial that trains with these numbers."""
     return {TRAIN: with_transform(recipe, transform(recipe, [(0, steps_of(numbers))])).augment.train}
 
 
 def explored(recipe: Recipe, values: Mapping[str, Any], number: int, count: int) -> dict[str, Any]:
-    """What trial `number` goes on with when it is replaced for the `count`-th time by one that trained `values`."""
+    """Return what trial `number` goes on with when it is replaced for the `count`-th time by
+    one that trained `values`.
+    """
     return point(recipe, explore(numbers_of(steps_in(values)), generator(recipe.seed, "pba", number, count)))
 
 
 def steps_in(values: Mapping[str, Any]) -> list[PolicyStep]:
-    """The operations of a trial."""
+    """Return the operations of a trial."""
     held = next(each["PopulationBased"]["schedule"] for each in values[TRAIN] if "PopulationBased" in each)
     return load_schedule(held)[0][1]
 
 
 def schedule_of(history: Sequence[Mapping[str, Any]]) -> Schedule:
-    """What the weights of a trial came by: its values from an epoch on; what lasted no time is left out."""
+    """Return what the weights of a trial came by: its values from an epoch on; what lasted no time is left out."""
     by_epoch = {float(entry["epoch"]): steps_in(entry["values"]) for entry in history}
     return sorted(by_epoch.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from augment.policy import Policy
 from pipeline.base.keyed import seed64
-from pipeline.shards.files import write_bytes
+from pipeline.shards.file_io import write_bytes
 from tune.policy.space import OPERATIONS, Space, Vector
 
 STARTUP = 20
@@ -59,15 +59,15 @@ def search(
 
 
 def best(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
-    """The best ones first; of equals the earlier one."""
+    """Return the best ones first; of equals the earlier one."""
     return sorted(candidates, key=lambda one: (-one.top1, one.loss, one.number))[:count]
 
 
 def write_log(path: Path, candidates: Sequence[Candidate]) -> None:
-    """The candidates so far, a line each; the file is whole at any time, however its writer ends."""
+    """Write the candidates so far, a line each; the file is whole at any time, however its writer ends."""
     write_bytes(path, "".join(json.dumps(asdict(one)) + "\n" for one in candidates).encode())
 
 
 def read_log(path: Path) -> list[Candidate]:
-    """What `write_log` has written; nothing when it has not."""
+    """Return what `write_log` has written; nothing when it has not."""
     return [Candidate(**json.loads(line)) for line in path.read_text().splitlines()] if path.is_file() else []

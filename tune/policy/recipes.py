@@ -7,7 +7,7 @@ from typing import Any
 
 from augment.policy import Policy, Schedule
 from pipeline.recipe import Recipe, check, plain
-from pipeline.shards.files import write_bytes
+from pipeline.shards.file_io import write_bytes
 
 FAMILY = ("AutoAugment", "RandAugment", "TrivialAugment", "PopulationBased")
 """What a policy takes the place of."""
@@ -18,7 +18,9 @@ Transform = dict[str, dict[str, Any]]
 
 
 def kept(recipe: Recipe) -> dict[str, Any]:
-    """The parameters, such as `fill`, of the recipe's own AutoAugment or the like, which a found policy keeps."""
+    """Return the parameters, such as `fill`, of the recipe's own AutoAugment or the like, which
+    a found policy keeps.
+    """
     for transform in recipe.augment.train:
         for name, parameters in transform.items():
             if name in FAMILY:
@@ -27,7 +29,7 @@ def kept(recipe: Recipe) -> dict[str, Any]:
 
 
 def with_transform(recipe: Recipe, transform: Transform | None) -> Recipe:
-    """The recipe with `transform` in place of its own AutoAugment or the like, else behind all others.
+    """Return the recipe with `transform` in place of its own AutoAugment or the like, else behind all others.
 
     None: without any.
     """
@@ -43,7 +45,7 @@ def with_transform(recipe: Recipe, transform: Transform | None) -> Recipe:
 
 
 def auto_augment(recipe: Recipe, policy: Policy) -> Transform:
-    """The transform that applies `policy`, with the parameters that the recipe's own has."""
+    """Return the transform that applies `policy`, with the parameters that the recipe's own has."""
     return {"AutoAugment": {"policy": [[list(step) for step in sub] for sub in policy], **kept(recipe)}}
 
 

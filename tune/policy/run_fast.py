@@ -16,9 +16,9 @@ from pipeline.graph.progress import Progress
 from pipeline.recipe import Recipe
 from pipeline.recipe.policies import FastAutoAugment
 from pipeline.recipe.tuning import Tune
-from tune.folder import note, search_folder
 from tune.policy import fast, propose
 from tune.policy.leave import leave
+from tune.search_folder import note, search_folder
 from tune.session import check_room, parent_run, quiet, ray_session
 from tune.space import trial_recipe, upstream
 from tune.tracking import Child, parameters
@@ -55,7 +55,7 @@ def search_fast(recipe: Recipe, tune: Tune, options: FastAutoAugment, console: C
 
 
 def fold_folder(folder: Path, number: int) -> Path:
-    """Where a fold keeps its model and its candidates."""
+    """Tell where a fold keeps its model and its candidates."""
     return folder / f"fold-{number}"
 
 
@@ -67,13 +67,13 @@ class Watch(Unkept, Callback):
         self.failed: dict[int, str] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Its process is there; again after a retry."""
+        """Note that its process is there; again after a retry."""
         number = trial.config["fold"]
         self._progress.start(f"fold {number}")
         self._tracker.open.remote(number, f"fold-{number}", {"fold": number}, {"zoetrope.role": "trial"})
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """A candidate was scored, or the fold failed in a way that would come again."""
+        """Note that a candidate was scored, or that the fold failed in a way that would come again."""
         number = trial.config["fold"]
         if "failed" in result:
             self.failed[number] = result["failed"]
@@ -82,11 +82,11 @@ class Watch(Unkept, Callback):
             self._progress.update(f"fold {number}", result["scored"], result["total"], note)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """It has ended by itself."""
+        """Note that it has ended by itself."""
         self._end(trial.config["fold"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Its last try failed."""
+        """Note that its last try failed."""
         self.failed[trial.config["fold"]] = reason(trial)
         self._end(trial.config["fold"])
 
@@ -97,7 +97,7 @@ class Watch(Unkept, Callback):
 
 
 def _run(job: Job, retries: int, progress: Progress) -> None:
-    """A trial a fold; ZoetropeError when one failed, after all others have ended."""
+    """Run a trial a fold; ZoetropeError when one failed, after all others have ended."""
     from ray import tune as ray_tune
 
     each = resources(job.recipe)
@@ -119,7 +119,7 @@ def _run(job: Job, retries: int, progress: Progress) -> None:
 
 
 def run_fold(config: dict[str, Any], job: Job) -> None:
-    """One fold, in a process of its own. What would fail again alike is reported; all else is raised."""
+    """Search one fold, in a process of its own. What would fail again alike is reported; all else is raised."""
     from ray import tune
 
     from pipeline.shards.dataset import open_dataset

@@ -14,8 +14,8 @@ from tune.journal import Trial
 from tune.policy.leave import leave_schedule
 from tune.policy.population import COPIES, TRAIN, explored, point, schedule_of
 from tune.policy.space import OPERATIONS
-from tune.report import show
 from tune.search import search
+from tune.search_report import show
 from tune.session import parent_run, ray_session
 from tune.space import Values, check_tune, trial_recipe
 
@@ -42,7 +42,7 @@ def search_population(recipe: Recipe, tune: Tune, options: PopulationSearch, con
 
 
 def as_population(recipe: Recipe, tune: Tune, options: PopulationSearch) -> Tune:
-    """The section `tune` of the core's search: all begin with a policy that changes nothing."""
+    """Return the section `tune` of the core's search: all begin with a policy that changes nothing."""
     first = point(recipe, [0] * (2 * COPIES * len(OPERATIONS)))
     values = {
         "samples": options.population,

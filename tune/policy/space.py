@@ -29,7 +29,7 @@ class Space:
         return (f"{i}_{j}" for i in range(self.sub_policies) for j in range(self.operations))
 
     def decode(self, vector: Mapping[str, str | float]) -> Policy:
-        """The policy that a vector stands for; an operation without a magnitude passes over its strength."""
+        """Decode the policy that a vector stands for; an operation without a magnitude passes over its strength."""
         steps = [
             _step(
                 str(vector[f"operation_{place}"]),
@@ -41,7 +41,10 @@ class Space:
         return [steps[i : i + self.operations] for i in range(0, len(steps), self.operations)]
 
     def encode(self, policy: Policy) -> Vector:
-        """A vector of a policy of this form: `decode` gives it back. Where there is no magnitude, strength is 0."""
+        """Encode a vector of a policy of this form: `decode` gives it back.
+
+        Where there is no magnitude, strength is 0.
+        """
         steps = [step for sub in policy for step in sub]
         vector: Vector = {}
         for place, (name, probability, magnitude) in zip(self.places, steps, strict=True):
@@ -53,7 +56,7 @@ class Space:
         return vector
 
     def random(self, *key: Part) -> Policy:
-        """A policy drawn evenly from the space, by its key."""
+        """Return a policy drawn evenly from the space, by its key."""
         rng = generator("policy", *key)
         vector: Vector = {}
         for place in self.places:
@@ -66,7 +69,7 @@ class Space:
 
 
 def union(policies: Iterable[Policy]) -> Policy:
-    """All sub-policies, but of those with the same operations in the same order only the first.
+    """Return all sub-policies, but of those with the same operations in the same order only the first.
 
     As `remove_deplicates` of Fast AutoAugment's code does: put the better ones first.
     """

@@ -22,8 +22,8 @@ from tune.policy.leave import leave
 from tune.policy.recipes import auto_augment, with_transform
 from tune.policy.space import OPERATIONS, Space, union
 from tune.proposals import Proposer, optuna_values
-from tune.report import show
 from tune.search import search
+from tune.search_report import show
 from tune.session import parent_run, ray_session
 from tune.space import Values, check_tune, trial_recipe
 
@@ -50,7 +50,7 @@ def search_trained(recipe: Recipe, tune: Tune, options: AutoAugmentSearch, conso
 
 
 def as_search(recipe: Recipe, tune: Tune, options: AutoAugmentSearch) -> Tune:
-    """The section `tune` of the trials; the point that it names is one of those that may be proposed."""
+    """Return the section `tune` of the trials; the point that it names is one of those that may be proposed."""
     first = transforms(recipe, space_of(options).random(recipe.seed))
     values = {
         "samples": options.candidates,
@@ -60,7 +60,10 @@ def as_search(recipe: Recipe, tune: Tune, options: AutoAugmentSearch) -> Tune:
 
 
 def proposals(recipe: Recipe, mode: str, options: AutoAugmentSearch) -> Proposer:
-    """What `tune.search.search` asks for the point of each trial; a function of the seed and the trials so far."""
+    """Return what `tune.search.search` asks for the point of each trial.
+
+    A function of the seed and the trials so far.
+    """
     space = space_of(options)
     domains: dict[str, Domain] = {}
     for place in space.places:
@@ -76,15 +79,15 @@ def proposals(recipe: Recipe, mode: str, options: AutoAugmentSearch) -> Proposer
 
 
 def space_of(options: AutoAugmentSearch) -> Space:
-    """What candidates are drawn from."""
+    """Return what candidates are drawn from."""
     return Space(options.sub_policies, options.operations)
 
 
 def transforms(recipe: Recipe, policy: Policy) -> list[dict[str, dict[str, Any]]]:
-    """The recipe's `augment.train` with the policy."""
+    """Return the recipe's `augment.train` with the policy."""
     return with_transform(recipe, auto_augment(recipe, policy)).augment.train
 
 
 def policy_of(values: Values) -> Policy:
-    """The policy of a point."""
+    """Return the policy of a point."""
     return load_policy(next(each["AutoAugment"]["policy"] for each in values[TRAIN] if "AutoAugment" in each))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Tally, Task
+from pipeline.figures.drawing import Drawing
+from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,11 +32,11 @@ class Classification(Task):
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
-        """As a recipe says."""
+        """Make the task as a recipe says."""
         return cls(classes, recipe.loss.label_smoothing)
 
     def layout(self, height: int, width: int) -> Layout:
-        """A class number."""
+        """Name one field: a class number."""
         return {"label": (np.dtype(np.int64), ())}
 
     def put(self, fields: Arrays, i: int, raw: "RawSample", view: "View | None") -> None:
@@ -43,7 +44,7 @@ class Classification(Task):
         fields["label"][i] = raw.label
 
     def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
-        """float [n, K]: each class' share in the mixed samples."""
+        """Compute float [n, K]: each class' share in the mixed samples."""
         from augment.mixing.base import soft_targets
 
         return {"label": soft_targets(fields["label"], drawn.index, drawn.weights, len(self.classes))}
@@ -56,33 +57,33 @@ class Classification(Task):
         weights: "Tensor",
         class_weights: "Tensor | None",
     ) -> "dict[str, Tensor]":
-        """Cross-entropy with label smoothing."""
+        """Compute cross-entropy with label smoothing."""
         from pipeline.tasks.classification.loss import cross_entropy
 
         return {"loss": cross_entropy(out, fields["label"], weights, self.label_smoothing, class_weights)}
 
     def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
-        """Of the two distributions over classes."""
+        """Measure the distance of the two distributions over classes."""
         from pipeline.tasks.classification.loss import divergence
 
         return divergence(out, taught, temperature)
 
     def answer(self, out: "Tensor") -> Answer:
-        """Probabilities, which add up to 1."""
+        """Compute probabilities, which add up to 1."""
         return {"scores": out.float().softmax(-1)}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
-        """Loss, hits, the most that they can be, and samples."""
+        """Sum loss, hits, the most that they can be, and samples."""
         from pipeline.tasks.classification.measure import sums
 
         return sums(answer["scores"], fields["label"], weights)
 
     def rows(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
-        """Scores and the label."""
+        """Return scores and the label."""
         return {"scores": answer["scores"], "label": fields["label"]}
 
     def metrics(self, tally: Tally) -> dict[str, float]:
-        """`loss` in nats, the mean; `top1` and `top5` as shares of what can be met.
+        """Compute `loss` in nats, the mean; `top1` and `top5` as shares of what can be met.
 
         Of samples with one label that is every sample; so accuracies with and without mixing can be compared.
         """
@@ -91,27 +92,27 @@ class Classification(Task):
         return dict(zip(self.measures, (loss / max(samples, 1.0), *shares), strict=True))
 
     def certainty(self, rows: Arrays) -> np.ndarray:
-        """The probability of the true class."""
+        """Return the probability of the true class."""
         return rows["scores"][np.arange(len(rows["label"])), rows["label"]]
 
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
-        """With the name of its class."""
+        """Draw it with the name of its class."""
         return Drawing(pixels, self.classes[int(fields["label"])])
 
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
-        """With the best class and its probability."""
+        """Draw it with the best class and its probability."""
         best, true = int(row["scores"].argmax()), int(row["label"])
         words = f"{row['scores'][best]:.2f} {self.classes[best]}"
         return Drawing(pixels, words if best == true else f"{words}\nis {self.classes[true]}", best == true)
 
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """The best class of each file and its probability."""
+        """Return the best class of each file and its probability."""
         best = [int(row["scores"].argmax()) for row in rows]
         scores = [float(row["scores"][i]) for row, i in zip(rows, best, strict=True)]
         return {"label": [self.classes[i] for i in best], "score": scores}
 
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
-        """Tables of classes, of confusions and of predictions, and the confusion matrix."""
+        """Write tables of classes, of confusions and of predictions, and the confusion matrix."""
         from pipeline.tasks.classification.report import write_report
 
         write_report(folder, self.classes, keys, tally.rows["label"], tally.rows["scores"])

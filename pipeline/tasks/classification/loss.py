@@ -11,7 +11,8 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     class_weights: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy with label smoothing in the eps/K form (Szegedy et al. 2016, section 7), summed over samples.
+    """Compute cross-entropy with label smoothing in the eps/K form (Szegedy et al. 2016, section 7), summed over
+    samples.
 
     logits float [n, K], targets int64 [n] or soft ones, float [n, K], which are smoothed as they are: mixing comes
     first. weights float [n] (0 for a sample that only fills up a rank). With class weights w float [K], class k's term
@@ -24,7 +25,7 @@ def cross_entropy(
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """float [n]: T^2 * KL(softmax(teacher / T) || softmax(student / T)) of logits float [n, K].
+    """Compute float [n]: T^2 * KL(softmax(teacher / T) || softmax(student / T)) of logits float [n, K].
 
     Hinton, Vinyals and Dean 2015, section 2. The factor keeps the gradient's size whatever the temperature.
     Cross-entropy has the same gradient, but is not 0 where both agree.

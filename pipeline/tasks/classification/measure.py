@@ -10,7 +10,7 @@ TOP = (1, 5)
 
 
 def sums(probabilities: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """float64 [6]: summed loss, top-1 and top-5 hits, the most that each can be, and samples.
+    """Compute float64 [6]: summed loss, top-1 and top-5 hits, the most that each can be, and samples.
 
     probabilities float [n, K], averaged over a sample's views; targets int64 [n] or soft ones, float [n, K]; a sample
     of weight 0 does not count. Ranks add these up before they divide.

@@ -14,7 +14,7 @@ from pipeline.tasks.tables import MAX_COLUMNS, write_csv
 def write_report(
     folder: Path, classes: tuple[str, ...], keys: Sequence[str], labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """`per_class.csv`, `confusion.csv`, `predictions.csv` and the confusion matrix as a figure.
+    """Write `per_class.csv`, `confusion.csv`, `predictions.csv` and the confusion matrix as a figure.
 
     Of more than `MAX_COLUMNS` classes the table lists the pairs that occur, and the figure shows the most confused
     classes.
@@ -31,8 +31,8 @@ def write_report(
     pairs = count_pairs(labels, predicted, num_classes)
     write_csv(folder / "confusion.csv", *table(pairs, classes))
     rows = (
-        (key, classes[label], classes[said], f"{score:.4f}")
-        for key, label, said, score in zip(keys, labels, predicted, probabilities.max(1), strict=True)
+        (key, classes[label], classes[guess], f"{score:.4f}")
+        for key, label, guess, score in zip(keys, labels, predicted, probabilities.max(1), strict=True)
     )
     write_csv(folder / "predictions.csv", ("sample", "class", "predicted", "score"), rows)
     is_whole = num_classes <= MAX_COLUMNS

@@ -12,7 +12,7 @@ def binary_cross_entropy(
     label_smoothing: float = 0.0,
     class_weights: Tensor | None = None,
 ) -> Tensor:
-    """Binary cross-entropy, the mean over classes, summed over samples.
+    """Compute binary cross-entropy, the mean over classes, summed over samples.
 
     logits float [n, K], targets uint8 or mixed float [n, K], weights float [n]. With label smoothing eps a target t is
     t * (1 - eps) + eps / 2: each class is a choice of two. Class weights float [K] count a class' true labels, the
@@ -24,7 +24,7 @@ def binary_cross_entropy(
 
 
 def binary_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """float [n]: `classification.loss.divergence` for a choice of two a class, the mean over classes."""
+    """Compute float [n]: `classification.loss.divergence` for a choice of two a class, the mean over classes."""
     answer, taught = (
         torch.stack([functional.logsigmoid(x.float() / temperature), functional.logsigmoid(-x.float() / temperature)])
         for x in (student, teacher)

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 import models
 from models.hornet import HorNetMaps
 from models.options import OPTIONS
-from models.weights import Report, load_weights
+from models.weights import LoadedWeights, load_weights
 from models.weights.names import read_names
 from pipeline.base.errors import ZoetropeError
 from tests.models.small import small
@@ -23,6 +23,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "mobilenetv2": {"width_mult": 0.1},
     "timesformer": {"width": 12, "heads": 3, "depth": 2, "patch_px": 8, "size_px": 32, "frames": 4},
     "hornet": {"width": 8, "depths": (1, 1, 2, 1), "size_px": 64},
+    "vgg16": {"width": 4},
+    "unet": {"width": 4},
 }
 State = dict[str, Tensor]
 
@@ -44,7 +46,8 @@ def trained(name: str, **options: Any) -> Any:
 
 def batch(name: str, channels: int = 3) -> Tensor:
     frames = (4,) if OPTIONS[name].eats == "video" else ()
-    return torch.randn(2, channels, *frames, 32, 32, generator=torch.Generator().manual_seed(2))
+    side = 188 if name == "unet" else 32
+    return torch.randn(2, channels, *frames, side, side, generator=torch.Generator().manual_seed(2))
 
 
 def same_outputs(one: nn.Module, other: nn.Module, name: str) -> bool:
@@ -353,7 +356,7 @@ def weights() -> State:
     return trained("resnet18").state_dict()
 
 
-def taken(source: Any, state: State) -> Report:
+def taken(source: Any, state: State) -> LoadedWeights:
     """The report of loading, which has put the tensors of `state` into a model."""
     model = build("resnet18")
     report = load_weights(model, source)

@@ -41,6 +41,10 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("tsm_mobilenetv2", "MobileNetV2"),
         ("timesformer_base", "ViT"),
         ("hornet_tiny_gf", "HorNet"),
+        ("fcn32s_vgg16", "VGG"),
+        ("unet", "U-Net"),
+        ("unet_bn", "U-Net"),
+        ("deeplabv3_resnet50", "ResNet"),
     ],
 )
 def test_families(kind: str, family: str) -> None:

@@ -11,7 +11,7 @@ from ray.train import Checkpoint
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.checkpoints import fetched, name_of, newest_whole, steps_of, write
 from pipeline.shards.dataset import Dataset
-from pipeline.store.folder import FolderParts
+from pipeline.store.folder_store import FolderParts
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteParts
 from pipeline.training.checkpoint import DIGEST, FILE, read

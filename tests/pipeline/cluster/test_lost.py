@@ -33,7 +33,7 @@ def test_the_death_of_a_process_of_rays_ends_the_block(monkeypatch: pytest.Monke
     child.wait()
     assert ends == [(os._exit, 1)]
     assert signal.getsignal(signal.SIGTERM) is before
-    assert RayLostError("").goes_on
+    assert RayLostError("").resumable
 
 
 def test_sigterm_is_ctrl_c() -> None:

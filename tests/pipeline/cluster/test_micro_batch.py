@@ -15,7 +15,7 @@ from pipeline.cluster.micro_batch import OutOfMemory, found, halved, out_of_memo
 from pipeline.cluster.tracker import send
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.store.folder import FolderParts
+from pipeline.store.folder_store import FolderParts
 from pipeline.training.distributed import Process
 from tests.pipeline.cluster.test_fit import tracker
 from tests.pipeline.stages.alone import a_context, said
@@ -36,7 +36,7 @@ def full_numpy() -> Exception:
 
 def in_step(error: Exception) -> Exception:
     try:
-        with noting_steps(lambda: 3):
+        with noting_steps(3):
             raise error
     except Exception as noted:
         return noted

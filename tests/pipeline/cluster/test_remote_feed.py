@@ -13,14 +13,15 @@ import pytest
 import ray
 import torch
 from safetensors.torch import save_file
+from tests.pipeline.feed.test_quarantine import crashing, zeros
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster import remote_feed
 from pipeline.cluster.feed_actor import Maker
 from pipeline.cluster.remote_feed import Actors, RemoteFeed
+from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Feed, LocalFeed
-from pipeline.feed.quarantine import Bad
 from pipeline.recipe.schema import RemoteFeed as Options
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.evaluate import predict_part
@@ -29,7 +30,6 @@ from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.conftest import NO_IMAGE
 from tests.pipeline.cluster.test_fit import fitted, tracker
-from tests.pipeline.feed.test_quarantine import crashing, zeros
 from tests.processes import family, left_of
 
 IN_FLIGHT = 3
@@ -227,11 +227,11 @@ def test_what_other_ranks_found_holds_from_the_checkpoint_on(make_recipe: Any, i
         batches = iter(feed)
         found = taken(batches, 3)
         ahead = list(feed.open)
-        feed.settle()
+        feed.apply_bad()
         feed._ask()
         assert list(feed.open)[: len(ahead)] == ahead  # nothing new
         bad[int(source.positions(1, 0).sample[0])] = "another rank says so"
-        feed.settle()
+        feed.apply_bad()
         found += taken(batches)
     assert_same(found[:3], made_here(source, range(3)))
     assert_same(found[3:], made_here(source, range(3, 9), dict(bad)))

@@ -53,7 +53,7 @@ def place(tmp_path: Path, make_recipe: Any) -> Place:
 def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     tracker = place.tracker()
-    tracker.take_up(Said(), "key")
+    tracker.attach(Said(), "key")
     tracker.log_dataset("d" * 64, "/data", {"train": 26})
     tracker.log_files({"notes/a.txt": tmp_path / "a.txt"})
     tracker.points(10, {"loss": 1.0})
@@ -61,12 +61,12 @@ def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
     assert run_id
     assert place.client.get_run(run_id).info.status == "RUNNING"
     assert (place.run_folder / RUN_ID_FILE).read_text() == run_id
-    tracker.take_up(Said(), "key", run_id)
-    tracker.points(0, {"test/top1": 0.5}, "evaluation")
+    tracker.attach(Said(), "key", run_id)
+    tracker.points(0, {"evaluate/top1": 0.5}, "evaluation")
     assert tracker.end("FINISHED") == []
     (run,) = place.runs()
     assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "FINISHED", "tiny-image")
-    assert run.data.metrics == {"loss": 1.0, "test/top1": 0.5}
+    assert run.data.metrics == {"loss": 1.0, "evaluate/top1": 0.5}
     assert run.data.params["optimizer.lr"] == "0.05"
     assert not [name for name in run.data.params if name.startswith(("store", "tracking"))]
     assert run.data.tags["zoetrope.run"] == "one"
@@ -77,7 +77,7 @@ def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
 
 def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place) -> None:
     first = place.tracker()
-    first.take_up(Said(), "key")
+    first.attach(Said(), "key")
     first.points(10, {"loss": 1.0})
     first.points(20, {"loss": 0.9})
     run_id = first.flush(60)
@@ -85,7 +85,7 @@ def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place)
     assert first.end("FAILED") == []
     assert place.client.get_run(run_id).info.status == "FAILED"
     again = place.tracker("two")  # of a driver that was started then
-    again.take_up(Said(), "key")
+    again.attach(Said(), "key")
     again.points(20, {"loss": 0.9})
     again.points(30, {"loss": 0.8})
     assert again.flush(60) == run_id
@@ -93,7 +93,7 @@ def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place)
     assert place.steps(run_id) == [10, 20, 30]
     assert len(place.runs()) == 1
     other = place.tracker("three")  # of a training that starts over
-    other.take_up(Said(), "another-key")
+    other.attach(Said(), "another-key")
     other.points(10, {"loss": 1.1})
     assert other.flush(60) not in (None, run_id)
     for tracker in (again, other):
@@ -102,22 +102,22 @@ def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place)
 
 def test_a_measurement_made_anew_goes_to_the_run_of_its_training(place: Place, make_recipe: Any) -> None:
     trained = place.tracker()
-    trained.take_up(Said(), "key")
+    trained.attach(Said(), "key")
     run_id = trained.flush(60)
     trained.end("FINISHED")
     place.recipe = make_recipe("image", **{"tracking.experiment": "another"})
     for maker in ("evaluation", "another", "another"):
         tracker = place.tracker(maker)
-        tracker.take_up(Said(), "key", run_id)
-        tracker.points(0, {"test/top1": 0.5}, maker)
+        tracker.attach(Said(), "key", run_id)
+        tracker.points(0, {"evaluate/top1": 0.5}, maker)
         assert tracker.flush(60) == run_id
         assert tracker.end("FAILED") == []
-    assert place.steps(str(run_id), "test/top1") == [0, 0]
+    assert place.steps(str(run_id), "evaluate/top1") == [0, 0]
 
 
 def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:
     killed = place.tracker()
-    killed.take_up(Said(), "key")
+    killed.attach(Said(), "key")
     run_id = killed.flush(60)
     assert run_id
     killed.end("KILLED")
@@ -131,7 +131,7 @@ def test_what_was_left_behind_is_sent_by_the_next_run(place: Place) -> None:
 def test_one_that_follows_a_dead_one_goes_on_where_it_was(place: Place) -> None:
     """Ray starts it with the same arguments, and makes the calls once more that the dead one did not answer."""
     dead = place.tracker()
-    dead.take_up(Said(), "key")
+    dead.attach(Said(), "key")
     dead.points(10, {"loss": 1.0})
     run_id = dead.flush(60)
     again = place.tracker()
@@ -140,7 +140,7 @@ def test_one_that_follows_a_dead_one_goes_on_where_it_was(place: Place) -> None:
     assert again.flush(60) == run_id
     assert place.steps(str(run_id)) == [10, 20]
     said = Said()
-    again.take_up(said, "key")
+    again.attach(said, "key")
     assert again._voice.progress is said
     for tracker in (again, dead):
         tracker.end("FINISHED")
@@ -152,7 +152,7 @@ def test_one_that_follows_a_dead_one_goes_on_where_it_was(place: Place) -> None:
 )
 def test_a_run_that_nobody_ended_ends_as_its_record_says(place: Place, ended: str, status: str) -> None:
     killed = place.tracker()
-    killed.take_up(Said(), "key")
+    killed.attach(Said(), "key")
     killed.points(10, {"loss": 1.0})
     run_id = str(killed.flush(60))
     assert killed._writer
@@ -166,7 +166,7 @@ def test_a_store_that_takes_nothing_is_said(place: Place) -> None:
     (place.store / SPOOL).mkdir()
     (place.store / SPOOL / "key").write_text("a file in the way")
     tracker, said = place.tracker(), Said()
-    tracker.take_up(said, "key")
+    tracker.attach(said, "key")
     tracker.points(10, {"loss": 1.0})
     assert tracker.flush(60) is None
     assert len(said.words) == 1

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
-from pipeline.exported.folder import FILES
 from pipeline.exported.predictor import Predictor
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
@@ -20,6 +19,7 @@ from pipeline.stages.evaluate import predict_part
 from pipeline.stages.export import write_model
 from pipeline.stages.train import WEIGHTS
 from pipeline.training.model import build_model
+from pipeline.training.model_folder import FILES
 
 VIEWS = {"image": {"evaluate.crops": 3}, "video": {"evaluate.clips": 2}}
 

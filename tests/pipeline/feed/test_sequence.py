@@ -66,6 +66,35 @@ def test_weighted(make_recipe: Any, sources: Dataset) -> None:
     assert Counter(labels_of(sources, make_recipe("image", **{"train.sampling": sampling}), 0)) == {0: 20, 1: 20}
 
 
+def sets(folder: Path, labels: list[tuple[int, ...]]) -> Dataset:
+    """Samples with these sets of classes."""
+    samples = [
+        replace(image_sample(0, 9), label=one, class_name=tuple(list(COLOURS)[k] for k in one)) for one in labels
+    ]
+    shards = {
+        "train": [write_shard(folder, "train", 0, 0, samples)],
+        "val": [write_shard(folder, "val", 0, 0, samples)],
+    }
+    return write_dataset(folder, "image", list(COLOURS), shards, label_sets=True)
+
+
+def test_a_sample_of_several_classes_counts_for_the_rarest(make_recipe: Any, tmp_path: Path) -> None:
+    """12 of blue alone, 3 of blue and green, 1 of all three, 4 of none: four classes, 8 samples each."""
+    labels: list[tuple[int, ...]] = [(0,)] * 12 + [(0, 1)] * 3 + [(0, 1, 2)] + [()] * 4
+    recipe = make_recipe(
+        "image", **{"task.kind": "image-multilabel", "train.sampling": {"kind": "balanced", "epoch": "32sa"}}
+    )
+    source = BatchSource(recipe, sets(tmp_path, labels), "train", training=True)
+    seen = Counter(labels[i] for k in range(source.steps) for i in source.positions(0, k).sample.tolist())
+    assert seen == {(0,): 8, (0, 1): 8, (0, 1, 2): 8, (): 8}
+
+
+def test_samples_without_any_class_cannot_be_balanced(make_recipe: Any, tmp_path: Path) -> None:
+    recipe = make_recipe("image", **{"task.kind": "image-multilabel", "train.sampling": {"kind": "balanced"}})
+    with pytest.raises(ZoetropeError, match="balanced goes by the classes that a sample has, and the shards do not"):
+        training_order(recipe, sets(tmp_path, [()] * 9), "train")
+
+
 def test_shares(make_recipe: Any, sources: Dataset) -> None:
     """By default an epoch is as long as all sources together: 3 batches of 8 here, 18 of far and 6 of near."""
     recipe = make_recipe("image", **{"data.source": MIXTURE, "train.sampling": {"kind": "shares", "of": SHARES}})

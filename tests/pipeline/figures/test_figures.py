@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from pipeline.figures.drawing import Drawing
 from pipeline.figures.figures import (
     augmentation_sheet,
     class_bars,
@@ -14,7 +15,6 @@ from pipeline.figures.figures import (
     predictions,
     save,
 )
-from pipeline.tasks.base import Drawing
 
 
 def pixels(path: Path) -> np.ndarray:

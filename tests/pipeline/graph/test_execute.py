@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.execute import StageResult, execute
-from pipeline.graph.plan import Graph, Stage, plan
+from pipeline.graph.plan import Graph, Stage, plan, planned_stages
 from pipeline.graph.progress import Progress
 from pipeline.store import FolderStore
 from tests.conftest import ROOT
@@ -40,7 +40,7 @@ class Bench:
     def run(self, graph: Graph, values: dict[str, Any], rerun: tuple[str, ...] = ()) -> list[StageResult]:
         text = io.StringIO()
         planned = plan(graph, values, self.store, rerun)
-        record = self.store.record_run("test", values, planned.steps)
+        record = self.store.record_run("test", values, planned_stages(planned.steps))
         try:
             with Progress(Console(file=text, width=300)) as progress:
                 return execute(planned, values, self.store, self.marks, progress, record)
@@ -217,14 +217,14 @@ import sys
 from pathlib import Path
 import ray
 from pipeline.graph.execute import execute
-from pipeline.graph.plan import Graph, Stage, plan
+from pipeline.graph.plan import Graph, Stage, plan, planned_stages
 from pipeline.graph.progress import Progress
 from pipeline.store import FolderStore
 store = FolderStore(Path(sys.argv[1]))
 ray.init(num_cpus=2, include_dashboard=False)
 planned = plan(Graph([Stage("hang", 1, "tests.pipeline.graph.graph_stages:hang", ())]), {}, store)
 with Progress() as progress:
-    execute(planned, {}, store, Path(sys.argv[2]), progress, store.record_run("x", {}, planned.steps))
+    execute(planned, {}, store, Path(sys.argv[2]), progress, store.record_run("x", {}, planned_stages(planned.steps)))
 """
 
 

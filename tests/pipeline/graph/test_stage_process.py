@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.graph.stage_process import _note_unfinished
+from pipeline.graph.stage_process import note_unfinished
 from pipeline.store import FolderStore, StoreError
 
 
@@ -20,12 +20,12 @@ def test_a_note_that_a_full_disk_cut_short_is_not_other_code(tmp_path: Path) -> 
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
         try:
             with pytest.raises(StoreError, match="may not grow that large"):
-                _note_unfinished(job, work)
+                note_unfinished(job, work)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         for _ in range(2):
-            _note_unfinished(job, work)
+            note_unfinished(job, work)
         assert said == []
         manifest["code"]["pipeline/x.py"] = "other"
-        _note_unfinished(job, work)
+        note_unfinished(job, work)
         assert "by an attempt with other code" in said[0]

@@ -78,15 +78,6 @@ def test_what_is_wrong_is_said(small: dict[str, Any], sampling: dict[str, Any], 
     assert problems(sampled(small, **sampling)) == [says]
 
 
-@pytest.mark.parametrize("kind", ["balanced", "weighted"])
-def test_sets_of_labels_have_no_class_to_go_by(small: dict[str, Any], kind: str) -> None:
-    sampling = {"kind": kind} | ({"classes": {"a": 1}} if kind == "weighted" else {})
-    values = sampled(small, **sampling) | {"task": {"kind": "image-multilabel"}}
-    assert problems(values) == [
-        f"train.sampling.kind: {kind} goes by the class of a sample, and in a multi-label task it has several"
-    ]
-
-
 @pytest.mark.parametrize(
     ("of", "says"),
     [

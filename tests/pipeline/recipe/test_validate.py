@@ -3,10 +3,12 @@ from typing import Any
 import pytest
 
 from pipeline.recipe import Recipe, RecipeError, check, plain
+from pipeline.recipe.loss import MASK_TERMS, Loss
 from pipeline.recipe.mixing import mixes
-from pipeline.recipe.tasks import SECTIONS, Segmentation
+from pipeline.recipe.tasks import SECTIONS
 from pipeline.recipe.validate import cross_problems
-from pipeline.tasks import TASKS
+from pipeline.tasks.segmentation.losses import TERMS
+from tests.pipeline.tasks import toy
 
 ROUND_TRIP = [
     {},
@@ -82,7 +84,7 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
         (
             "data.source.kind",
             "zip",
-            "data.source.kind: unknown kind 'zip'; known are: coco, digits, folder, frames, hmdb51, ",
+            "data.source.kind: unknown kind 'zip'; known are: coco, ",
         ),
         ("optimizer", {"lr": 1}, "optimizer: says no kind; write optimizer: {kind: ...}"),
         ("optimizer", "adamw", "optimizer: is a section; write optimizer: {kind: adamw}, not 'adamw'"),
@@ -166,6 +168,13 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
             {"evaluate": {"crops": 3}, "augment": {"train": [], "eval": []}},
             "evaluate.crops: three crops take the place of",
         ),
+        (
+            {"evaluate": {"flip": True}},
+            "evaluate.flip: is for models that answer masks, and those of task.kind image-classification answer",
+        ),
+        ({"evaluate": {"scales": [0.5, 1.0]}}, "evaluate.scales: is for models that answer masks"),
+        ({"evaluate": {"tile": 512}}, "evaluate.tile: is for models that answer masks"),
+        ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer masks"),
         (
             {"model": {"kind": "resnet18", "in_channels": 10}},
             "model.in_channels: 10 channels are for models built in Python",
@@ -444,7 +453,7 @@ def test_a_wrong_feed_is_told(small: dict[str, Any], feed: Any, says: str) -> No
 def test_a_way_of_mixing_that_means_nothing_for_the_task(
     small: dict[str, Any], mixing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TASKS["image-classification"], "mixes", frozenset({"ricap"}))
+    monkeypatch.setattr(SECTIONS["image-classification"], "mixes", frozenset({"ricap"}))
     lines = problems(put(put(small, "task.kind", "image-classification"), "mixing", mixing))
     said = "mixing.kind: mixup has no meaning for task.kind image-classification; allowed are: none, ricap"
     assert said in [line.strip() for line in lines]
@@ -459,21 +468,59 @@ def test_classes_of_masks_that_are_none(small: dict[str, Any], classes: Any) -> 
     ]
 
 
-def test_sources_that_do_not_give_what_the_task_asks_for(
-    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SECTIONS, "segmentation", Segmentation)
-    monkeypatch.setitem(TASKS, "segmentation", TASKS["image-multilabel"])
+def test_terms_of_the_loss_are_for_masks(small: dict[str, Any]) -> None:
+    assert problems(put(small, "loss.terms", {"dice": 1}))[1:] == [
+        "loss.terms: are for tasks whose models answer masks, and those of task.kind image-classification answer "
+        "classes, which have one loss; leave it out"
+    ]
 
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"dise": 1}, "loss.terms: unknown term 'dise'; did you mean 'dice'?"),
+        ({}, "loss.terms: dictionary should have at least 1 item after validation, not 0, not {}"),
+        ({"dice": 0}, "loss.terms.dice: input should be greater than 0, not 0"),
+    ],
+)
+def test_a_wrong_term_of_the_loss_is_said(small: dict[str, Any], terms: dict[str, Any], says: str) -> None:
+    assert says in problems(put(small, "loss.terms", terms))
+
+
+def test_a_recipe_knows_the_terms_that_there_are() -> None:
+    assert sorted(MASK_TERMS) == sorted(TERMS)
+
+
+def test_a_task_of_masks_takes_terms(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS, "image-blocks", toy.Section)
+    values = put(small, "loss.terms", {"cross_entropy": 1, "lovasz": 0.5}) | {"task": {"kind": "image-blocks"}}
+    with toy.known():
+        assert not [line for line in cross_problems(values) if line.startswith("loss")]
+    assert Loss(terms={"lovasz": 0.5}).terms == {"lovasz": 0.5}
+
+
+def test_a_recipe_without_terms_says_nothing_of_them(small: dict[str, Any]) -> None:
+    assert "terms" not in plain(check(small, "r"))["loss"]
+    assert plain(check(put(small, "loss.label_smoothing", 0.1), "r"))["loss"] == {
+        "label_smoothing": 0.1,
+        "class_weights": None,
+        "auxiliary": 0.4,
+        "distill": None,
+    }
+
+
+def test_sources_that_do_not_give_what_the_task_asks_for(
+    small: dict[str, Any],
+) -> None:
     def said(task: str, source: dict[str, Any]) -> list[str]:
         found = cross_problems({**small, "task": {"kind": task}, "data": {"source": source}})
         return [line for line in found if line.startswith("data.source")]
 
     folder = {"kind": "folder", "path": "x"}
     needs = "folder gives no masks, and task.kind segmentation needs them; sources that give them are: images, table, "
-    assert said("segmentation", folder) == [f"data.source.kind: {needs}coco, webdataset"]
+    assert said("segmentation", folder) == [f"data.source.kind: {needs}coco, webdataset, digit-scenes"]
     mixture = {"kind": "mixture", "of": {"a": folder, "b": {"kind": "images", "path": "x"}}}
-    assert said("segmentation", mixture) == [f"data.source.of.a.kind: {needs}coco, webdataset"]
+    assert said("segmentation", mixture) == [f"data.source.of.a.kind: {needs}coco, webdataset, digit-scenes"]
     for kind in ("images", "coco", "webdataset", "table"):
         assert said("segmentation", {"kind": kind, "path": "x.csv"}) == []
     assert said("image-classification", {"kind": "images", "path": "x"}) == [

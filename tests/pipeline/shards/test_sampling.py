@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.shards.order import Order
-from pipeline.shards.sampling import Sampled, largest_remainder, samples_per_class
+from pipeline.shards.sampling import Sampled, largest_remainder, one_class, samples_per_class
 
 EXAMPLE = Sampled(
     Order(np.array([8]), batch_size=4, shuffle_window=100, seed=0),
@@ -149,3 +149,15 @@ def test_what_does_not_fit() -> None:
         Sampled(EXAMPLE.order, EXAMPLE.labels, np.array([4, 4, 1]))
     with pytest.raises(IndexError, match="there are 2"):
         EXAMPLE.batch(0, 2)
+
+
+def test_a_sample_counts_for_the_rarest_class_of_its_set() -> None:
+    sets = ((0, 1), (0,), (), (0, 1, 2), (1, 2))
+    assert one_class(sets, [9, 2, 2]).tolist() == [
+        1,
+        0,
+        3,
+        1,
+        1,
+    ]  # the first of equally rare ones; none: one class more
+    assert one_class(np.array([2, 0, 1]), [9, 2, 2]).tolist() == [2, 0, 1]

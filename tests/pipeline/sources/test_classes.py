@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.schema import Classes
-from pipeline.sources.classes import LEFT_OUT, naming, renamed, settle
+from pipeline.sources.classes import LEFT_OUT, naming, renamed, resolve_classes
 from pipeline.sources.listing import Candidate, Listing
 
 LABELS = ("bus", "car", "cat", "dog", "01", "1", "2")
@@ -66,7 +66,7 @@ def listing(*labels: tuple[str, ...], **more: Any) -> Listing:
 
 
 def test_a_listing_with_its_classes() -> None:
-    made = settle(
+    made = resolve_classes(
         listing(("dog",), ("cat",), ("car",), ("01",), ("1",), class_order=("dog", "cat", "car", "none")),
         Classes(merge={"pet": ["cat", "dog"]}, keep=["pet", "1"]),
         label_sets=False,
@@ -83,7 +83,7 @@ def test_a_listing_with_its_classes() -> None:
 
 
 def test_sets_of_labels_lose_what_is_not_kept() -> None:
-    made = settle(listing(("car", "cat"), ("dog",), ()), Classes(keep=["cat", "car"]), label_sets=True)
+    made = resolve_classes(listing(("car", "cat"), ("dog",), ()), Classes(keep=["cat", "car"]), label_sets=True)
     assert [c.labels for c in made.candidates] == [("car", "cat"), (), ()]
     assert renamed(("b", "a"), {"a": "x", "b": "x"}, label_sets=True) == ("x",)
 
@@ -91,10 +91,10 @@ def test_sets_of_labels_lose_what_is_not_kept() -> None:
 def test_a_class_that_would_be_lost() -> None:
     lost = {"eel": "2 x .heic", "fox": "1 x .heic"}
     with pytest.raises(ZoetropeError) as caught:
-        settle(listing(("dog",), ("cat",), lost=lost), Classes(), label_sets=False)
+        resolve_classes(listing(("dog",), ("cat",), lost=lost), Classes(), label_sets=False)
     assert str(caught.value) == (
         "data.source.path: /x: nothing of class 'eel', 'fox' can be used; of 'eel' there is 2 x .heic. Mend that, "
         "move what is no class elsewhere, or name the classes that count in data.classes.keep."
     )
     for asked in (Classes(keep=["dog", "cat"]), Classes(merge={"dog": ["eel", "fox"]})):
-        assert len(settle(listing(("dog",), ("cat",), lost=lost), asked, label_sets=False).candidates) == 2
+        assert len(resolve_classes(listing(("dog",), ("cat",), lost=lost), asked, label_sets=False).candidates) == 2

@@ -163,7 +163,7 @@ def test_annotations_that_are_none(kinetics: Set) -> None:
     for time in ("nan", "inf", ""):
         kinetics.text("train.csv", HEAD + f"x,y,0,{time},train\n")
         assert "train.csv has a time that is no number in line 2" in kinetics.refusal()
-    assert "is no folder" in kinetics.refusal(annotations="/nowhere")
+    assert "is no folder" in kinetics.refusal(annotations=str(kinetics.folder / "nowhere"))
     empty = kinetics.folder / "empty"
     empty.mkdir()
     assert "has no *.csv; it should hold Kinetics'" in kinetics.refusal(annotations=str(empty))

@@ -13,7 +13,7 @@ from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import TableSource
 from pipeline.recipe.tasks import Segmentation, TaskSection, section_of
 from pipeline.sources import files, table, tables
-from pipeline.sources.classes import settle
+from pipeline.sources.classes import resolve_classes
 from pipeline.sources.listing import Listing
 
 CASES = Path(__file__).parents[2] / "cases"
@@ -129,7 +129,7 @@ def test_padded_numbers(tmp_path: Path) -> None:
     path.write_text((CASES / "zero_padded.csv").read_text())
     listing = look(path, IMAGES)
     assert listing.classes() == ["01", "1", "02", "2", "3", "10"]
-    settled = settle(listing, Classes(), label_sets=False)
+    settled = resolve_classes(listing, Classes(), label_sets=False)
     assert settled.classes() == ["1", "2", "3", "10"]
     assert [(c.key, c.labels[0]) for c in settled.candidates[:2]] == [("f/0.jpg", "1"), ("f/1.jpg", "1")]
 

@@ -24,7 +24,7 @@ from pipeline.shards.reader import ShardReader
 from pipeline.sources import digest, webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.stages import ingest, shard
-from pipeline.stages.rows import read_rows
+from pipeline.stages.json_lines import read_rows
 from pipeline.store import Artifact
 from tests.pipeline.stages.alone import Told
 

@@ -1,7 +1,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
 from pipeline.stages import export
-from pipeline.stages.evaluate import fetch_and_predict, first_views, sample_keys
+from pipeline.stages.evaluate import fetch_and_predict, pictures, sample_keys
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact, FolderStore
 from pipeline.tasks.base import Tally
@@ -28,22 +28,21 @@ def rows(path: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("modality", ["image", "video"])
-def test_first_views_are_those_of_the_evaluation(
-    make_recipe: Any, request: pytest.FixtureRequest, modality: str
-) -> None:
+def test_pictures_are_those_of_the_evaluation(make_recipe: Any, request: pytest.FixtureRequest, modality: str) -> None:
     dataset: Dataset = request.getfixturevalue(modality + "s")
     source = BatchSource(make_recipe(modality), dataset, "val")
     arrays = new_arrays(source.layout())
     BatchMaker(source).make(0, 0, arrays)
-    found = first_views(source.recipe, dataset, np.array([5, 0, 5]))
-    assert np.array_equal(found, arrays["pixels"][[5, 0, 5], 0])
+    found = pictures(source.recipe, dataset, cast(Artifact, None), np.array([5, 0, 5]))
+    assert np.array_equal(np.stack([pixels for pixels, _ in found]), arrays["pixels"][[5, 0, 5], 0])
+    assert all(not more for _, more in found)
 
 
-def test_a_first_view_of_another_size_is_told_of(make_recipe: Any, images: Dataset) -> None:
+def test_a_picture_of_another_size_is_told_of(make_recipe: Any, images: Dataset) -> None:
     pad = [{"PadIfNeeded": {"min_height": 22, "min_width": 22}}]
     recipe = make_recipe("image", **{"shard.image.short_side": 16, "augment.eval": pad})
     with pytest.raises(BadSample, match=r"augment.eval makes 24 x 22 px of it, and a batch has 22 x 22 px"):
-        first_views(recipe, images, np.array([0, 1]))
+        pictures(recipe, images, cast(Artifact, None), np.array([0, 1]))
 
 
 def test_tables(images: Dataset, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe, check
 from pipeline.sources.listing import Candidate
 from pipeline.stages import headers, ingest
-from pipeline.stages.rows import read_rows
+from pipeline.stages.json_lines import read_rows
 from tests.pipeline.stages.alone import a_context, said
 
 JPEG = encode_jpeg(np.zeros((24, 32, 3), np.uint8), 90)

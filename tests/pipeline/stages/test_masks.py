@@ -19,7 +19,7 @@ from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.reader import ShardReader
 from pipeline.sources.summary import of_listing
 from pipeline.stages import ingest, shard
-from pipeline.stages.rows import read_rows
+from pipeline.stages.json_lines import read_rows
 from pipeline.store import Artifact
 from pipeline.verbs.preview import some_samples
 from tests.pipeline.stages.alone import a_context, said

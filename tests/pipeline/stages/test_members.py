@@ -24,7 +24,7 @@ from pipeline.shards.reader import ShardReader
 from pipeline.sources import SOURCES
 from pipeline.sources.listing import Candidate, Listing
 from pipeline.stages import headers, ingest, shard
-from pipeline.stages.rows import read_rows
+from pipeline.stages.json_lines import read_rows
 from pipeline.store import Artifact, FolderStore
 from pipeline.verbs.planning import GRAPH
 from pipeline.verbs.verify import check_artifact

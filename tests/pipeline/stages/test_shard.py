@@ -17,7 +17,7 @@ from pipeline.feed.apart import each_apart
 from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.stages import shard
-from pipeline.stages.rows import read_rows, write_rows
+from pipeline.stages.json_lines import read_rows, write_rows
 from pipeline.store import Artifact
 from tests.pipeline.stages.alone import a_context
 from tests.tars import members

@@ -16,7 +16,7 @@ from pipeline.recipe import Recipe, RecipeError, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.reader import RawSample, ShardReader
 from pipeline.stages import ingest, shard
-from pipeline.stages.rows import read_rows
+from pipeline.stages.json_lines import read_rows
 from pipeline.store import Artifact
 from tests.pipeline.stages.alone import a_context, said
 

@@ -6,15 +6,13 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import check, plain
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.train import WEIGHTS, _describe, _mlflow_key, _save_weights, check_samples, outside
-from pipeline.training import checkpoint
+from pipeline.stages.train import check_samples, describe, mlflow_key, outside
 
 
 def context(recipe: Any, folder: Path) -> Context:
@@ -38,11 +36,11 @@ def test_a_training_keeps_its_mlflow_run_and_one_that_starts_over_gets_another(
     make_recipe: Any, tmp_path: Path
 ) -> None:
     before = context(make_recipe("image"), tmp_path)
-    name = _mlflow_key(before)
+    name = mlflow_key(before)
     assert name.startswith("f" * 32)
-    assert _mlflow_key(context(make_recipe("image"), tmp_path)) == name
+    assert mlflow_key(context(make_recipe("image"), tmp_path)) == name
     shutil.rmtree(before.scratch)  # as --rerun does
-    assert _mlflow_key(context(make_recipe("image"), tmp_path)) != name
+    assert mlflow_key(context(make_recipe("image"), tmp_path)) != name
 
 
 @pytest.mark.parametrize("modality", ["image", "video"])
@@ -50,21 +48,13 @@ def test_what_a_training_is_described_with(
     make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str
 ) -> None:
     recipe = make_recipe(modality)
-    files = _describe(context(recipe, tmp_path), request.getfixturevalue(modality + "s"))
+    files = describe(context(recipe, tmp_path), request.getfixturevalue(modality + "s"))
     for name in ("figures/first_batch.png", "figures/learning_rate.png"):
         with Image.open(files[name]) as picture:
             assert min(picture.size) > 100
     written = check(yaml.safe_load(files["recipe.yaml"].read_text()), "written")
     assert plain(written) == plain(recipe)
     assert f"torch=={torch.__version__.partition('+')[0]}" in files["environment.txt"].read_text()
-
-
-def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
-    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    checkpoint.save(tmp_path, {"model": model}, 1, {}, {}, {})
-    _save_weights(checkpoint.read(tmp_path)["model"], tmp_path / WEIGHTS)
-    weights = load_file(tmp_path / WEIGHTS)
-    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
 
 
 def test_weights_to_start_from_count_by_size_and_time(tmp_path: Path) -> None:

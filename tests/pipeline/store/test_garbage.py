@@ -39,7 +39,7 @@ def make(store: Store, stage: str, fingerprint: str, inputs: dict[str, str] | No
 
 
 def record(store: Store, name: str, *fingerprints: str, status: str = "done") -> str:
-    run = store.record_run(name, {}, [])
+    run = store.record_run(name, {}, {})
     for mark in fingerprints:
         run.update_stage(f"stage-{mark}", status="made", fingerprint=mark)
     if status != "running":

@@ -125,7 +125,7 @@ def test_an_unknown_protocol() -> None:
 
 
 def test_a_run_s_record_is_in_the_store(store: RemoteStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    run = store.record_run("my run", {"uri": "http://me:pw@host"}, [])
+    run = store.record_run("my run", {"uri": "http://me:pw@host"}, {})
     run.update_stage("shard", status="made", fingerprint="f1")
     run.log("shard", f"Traceback ... {SECRET}")
     on_another_machine(monkeypatch, tmp_path)

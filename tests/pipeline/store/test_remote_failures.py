@@ -90,7 +90,7 @@ def test_wrong_and_missing_credentials(store: RemoteStore, monkeypatch: pytest.M
 
 
 def test_how_a_run_ended_comes_to_a_store_that_was_away_then(store: RemoteStore, s3: Server) -> None:
-    run = store.record_run("mine", {}, [])
+    run = store.record_run("mine", {}, {})
     s3.rules.append(first(10**6, (503, "SlowDown"), "PUT", "run.json"))
     with pytest.raises(StoreError):
         run.end("failed")

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.store.eviction import held_bytes
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
-from pipeline.store.room import held_bytes
 from tests.nodes import ROOT, running_cluster
 from tests.pipeline.store.s3_server import BUCKET, SECRET, URL, Server, empty_bucket, first
 from tests.processes import begotten, left_of

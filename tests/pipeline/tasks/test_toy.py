@@ -25,9 +25,9 @@ from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
+from pipeline.training.first_batch import first_states
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
-from pipeline.training.preview import first_states
 from pipeline.training.step import Normalize, train_step
 from tests.conftest import ROOT, stages_here
 from tests.pipeline.stages.alone import a_context

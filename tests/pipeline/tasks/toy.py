@@ -17,13 +17,14 @@ from torch.nn import functional
 from augment.mixing.patches import paste
 from augment.rides import Companions
 from models.options import OPTIONS, ModelOptions
+from pipeline.figures.drawing import Drawing
 from pipeline.figures.figures import predictions
 from pipeline.recipe import Recipe, check
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import SOURCES
 from pipeline.sources.listing import Candidate, Listing
 from pipeline.tasks import TASKS
-from pipeline.tasks.base import Arrays, Drawing, Fields, Headline, Tally, Task
+from pipeline.tasks.base import Arrays, Fields, Headline, Tally, Task
 from pipeline.tasks.tables import write_csv
 from tests.conftest import tiny_values
 
@@ -43,7 +44,6 @@ class Blocks(Task):
     columns: ClassVar = {"pixels": "double"}
     needs = frozenset({"seg.png"})
     rides = frozenset({"mask"})
-    mixes = frozenset({"cutmix", "ricap"})
     any_size = True
 
     def layout(self, height: int, width: int) -> Any:
@@ -115,6 +115,7 @@ class Section(TaskSection):
     kind: Literal["image-blocks"] = "image-blocks"
     label_sets = True
     answers = "mask"
+    mixes = frozenset({"cutmix", "ricap"})
 
     def __reduce__(self) -> Any:
         """A feed's worker process gets to know the task with what it is sent."""

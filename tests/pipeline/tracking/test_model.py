@@ -9,8 +9,8 @@ import pytest
 from pipeline.tracking import model as model_module
 from pipeline.tracking.address import resolve
 from pipeline.tracking.client import client
+from pipeline.tracking.mlflow_run import open_run
 from pipeline.tracking.model import log_model, save_model
-from pipeline.tracking.runs import open_run
 
 SCRIPT = """
 import json

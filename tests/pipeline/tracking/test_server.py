@@ -75,7 +75,7 @@ def test_all_arrives_once(
     strikes = [strike(server, fault)] if moment == "start" else []
 
     tracker = Tracker(tracking, recipe, tmp_path, tmp_path / "run")
-    tracker.take_up(said, "key")
+    tracker.attach(said, "key")
     tracker.log_dataset(images.digest, "/data", {"train": 26})
     if moment != "start":
         assert tracker.flush(WAIT_S)

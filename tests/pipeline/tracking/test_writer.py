@@ -15,8 +15,8 @@ import pytest
 from pipeline.tracking import writer as writer_module
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
+from pipeline.tracking.mlflow_run import open_run
 from pipeline.tracking.outbox import Outbox
-from pipeline.tracking.runs import open_run
 from pipeline.tracking.writer import Writer
 
 WAIT_S = 300.0

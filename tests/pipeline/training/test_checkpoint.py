@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.base.errors import ZoetropeError
@@ -153,3 +154,11 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match="cannot be read as a checkpoint"):
         checkpoint.read(tmp_path)
     assert not (tmp_path / "evil").exists()
+
+
+def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    checkpoint.save(tmp_path, {"model": model}, 1, {}, {}, {})
+    checkpoint.save_weights(checkpoint.read(tmp_path)["model"], tmp_path / "model.safetensors")
+    weights = load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())

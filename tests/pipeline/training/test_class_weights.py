@@ -6,13 +6,13 @@ import torch
 from torch.nn import functional
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe.tasks import Segmentation
+from pipeline.recipe.loss import Loss
 from pipeline.shards.dataset import Dataset
-from pipeline.tasks import TASKS
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.classification.loss import cross_entropy
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.multilabel.loss import binary_cross_entropy
+from pipeline.tasks.segmentation import Segmentation
 from pipeline.training.class_weights import loss_weights
 from pipeline.training.objective import Objective
 
@@ -62,23 +62,26 @@ def test_of_many_labels_the_true_ones_are_weighted() -> None:
 def test_from_a_recipe(make_recipe: Any, images: Dataset) -> None:
     train = replace(images.split("train"), class_counts=(13, 11, 2))
     dataset = replace(images, splits={**images.splits, "train": train})
-    assert loss_weights(make_recipe("image"), dataset) is None
+
+    def weights_of(recipe: Any) -> list[float] | None:
+        return loss_weights(recipe.loss, Classification(dataset.classes), dataset)
+
+    assert weights_of(make_recipe("image")) is None
     balanced = make_recipe("image", **{"loss.class_weights": "balanced"})
-    assert loss_weights(balanced, dataset) == pytest.approx([26 / 39, 26 / 33, 26 / 6])
+    assert weights_of(balanced) == pytest.approx([26 / 39, 26 / 33, 26 / 6])
     named = make_recipe("image", **{"loss.class_weights": {"red": 3}})
-    assert loss_weights(named, dataset) == [1, 1, 3]
+    assert weights_of(named) == [1, 1, 3]
     weights = Objective.of(named, dataset, torch.device("cpu")).class_weights
     assert weights is not None
     assert weights.tolist() == [1, 1, 3]
     wrong = make_recipe("image", **{"loss.class_weights": {"rde": 3}})
     with pytest.raises(ZoetropeError, match=r"loss.class_weights: unknown class 'rde'; did you mean 'red'"):
-        loss_weights(wrong, dataset)
+        weights_of(wrong)
 
 
-def test_of_masks_pixels_are_counted(make_recipe: Any, images: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = make_recipe("image", **{"loss.class_weights": "balanced"})
-    recipe = recipe.model_copy(update={"task": Segmentation(kind="segmentation")})
-    monkeypatch.setitem(TASKS, "segmentation", Classification)
-    assert loss_weights(recipe, replace(images, amounts={"train": (600, 200, 0)})) == pytest.approx([2 / 3, 2, 1])
+def test_of_masks_pixels_are_counted(images: Dataset) -> None:
+    task, balanced = Segmentation(images.classes), Loss(class_weights="balanced")
+    counted = replace(images, amounts={"train": (600, 200, 0)})
+    assert loss_weights(balanced, task, counted) == pytest.approx([2 / 3, 2, 1])
     with pytest.raises(ZoetropeError, match=r"loss.class_weights: balanced goes by pixels"):
-        loss_weights(recipe, images)
+        loss_weights(balanced, task, images)

@@ -9,7 +9,7 @@ def test_ends_after_so_many_that_are_no_better_and_keeps_the_best() -> None:
     ended = []
     for number, top1 in enumerate((0.5, 0.54, 0.6, 0.65, 0.6, 0.9)):
         nn.init.constant_(model.weight, number)
-        stopping.see({"val/top1": top1, "val/loss": -top1}, model)
+        stopping.update({"val/top1": top1, "val/loss": -top1}, model)
         ended.append(stopping.has_ended)
     # 0.54 is not more than 0.05 better than 0.5, nor 0.65 than 0.6; 0.9 is
     assert ended == [False, False, False, False, True, False]
@@ -21,9 +21,9 @@ def test_goes_on_from_its_state() -> None:
     model = nn.Linear(1, 1)
     first = EarlyStopping("val/top1", 2, 0.0)
     for top1 in (0.5, 0.4):
-        first.see({"val/top1": top1}, model)
+        first.update({"val/top1": top1}, model)
     second = EarlyStopping("val/top1", 2, 0.0)
     second.load_state_dict(first.state_dict())
-    second.see({"val/top1": 0.5}, model)
+    second.update({"val/top1": 0.5}, model)
     assert second.has_ended
     assert second.best == {"val/top1": 0.5}

@@ -26,10 +26,11 @@ LATE = "schedule.at: {} lies beyond the end of the training (2ep)"
 def test_what_a_training_never_reaches(
     make_recipe: Any, schedule: dict[str, Any], samples: int | None, expected: list[str]
 ) -> None:
-    assert unreached(make_recipe("image", schedule=schedule), samples) == expected
+    recipe = make_recipe("image", schedule=schedule)
+    assert unreached(recipe.train, recipe.schedule, samples) == expected
 
 
 def test_a_kept_last_batch_is_a_step(make_recipe: Any) -> None:
     recipe = make_recipe("image", schedule={"kind": "cosine", "warmup": "8st"}, **{"train.keep_last": True})
-    assert unreached(recipe, 26) == []
-    assert len(unreached(recipe, 24)) == 1
+    assert unreached(recipe.train, recipe.schedule, 26) == []
+    assert len(unreached(recipe.train, recipe.schedule, 24)) == 1

@@ -237,10 +237,12 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
 
 
 def test_models_with_what_they_cost() -> None:
-    text = printed(show.show_models, ["resnet50", "tsm_resnet50"])
+    text = printed(show.show_models, ["resnet50", "tsm_resnet50", "deeplabv3_resnet50"])
     assert "25,557,032" in text
     assert "24,327,632" in text
     assert "32.70" in text
+    assert "42,004,074" in text  # of 21 classes
+    assert text.count("mask") == 1
 
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from augment.policy import Policy
 from pipeline.tasks import task_of
-from pipeline.training.step import Normalize
+from pipeline.training.step import Normalize, Running
 from tune.policy.density import Density, best_of
 
 
@@ -37,9 +37,9 @@ def upside_down(make_recipe: Any) -> Density:
     recipe = make_recipe("image")
     pixels = np.full((6, 16, 16, 3), 200, np.uint8)
     pixels[:, :8] = 40
-    normalize = Normalize.of(recipe, torch.device("cpu"))
+    run = Running(BrightSide(), Normalize.of(recipe, torch.device("cpu")), recipe.train)
     task = task_of(recipe, ("up", "down"))
-    return Density(recipe, task, BrightSide(), normalize, pixels, np.zeros(6, np.int64), (0,))
+    return Density(recipe, task, run, pixels, np.zeros(6, np.int64), (0,))
 
 
 @pytest.mark.parametrize(

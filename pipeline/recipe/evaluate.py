@@ -1,0 +1,68 @@
+"""`evaluate`: how a trained model is measured, and how the exported one answers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from pipeline.recipe.section import Section
+
+Scale = Annotated[float, Field(ge=0.1, le=4)]
+FOR_MASKS = ("scales", "flip", "tile", "overlap", "crf")
+"""Keys that mean something where models answer masks."""
+LEAST_KEPT_PX = 32
+"""Tiles begin at multiples of it, so that they fit the strides of networks."""
+
+
+class Crf(Section):
+    """Draw the borders of masks along those of the picture, by a fully connected CRF as after DeepLab v2
+    (Kraehenbuehl & Koltun 2011). It runs on the CPU.
+    """
+
+    iterations: Annotated[int, Field(ge=1, le=100)] = 10
+    """Of mean field."""
+    pos_w: NonNegativeFloat = 3.0
+    """Weight of neighbours by place alone."""
+    pos_xy_std: Annotated[float, Field(gt=0, le=50)] = 1.0
+    """How near they are: a standard deviation in pixels."""
+    bi_w: NonNegativeFloat = 4.0
+    """Weight of neighbours by place and colour."""
+    bi_xy_std: Annotated[float, Field(ge=1)] = 67.0
+    """How near they are, in pixels."""
+    bi_rgb_std: Annotated[float, Field(ge=1)] = 3.0
+    """How like in colour, of 0..255."""
+
+
+class Evaluate(Section):
+    """How the trained model is measured."""
+
+    late = frozenset({"batch_size", *FOR_MASKS})
+
+    batch_size: PositiveInt | None = None
+    """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
+    default that of the training, and 1 where sizes differ."""
+    clips: PositiveInt = 1
+    """Clips a video, spread evenly; their probabilities are averaged."""
+    crops: Literal[1, 3] = 1
+    """Three crops lie along the longer side, where the last `CenterCrop` of `augment.eval` would cut one."""
+    scales: Annotated[list[Scale], Field(min_length=1)] = Field(default=[1.0])
+    """Of masks: the picture is enlarged by each of these, and the probabilities are averaged."""
+    flip: bool = False
+    """Of masks: average with what is said of the mirrored picture."""
+    tile: Annotated[int, Field(ge=64)] | None = None
+    """Of masks: the side in pixels of the squares in which a picture goes through the model, for one that is too large
+    for the memory. A model that looks at the whole picture (DeepLab v3, PSPNet) then answers otherwise."""
+    overlap: Annotated[int, Field(ge=0)] | None = None
+    """What is seen at each side of a tile and left to its neighbour, in pixels. By default an eighth of the tile, and
+    none for a model that does not pad."""
+    crf: Crf | None = None
+
+    @model_validator(mode="after")
+    def _something_kept(self) -> "Evaluate":
+        if self.overlap is not None and self.tile is None:
+            raise ValueError("overlap is between tiles, and there is no tile; set tile, or leave overlap out")
+        if self.overlap is not None and self.tile is not None and self.tile < 2 * self.overlap + LEAST_KEPT_PX:
+            raise ValueError(
+                f"a tile of {self.tile} px with an overlap of {self.overlap} px at each side keeps less than "
+                f"{LEAST_KEPT_PX} px; set tile to {2 * self.overlap + LEAST_KEPT_PX} or more, or lower overlap"
+            )
+        return self
