@@ -240,17 +240,19 @@ def test_a_full_store(tiny_disk: Path) -> None:
 
 def test_record_run(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["run", "tracking.uri=http://me:pw@host"])
-    run = store.record_run("my run/1", {"lr": 0.1, "uri": "http://me:pw@host"}, {})
+    planned = {"action": "run", "fingerprint": "f1", "reasons": ["first run"]}
+    run = store.record_run("my run/1", {"lr": 0.1, "uri": "http://me:pw@host"}, {"shard": planned})
     assert run.folder.parent == store.root / "runs"
     assert run.folder.name.startswith("my-run-1-20")
     assert (run.folder / "recipe.yaml").read_text() == "lr: 0.1\nuri: http://me:***@host\n"
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["status"], record["ended"]) == ("running", None)
+    assert record["stages"] == {"shard": planned}
     assert record["argv"] == ["run", "tracking.uri=http://me:***@host"]
     run.update_stage("shard", status="made", duration_s=1.5)
     run.end("done")
     record = json.loads((run.folder / "run.json").read_text())
-    assert record["stages"] == {"shard": {"status": "made", "duration_s": 1.5}}
+    assert record["stages"] == {"shard": {**planned, "status": "made", "duration_s": 1.5}}
     assert record["status"] == "done"
     assert record["ended"] >= record["started"]
     assert store.record_run("my run/1", {}, {}).folder != run.folder

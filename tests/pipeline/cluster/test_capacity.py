@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cluster import capacity as room
+from pipeline.cluster import capacity
 from pipeline.cluster.capacity import lacking, room_problem, sharing_warning
 from pipeline.recipe import Recipe
 
@@ -32,7 +32,7 @@ def test_what_workers_lack(
 
 def test_gpus_that_this_machine_has_not(make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(room, "_gpus_here", lambda: 1)
+    monkeypatch.setattr(capacity, "_gpus_here", lambda: 1)
     asks = make_recipe("image", **{"cluster.workers": 2, "cluster.gpus_per_worker": 1})
     assert room_problem(asks).startswith(
         "cluster.gpus_per_worker: the training takes 2 x 1 GPU, and there are 1 on this machine. Set it to auto"
@@ -45,7 +45,7 @@ def test_gpus_that_this_machine_has_not(make_recipe: Callable[..., Recipe], monk
 def test_hidden_gpus_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("HIP_VISIBLE_DEVICES", "")
-    assert room._gpus_here() == 0
+    assert capacity._gpus_here() == 0
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_workers_that_share_cores(
     make_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, workers: int, cpus: float, warns: bool
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(room, "cores", lambda: 2)
+    monkeypatch.setattr(capacity, "cores", lambda: 2)
     recipe = make_recipe("image", **{"cluster.workers": workers, "cluster.cpus_per_worker": cpus})
     said = sharing_warning(recipe)
     assert (said is not None) == warns

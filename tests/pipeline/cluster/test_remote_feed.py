@@ -13,7 +13,6 @@ import pytest
 import ray
 import torch
 from safetensors.torch import save_file
-from tests.pipeline.feed.test_quarantine import crashing, zeros
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster import remote_feed
@@ -30,6 +29,7 @@ from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.conftest import NO_IMAGE
 from tests.pipeline.cluster.test_fit import fitted, tracker
+from tests.pipeline.feed.test_bad_samples import crashing, zeros
 from tests.processes import family, left_of
 
 IN_FLIGHT = 3

@@ -237,6 +237,15 @@ def test_what_other_ranks_found_holds_from_the_checkpoint_on(make_recipe: Any, i
     assert not np.array_equal(found[3]["sample"], source.positions(1, 0).sample)
 
 
+def test_bad_samples_can_be_applied_before_the_first_batch(make_recipe: Any, images: Dataset) -> None:
+    source, bad = training(make_recipe("image", **{"data.max_bad": 0.2}), images), Bad()
+    with closing(LocalFeed(source, range(3), 1, TIMEOUT_S, bad)) as feed:
+        bad[int(source.positions(0, 0).sample[0])] = "another rank says so"
+        feed.apply_bad()
+        found = [{name: array.copy() for name, array in batch.arrays.items()} for batch in feed]
+    assert_same(found, batches(source, range(3), 0, dict(bad)))
+
+
 def cut_off(share: float) -> Callable[[bytes], bytes]:
     """What comes after a share of the file is lost: zeros, since a sample's length in its tar stays."""
     return lambda data: data[: int(share * len(data))] + bytes(len(data) - int(share * len(data)))
