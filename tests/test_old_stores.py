@@ -25,6 +25,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "moving-digits-tsn.yaml": ("66ea7606145a", "a4b75edf213b", "204ebb51ef6c", "337de23013ed", "786fa143958c"),
     "moving-digits.yaml": ("66ea7606145a", "a4b75edf213b", "470150bd61ee", "b82b9b7687de", "b0fae48bd9b5"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
+    "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
     "quickstart-tsn.yaml": ("f24ae61aa4bc", "98ca51814aed", "076960c1d078", "de644f82a54c", "53841aa4cc4d"),
     "quickstart.yaml": ("f24ae61aa4bc", "98ca51814aed", "108cb2ef3bad", "87d5b12d4136", "277eaf9e2d8f"),
     "table-multilabel.yaml": ("ff5622d44f3c", "fbe8a5269f6e", "b0b3e4c6b1d0", "e6f0a60ec1f0", "f429ec716a28"),

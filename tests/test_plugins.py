@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tune.folder import fingerprint as search_fingerprint
 from typer.testing import CliRunner
 
 import models
@@ -36,6 +35,7 @@ from pipeline.training.model import build_model
 from pipeline.verbs.planning import make_plan
 from tests.conftest import COLOURS, ROOT, Project, RecipeMaker, picture, tiny_values
 from tests.test_jobs import Head
+from tune.search_folder import fingerprint as search_fingerprint
 
 PAGE = (ROOT / "docs" / "own-package.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"```python (my_package/\w+\.py)\n(.*?)```", PAGE, re.DOTALL))

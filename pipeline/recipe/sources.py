@@ -227,6 +227,8 @@ class DrawnSource(Section):
     kind: str
     samples: int
     """How many files are drawn."""
+    size_px: int
+    """Width and height."""
 
 
 class MovingDigitsSource(DrawnSource):
@@ -279,7 +281,7 @@ OWN = plugins.or_own(source_of)
 
 
 class DigitScenesSource(DrawnSource):
-    """JPEG images of one to three real handwritten digits on photographs, with masks: a class a digit and the
+    """JPEG images of one or two real handwritten digits on photographs, with masks: a class a digit and the
     background.
     """
 

@@ -1,6 +1,6 @@
 """A segmentation set that needs no download: real handwritten digits on real photographs, both from scikit-learn.
 
-A picture is a crop of one of its two sample photographs, darkened, with one to three bright digits on it. The mask
+A picture is a crop of one of its two sample photographs, darkened, with one or two bright digits on it. The mask
 follows from how the picture is made: class 0 is the photograph, class d + 1 the strokes of digit d, and their half
 transparent rim is ignored.
 """
@@ -15,9 +15,8 @@ from pipeline.decode.image import encode_jpeg
 from pipeline.decode.masks import IGNORED, encode_mask
 from pipeline.sources.digits import enlarged, glyphs
 
-CLASSES = ("background", *(str(digit) for digit in range(10)))
-MOST_DIGITS = 3
-LIGHT = 0.6
+MOST_DIGITS, DIGITS = 2, 200
+LIGHT = 0.5
 """Of the photographs."""
 STROKE, RIM = 0.6, 0.25
 """Of a glyph's brightness: from here on it is the digit, below that one it is the photograph."""
@@ -35,7 +34,7 @@ def draw_scenes(folder: Path, numbers: range, size_px: int) -> None:
         pixels = (_crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
         mask = np.zeros((size_px, size_px), np.uint8)
         for _ in range(rng.integers(1, MOST_DIGITS + 1)):
-            number = rng.integers(len(shapes))
+            number = rng.integers(DIGITS)
             _put(pixels, mask, shapes[number], int(labels[number]) + 1, rng)
         (folder / "images" / f"{i:05d}.jpg").write_bytes(encode_jpeg(pixels, quality=95))
         (folder / "masks" / f"{i:05d}.png").write_bytes(encode_mask(mask))
@@ -51,9 +50,9 @@ def _crop(photograph: np.ndarray, size_px: int, rng: np.random.Generator) -> np.
 
 
 def _put(pixels: np.ndarray, mask: np.ndarray, glyph: np.ndarray, label: int, rng: np.random.Generator) -> None:
-    """Lay a glyph float [8, 8] over a picture and its mask, in place, of a third to a half of the picture's side."""
+    """Lay a glyph float [8, 8] over a picture and its mask, in place, of two to three fifths of the picture's side."""
     size_px = len(mask)
-    side = int(rng.integers(size_px // 3, size_px // 2 + 1))
+    side = int(rng.integers(2 * size_px // 5, 3 * size_px // 5 + 1))
     top, left = rng.integers(0, size_px - side + 1, 2)
     there = slice(top, top + side), slice(left, left + side)
     if mask[there].any():  # no digit covers another
