@@ -19,11 +19,13 @@ def test_recipe_can_be_planned_and_says_what_to_expect(path: Path, tmp_path: Pat
     source, overrides = load(path).data.source, [f"store={tmp_path}/runs"]
     if not isinstance(source, DrawnSource):
         suffix = ".mp4" if load(path).task.modality == "video" else ".jpg"
-        (tmp_path / "table.csv").write_text("path,label\n" + "".join(f"{i}{suffix},{i % 2}\n" for i in range(20)))
+        lines = "".join(f"{i}{suffix},{i % 2},{i}.png\n" for i in range(20))
+        (tmp_path / "table.csv").write_text(f"path,label,mask\n{lines}")
         for i in range(20):
             (tmp_path / f"{i}{suffix}").touch()
-        separator = ', separator: "|"' if load(path).task.label_sets else ""
-        overrides.append(f"data.source={{kind: table, path: {tmp_path}/table.csv{separator}}}")
+        more = ', separator: "|"' if load(path).task.kind.endswith("multilabel") else ""
+        more += ", classes: [a, b]" if load(path).task.answers == "mask" else ""
+        overrides.append(f"data.source={{kind: table, path: {tmp_path}/table.csv{more}}}")
         overrides += ["train.batch_size=8", "cluster.workers=1"]
     if load(path).loss.distill:
         overrides.append("loss.distill=null")  # whose teacher is another recipe's run
