@@ -36,6 +36,7 @@ PACKAGES = (
     "pydantic",
     "pyyaml",
     "safetensors",
+    "scipy",
     "torch",
 )
 """What predicting imports; written with their versions as the model's requirements."""

@@ -75,9 +75,17 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
         if not is_training and task.any_size:
             continue  # the sizes are those in the shards' indices
         try:
-            view_size(recipe, is_training)
+            height, width = view_size(recipe, is_training)
         except ZoetropeError as error:
             problems.append(f"augment.{name}: {error}")
+            continue
+        model = recipe.model
+        valid = model.valid_side(height), model.valid_side(width)
+        if valid != (height, width):  # an evaluation mirrors pictures up to a valid size
+            problems.append(
+                f"augment.{name}: makes {width} x {height} px, which {model.kind} does not take; end the list with "
+                f"{{RandomCrop: {{height: {valid[0]}, width: {valid[1]}}}}}"
+            )
     return problems
 
 

@@ -229,3 +229,14 @@ def test_shards_that_are_sorted_by_class_are_warned_of(tmp_path: Path) -> None:
     assert said.endswith("raise it to 4096")
     wider = quickstart(tmp_path, "train.shuffle_window=4096")
     assert warnings(wider, make_plan(wider)[0]) == []
+
+
+def test_a_crop_that_the_model_does_not_take_is_said_before_anything_starts(tmp_path: Path) -> None:
+    unpadded = ("model={kind: unet, width: 4}", "data.source.size_px=512")
+    crop = "augment.train=[{RandomCrop: {height: 200, width: 412}}]"
+    with pytest.raises(
+        ZoetropeError,
+        match=r"makes 412 x 200 px, which unet does not take; end the list with .RandomCrop: .height: 204, width: 412",
+    ):
+        make_plan(quickstart(tmp_path, *unpadded, crop, name="quickstart-segmentation"))
+    make_plan(quickstart(tmp_path, *unpadded, crop.replace("200", "204"), name="quickstart-segmentation"))
