@@ -152,7 +152,7 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
 
 
 def _own(name: str) -> type[A.BasicTransform] | None:
-    """A user's own transform; None for a name that is of no such form. ZoetropeError when it cannot be used."""
+    """Load a user's own transform; None for a name that is of no such form. ZoetropeError when it cannot be used."""
     cls = load(name) if is_own(name) else None
     if cls is not None and not (isinstance(cls, type) and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)):
         raise ZoetropeError("must be a subclass of albumentations' ImageOnlyTransform or DualTransform")

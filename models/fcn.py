@@ -116,5 +116,5 @@ class FCN(nn.Module):
 
 
 def _cut(x: Tensor, offset: int, like: Tensor) -> Tensor:
-    """The part of a map that begins at `offset` on both axes and has the height and width of `like`."""
+    """Cut out the part of a map that begins at `offset` on both axes and has the height and width of `like`."""
     return x[:, :, offset : offset + like.shape[2], offset : offset + like.shape[3]]

@@ -27,7 +27,7 @@ class ModuleOptions(ModelOptions):
 
 
 def options_of(name: str) -> type[ModelOptions]:
-    """The class of a model's options. A name such as `my_package.my_module:MyNet` is that of one or of a plain module.
+    """Return the class of a model's options. `my_package.my_module:MyNet` is the name of one, or of a plain module.
 
     ZoetropeError for a name that is unknown, not allowed, or of something else.
     """

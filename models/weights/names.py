@@ -119,7 +119,7 @@ def _family(names: set[str]) -> str | None:
 
 
 def _renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
-    """A name after all rules, one behind another."""
+    """Apply all rules to a name, one behind another."""
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     return name

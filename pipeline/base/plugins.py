@@ -28,7 +28,7 @@ S = TypeVar("S", bound=BaseModel)
 
 
 def allowed() -> tuple[str, ...]:
-    """The packages whose code may run."""
+    """Return the packages whose code may run."""
     return tuple(filter(None, os.environ.get(VARIABLE, "").split(",")))
 
 
@@ -45,12 +45,12 @@ def allow(packages: Iterable[str]) -> None:
 
 
 def is_own(name: Any) -> bool:
-    """Whether a name in a recipe is that of a user's own class."""
+    """Tell whether a name in a recipe is that of a user's own class."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def package_of(name: str) -> str:
-    """The package at the top: "my_package" of "my_package.my_module:MyNet"."""
+    """Return the package at the top: "my_package" of "my_package.my_module:MyNet"."""
     return re.split("[.:]", name)[0]
 
 
@@ -105,7 +105,7 @@ def section(name: str, base: type[S], find: Callable[[str], type[S]], made_of: C
 
 
 def known(name: Any) -> type[BaseModel] | None:
-    """The section that a name has turned out to be, if it has."""
+    """Return the section that a name has turned out to be, if it has."""
     return _SECTIONS.get(name) if is_own(name) else None
 
 
@@ -143,7 +143,7 @@ def renamed(values: Any, change: Callable[[str], str]) -> Any:
 
 
 def packages(values: Any) -> list[str]:
-    """The allowed packages whose classes plain values of a recipe name, sorted."""
+    """List the allowed packages whose classes plain values of a recipe name, sorted."""
     found = set()
     renamed(values, lambda name: found.add(package_of(name)) or name)  # type: ignore[func-returns-value]
     return sorted(found.intersection(allowed()))

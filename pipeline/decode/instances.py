@@ -39,6 +39,6 @@ def store_instances(
 
 
 def read_instances(data: bytes | memoryview, values: Values | None = None) -> Instances:
-    """The numbers of objects, uint16 `[H, W]`. BadSample for bytes that are no such map."""
+    """Read the numbers of objects, uint16 `[H, W]`. BadSample for bytes that are no such map."""
     pixels: Instances = strictly(data).astype(np.uint16)
     return pixels

@@ -37,7 +37,7 @@ def draw_mask(objects: Sequence[tuple[int, Any]], width: int, height: int) -> by
 
 
 def polygon(points: Sequence[float], width: int, height: int) -> Bits:
-    """The pixels of a polygon, bool `[H, W]`. BadSample for one of fewer than three points."""
+    """Fill a polygon, bool `[H, W]`. BadSample for one of fewer than three points."""
     try:
         corners = np.array(points, np.float64).reshape(-1, 2)
     except (TypeError, ValueError):
@@ -62,7 +62,7 @@ def polygon(points: Sequence[float], width: int, height: int) -> Bits:
 
 
 def _walk(corners: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The points of the fine grid from corner to corner, back to the first: one a step along an edge's longer side."""
+    """List the points of the fine grid from corner to corner, back to the first, one a step on the longer side."""
     x0, y0 = corners.T
     x1, y1 = np.roll(corners, -1, axis=0).T
     flat = np.abs(x1 - x0) >= np.abs(y1 - y0)
@@ -79,7 +79,7 @@ def _walk(corners: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def runs(segmentation: Mapping[str, Any], width: int, height: int) -> Bits:
-    """The pixels of run lengths, bool `[H, W]`: `counts` down the columns, of pixels outside and inside in turn.
+    """Expand run lengths, bool `[H, W]`: `counts` down the columns, of pixels outside and inside in turn.
 
     BadSample for those of another size, or that do not add up.
     """

@@ -42,13 +42,13 @@ class Values:
     rest: _Number | None = None
 
     def mapped(self, numbers: Sequence[int]) -> "Values":
-        """The same values, whose class number i is `numbers[i]` now."""
+        """Return the same values, whose class number i is `numbers[i]` now."""
         new = {IGNORED: IGNORED, **dict(enumerate(numbers))}
         rest = None if self.rest is None else new[self.rest]
         return replace(self, of={value: new[number] for value, number in self.of.items()}, rest=rest)
 
     def number(self, value: int) -> int:
-        """The class of a value as `count` names it. KeyError for one that means nothing."""
+        """Return the class of a value as `count` names it. KeyError for one that means nothing."""
         return self.rest if value == OTHERS and self.rest is not None else self.of[value]
 
     def count(self, pixels: Pixels) -> dict[int, int]:
@@ -70,7 +70,7 @@ class Values:
         return counts
 
     def classes(self, counts: Mapping[int, int]) -> dict[int, int]:
-        """The pixels of each class among `counts`; ignored ones are left out."""
+        """Add up the pixels of each class among `counts`; ignored ones are left out."""
         found: dict[int, int] = {}
         for value, pixels in counts.items():
             if (number := self.number(value)) != IGNORED:
@@ -78,7 +78,7 @@ class Values:
         return found
 
     def look_up(self, pixels: Pixels) -> npt.NDArray[np.uint8]:
-        """The class numbers of values, uint8 `[H, W]`; `IGNORED` also for those that mean nothing."""
+        """Look up the class numbers of values, uint8 `[H, W]`; `IGNORED` also for those that mean nothing."""
         return self._table[pixels]
 
     @cached_property
@@ -99,14 +99,14 @@ class Values:
         )
 
     def written(self, value: int) -> str:
-        """A value as people write it: 7, or 128 0 0."""
+        """Write a value as people do: 7, or 128 0 0."""
         if value == OTHERS:
             return "others"
         return f"{value >> 16 & 255} {value >> 8 & 255} {value & 255}" if self.colours or value & COLOUR else str(value)
 
 
 def packed(red: int, green: int, blue: int) -> int:
-    """A colour as a value."""
+    """Pack a colour into a value."""
     return red << 16 | green << 8 | blue
 
 

@@ -192,7 +192,7 @@ def read_values(stage: Stage, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_code(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a digest of the code behind each name of a user's own class: "my_package:MyNet, code 01ab..."."""
+    """Put a digest of the code behind each name of a user's own class: "my_package:MyNet, code 01ab..."."""
 
     def change(name: str) -> str:
         package = package_of(name)

@@ -269,7 +269,7 @@ class OwnSource(Section):
 
 
 def source_of(name: str) -> type[OwnSource]:
-    """The user's own source of a name such as `my_package.my_module:MySource`. ZoetropeError for what is none."""
+    """Return the user's own source of a name such as `my_package.my_module:MySource`. ZoetropeError for none."""
 
     def refuse(found: Any) -> type[OwnSource]:
         raise ZoetropeError(f"{name} is no subclass of pipeline.recipe.sources.OwnSource")

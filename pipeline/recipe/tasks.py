@@ -59,7 +59,7 @@ SECTIONS: dict[str, type[TaskSection]] = {
 
 
 def own_section(name: str) -> type[TaskSection]:
-    """The section of a user's own task, of a name such as `my_package.my_module:MyTask`. ZoetropeError for no task."""
+    """Return the section of a user's own task by a name such as `my_package.my_module:MyTask`."""
 
     def refuse(found: Any) -> type[TaskSection]:
         raise ZoetropeError(f"{name} is no subclass of pipeline.recipe.tasks.TaskSection")

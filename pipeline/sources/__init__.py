@@ -53,7 +53,7 @@ _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 
 
 def files_of(source: Any) -> Files:
-    """The functions for a source that is files."""
+    """Return the functions for a source that is files."""
     own: Any = type(source)  # whose methods take the source first
     return own if isinstance(source, OwnSource) else SOURCES[source.kind]
 

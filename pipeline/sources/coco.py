@@ -22,7 +22,7 @@ LAYOUT = "the images that the annotations name"
 
 
 def look(source: CocoSource, task: TaskSection, val_share: float) -> Listing:
-    """The images that the annotations name. ZoetropeError for annotations that are none, or of no image that is there.
+    """List the images that the annotations name. ZoetropeError for annotations that are none, or of no image there.
 
     Categories are classes by their names, in the order of the first file, then what the second one adds.
     """
@@ -71,7 +71,7 @@ def look(source: CocoSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: CocoSource) -> str:
-    """The annotations' content, and what lies in the images' folders by size and time of change."""
+    """Hash the annotations' content, and what lies in the images' folders by size and time of change."""
     known = hashlib.sha256()
     for split, path in _files(source).items():
         known.update(hashlib.sha256(read(Path(path))).digest())
@@ -86,7 +86,7 @@ def _files(source: CocoSource) -> dict[str, str]:
 
 
 def _spelt(path: str, split: str) -> str:
-    """The path of a split, by the first of its spellings that is there."""
+    """Return the path of a split, by the first of its spellings that is there."""
     if not split and SPLIT in path:
         raise ZoetropeError(f"data.source.annotations: has no {SPLIT}, and data.source.path has; write it in both.")
     paths = [path.replace(SPLIT, name) for name in SPELT.get(split, ("",))]

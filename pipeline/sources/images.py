@@ -21,7 +21,7 @@ PNG = frozenset({".png"})
 
 
 def look(source: ImagesSource, task: TaskSection, val_share: float) -> Listing:
-    """The candidates of the folders. ZoetropeError where no image has what belongs to it, with names of some."""
+    """List the candidates of the folders. ZoetropeError where no image has what belongs to it, with names of some."""
     named = {"path": source.path, "masks": source.masks, "instances": source.instances}
     given = {key: path for key, path in named.items() if path is not None}
     if task.answers == "mask" and len(given) == 1:
@@ -57,7 +57,7 @@ def look(source: ImagesSource, task: TaskSection, val_share: float) -> Listing:
 
 
 def digest(source: ImagesSource) -> str:
-    """What the folders hold, by relative path, size and time of change, and what the classes' file says."""
+    """Hash what the folders hold, by relative path, size and time of change, and what the classes' file says."""
     known = hashlib.sha256()
     for path in (source.path, source.masks, source.instances):
         for split in SPLITS if path and SPLIT in path else ("",):
@@ -74,7 +74,7 @@ class _Found:
 
 
 def _folder(path: str, split: str) -> Path:
-    """The folder of a split, by the first of its spellings that is there."""
+    """Return the folder of a split, by the first of its spellings that is there."""
     folders = [Path(path.replace(SPLIT, name)).resolve() for name in SPELT.get(split, ("",))]
     return next((folder for folder in folders if folder.is_dir()), folders[0])
 
@@ -117,7 +117,7 @@ def _pair(source: ImagesSource, folders: dict[str, Path], split: str, val_share:
 
 
 def _by_stem(root: Path, extensions: frozenset[str], suffix: str, found: _Found, quiet: bool) -> dict[str, list[str]]:
-    """The files below `root`: their paths without `suffix` and extension -> their paths. Others are counted."""
+    """Map the files below `root`: their paths without `suffix` and extension -> their paths. Others are counted."""
     files: dict[str, list[str]] = {}
     for name, _ in walk(root, LAYOUT):
         stem, dot, extension = name.rpartition(".")

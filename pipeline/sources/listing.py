@@ -61,12 +61,12 @@ class Masks:
     values: Values
 
     def name(self, value: int) -> str | None:
-        """The class of a value; None where its pixels do not count, or nothing is said."""
+        """Return the class of a value; None where its pixels do not count, or nothing is said."""
         number = self.values.number(value) if self.values.of else IGNORED
         return None if number == IGNORED else self.classes[number]
 
     def numbered(self, numbers: Mapping[str, int]) -> Values:
-        """What the values mean, by the numbers of all classes."""
+        """Return what the values mean, by the numbers of all classes."""
         return self.values.mapped([IGNORED if name is None else numbers[name] for name in self.classes])
 
 

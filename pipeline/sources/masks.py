@@ -58,7 +58,7 @@ class ValueRow(TypedDict):
 
 
 def masks_of(source: MaskClasses) -> Masks:
-    """What a source's section says of its masks. ZoetropeError where that is wrong."""
+    """Read what a source's section says of its masks. ZoetropeError where that is wrong."""
     if source.classes is None:
         return Masks((), Values({}, colours=None))
     named, colours = _classes(source.classes)
@@ -67,7 +67,7 @@ def masks_of(source: MaskClasses) -> Masks:
 
 
 def foreground_of(source: MaskClasses) -> Masks:
-    """The masks that instance maps give: two classes, what has no object and what has one."""
+    """Return the masks that instance maps give: two classes, what has no object and what has one."""
     names: Sequence[str] = FOREGROUND
     if source.classes is not None:
         named, _ = _classes(source.classes)
@@ -79,7 +79,7 @@ def foreground_of(source: MaskClasses) -> Masks:
 
 
 def categories(names: Iterable[str], background: str | None) -> Masks:
-    """The masks that are drawn of annotations: 0 is the background, i the i-th category."""
+    """Return the masks that are drawn of annotations: 0 is the background, i the i-th category."""
     return _masks(
         {0: background} | dict(enumerate(names, 1)), [(0, background)] if background else [], (), False, names
     )
@@ -264,12 +264,12 @@ SHOWN = 40
 
 
 def _arrow(row: ValueRow, rows: Sequence[ValueRow]) -> str:
-    """Its class, where any of the values has one."""
+    """Name its class, where any of the values has one."""
     return f" -> {row['name'] or 'ignored'}" if any(one["name"] for one in rows) else ""
 
 
 def lines(shown: Sequence[ValueRow], rows: Sequence[ValueRow]) -> list[str]:
-    """A line a value: its class, its share of the pixels of all `rows`, and how many pictures of each split have it."""
+    """Write a line a value: its class, its share of the pixels of all `rows`, and in how many pictures it is."""
     total = Counter[str]()
     for row in rows:
         total[row["source"]] += row["pixels"]

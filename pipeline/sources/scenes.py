@@ -41,7 +41,7 @@ def draw_scenes(folder: Path, numbers: range, size_px: int) -> None:
 
 
 def _crop(photograph: np.ndarray, size_px: int, rng: np.random.Generator) -> np.ndarray:
-    """A part of a photograph, uint8 [size_px, size_px, 3]: as it is, or enlarged where it is not large enough."""
+    """Cut a part of a photograph, uint8 [size_px, size_px, 3], enlarged where the photograph is not large enough."""
     height, width = photograph.shape[:2]
     side = min(size_px, height, width)
     top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)

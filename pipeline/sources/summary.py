@@ -33,7 +33,7 @@ def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[s
 
 
 def of_masks(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
-    """How many samples there are, and the first classes, of which masks that are not decoded yet say nothing."""
+    """Say how many samples there are, and the first classes, of which masks that are not decoded yet say nothing."""
     splits = Counter(split for split, _ in samples)
     sizes = ", ".join(f"{splits[split]:,} {split}" for split in SPLITS)
     if not classes:
@@ -43,7 +43,7 @@ def of_masks(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str
 
 
 def of_values(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """How many values masks have, of how many classes, and which share of the pixels does not count."""
+    """Say how many values masks have, of how many classes, and which share of the pixels does not count."""
     if not rows:
         return []
     total, ignored = sum(row["pixels"] for row in rows), sum(row["pixels"] for row in rows if row["name"] is None)

@@ -199,7 +199,7 @@ def _row(
 
 
 def _companion(named: Any, ours: str, find: Callable[[str], Found]) -> str:
-    """Where the path of a companion leads. BadSample for what is no path."""
+    """Find where the path of a companion leads. BadSample for what is no path."""
     try:
         path = _find(named, find).path
     except BadSample as error:

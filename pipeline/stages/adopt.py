@@ -53,7 +53,7 @@ def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str]
 
 
 def masks_in(recipe: Recipe) -> dict[str, Masks]:
-    """What the masks in the tars mean, by ""; nothing in a task that asks for labels. ZoetropeError for no masks."""
+    """Return what the masks in the tars mean, by ""; nothing in a task of labels. ZoetropeError for no masks."""
     source = recipe.data.source
     if recipe.task.answers != "mask":
         return {}

@@ -91,7 +91,7 @@ def header_of(candidate: Candidate, modality: "Kind", values: "Values | None" = 
 
 
 def _drawn_values(outlines: Mapping[str, Any], header: "Probe", values: "Values") -> Mapping[int, int]:
-    """The pixels of each value of the mask that is drawn of annotations."""
+    """Count the pixels of each value of the mask that is drawn of annotations."""
     from pipeline.decode.masks import count_mask
     from pipeline.decode.outlines import draw_mask
 

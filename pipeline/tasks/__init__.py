@@ -22,7 +22,7 @@ TASKS: dict[str, type[Task]] = {
 
 
 def class_of(section: "TaskSection") -> type[Task]:
-    """The class of a task by its section in a recipe."""
+    """Return the class of a task by its section in a recipe."""
     found: type[Task] = section.task or TASKS[section.kind]
     return found
 

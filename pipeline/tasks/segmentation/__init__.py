@@ -70,12 +70,12 @@ class Segmentation(Task):
         return frozenset({"seg.png", "inst.png"} if self.border else {"seg.png"})
 
     def layout(self, height: int, width: int) -> Layout:
-        """A class a pixel, and a weight."""
+        """Name a class a pixel, and a weight."""
         each = (np.dtype(np.uint8), (height, width))
         return {"mask": each, "border": each} if self.border else {"mask": each}
 
     def companions(self, raw: "RawSample") -> "Companions":
-        """The mask; with border weights uint16, which are the upper byte: they move as the mask does.
+        """Read the mask; with border weights uint16, which are the upper byte: they move as the mask does.
 
         They are computed of the stored picture, since a crop does not show the instances beside it.
         """
@@ -125,13 +125,13 @@ class Segmentation(Task):
     def losses(
         self, model: "nn.Module", out: "Tensor", fields: Fields, weights: "Tensor", class_weights: "Tensor | None"
     ) -> "dict[str, Tensor]":
-        """The recipe's terms, each by its weight."""
+        """Compute the recipe's terms, each times its weight."""
         from pipeline.tasks.segmentation.losses import losses
 
         return losses(self.terms, out, self._truths(fields), weights, class_weights, self.label_smoothing)
 
     def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
-        """Of the two distributions over classes, the mean over pixels."""
+        """Measure it between the distributions over classes, the mean over pixels."""
         from pipeline.tasks.segmentation.losses import distance
 
         return distance(out, taught, temperature)
@@ -141,7 +141,7 @@ class Segmentation(Task):
         return {"scores": out.float().softmax(1)}
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
-        """As `evaluate` says: whole or in tiles, at several scales, mirrored too, refined by a CRF."""
+        """Infer as `evaluate` says: whole or in tiles, at several scales, mirrored too, refined by a CRF."""
         import torch
 
         from pipeline.tasks.segmentation.infer import Options, probabilities
@@ -160,7 +160,7 @@ class Segmentation(Task):
         return {"scores": scores}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
-        """The loss, a confusion matrix [K, K] of pixels, and samples."""
+        """Add up the loss, a confusion matrix [K, K] of pixels, and samples."""
         import torch
 
         from pipeline.tasks.segmentation.measure import confusions, nats, sums
@@ -173,7 +173,7 @@ class Segmentation(Task):
         return total
 
     def _truths(self, fields: Fields) -> "list[Truth]":
-        """The middle of the masks, and weights of their pixels; several where pictures are blended."""
+        """Return the middle of the masks, and weights of their pixels; several where pictures are blended."""
         from pipeline.tasks.segmentation.border import LARGEST
         from pipeline.tasks.segmentation.losses import Truth
 
@@ -217,15 +217,15 @@ class Segmentation(Task):
         return metrics(tally.sums)
 
     def certainty(self, rows: Arrays) -> np.ndarray:
-        """The IoU of the picture."""
+        """Take the IoU of the picture."""
         return rows["iou"]
 
     def shown(self, rows: Arrays) -> dict[str, np.ndarray]:
-        """The most confused pictures, too: those of which the largest share of pixels is wrong."""
+        """Add the most confused pictures: those of which the largest share of pixels is wrong."""
         return {**super().shown(rows), "most_confused": rows["accuracy"]}
 
     def pictured(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
-        """The mask, and what the model says."""
+        """Return the mask, and what the model says."""
         return {"said": answer["scores"].argmax(1).to(fields["mask"].dtype), "true": fields["mask"]}
 
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
@@ -244,7 +244,7 @@ class Segmentation(Task):
         return Drawing(pixels, words, bool(row["iou"] >= 0.5))
 
     def restored(self, answer: Answer, frame: "Tensor", size: tuple[int, int]) -> Answer:
-        """A class for each px of the file, uint8 [1, H, W], by the probabilities between those of the view.
+        """Choose a class for each px of the file, uint8 [1, H, W], by the probabilities between those of the view.
 
         255 where the model saw nothing, as beside a crop.
         """
@@ -253,11 +253,11 @@ class Segmentation(Task):
         return {"mask": restored(answer["scores"], frame, size)}
 
     def overlay(self, pixels: np.ndarray, row: Arrays) -> np.ndarray:
-        """The answer laid over."""
+        """Lay the answer over."""
         return self._laid(pixels, row["mask"])
 
     def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """The mask as a PNG of class numbers at the file's size, the names of classes, and each one's share of it."""
+        """Encode the mask as a PNG of class numbers at the file's size; names of classes, and their shares."""
         from pipeline.decode.masks import encode_mask
 
         shares = []
@@ -291,7 +291,7 @@ class Segmentation(Task):
         return overlay(pixels, mask, colours)
 
     def _words(self, counts: np.ndarray) -> str:
-        """The largest classes of a picture, of their pixels [K]."""
+        """Name the largest classes of a picture, of their pixels [K]."""
         order = [i for i in np.argsort(-counts, kind="stable")[:NAMED] if counts[i]]
         total = max(int(counts.sum()), 1)
         return ", ".join(f"{self.classes[i]} {counts[i] / total:.0%}" for i in order) or "nothing"

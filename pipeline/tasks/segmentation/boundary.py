@@ -31,7 +31,7 @@ def boundary_f1(answer: np.ndarray, mask: np.ndarray, num_classes: int) -> np.nd
 
 
 def boundary(region: np.ndarray) -> np.ndarray:
-    """The pixels of a region, bool [H, W], that have one of their four neighbours in the picture outside of it."""
+    """Find the pixels of a region, bool [H, W], that have one of their four neighbours in the picture outside of it."""
     padded = np.pad(region, 1, "edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     found: np.ndarray = region & ~inner
@@ -39,6 +39,6 @@ def boundary(region: np.ndarray) -> np.ndarray:
 
 
 def _near(pixels: np.ndarray, others: np.ndarray, tolerance_px: float) -> float:
-    """The share of `pixels` that are closer than that to one of the `others`."""
+    """Compute the share of `pixels` that are closer than that to one of the `others`."""
     distances = cv2.distanceTransform((~others).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return float((distances[pixels] < tolerance_px).mean())

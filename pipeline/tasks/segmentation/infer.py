@@ -139,7 +139,7 @@ def _seen(model: Model, x: Tensor, margin_px: int) -> Tensor:
 
 
 def _padded(x: Tensor, margin_px: int, fit: Fit) -> Tensor:
-    """The picture and its mirror images, as often as it takes: the margin around it, the rest below and right."""
+    """Mirror the picture as often as it takes: the margin around it, the rest below and right."""
     rows, columns = (
         _mirrored(side, margin_px, fit(side + 2 * margin_px) - margin_px - side, x.device) for side in x.shape[2:]
     )
@@ -149,14 +149,14 @@ def _padded(x: Tensor, margin_px: int, fit: Fit) -> Tensor:
 
 
 def _mirrored(side: int, before: int, after: int, device: torch.device) -> Tensor:
-    """Which of `side` pixels stands where; those at the border are not repeated: 2 1 | 0 1 2 | 1 0 1 2 1."""
+    """Tell which of `side` pixels stands where; those at the border are not repeated: 2 1 | 0 1 2 | 1 0 1 2 1."""
     period = max(2 * (side - 1), 1)
     place = torch.arange(-before, side + after, device=device) % period
     return torch.minimum(place, period - place).clamp_max(side - 1)
 
 
 def _cuts(side_px: int, tile_px: int, step_px: int, stride_px: int, margin_px: int, overlap_px: int) -> list[Cut]:
-    """What each tile along a side sees of the padded picture, and keeps of the answer, whose place 0 is at the margin.
+    """List what each tile along a side sees of the padded picture, and keeps of the answer; place 0 is at the margin.
 
     The first tile keeps what reaches to the picture's border, and so does the last, which may be smaller.
     """

@@ -87,7 +87,7 @@ def _surrounding(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def _blurs(known: np.ndarray, number: np.ndarray, factors: np.ndarray) -> Iterator[csr_array]:
-    """A matrix an axis: each vertex, and a half of its neighbours at both sides, where they are.
+    """Make a matrix an axis: each vertex, and a half of its neighbours at both sides, where they are.
 
     known: keys of all vertices, in order; number: their numbers
     """

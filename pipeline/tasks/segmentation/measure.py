@@ -48,7 +48,7 @@ def sums(losses: Tensor, found: Tensor, weights: Tensor) -> Tensor:
 
 
 def confusion_of(summed: np.ndarray) -> np.ndarray:
-    """The confusion float64 [K, K] in `sums`."""
+    """Return the confusion float64 [K, K] in `sums`."""
     k = isqrt(len(summed) - 2)
     return summed[1:-1].reshape(k, k)
 
@@ -89,7 +89,7 @@ def metrics(summed: np.ndarray) -> dict[str, float]:
 
 
 def absent(confusion: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """The classes without a pixel in the truth, which means leave out."""
+    """List the classes without a pixel in the truth, which means leave out."""
     return [name for name, pixels in zip(classes, confusion.sum(1), strict=True) if not pixels]
 
 
