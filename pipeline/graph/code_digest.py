@@ -21,7 +21,7 @@ MACHINERY = frozenset(
     for name in (
         *("graph", "store", "base.redact"),
         # What a recipe may say is not what a stage does with it; through it every stage would count models and augment.
-        *("recipe", "recipe.load", "recipe.validate", "recipe.schema"),
+        *("recipe", "recipe.load", "recipe.combos", "recipe.validate", "recipe.schema"),
     )
 )
 

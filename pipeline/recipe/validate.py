@@ -1,23 +1,18 @@
 """Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from models.options import OPTIONS
-from models.options.own import options_of
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, brief, cut, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
-from pipeline.recipe.duration import parse
-from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
-from pipeline.recipe.schema import Recipe, Train, bare_names
+from pipeline.recipe.combos import cross_problems
+from pipeline.recipe.schema import Recipe, bare_names
 from pipeline.recipe.section import without_late
-from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITHOUT_LABELS
-from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, own_section, section_of
 
 MOST_LINES, LONGEST_LINE = 50, 2000
 
@@ -104,220 +99,6 @@ def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset
         for name, spec in named.items()
         for line in check_transforms(bare_names(spec), f"augment.{name}", Rides(riding.get(name, frozenset())))
     ]
-
-
-def cross_problems(values: Mapping[str, Any]) -> list[str]:
-    """Return what no section can see alone, in values that may be wrong in other ways."""
-    problems = []
-    task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
-    if checked := _task_section(values):
-        modality = checked.modality
-        for where in _source_keys(values):
-            kind = _word(values, f"{where}.kind")
-            if SOURCE_MODALITY.get(kind, modality) != modality:
-                problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
-            problems += _source_problems(kind, where, checked)
-            if kind == "table" and checked.answers == "classes":
-                problems += _table_problems(values, where, checked.label_sets)
-        problems += _sampling_problems(values)
-        problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
-        problems += _mixing_problems(values, checked)
-        if _at(values, "loss.terms") is not None and checked.answers == "classes":
-            problems.append(
-                f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task} answer classes, "
-                "which have one loss; leave it out"
-            )
-    channels = _at(values, "model.in_channels")
-    if isinstance(channels, int) and channels != 3:
-        problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
-    if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
-        problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
-    return problems + _sharing_problems(values) + list(_secrets(values))
-
-
-def _task_section(values: Mapping[str, Any]) -> TaskSection | None:
-    """Return the section of the task; None where it is wrong, which is said already."""
-    kind = _word(values, "task.kind")
-    if not plugins.is_own(kind):
-        return section_of(kind) if kind in SECTIONS else None
-    try:
-        return own_section(kind).model_validate(values["task"])
-    except (ZoetropeError, ValidationError):
-        return None
-
-
-def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
-    """Refuse a source that does not give what the task's targets are."""
-    if task.answers == "mask" and kind not in ("", *WITH_MASKS):
-        return [
-            f"{where}.kind: {kind} gives no masks, and task.kind {task.kind} needs them; sources that give them are: "
-            f"{', '.join(WITH_MASKS)}"
-        ]
-    if task.answers == "classes" and kind in WITHOUT_LABELS:
-        return [
-            f"{where}.kind: {kind} gives no labels, and task.kind {task.kind} needs them; for a folder a class set it "
-            "to folder, for a list of files to table"
-        ]
-    return []
-
-
-def _model_problems(model: str, task: TaskSection) -> list[str]:
-    """Refuse a model that takes or answers something else than the task's samples are and ask for."""
-    try:
-        options = options_of(model)
-    except ZoetropeError:  # said already
-        return []
-    fitting = [n for n, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
-    names = ", ".join(fitting)
-    if options.eats != task.modality:
-        return [
-            f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "
-            f"models for {task.modality}s are: {names}"
-        ]
-    if options.answers != task.answers:
-        return [
-            f"model.kind: {model} answers {options.answers}, but task.kind is {task.kind}; "
-            f"models that answer {task.answers} are: {names}"
-        ]
-    return []
-
-
-def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
-    """Refuse ways to measure that are for masks alone, or not for them."""
-    evaluate = _at(values, "evaluate")
-    if not isinstance(evaluate, Mapping):
-        return []
-    fields = Evaluate.model_fields
-    others = ("clips", "crops") if task.answers == "mask" else FOR_MASKS
-    asked = "models that answer classes" if task.answers == "mask" else "models that answer masks"
-    return [
-        f"evaluate.{key}: is for {asked}, and those of task.kind {task.kind} answer {task.answers}; leave it out"
-        for key in others
-        if key in evaluate and evaluate[key] != fields[key].default
-    ]
-
-
-def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
-    """Refuse ways of mixing that mean nothing for the task's targets."""
-    several, allowed = _at(values, "mixing.of"), task.mixes
-    ways = [_word(values, "mixing.kind"), *(_word(one, "kind") for one in several or [] if isinstance(several, list))]
-    wrong = [way for way in ways if way in WAYS - allowed]
-    words = ", ".join(["none", *sorted(allowed)])
-    return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task.kind}; allowed are: {words}"] if wrong else []
-
-
-def _secrets(value: Any, where: str = "") -> Iterator[str]:
-    """Yield every URL that holds a password or a signature.
-
-    MLflow's alone may: it is no input, and hidden in all records.
-    """
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _secrets(inner, f"{where}.{key}" if where else str(key))
-    elif isinstance(value, list | tuple):
-        for number, inner in enumerate(value):
-            yield from _secrets(inner, f"{where}[{number}]")
-    elif isinstance(value, str) and "://" in value and redact(value) != value and where != "tracking.uri":
-        yield (
-            f"{where}: {redact(value)} holds a password or a signature, and recipes are kept with what they made. Give "
-            "credentials by the environment (AWS_ACCESS_KEY_ID, ...), or fetch the file yourself and name its path"
-        )
-
-
-def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
-    """Refuse a batch that workers and micro-batches cannot share, since samples that are mixed stay together."""
-    workers, batch, micro = (_at(values, key) for key in ("cluster.workers", "train.batch_size", "train.micro_batch"))
-    workers = workers.get("max") if isinstance(workers, Mapping) else workers
-    group = _at(values, "train.mix_group") or Train.model_fields["mix_group"].default
-    mixed = _word(values, "mixing.kind") not in ("", "none")
-    if not isinstance(batch, int) or not isinstance(group, int) or min(batch, group) < 1:
-        return []
-    problems = []
-    repeats = _at(values, "train.repeats")
-    if isinstance(repeats, int) and repeats > 0 and batch % repeats:
-        problems.append(f"train.repeats: a batch of {batch} cannot hold each sample {repeats} times; let one divide it")
-    in_groups = f" in groups of {group} that are mixed" if mixed else ""
-    most = batch // group if mixed else batch
-    if isinstance(workers, int) and workers > max(most, 1):
-        problems.append(
-            f"cluster.workers: {workers} workers cannot share a batch of {batch}{in_groups}; set it to at most "
-            f"{max(most, 1)}, or raise train.batch_size" + (", or lower train.mix_group" if mixed else "")
-        )
-    if mixed and isinstance(micro, int) and micro < batch and micro % group:
-        problems.append(
-            f"train.micro_batch: {micro} samples are not whole groups of {group} that are mixed; "
-            f"set it to a multiple of {group}, or train.mix_group to what divides it"
-        )
-    return problems
-
-
-def _source_keys(values: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys of all sources: `data.source`, or those of a mixture."""
-    of = _at(values, "data.source.of")
-    mixed = _word(values, "data.source.kind") == "mixture" and isinstance(of, Mapping)
-    return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
-
-
-def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
-    """Refuse ways to sample that the source does not allow."""
-    kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
-    batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
-    epoch = _samples(_at(values, "train.sampling.epoch"))
-    if epoch and isinstance(batch, int) and epoch < batch and not keep_last:
-        return [
-            f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
-        ]
-    if kind != "shares":
-        return []
-    if source != "mixture":
-        return [f"train.sampling.kind: shares are of the sources of a mixture, and data.source.kind is {source}"]
-    problems = []
-    if keep_last:
-        problems.append("train.keep_last: with train.sampling.kind shares no epoch has a rest; leave it out")
-    names, shares = _at(values, "data.source.of"), _at(values, "train.sampling.of")
-    if isinstance(names, Mapping) and isinstance(shares, Mapping):
-        problems += [f"train.sampling.of: {unknown('source', name, names)}" for name in shares if name not in names]
-        problems += [f"train.sampling.of: says no share of {name!r}" for name in names if name not in shares]
-    return problems
-
-
-def _table_problems(values: Mapping[str, Any], where: str, label_sets: bool) -> list[str]:
-    """Refuse labels that a table cannot give as the task wants them; `where` is the source's key."""
-    separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
-    if separator is not None and not label_sets:
-        return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
-    if separator is None and label_sets and path.partition("?")[0].lower().endswith((".csv", ".tsv", ".txt")):
-        return [f'{where}.separator: is missing; say what stands between the labels of a sample, such as "|"']
-    if separator == "":
-        return [f"{where}.separator: is empty; say what stands between the labels of a sample"]
-    return []
-
-
-def _samples(length: Any) -> int:
-    """Return a length in samples; 0 where it is none, or no right one."""
-    try:
-        parsed = parse(length)
-    except ValueError:
-        return 0
-    return int(parsed.amount) if parsed.unit == "sa" else 0
-
-
-def _at(values: Any, dotted: str) -> Any:
-    """Return what stands at a dotted key; None where there is nothing."""
-    for key in dotted.split("."):
-        values = values.get(key) if isinstance(values, Mapping) else None
-    return values
-
-
-def _word(values: Any, dotted: str) -> str:
-    value = _at(values, dotted)
-    return value if isinstance(value, str) else ""
-
-
-def _last(transforms: Any) -> Any:
-    """Return the last transform, as written; an empty mapping where there is none."""
-    last = transforms[-1] if isinstance(transforms, list) and transforms else None
-    return last if isinstance(last, Mapping) else {}
 
 
 def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:

@@ -32,7 +32,14 @@ def look(source: ImagesSource, task: TaskSection, val_share: float) -> Listing:
         raise ZoetropeError(f"data.source.{lacks}: has no {SPLIT}, and data.source.{has} has; write it in both.")
     found = _Found()
     for split in ("",) if by_ratio else SPLITS:
-        _pair(source, {key: _folder(path, split) for key, path in given.items()}, split, val_share, found)
+        folders = {key: _folder(path, split) for key, path in given.items()}
+        if missing := [key for key, folder in folders.items() if key != "path" and not folder.is_dir()]:
+            key = missing[0]
+            raise ZoetropeError(
+                f"data.source.{key}: {folders[key]} is no folder. It should hold a PNG for each image of "
+                "data.source.path, of the same name."
+            )
+        _pair(source, folders, split, val_share, found)
     where = f"data.source.path: {source.path}"
     if not found.candidates:
         first = next(iter(found.refused.items()), None)

@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 
 from pipeline.recipe import Recipe, RecipeError, check, plain
+from pipeline.recipe.combos import cross_problems
 from pipeline.recipe.loss import MASK_TERMS, Loss
 from pipeline.recipe.mixing import mixes
 from pipeline.recipe.tasks import SECTIONS
-from pipeline.recipe.validate import cross_problems
 from pipeline.tasks.segmentation.losses import TERMS
 from tests.pipeline.tasks import toy
 

@@ -162,3 +162,10 @@ def test_the_digest_is_of_masks_and_classes_too(make: Make) -> None:
     seen.add(digest(source(root, "images", **folders)))
     assert len(seen) == 5
     assert digest(source(root, "images", **folders)) in seen
+
+
+def test_a_folder_of_masks_that_is_not_there_is_named_by_its_key(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    source = ImagesSource(kind="images", path=f"{tmp_path}/images", masks=f"{tmp_path}/mask")
+    with pytest.raises(ZoetropeError, match=r"data.source.masks: .*/mask is no folder. It should hold a PNG for each"):
+        look(source, Segmentation(kind="segmentation"), 0.2)
