@@ -33,6 +33,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems += _sampling_problems(values)
         problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, checked)
+        if _at(values, "loss.border") and checked.answers != "mask":
+            problems.append(f"loss.border: is of masks with instance maps, and task.kind is {task}; leave it out")
         if _at(values, "loss.terms") is not None and checked.answers == "classes":
             problems.append(
                 f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task} answer classes, "

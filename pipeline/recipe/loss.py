@@ -33,7 +33,7 @@ class Loss(Section):
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
     """How much a class counts: a mapping of names to weights, in which those left out count 1; or `balanced`:
     N / (K * samples of the class), so that a sample counts 1 on average. Of a multi-label task it is the weight of a
-    class' true labels; `balanced` is samples without it / samples with it."""
+    class' true labels; `balanced` is samples without it / samples with it. Of masks `balanced` goes by pixels."""
     auxiliary: PositiveFloat = 0.4
     """Weight of an auxiliary head's loss, which is added to the head's (`model.auxiliary_head`). GoogLeNet has 0.3,
     PSPNet 0.4."""

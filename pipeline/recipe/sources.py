@@ -282,7 +282,7 @@ OWN = plugins.or_own(source_of)
 
 class DigitScenesSource(DrawnSource):
     """JPEG images of one or two real handwritten digits on photographs, with masks: a class a digit and the
-    background.
+    background. Both splits show the same 200 digits, at other places and sizes.
     """
 
     kind: Literal["digit-scenes"]

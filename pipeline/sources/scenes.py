@@ -1,6 +1,7 @@
 """A segmentation set that needs no download: real handwritten digits on real photographs, both from scikit-learn.
 
-A picture is a crop of one of its two sample photographs, darkened, with one or two bright digits on it. The mask
+A picture is a crop of one of its two sample photographs, darkened, with one or two bright digits on it, of the first
+200 of the set: training and validation show the same digits, at other places, sizes and on other parts. The mask
 follows from how the picture is made: class 0 is the photograph, class d + 1 the strokes of digit d, and their half
 transparent rim is ignored.
 """

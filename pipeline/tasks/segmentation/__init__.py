@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from pipeline.decode.values import IGNORED
 from pipeline.tasks.base import Answer, Arrays, Drawing, Fields, Headline, Layout, Run, Tally, Task
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.segmentation.losses import Truth
 
-IGNORED = 255
-"""The value of pixels that are neither trained on nor measured."""
 NAMED = 3
 """Classes that stand in a line about a picture."""
 
@@ -53,7 +52,7 @@ class Segmentation(Task):
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Segmentation":
-        """As a recipe says."""
+        """Make the task that a recipe asks for."""
         loss = recipe.loss
         return cls(
             classes,
@@ -137,7 +136,7 @@ class Segmentation(Task):
         return distance(out, taught, temperature)
 
     def answer(self, out: "Tensor") -> Answer:
-        """Probabilities, which add up to 1 in each pixel."""
+        """Turn logits into probabilities, which add up to 1 in each pixel."""
         return {"scores": out.float().softmax(1)}
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pipeline.tasks.segmentation.losses import IGNORED
+from pipeline.decode.values import IGNORED
 
 TOLERANCE = 0.0075
 """A share of a picture's diagonal."""

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.decode.values import IGNORED
 from pipeline.tasks.classification.loss import divergence
 
-IGNORED = 255
-"""The value of a mask's pixels that nobody knows the class of."""
 OHEM_SHARE = 0.25
 FOCAL_GAMMA = 2.0
 TVERSKY_ALPHA, TVERSKY_BETA = 0.3, 0.7

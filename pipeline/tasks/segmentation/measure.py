@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.tasks.segmentation.losses import IGNORED
+from pipeline.decode.values import IGNORED
 
 
 def confusions(answers: Tensor, mask: Tensor, num_classes: int) -> Tensor:

@@ -475,6 +475,11 @@ def test_terms_of_the_loss_are_for_masks(small: dict[str, Any]) -> None:
     ]
 
 
+def test_borders_are_of_masks(small: dict[str, Any]) -> None:
+    said = "loss.border: is of masks with instance maps, and task.kind is image-classification; leave it out"
+    assert said in problems(put(small, "loss.border", True))
+
+
 @pytest.mark.parametrize(
     ("terms", "says"),
     [

@@ -3,8 +3,8 @@ from itertools import product
 import numpy as np
 import pytest
 
+from pipeline.decode.values import IGNORED
 from pipeline.tasks.segmentation.boundary import boundary, boundary_f1
-from pipeline.tasks.segmentation.losses import IGNORED
 
 K = 3
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.tasks.segmentation.losses import IGNORED
+from pipeline.decode.values import IGNORED
 from pipeline.tasks.segmentation.measure import (
     absent,
     confusion_of,
