@@ -1,5 +1,6 @@
 """The exported model that a user names: by its run, a folder, a recipe or an MLflow URI. Light, for a plan asks too."""
 
+import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pipeline.store.record import RECORD
 from pipeline.training.model_folder import FILES, check_whole
 
 MLFLOW = ("runs:/", "models:/")
+URI = "MLFLOW_TRACKING_URI"
 RECIPES = (".yaml", ".yml")
 ID = re.compile(r"[0-9a-f]{6,64}")
 """A fingerprint, or the beginning of one as `ls` shows it, or an MLflow run's id."""
@@ -131,17 +133,18 @@ def _downloaded(uri: str, store_url: str, at: str) -> Path:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(tracking.uri)  # as an argument it is not handed to all that is asked
+    before = os.environ.get(URI)
+    os.environ[URI] = tracking.uri  # as an argument it is not handed to all that is asked
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri.rstrip("/"), dst_path=_scratch(uri).name))
     except (MlflowException, OSError) as error:
         raise ZoetropeError(
-            f"{at}{uri} cannot be fetched from {tracking.shown}: {reason(error)}. Set MLFLOW_TRACKING_URI to the MLflow "
-            "that has it."
+            f"{at}{uri} cannot be fetched from {tracking.shown}: {reason(error)}. Set MLFLOW_TRACKING_URI to the "
+            "MLflow that has it."
         ) from error
     finally:
-        mlflow.set_tracking_uri(before)
+        del os.environ[URI]
+        os.environ.update({URI: before} if before else {})
 
 
 @cache

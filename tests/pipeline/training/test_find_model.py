@@ -88,7 +88,7 @@ def test_what_is_not_there_is_told(tmp_path: Path, named: str, says: str) -> Non
 def test_a_run_that_is_not_there_or_made_no_model_is_told(tmp_path: Path) -> None:
     store = publish_until(quickstart(tmp_path), "train")
     run = store.record_run("first", {}, {})
-    with pytest.raises(ZoetropeError, match="^unknown run 'frist'; did you mean 'first'"):
+    with pytest.raises(ZoetropeError, match=r"^unknown run 'frist'; did you mean 'first'"):
         find_model("frist", store.url)
     for name in ("first", run.folder.name, f"{tmp_path}/runs/{run.folder.name}"):
         with pytest.raises(ZoetropeError, match=f"the run {Path(name).name} has no exported model"):
@@ -113,4 +113,4 @@ def test_a_model_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         find_model("models:/m-none", store)
     with pytest.raises(ZoetropeError, match=r"^models:/m-none: there is no .*elsewhere/mlflow.db; set MLFLOW_TRACK"):
         find_model("models:/m-none", f"{tmp_path}/elsewhere")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["logged", "store"]  # nothing made by the way
+    assert not {"mlflow.db", "elsewhere"} & {path.name for path in tmp_path.iterdir()}  # nothing made by the way
