@@ -73,10 +73,10 @@ def run(context: Context) -> dict[str, Any]:
     looks = _remote(recipe, pictures).remote(recipe, dataset, trained, np.concatenate(chosen))
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
-    measured = task.metrics(tally)
+    measured, names = task.metrics(tally), sample_names(dataset, sample)
     for remark in task.remarks(tally):
         say(f"evaluate: {remark}")
-    measured |= task.report(context.out, sample_keys(dataset, sample), tally)
+    measured |= task.report(context.out, names, tally)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
     points = {f"evaluate/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
@@ -86,9 +86,8 @@ def run(context: Context) -> dict[str, Any]:
         drawings = []
         for i in order:
             pixels, pictured = next(seen)
-            drawings.append(
-                display_task.compared(pixels, {n: column[i] for n, column in tally.rows.items()} | pictured)
-            )
+            row = {n: column[i] for n, column in tally.rows.items()} | pictured
+            drawings.append(display_task.compared(pixels, row)._replace(name=names[i]))
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
@@ -235,10 +234,10 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
     return list(ray.get(calls))
 
 
-def sample_keys(dataset: "Dataset", samples: np.ndarray) -> list[str]:
-    """Return the keys of some samples of the validation split."""
+def sample_names(dataset: "Dataset", samples: np.ndarray) -> list[str]:
+    """Return what the source calls some samples of the validation split: paths in it."""
     from pipeline.shards.reader import ShardReader
 
     reader = ShardReader(dataset.files, "val")
     split = dataset.split("val")
-    return [reader.read(*split.place(sample)).key for sample in samples.tolist()]
+    return [reader.source(*split.place(sample)) for sample in samples.tolist()]
