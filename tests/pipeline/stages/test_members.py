@@ -91,7 +91,7 @@ class Pairs:
         labels = ("road",) if name != "car" else ("car",)
         self.candidates.append(Candidate(path.name, str(path), labels, split, members=members))
 
-    def look(self, source: Any, task: Any, val_share: float) -> Listing:
+    def look(self, source: Any, task: Any, split: Any) -> Listing:
         return Listing(self.candidates, Counter(), False, "data.source.path", "pictures and masks", "")
 
     def digest(self, source: Any) -> str:
