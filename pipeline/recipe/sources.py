@@ -79,7 +79,8 @@ class TableSource(MaskClasses):
     recipe. The separator of text is a comma, a tab, a semicolon or blanks, and the heading may be left out."""
     columns: TableColumns = TableColumns()
     root: str | None = None
-    """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder."""
+    """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder, or
+    `images` or `videos` in it where the first file lies there."""
     separator: str | None = None
     """What stands between the labels of one sample, such as "|"; JSON lines and Parquet may hold lists instead."""
 

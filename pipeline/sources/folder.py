@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipeline.sources.kinds import EXTENSIONS, PAPERS, counted, kind
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import NEEDED, SPELT, SPLIT_OF, Candidate, Listing
 
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 LAYOUT = "one folder a class, or train/ and val/ with one folder a class in each"
 
 
@@ -110,6 +111,7 @@ def by_class(root: Path, keys: list[str], passed_over: dict[str, str], modality:
         else:
             chosen = "" if by_ratio and split != "test" else split
             candidates.append(Candidate(key, str(root / key), (name_of(parts[0]),), chosen))
+    layout += _table_words(root, passed_over)
     if not candidates:
         raise _error(_nothing(root, extensions, others, stray, layout))
     if stray:
@@ -192,11 +194,19 @@ def _split_folders(root: Path, keys: list[str], others: Mapping[str, str], layou
     return found
 
 
+def _table_words(root: Path, passed_over: Iterable[str]) -> str:
+    """Return what to do where a table lies beside the folders, which may say the classes."""
+    found = next((key for key in passed_over if "/" not in key and Path(key).suffix.lower() in TABLES), None)
+    if found is None:
+        return ""
+    return f"; if {found} says the class of each file, set data.source={{kind: table, path: {root / found}}}"
+
+
 def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray: list[str], layout: str) -> str:
     wanted = ", ".join(sorted(extensions))
     if stray:
         more = f" and {len(stray) - 1} more lie" if len(stray) > 1 else " lies"
-        return f"{root}: {stray[0]}{more} beside the class folders. Put each file into a folder named after its class."
+        return f"{root}: {stray[0]}{more} beside the class folders. It should hold {layout}."
     if others:
         convert = next((f": {CONVERT[what]}." for what in others if what in CONVERT), None)
         return f"{root} holds no file of {wanted}, but {counted(others)}{convert or '. Does task.kind fit this data?'}"

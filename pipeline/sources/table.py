@@ -2,10 +2,12 @@
 
 import hashlib
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 from unicodedata import category
 
@@ -16,7 +18,7 @@ from pipeline.recipe.sources import TableSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import tables
-from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped, suffix
+from pipeline.sources.files import check_url, folder_of, is_url, joined, marks, read_capped, suffix
 from pipeline.sources.folder import is_utf8
 from pipeline.sources.kinds import refusal
 from pipeline.sources.labels import class_name
@@ -26,6 +28,8 @@ from pipeline.sources.samples import Row, together
 from pipeline.sources.spelling import Found, finder
 
 LAYOUT = "a row a sample, with a column for the path and one for the label"
+BESIDE = ("images", "videos")
+"""Folders beside a table that its paths may start from."""
 COMPANIONS = {"mask": "seg.png", "instances": "inst.png"}
 """Columns of companions -> what these are called in shards."""
 
@@ -42,7 +46,7 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
         columns["group"] = split.column
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
-    find = finder(source.root or folder_of(source.path))
+    find, rows = _finder(source, rows, columns["path"])
     others: Counter[str] = Counter()
     good: list[Row] = []
     other_files: list[Row] = []
@@ -65,7 +69,8 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
         raise tables.error(
             source.path,
             f"names files that are no {task.modality}s in {len(other_files):,} rows, such as {first.found.key} in row "
-            f"{first.number}: {refused[first.number]}. Set task.kind to what they are",
+            f"{first.number}: {refused[first.number]}. Set task.kind to what they are, as "
+            "recipes/table-images.yaml does for images and recipes/table.yaml for videos",
         )
     candidates, contradictions, repeated = together(good, task.label_sets)
     refused |= contradictions
@@ -124,7 +129,7 @@ def digest(source: TableSource) -> str:
     names, rows = tables.read(source.path, content)
     columns = _columns(source, names)
     named = [columns[ours] for ours in ("path", *COMPANIONS) if ours in columns]
-    find = finder(source.root or folder_of(source.path))
+    find, rows = _finder(source, rows, columns["path"])
     paths = set()
     for row in rows:
         for column in named:
@@ -136,6 +141,28 @@ def digest(source: TableSource) -> str:
     for path, mark in sorted(marks(paths).items()):
         known.update(f"{path}\0{mark}\n".encode())
     return known.hexdigest()
+
+
+def _finder(
+    source: TableSource, rows: Iterator[tables.Row], column: str
+) -> tuple[Callable[[str], Found], Iterator[tables.Row]]:
+    """Return what finds the files of rows, and the rows.
+
+    Relative paths start from `root`, else from the table's folder, or from images/ or videos/ in it, where the first
+    file lies there and not in the former.
+    """
+    own, first = source.root or folder_of(source.path), next(rows, None)
+    if first is None:
+        return finder(own), rows
+    named = first.get(column)
+    if (
+        source.root is None
+        and isinstance(named, str)
+        and not (is_url(own) or os.path.exists(joined(own, named.strip())))
+    ):
+        inside = [folder for name in BESIDE if os.path.exists(joined(folder := f"{own}/{name}", named.strip()))]
+        own = next(iter(inside), own)
+    return finder(own), chain([first], rows)
 
 
 def _content(source: TableSource) -> bytes:

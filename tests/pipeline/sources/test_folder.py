@@ -239,7 +239,11 @@ def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
             ".tif, .tiff, .webp, but 2 x .mp4. Does task.kind fit this data?",
         ),
         (("cat/a.HEIC", "dog/b.heic"), ".tif, .tiff, .webp, but 2 x .heic: HEIC is not read; convert it: heif-convert"),
-        (("a.jpg",), "a.jpg lies beside the class folders. Put each file into a folder named after its class."),
+        (("a.jpg",), "a.jpg lies beside the class folders. It should hold one folder a class, or train/"),
+        (
+            ("images/a.txt", "1.jpg", "labels.csv"),
+            "with one folder a class in each; if labels.csv says the class of each file, set data.source={kind: table",
+        ),
         (("a.jpg", "b.jpg", "c.jpg"), "a.jpg and 2 more lie beside the class folders."),
         (
             ("train/cat/a.jpg", "tests/cat/b.jpg"),

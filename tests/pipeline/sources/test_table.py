@@ -157,6 +157,21 @@ def test_segments_of_one_video_are_held_out_together(tmp_path: Path) -> None:
     assert {split for _, split in splits} == {"train", "val"}
 
 
+def test_files_may_lie_in_images_beside_the_table(tmp_path: Path) -> None:
+    photos(tmp_path / "images", 3)
+    path = write(tmp_path / "labels.csv", [{"path": f"f/{i}.jpg", "label": str(i)} for i in range(3)])
+    listing = look(path, IMAGES)
+    assert [(c.key, c.path) for c in listing.candidates] == [
+        (f"f/{i}.jpg", str(tmp_path / f"images/f/{i}.jpg")) for i in range(3)
+    ]
+    source = TableSource(kind="table", path=str(path))
+    before = table.digest(source)
+    (tmp_path / "images/f/1.jpg").write_bytes(b"more")
+    assert table.digest(source) != before
+    photos(tmp_path, 1)
+    assert {c.path for c in look(path, IMAGES).candidates} == {str(tmp_path / f"f/{i}.jpg") for i in range(3)}
+
+
 def test_train_and_test_alone_leave_val_to_the_recipe(tmp_path: Path) -> None:
     rows = [
         {"path": f"{i}.mp4", "label": "x" if i else "", "split": "testing" if i < 9 else "train"} for i in range(40)
@@ -222,7 +237,7 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
 
 
 def photos(folder: Path, count: int) -> Path:
-    (folder / "f").mkdir()
+    (folder / "f").mkdir(parents=True)
     for i in range(count):
         (folder / "f" / f"{i}.jpg").write_bytes(b"%d" % i)
     return folder
@@ -418,7 +433,8 @@ def test_files_of_another_kind(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [{"path": name, "label": name} for name in names])
     assert refusal(path) == (
         f"data.source.path: {path} names files that are no videos in 2 rows, such as a.jpg in row 1: .jpg is an "
-        "extension of images, and task.kind asks for videos. Set task.kind to what they are."
+        "extension of images, and task.kind asks for videos. Set task.kind to what they are, as "
+        "recipes/table-images.yaml does for images and recipes/table.yaml for videos."
     )
     listing = look(path, IMAGES)
     assert listing.refused == {"row 3": ".mp4 is an extension of videos, and task.kind asks for images"}
