@@ -1,0 +1,165 @@
+"""What suits data that was looked at: the parts of a recipe that a task chooses by what is known of it.
+
+A task's `suited` is built of these; a choice that several tasks share stands here.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.recipe.section import Modality
+
+SIDES = (32, 48, 64, 96, 112, 128, 160, 192, 224)
+"""Widths and heights of a view in px, for models that answer classes."""
+SMALL_PX = 48
+"""Up to here a stem of stride 1 is used."""
+EPOCHS = ((1000, 60), (10_000, 40), (100_000, 30), (math.inf, 90))
+"""Up to so many training samples -> epochs of a training from scratch; half of them from official weights."""
+SIDED = re.compile(r"(^|[^a-z])(left|right|(anti|counter)?clockwise|c?cw)([^a-z]|$)", re.IGNORECASE)
+FEWEST_CHARACTERS = 5
+"""Classes whose names are of one letter or digit, from which on they are taken for what is to be read."""
+LONG_S = 30.0
+"""From here on a video is long: frames drawn evenly are seconds apart."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Official weights that a model may start from: their name, and what their input looked like."""
+
+    name: str
+    mean: Sequence[float]
+    std: Sequence[float]
+    licence: str = ""
+
+
+Starts = Callable[[str], Start | None]
+"""Name of a model -> official weights that can be had here; None for none."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a data set and the machine.
+
+    train:   training samples
+    width, height: medians in px; fps and duration_s of videos, medians too, 0 of images
+    gpu:     whether this machine has one
+    """
+
+    modality: Modality
+    classes: tuple[str, ...]
+    train: int
+    width: int
+    height: int
+    fps: float = 0.0
+    duration_s: float = 0.0
+    gpu: bool = False
+    start: Starts = lambda kind: None
+
+    @property
+    def short_px(self) -> int:
+        """The shorter side of the median picture."""
+        return min(self.width, self.height)
+
+
+@dataclass(frozen=True)
+class Suited:
+    """Sections of a recipe, as a task chooses them.
+
+    sections: name -> its value, plain
+    side_px:  width and height of what the model sees in training
+    epochs:   how long to train
+    why:      name of a section -> a comment about it
+    offers:   name of a section -> other values for it, as comments below it
+    """
+
+    sections: Mapping[str, Any]
+    side_px: int
+    epochs: int
+    why: Mapping[str, str] = field(default_factory=dict)
+    offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def epochs(train: int, start: Start | None) -> int:
+    """Choose how often samples are seen: those of small data sets more often, and less often from official weights."""
+    count = next(count for most, count in EPOCHS if train <= most)
+    return count // 2 if start else count
+
+
+def mirrored(classes: tuple[str, ...]) -> bool:
+    """Tell whether a mirrored picture has the same class: not where classes are called left and right, or are letters
+    and digits.
+    """
+    read = len(classes) >= FEWEST_CHARACTERS and all(len(name) == 1 for name in classes)
+    return not read and not any(SIDED.search(name) for name in classes)
+
+
+def network(facts: Facts, kind: str, narrow: int) -> tuple[dict[str, Any], Start | None, str]:
+    """Choose the options of a model, what it starts from, and what to say of both.
+
+    Official weights have the usual width; from scratch a machine without a GPU gets a narrow model.
+    """
+    if start := facts.start(kind):
+        return {"kind": kind, "weights": start.name}, start, f"official weights ({start.licence})"
+    if facts.gpu:
+        return {"kind": kind}, None, "from scratch"
+    return {"kind": kind, "width": narrow}, None, "from scratch; narrow, as there is no GPU here: 64 is the usual width"
+
+
+def classifier(facts: Facts, smoothing: float) -> Suited:
+    """Choose for a model that answers classes: a ResNet, of videos with TSM's shift."""
+    is_video = facts.modality == "video"
+    large = facts.gpu and facts.train >= (2000 if is_video else 20_000)
+    kind = f"{'tsm_' if is_video else ''}resnet{50 if large else 18}"
+    model, start, words = network(facts, kind, narrow=16 if is_video else 32)
+    most = 224 if facts.gpu else 112 if is_video else 128
+    px = max([one for one in SIDES if one <= min(facts.short_px, most)], default=SIDES[0])
+    model |= {"stem": "small"} if px <= SMALL_PX and not start else {}
+    px = max(px, 96) if start else px  # on smaller pictures, weights of 224 px see little
+    resized = even(px * 8 / 7) if facts.short_px >= px * 8 / 7 else px
+    flip = ["HorizontalFlip"] if mirrored(facts.classes) else []
+    video = {"shard": {"video": {"short_side": even(px * 8 / 7)}}, "clip": {"frames": 8, "sampling": "segments"}}
+    sections = {
+        **(video if is_video else {"shard": {"image": {"short_side": 2 * px}}}),
+        "model": model,
+        "augment": {
+            "train": [{"RandomResizedCrop": {"size": [px, px], "scale": [0.4, 1.0]}}, *flip],
+            "eval": [{"SmallestMaxSize": {"max_size": resized}}, {"CenterCrop": {"height": px, "width": px}}],
+            **normalised(start),
+        },
+        "loss": {"label_smoothing": smoothing} if smoothing else {},
+        "optimizer": {
+            "kind": "sgd",
+            "lr": 0.01 if start else 0.1,
+            "base_batch": 64,
+            "momentum": 0.9,
+            "weight_decay": 5e-4,
+        },
+    }
+    unmirrored = "" if flip else "; not mirrored, as the classes' names may tell left from right"
+    larger = "; with a GPU up to 224" if px == most < min(224, facts.short_px) else ""
+    why = {
+        "shard": f"stored with a shorter side of {even(px * 8 / 7) if is_video else 2 * px} px at most",
+        "model": words,
+        "augment": f"{px} px, for pictures of {facts.width} x {facts.height} px, the median{larger}{unmirrored}",
+    }
+    stride = max(1, round(facts.fps / 4))
+    long = f"clip: {{frames: 8, sampling: dense, stride: {stride}}}   # two seconds of videos that are long"
+    return Suited(
+        sections,
+        px,
+        epochs(facts.train, start),
+        why,
+        {"clip": (long,)} if facts.duration_s > LONG_S else {},
+    )
+
+
+def normalised(start: Start | None) -> dict[str, Any]:
+    """Return the mean and standard deviation that weights were trained with; nothing where none are loaded."""
+    return {"mean": list(start.mean), "std": list(start.std)} if start else {}
+
+
+def even(px: float) -> int:
+    """Round up to an even number."""
+    return 2 * math.ceil(px / 2)
