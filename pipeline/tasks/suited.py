@@ -15,8 +15,10 @@ SIDES = (32, 48, 64, 96, 112, 128, 160, 192, 224)
 """Widths and heights of a view in px, for models that answer classes."""
 SMALL_PX = 48
 """Up to here a stem of stride 1 is used."""
+FEWEST_PX = 96
+"""Shorter side of the median picture from which on official weights, of 224 px, are of use."""
 EPOCHS = ((1000, 60), (10_000, 40), (100_000, 30), (math.inf, 90))
-"""Up to so many training samples -> epochs of a training from scratch; half of them from official weights."""
+"""Up to so many training samples -> epochs of a training from scratch; fewer from official weights."""
 SIDED = re.compile(r"(^|[^a-z])(left|right|(anti|counter)?clockwise|c?cw)([^a-z]|$)", re.IGNORECASE)
 FEWEST_CHARACTERS = 5
 """Classes whose names are of one letter or digit, from which on they are taken for what is to be read."""
@@ -26,12 +28,18 @@ LONG_S = 30.0
 
 @dataclass(frozen=True)
 class Start:
-    """Official weights that a model may start from: their name, and what their input looked like."""
+    """Official weights of a model: their name and licence, and what their input looked like, None where nobody says.
+
+    here: whether they lie on this machine or can be fetched
+    """
 
     name: str
+    licence: str
     mean: Sequence[float]
     std: Sequence[float]
-    licence: str = ""
+    resize_px: int | None = None
+    crop_px: int | None = None
+    here: bool = True
 
 
 Starts = Callable[[str], Start | None]
@@ -81,10 +89,10 @@ class Suited:
     offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def epochs(train: int, start: Start | None) -> int:
+def epochs(facts: Facts, start: Start | None) -> int:
     """Choose how often samples are seen: those of small data sets more often, and less often from official weights."""
-    count = next(count for most, count in EPOCHS if train <= most)
-    return count // 2 if start else count
+    count = next(count for most, count in EPOCHS if facts.train <= most)
+    return count // (2 if facts.gpu else 4) if start else count
 
 
 def mirrored(classes: tuple[str, ...]) -> bool:
@@ -95,16 +103,29 @@ def mirrored(classes: tuple[str, ...]) -> bool:
     return not read and not any(SIDED.search(name) for name in classes)
 
 
-def network(facts: Facts, kind: str, narrow: int) -> tuple[dict[str, Any], Start | None, str]:
-    """Choose the options of a model, what it starts from, and what to say of both.
+@dataclass(frozen=True)
+class Network:
+    """A model: its section, the weights that it starts from, and what to say of it."""
 
-    Official weights have the usual width; from scratch a machine without a GPU gets a narrow model.
+    section: dict[str, Any]
+    start: Start | None
+    why: str
+    offers: tuple[str, ...] = ()
+
+
+def network(facts: Facts, kind: str, narrow: int, affordable: bool = True) -> Network:
+    """Choose the options of a model: official weights where these can be had, and training from them is `affordable`.
+
+    They have the usual width; from scratch a machine without a GPU gets a narrow model.
     """
-    if start := facts.start(kind):
-        return {"kind": kind, "weights": start.name}, start, f"official weights ({start.licence})"
-    if facts.gpu:
-        return {"kind": kind}, None, "from scratch"
-    return {"kind": kind, "width": narrow}, None, "from scratch; narrow, as there is no GPU here: 64 is the usual width"
+    start = facts.start(kind)
+    if start and start.here and affordable:
+        return Network({"kind": kind, "weights": start.name}, start, f"official weights ({start.licence})")
+    section = {"kind": kind} if facts.gpu else {"kind": kind, "width": narrow}
+    why = "from scratch" + ("" if facts.gpu else "; narrow, as there is no GPU here: 64 is the usual width")
+    official = f"model: {{kind: {kind}, weights: {start.name}}}" if start else ""
+    how = "which cost more time" if start and start.here else "which could not be reached"
+    return Network(section, None, why, (f"{official}   # official weights, {how}",) if start else ())
 
 
 def classifier(facts: Facts, smoothing: float) -> Suited:
@@ -112,47 +133,53 @@ def classifier(facts: Facts, smoothing: float) -> Suited:
     is_video = facts.modality == "video"
     large = facts.gpu and facts.train >= (2000 if is_video else 20_000)
     kind = f"{'tsm_' if is_video else ''}resnet{50 if large else 18}"
-    model, start, words = network(facts, kind, narrow=16 if is_video else 32)
-    most = 224 if facts.gpu else 112 if is_video else 128
-    px = max([one for one in SIDES if one <= min(facts.short_px, most)], default=SIDES[0])
-    model |= {"stem": "small"} if px <= SMALL_PX and not start else {}
-    px = max(px, 96) if start else px  # on smaller pictures, weights of 224 px see little
-    resized = even(px * 8 / 7) if facts.short_px >= px * 8 / 7 else px
+    affordable = facts.short_px >= FEWEST_PX and (facts.gpu or not is_video)
+    model = network(facts, kind, 16 if is_video else 32, affordable)
+    px, resized = _sides(facts, model.start)
+    if px <= SMALL_PX:
+        model.section["stem"] = "small"
     flip = ["HorizontalFlip"] if mirrored(facts.classes) else []
-    video = {"shard": {"video": {"short_side": even(px * 8 / 7)}}, "clip": {"frames": 8, "sampling": "segments"}}
+    stored = even(px * 8 / 7) if is_video else 2 * px
     sections = {
-        **(video if is_video else {"shard": {"image": {"short_side": 2 * px}}}),
-        "model": model,
+        "shard": {"video" if is_video else "image": {"short_side": max(stored, even(resized))}},
+        **({"clip": {"frames": 8, "sampling": "segments"}} if is_video else {}),
+        "model": model.section,
         "augment": {
             "train": [{"RandomResizedCrop": {"size": [px, px], "scale": [0.4, 1.0]}}, *flip],
             "eval": [{"SmallestMaxSize": {"max_size": resized}}, {"CenterCrop": {"height": px, "width": px}}],
-            **normalised(start),
+            **normalised(model.start),
         },
         "loss": {"label_smoothing": smoothing} if smoothing else {},
         "optimizer": {
             "kind": "sgd",
-            "lr": 0.01 if start else 0.1,
+            "lr": 0.01 if model.start else 0.1,
             "base_batch": 64,
             "momentum": 0.9,
             "weight_decay": 5e-4,
         },
     }
-    unmirrored = "" if flip else "; not mirrored, as the classes' names may tell left from right"
-    larger = "; with a GPU up to 224" if px == most < min(224, facts.short_px) else ""
     why = {
-        "shard": f"stored with a shorter side of {even(px * 8 / 7) if is_video else 2 * px} px at most",
-        "model": words,
-        "augment": f"{px} px, for pictures of {facts.width} x {facts.height} px, the median{larger}{unmirrored}",
+        "shard": f"stored with a shorter side of {max(stored, even(resized))} px at most",
+        "model": model.why,
+        "augment": f"{px} px, for pictures of {facts.width} x {facts.height} px, the median"
+        + ("; with a GPU up to 224" if not facts.gpu and px < min(SIDES[-1], facts.short_px) else "")
+        + ("" if flip else "; not mirrored, as the classes' names may tell left from right"),
     }
     stride = max(1, round(facts.fps / 4))
     long = f"clip: {{frames: 8, sampling: dense, stride: {stride}}}   # two seconds of videos that are long"
-    return Suited(
-        sections,
-        px,
-        epochs(facts.train, start),
-        why,
-        {"clip": (long,)} if facts.duration_s > LONG_S else {},
-    )
+    offers = {"model": model.offers, "clip": (long,) if facts.duration_s > LONG_S else ()}
+    return Suited(sections, px, epochs(facts, model.start), why, {key: lines for key, lines in offers.items() if lines})
+
+
+def _sides(facts: Facts, start: Start | None) -> tuple[int, int]:
+    """Choose width and height of a view, and the shorter side that an evaluation brings pictures to before: those that
+    weights were measured with, else what pictures of the median size fill.
+    """
+    if start and start.crop_px:
+        return start.crop_px, start.resize_px or even(start.crop_px * 8 / 7)
+    most = SIDES[-1] if facts.gpu else 112 if facts.modality == "video" else 128
+    px = max([one for one in SIDES if one <= min(facts.short_px, most)], default=SIDES[0])
+    return px, even(px * 8 / 7) if facts.short_px >= px * 8 / 7 else px
 
 
 def normalised(start: Start | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pipeline.tasks import TASKS
 from pipeline.tasks.suited import Facts, Start, epochs, mirrored
 
 PHOTOS = Facts("image", ("cat", "dog"), train=400, width=640, height=480)
-START = Start("official", (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), "MIT")
+START = Start("official", "MIT", (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), 232, 224)
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
@@ -41,8 +41,14 @@ def test_every_task_chooses_what_a_recipe_may_say(kind: str, gpu: bool, short_px
         ({"gpu": True, "train": 50_000}, {"kind": "resnet50"}, 224),
         ({"width": 32, "height": 32}, {"kind": "resnet18", "width": 32, "stem": "small"}, 32),
         ({"modality": "video"}, {"kind": "tsm_resnet18", "width": 16}, 112),
-        ({"start": lambda kind: START}, {"kind": "resnet18", "weights": "official"}, 128),
-        ({"start": lambda kind: START, "width": 32, "height": 32}, {"kind": "resnet18", "weights": "official"}, 96),
+        ({"start": lambda kind: START}, {"kind": "resnet18", "weights": "official"}, 224),
+        ({"start": lambda kind: START, "width": 64, "height": 64}, {"kind": "resnet18", "width": 32}, 64),
+        ({"start": lambda kind: START, "modality": "video"}, {"kind": "tsm_resnet18", "width": 16}, 112),
+        (
+            {"start": lambda kind: START, "modality": "video", "gpu": True},
+            {"kind": "tsm_resnet18", "weights": "official"},
+            224,
+        ),
     ],
 )
 def test_models_for_classes(changes: dict, model: dict, side_px: int) -> None:
@@ -50,17 +56,35 @@ def test_models_for_classes(changes: dict, model: dict, side_px: int) -> None:
     assert (suited.sections["model"], suited.side_px) == (model, side_px)
 
 
-def test_official_weights_bring_their_normalisation_and_a_lower_rate() -> None:
+def test_official_weights_bring_their_input_and_a_lower_rate() -> None:
     suited = TASKS["image-classification"].suited(replace(PHOTOS, start=lambda kind: START))
-    assert suited.sections["augment"]["mean"] == [0.1, 0.2, 0.3]
+    assert suited.sections["augment"] == {
+        "train": [{"RandomResizedCrop": {"size": [224, 224], "scale": [0.4, 1.0]}}, "HorizontalFlip"],
+        "eval": [{"SmallestMaxSize": {"max_size": 232}}, {"CenterCrop": {"height": 224, "width": 224}}],
+        "mean": [0.1, 0.2, 0.3],
+        "std": [1.0, 1.0, 1.0],
+    }
     assert suited.sections["optimizer"]["lr"] == 0.01
-    assert suited.epochs == 30
-    assert suited.why["model"] == "official weights (MIT)"
+    assert (suited.epochs, suited.why["model"]) == (15, "official weights (MIT)")
+
+
+def test_official_weights_that_cannot_be_reached_are_offered() -> None:
+    away = replace(START, here=False)
+    suited = TASKS["image-classification"].suited(replace(PHOTOS, start=lambda kind: away))
+    assert suited.sections["model"] == {"kind": "resnet18", "width": 32}
+    line = "model: {kind: resnet18, weights: official}   # official weights, which could not be reached"
+    assert suited.offers == {"model": (line,)}
+
+
+def test_masks_start_from_deeplab_where_its_weights_and_a_gpu_are() -> None:
+    only = {"deeplabv3_resnet50": START}.get
+    for gpu, kind in ((True, "deeplabv3_resnet50"), (False, "unet_bn")):
+        assert TASKS["segmentation"].suited(replace(PHOTOS, gpu=gpu, start=only)).sections["model"]["kind"] == kind
 
 
 @pytest.mark.parametrize(("train", "count"), [(1000, 60), (1001, 40), (50_000, 30), (1_200_000, 90)])
 def test_small_data_sets_are_seen_more_often(train: int, count: int) -> None:
-    assert epochs(train, None) == count
+    assert epochs(replace(PHOTOS, train=train), None) == count
 
 
 @pytest.mark.parametrize(
