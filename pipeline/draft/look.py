@@ -14,13 +14,15 @@ from pipeline.base.keyed import seed64
 from pipeline.draft.values import named_values
 from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection, section_of
 from pipeline.sources import files_of, webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import resolve_classes
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.listing import NEEDED, Candidate, Listing
 from pipeline.sources.recognise import Guess, Tree
 from pipeline.sources.rows import BadRow, Row
+from pipeline.sources.splits import divide, known_test
 from pipeline.stages import adopt
 from pipeline.stages.headers import probe_chunk
 
@@ -91,14 +93,12 @@ def look(tree: Tree, guess: Guess) -> Look:
 
 def _list(source: Any, task: TaskSection) -> tuple[Listing, float, dict[str, str]]:
     """List the samples, split by the share that suits them; and the classes of which nothing can be used."""
-    share = SHARES[0]
-    listing = files_of(source).look(source, task, share)
-    if listing.held_out_by_ratio and (best := _best_share(listing)) != share:
-        share, listing = best, files_of(source).look(source, task, best)
+    listing = files_of(source).look(source, task, Split())
     there = {label for one in listing.candidates for label in one.labels}
     lost = {name: what for name, what in sorted(listing.lost.items()) if name not in there}
-    classes = Classes(keep=listing.classes()) if lost else Classes()
-    return resolve_classes(listing, classes, task.label_sets), share, lost
+    listing = resolve_classes(listing, Classes(keep=listing.classes()) if lost else Classes(), task.label_sets)
+    share = _best_share(listing) if listing.held_out_by_ratio else SHARES[0]
+    return known_test(divide(listing, Split(val=share))), share, lost
 
 
 def _best_share(listing: Listing) -> float:
@@ -106,18 +106,18 @@ def _best_share(listing: Listing) -> float:
     whole = len({label for one in listing.candidates for label in one.labels})
     ranks = []
     for share in SHARES:
-        ranks.append(_left(listing.candidates, share))
+        ranks.append(_left(divide(listing, Split(val=share))))
         if ranks[-1] == (whole, whole, True, True):
             return share
     return SHARES[ranks.index(max(ranks))]
 
 
-def _left(candidates: Sequence[Candidate], share: float) -> tuple[int, int, bool, bool]:
-    """Count the classes that are in train and in val when a share is held out, and whether these have samples."""
-    there: dict[str, list[tuple[str, ...]]] = {split: [] for split in SPLITS}
-    for one in candidates:
-        there["val" if held_out(one.key, share) else "train"].append(one.labels)
-    train, val = (len({label for labels in there[split] for label in labels}) for split in SPLITS)
+def _left(listing: Listing) -> tuple[int, int, bool, bool]:
+    """Count the classes that are in train and in val, and tell whether these have samples."""
+    there: dict[str, list[tuple[str, ...]]] = {split: [] for split in NEEDED}
+    for one in listing.candidates:
+        there.setdefault(one.split, []).append(one.labels)
+    train, val = (len({label for labels in there[split] for label in labels}) for split in NEEDED)
     return train, val, bool(there["train"]), bool(there["val"])
 
 
@@ -146,9 +146,9 @@ def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
             why = f": {tar.bad[0]['reason']}" if tar.bad else ""
             raise ZoetropeError(f"{urls[0]} has no sample that can be used{why}")
         for row in tar.samples:
-            row["split"] = split or ("val" if held_out(row["key"], SHARES[0]) else "train")
+            row["split"] = split
         rows += tar.samples
         bad += tar.bad
-    listing = adopt.listing(source, rows)
+    listing = divide(adopt.listing(source, rows), Split(val=SHARES[0]))
     count = len(next(iter(named.values())))
     return Look(guess, task, guess.source, listing, SHARES[0], rows, bad, {}, count)

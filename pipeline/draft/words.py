@@ -9,7 +9,7 @@ from pipeline.draft.look import Look
 from pipeline.draft.recipe import uneven
 from pipeline.draft.suspects import TINY_PX
 from pipeline.sources.kinds import counted
-from pipeline.sources.listing import SPLITS, Candidate
+from pipeline.sources.listing import Candidate, splits_in
 from pipeline.sources.summary import LONGEST, of_missing
 
 SHOWN = 20
@@ -21,10 +21,11 @@ FEW = 10
 def facts(look: Look) -> list[tuple[str, str]]:
     """Return what the data is, each fact with its name."""
     counts = Counter(one.split for one in look.listing.candidates)
+    splits = splits_in(counts)
     of = f" in the first of {look.tars:,} tars" if look.tars > 1 else ""
     found = [
         ("task", f"{look.task.kind}: {look.guess.words}"),
-        ("samples", ", ".join(f"{counts[split]:,} {split}" for split in SPLITS) + of),
+        ("samples", ", ".join(f"{counts[split]:,} {split}" for split in splits) + of),
         ("classes", _classes(look)),
     ]
     if look.rows:
@@ -38,19 +39,20 @@ def facts(look: Look) -> list[tuple[str, str]]:
 
 
 def _classes(look: Look) -> str:
-    """Name the classes in the order of their numbers, with their samples of train and val."""
+    """Name the classes in the order of their numbers, with their samples of each split."""
     names = look.listing.classes()
     counts = Counter((one.split, name) for one in look.listing.candidates for name in one.labels)
+    splits = splits_in({split for split, _ in counts})
     amounts = _pixels(look) if look.listing.masks else {}
     shown = []
     for name in names[:SHOWN]:
         if look.listing.masks:
             how = f" {amounts[name]:.1%}" if name in amounts else ""
         else:
-            how = " " + "+".join(str(counts[split, name]) for split in SPLITS)
+            how = " " + "+".join(str(counts[split, name]) for split in splits)
         shown.append((name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}...") + how)
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    what = "share of the pixels" if look.listing.masks else "train+val"
+    what = "share of the pixels" if look.listing.masks else "+".join(splits)
     return f"{len(names):,}, in this order ({what}): {', '.join(shown)}{more}"
 
 

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.sources.images import SPELT, SPLIT
-from pipeline.sources.recognise.tree import Guess, Tree, common_start, is_split
+from pipeline.sources.images import SPLIT
+from pipeline.sources.listing import SPELT, SPLIT_OF
+from pipeline.sources.recognise.tree import Guess, Tree, common_start
 
 MASKED = re.compile(r"mask|label|annot|seg|ground|truth|(^|[^a-z])gt|instance", re.IGNORECASE)
 """What folders of masks are called."""
@@ -45,7 +46,9 @@ def recognise(tree: Tree) -> Guess | None:
         source |= {ours: side.suffix} if side.suffix else {}
     what = "an instance map" if key == "instances" else "a mask"
     folders = f"{picture.root or '.'}/ and {mask.root}/"
-    lacking = len({(of.root, stem) for image, of in chosen for stem in image.stems - of.stems if not _unused(stem)})
+    lacking = len(
+        {(of.root, stem) for image, of in chosen for stem in image.stems - of.stems if not _unused(stem, of.stems)}
+    )
     notes = (f"{lacking:,} pictures have no {what.partition(' ')[2]}: they are left out",) if lacking else ()
     return Guess("segmentation", source, f"pictures with {what} each, in {folders}", notes)
 
@@ -94,10 +97,10 @@ def _by_split(pairs: list[tuple[_Side, _Side]]) -> str:
     return "above" if same and SPLIT in patterns[0] and SPLIT in patterns[1] else ""
 
 
-def _unused(stem: str) -> bool:
-    """Tell whether a picture lies in a split that is neither trained on nor validated with."""
-    top = stem.partition("/")[0].lower()
-    return "/" in stem and is_split(top) and not any(top in names for names in SPELT.values())
+def _unused(stem: str, masks: frozenset[str]) -> bool:
+    """Tell whether a picture lies in a test split without any mask, which is not measured then."""
+    top = stem.partition("/")[0]
+    return "/" in stem and SPLIT_OF.get(top.lower()) == "test" and not any(one.startswith(f"{top}/") for one in masks)
 
 
 def _patterns(pair: tuple[_Side, _Side]) -> tuple[str, str]:
@@ -105,9 +108,9 @@ def _patterns(pair: tuple[_Side, _Side]) -> tuple[str, str]:
 
 
 def _are_splits(names: Iterable[str]) -> bool:
-    """Tell whether there are a training and a validation split."""
-    there = set(names)
-    return all(there & set(spelt) for spelt in SPELT.values()) and all(map(is_split, there))
+    """Tell whether there is a training split and another one, and nothing else."""
+    there = {SPLIT_OF.get(name) for name in names}
+    return "train" in there and len(there) > 1 and None not in there
 
 
 def _split_of(root: str) -> str:
