@@ -174,13 +174,25 @@ def attention(
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
 
 
+def _existing(url: str) -> "Store":
+    """Open a store that is looked at. ZoetropeError for a folder that is not there; a URL has no folders."""
+    from pipeline.store import open_store
+
+    store = open_store(url)
+    if "://" not in store.url and not store.home.exists():
+        raise ZoetropeError(
+            f"{store.url} does not exist. A store is the folder that a recipe names as `store`; by default, `runs` in "
+            "the folder where `run` was typed."
+        )
+    return store
+
+
 @app.command()
 def ls(store: StoreUrl) -> None:
     """Show a store's runs and artifacts with their sizes, ages and lineage."""
-    from pipeline.store import open_store
     from pipeline.verbs.inventory import show_store
 
-    opened = open_store(store)
+    opened = _existing(store)
     with suppress(ZoetropeError):  # of an object store, when no MLflow is named
         _close_abandoned(opened)
     show_store(console, opened)
@@ -193,11 +205,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run/--delete", help="Only show what would go.")] = True,
 ) -> None:
     """Remove what no recent run and no pin needs. Pins: lines of the file `pins` in the store, runs or fingerprints."""
-    from pipeline.store import open_store
     from pipeline.store.garbage import collect, find_garbage
     from pipeline.verbs.inventory import show_garbage
 
-    opened = open_store(store)
+    opened = _existing(store)
     garbage = find_garbage(opened, days)
     if not dry_run:
         collect(opened, garbage)
@@ -207,10 +218,9 @@ def gc(
 @app.command()
 def verify(store: StoreUrl) -> None:
     """Read every file of a store and check it against what it must be; ends with exit code 1 when one is not that."""
-    from pipeline.store import open_store
     from pipeline.verbs.verify import show_verified
 
-    if not show_verified(console, open_store(store)):
+    if not show_verified(console, _existing(store)):
         raise typer.Exit(1)
 
 
