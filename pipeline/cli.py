@@ -17,7 +17,7 @@ from pipeline.base.redact import redact
 from pipeline.base.terminal import Terminal
 from pipeline.recipe import load
 from pipeline.tasks import task_of
-from pipeline.verbs import show
+from pipeline.verbs import misread, show
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -34,6 +34,13 @@ class Verbs(TyperGroup):
     stopped = "Stopped. The same command goes on from here."
     """Said after Ctrl-C, and after an error that nobody need mend."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Resolve as Typer does; what users of other tools type is answered with how it is written here."""
+        if said := misread.answer(args, {name: _options(command) for name, command in self.commands.items()}):
+            Terminal(stderr=True).print(f"[bold red]Error:[/] {escape(redact(said))}")
+            raise typer.Exit(2)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Invoke as Typer does, but for the end."""
         errors = Terminal(stderr=True)
@@ -47,6 +54,13 @@ class Verbs(TyperGroup):
         except KeyboardInterrupt:
             errors.print(self.stopped)
             raise typer.Exit(130) from None
+
+
+def _options(command: Any) -> list[str] | None:
+    """Return a verb's options; None where it takes no changes of a recipe."""
+    if not any(one.name == "overrides" for one in command.params):
+        return None
+    return ["--help", *(option for one in command.params for option in (*one.opts, *one.secondary_opts))]
 
 
 app = typer.Typer(
