@@ -115,9 +115,10 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, pa
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
         _close_abandoned(store, checked.tracking.uri)
     else:
+        from pipeline.cluster.described import Typed
         from pipeline.verbs.driver import drive
 
-        results = drive(checked, planned, store, console)
+        results = drive(checked, planned, store, console, Typed(str(recipe), tuple(overrides or ())))
         show.show_stages(console, results, time.monotonic() - began, task_of(checked))
         artifacts = {result.stage: result.artifact for result in results}
     show.show_result(console, checked, artifacts, str(recipe), overrides or ())
