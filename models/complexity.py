@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import models
+from models.options import ModelOptions
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,27 @@ def count_multiply_adds(model: nn.Module, input_shape: tuple[int, ...]) -> int:
         model.eval()(torch.empty(1, *input_shape, device="meta"))
     model.train(was_training)
     return counter.get_total_flops() // 2
+
+
+def training_bytes(options: ModelOptions, num_classes: int, input_shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the bytes that training takes: for the model whatever the batch is, and for each sample of `input_shape`.
+
+    For the model: weights and gradients, and two more of their size for an optimizer's means. For a sample: what
+    autograd keeps for the backward pass, in float32. Nothing is computed or allocated.
+    """
+    with torch.device("meta"):
+        model = options.build(num_classes).train()
+        pair = torch.empty(2, *input_shape)  # as BatchNorm asks for
+    kept: dict[int, int] = {}
+    own = {one.untyped_storage()._cdata for one in model.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:  # on the meta device there is no address of data to tell them by
+            kept[storage._cdata] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        out = model(pair)
+    del out
+    return 16 * count_parameters(model), sum(kept.values()) // 2

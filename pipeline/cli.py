@@ -91,6 +91,18 @@ Rerun = Annotated[
 
 
 @app.command()
+def init(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder, a table, or a folder of WebDataset tars.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The recipe to write.")] = Path("recipe.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a recipe that is there.")] = False,
+) -> None:
+    """Look at your own data, say what it is, and write a recipe for it."""
+    from pipeline.verbs.init import init as look_and_write
+
+    look_and_write(console, data, out, force)
+
+
+@app.command()
 def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
     """Show which stages would run, and why. Nothing is started."""
     from pipeline.verbs.planning import make_plan, warnings

@@ -267,21 +267,22 @@ def _read_note(folder: Path) -> dict[str, Any]:
 
 def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
     """Return the tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
-    actor = context.services.tracker
-    actor.attach.remote(context.progress, key, None, system_every_s)
-    return actor
+    return _attached(context, key, None, system_every_s)
 
 
 def resume(context: Context, trained: Artifact) -> Any:
     """Return the tracker, keeping all for the MLflow run of a training."""
+    # A training by earlier code has no key; nothing of it is kept here.
+    return _attached(context, trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"])
+
+
+def _attached(context: Context, *run: Any) -> Any:
     import ray
 
-    # A training by earlier code has no key; nothing of it is kept here.
-    key, run_id = trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"]
     actor = context.services.tracker
     with suppress(ray.exceptions.RayError):  # `finish` says it
-        # Calls in other threads must not come first.
-        ray.get(actor.attach.remote(context.progress, key, run_id), timeout=LIMIT_S)
+        # Neither calls in other threads nor those that are repeated behind a death may come first.
+        ray.get(actor.attach.remote(context.progress, *run), timeout=LIMIT_S)
     return actor
 
 

@@ -1,6 +1,7 @@
 """From a YAML file, those that it extends and dotted overrides to the plain values of a recipe."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ _PATH_KEYS = (
     ("data", "source", "classes"),
     ("data", "source", "urls"),
     ("data", "source", "val_urls"),
+    ("data", "source", "test_urls"),
     ("data", "source", "of", "*", "path"),
     ("data", "source", "of", "*", "root"),
     ("data", "source", "of", "*", "annotations"),
@@ -36,7 +38,7 @@ _PATH_KEYS = (
 )
 _NAMES = _PATH_KEYS[-1:]
 """Where a word without a `/` is a name and no path."""
-_LISTS = ("urls", "val_urls")
+_LISTS = ("urls", "val_urls", "test_urls")
 """Keys whose lists are of paths."""
 
 
@@ -72,7 +74,8 @@ def _read(path: Path, chain: tuple[Path, ...]) -> dict[str, Any]:
         sent = " (a job gets no files that git ignores)" if in_job() else ""
         raise RecipeError(f"{path}: there is no such file{by}{sent}{_others(path)}") from None
     except IsADirectoryError:
-        raise RecipeError(f"{path}: is a folder, and a recipe is a file{_others(path / 'recipe.yaml')}") from None
+        others = _others(path / "recipe.yaml") or f"; python -m pipeline init {shlex.quote(str(path))} writes one"
+        raise RecipeError(f"{path}: is a folder, and a recipe is a file{others}") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > MAX_FILE_BYTES:

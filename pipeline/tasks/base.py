@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.reader import RawSample
+    from pipeline.tasks.suited import Facts, Suited
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
 """dtype and shape of arrays, by name."""
@@ -97,6 +98,11 @@ class Task(ABC):
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Task":
         """Make the task of a recipe."""
         return cls(classes)
+
+    @classmethod
+    def suited(cls, facts: "Facts") -> "Suited":
+        """Choose the parts of a recipe that suit such data; asked of tasks that a source takes a folder for."""
+        raise NotImplementedError
 
     @abstractmethod
     def layout(self, height: int, width: int) -> Layout:
@@ -220,7 +226,7 @@ class Task(ABC):
 
     @abstractmethod
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
-        """Write tables (*.csv) and figures (figures/*.png) of an evaluation of the samples `keys`.
+        """Write tables (*.csv) and figures (figures/*.png) of an evaluation of samples that the source calls `keys`.
 
         Returns what only all answers together can tell exactly, in place of what `metrics` says.
         """

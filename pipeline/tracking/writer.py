@@ -72,7 +72,7 @@ class Writer:
     def points(self, step: int, metrics: Mapping[str, float], maker: str = "") -> None:
         """Keep these points, `{metric: value}` at an optimizer step, and return. Never blocks on MLflow, never raises.
 
-        NaN and infinities are kept as such. Steps that a metric of this maker has been through already are left out.
+        NaN and infinities are kept as such. Steps at which this maker has made the metric already are left out.
         """
         values: dict[str, float] = {}
         for key, value in metrics.items():

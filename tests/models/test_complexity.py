@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import models
-from models.complexity import complexity, count_multiply_adds, count_parameters
+from models.complexity import complexity, count_multiply_adds, count_parameters, training_bytes
 from pipeline.base.errors import ZoetropeError
 
 
@@ -83,3 +83,20 @@ def test_unknown_names_and_options_are_refused() -> None:
         complexity("hornet_tiny_fg", 10)
     with pytest.raises(ZoetropeError, match="unknown option of resnet18 'heads'"):
         complexity("resnet18", 10, heads=3)
+
+
+def test_what_training_keeps_is_counted_by_hand() -> None:
+    """A ResNet's stem in float32: 3 x 32 x 32 goes into a convolution, 8 x 16 x 16 out of it and of BatchNorm."""
+    fixed, small = training_bytes(models.check_options("resnet18", width=8), 3, (3, 32, 32))
+    _, large = training_bytes(models.check_options("resnet18", width=8), 3, (3, 64, 64))
+    assert fixed == 16 * count_parameters(models.build("resnet18", 3, width=8))
+    assert small > 4 * (3 * 32 * 32 + 3 * 8 * 16 * 16)
+    assert 3.5 * small < large < 4 * small  # all but means and the head grow with the pixels
+
+
+def test_recomputed_activations_are_not_kept() -> None:
+    each = [
+        training_bytes(models.check_options("resnet18", width=8, gradient_checkpointing=on), 3, (3, 64, 64))[1]
+        for on in (False, True)
+    ]
+    assert each[1] < 0.7 * each[0]

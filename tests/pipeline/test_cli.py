@@ -77,9 +77,27 @@ def test_a_finished_run_starts_nothing(tmp_path: Path) -> None:
     assert output.splitlines()[-1] == "0 stages to run"
     assert heavy == []
     output, heavy = in_a_process("run", QUICKSTART, f"store={tmp_path}")
-    assert "0 stages to run\n\ntop-1 97.0%\n" in output
+    assert "0 stages to run\n\ntop-1 97.0% on the validation split\n" in output
     assert heavy == []
     assert len(list((tmp_path / "runs").iterdir())) == 1  # of what is there
+
+
+def test_init_in_a_process_without_anything_else(tmp_path: Path) -> None:
+    """Headers are read in a process of their own, and Ray is not started."""
+    from pipeline.decode.image import encode_jpeg
+    from tests.conftest import picture
+
+    for i in range(20):
+        path = tmp_path / "photos" / ("blue", "green")[i % 2] / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_jpeg(picture(i % 2, i), 95))
+    out = str(tmp_path / "mine.yaml")
+    output, heavy = in_a_process("init", str(tmp_path / "photos"), "--out", out)
+    assert "task     image-classification: a folder a class, 2 of them" in output
+    assert output.endswith(f"  python -m pipeline run {out}\n")
+    assert "mlflow" not in heavy
+    output, _ = in_a_process("plan", out, f"store={tmp_path}/runs")
+    assert output.splitlines()[-1] == "5 stages to run"
 
 
 def test_plan_of_a_first_run(terminal: Terminal, tmp_path: Path) -> None:
@@ -139,6 +157,11 @@ def test_a_command_line_that_is_not_understood(terminal: Terminal, arguments: li
     [
         ("nothing.yaml", [], "nothing.yaml: there is no such file"),
         ("recipes", [], "recipes: is a folder, and a recipe is a file; in recipes there are "),
+        (
+            "my photos",
+            [],
+            "my photos: is a folder, and a recipe is a file; python -m pipeline init 'my photos' writes one",
+        ),
         ("Makefile", [], "Makefile: "),
         (
             "recipes/quickstart.yaml",
@@ -162,6 +185,7 @@ def test_an_error_of_the_user_is_one_message(
     says: str,
 ) -> None:
     (tmp_path / "recipes").symlink_to(RECIPES)
+    (tmp_path / "my photos").mkdir()
     (tmp_path / "Makefile").write_text("run:\n\tpython -m pipeline\n")
     monkeypatch.chdir(tmp_path)
     code, out, err = terminal(verb, recipe, *overrides)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.figures.drawing import Drawing
 from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
+from pipeline.tasks.suited import Facts, Suited, classifier
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,6 +35,11 @@ class Classification(Task):
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
         """Make the task as a recipe says."""
         return cls(classes, recipe.loss.label_smoothing)
+
+    @classmethod
+    def suited(cls, facts: Facts) -> Suited:
+        """Choose a ResNet, with label smoothing."""
+        return classifier(facts, smoothing=0.1)
 
     def layout(self, height: int, width: int) -> Layout:
         """Name one field: a class number."""

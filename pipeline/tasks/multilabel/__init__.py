@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.figures.drawing import Drawing
 from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
 from pipeline.tasks.multilabel.measure import PREDICTED_FROM, metrics, named, sums
+from pipeline.tasks.suited import Facts, Suited, classifier
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,6 +40,11 @@ class Multilabel(Task):
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Multilabel":
         """Make the task as a recipe says."""
         return cls(classes, recipe.loss.label_smoothing)
+
+    @classmethod
+    def suited(cls, facts: Facts) -> Suited:
+        """Choose a ResNet, as one label a sample has."""
+        return classifier(facts, smoothing=0.0)
 
     def layout(self, height: int, width: int) -> Layout:
         """Write 1 for each class that the sample has, else 0."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.segmentation.losses import Truth
+    from pipeline.tasks.suited import Facts, Suited
 
 NAMED = 3
 """Classes that stand in a line about a picture."""
@@ -62,6 +63,13 @@ class Segmentation(Task):
             recipe.model.margin_px,
             recipe.model.valid_side,
         )
+
+    @classmethod
+    def suited(cls, facts: "Facts") -> "Suited":
+        """Choose a U-Net."""
+        from pipeline.tasks.segmentation.suited import suited
+
+        return suited(facts)
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]  # what the loss asks for decides

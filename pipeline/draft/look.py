@@ -1,0 +1,154 @@
+"""A bounded look at what a source holds: all names, and the headers of some samples."""
+
+import heapq
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.base.keyed import seed64
+from pipeline.draft.values import named_values
+from pipeline.recipe.schema import Classes
+from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.recipe.tasks import TaskSection, section_of
+from pipeline.sources import files_of, webdataset
+from pipeline.sources.adopted import read_tar
+from pipeline.sources.classes import resolve_classes
+from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.recognise import Guess, Tree
+from pipeline.sources.rows import BadRow, Row
+from pipeline.stages import adopt
+from pipeline.stages.headers import probe_chunk
+
+MOST: Mapping[str, int] = {"image": 400, "video": 80}
+"""Samples whose headers are read; of pictures whose masks' values are counted, five times as many."""
+SECONDS = 20.0
+"""After so many no more headers are read."""
+CHUNK = 40
+TIMEOUT_S = 10.0
+"""What one header may take."""
+SHARES = (0.2, 0.1, 0.3, 0.05, 0.4, 0.5)
+"""Of samples that are held out: the first one that leaves each class in train and in val, else in train."""
+
+_SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a data set.
+
+    source:  as a recipe says it, completed where the look has shown more
+    lost:    classes of which nothing can be used -> what there is of them; data.classes has to leave them out
+    listing: what there is; of tars, what the ones that were read hold
+    rows:    what the headers of some samples say
+    bad:     those of them that cannot be used
+    tars:    how many there are of train, of which the first one was read; 1 of other sources
+    """
+
+    guess: Guess
+    task: TaskSection
+    source: Mapping[str, Any]
+    listing: Listing
+    val_share: float
+    rows: Sequence[Row]
+    bad: Sequence[BadRow]
+    lost: Mapping[str, str]
+    tars: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def train(self) -> int:
+        """The number of training samples; of several tars, as many in each as in the first one."""
+        return self.tars * sum(one.split == "train" for one in self.listing.candidates)
+
+    def median(self, key: str) -> float:
+        """Return the median of what headers say; 0 where none could be read."""
+        return median([row[key] for row in self.rows]) if self.rows else 0.0  # type: ignore[literal-required]
+
+
+def look(tree: Tree, guess: Guess) -> Look:
+    """Look at the data that a source has recognised. ZoetropeError for what cannot be used at all."""
+    task = section_of(guess.task)
+    source = _SOURCE.validate_python(dict(guess.source))
+    if isinstance(source, WebDatasetSource):
+        return _tars(guess, task, source)
+    listing, share, lost = _list(source, task)
+    unnamed = any(not masks.values.of for masks in listing.masks.values())
+    most = MOST[task.modality] * (5 if unnamed else 1)
+    sample = heapq.nsmallest(most, listing.candidates, key=lambda one: (seed64("init", one.key), one.key))
+    rows, bad = _probe(task, sample, listing)
+    if not unnamed:
+        return Look(guess, task, guess.source, listing, share, rows, bad, lost)
+    more, notes = named_values(tree, guess.source, rows)
+    values = {**guess.source, **more}
+    listing, share, lost = _list(_SOURCE.validate_python(values), task)
+    return Look(guess, task, values, listing, share, rows, bad, lost, notes=notes)
+
+
+def _list(source: Any, task: TaskSection) -> tuple[Listing, float, dict[str, str]]:
+    """List the samples, split by the share that suits them; and the classes of which nothing can be used."""
+    share = SHARES[0]
+    listing = files_of(source).look(source, task, share)
+    if listing.held_out_by_ratio and (best := _best_share(listing)) != share:
+        share, listing = best, files_of(source).look(source, task, best)
+    there = {label for one in listing.candidates for label in one.labels}
+    lost = {name: what for name, what in sorted(listing.lost.items()) if name not in there}
+    classes = Classes(keep=listing.classes()) if lost else Classes()
+    return resolve_classes(listing, classes, task.label_sets), share, lost
+
+
+def _best_share(listing: Listing) -> float:
+    """Return the first share that leaves the most classes in train, then in val, and neither without samples."""
+    whole = len({label for one in listing.candidates for label in one.labels})
+    ranks = []
+    for share in SHARES:
+        ranks.append(_left(listing.candidates, share))
+        if ranks[-1] == (whole, whole, True, True):
+            return share
+    return SHARES[ranks.index(max(ranks))]
+
+
+def _left(candidates: Sequence[Candidate], share: float) -> tuple[int, int, bool, bool]:
+    """Count the classes that are in train and in val when a share is held out, and whether these have samples."""
+    there: dict[str, list[tuple[str, ...]]] = {split: [] for split in SPLITS}
+    for one in candidates:
+        there["val" if held_out(one.key, share) else "train"].append(one.labels)
+    train, val = (len({label for labels in there[split] for label in labels}) for split in SPLITS)
+    return train, val, bool(there["train"]), bool(there["val"])
+
+
+def _probe(task: TaskSection, sample: Sequence[Candidate], listing: Listing) -> tuple[list[Row], list[BadRow]]:
+    """Read headers until the time is over."""
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    began = time.monotonic()
+    for first in range(0, len(sample), CHUNK):
+        good, wrong = probe_chunk(task.modality, TIMEOUT_S, sample[first : first + CHUNK], listing.masks)
+        rows += good
+        bad += wrong
+        if time.monotonic() - began > SECONDS:
+            break
+    return rows, bad
+
+
+def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
+    """Read the first tar, and the first one of val."""
+    named = webdataset.tars(source)
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    for split, urls in named.items():
+        tar = read_tar(urls[0], source, task, TIMEOUT_S)
+        if not tar.samples:
+            why = f": {tar.bad[0]['reason']}" if tar.bad else ""
+            raise ZoetropeError(f"{urls[0]} has no sample that can be used{why}")
+        for row in tar.samples:
+            row["split"] = split or ("val" if held_out(row["key"], SHARES[0]) else "train")
+        rows += tar.samples
+        bad += tar.bad
+    listing = adopt.listing(source, rows)
+    count = len(next(iter(named.values())))
+    return Look(guess, task, guess.source, listing, SHARES[0], rows, bad, {}, count)

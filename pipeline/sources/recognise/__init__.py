@@ -1,0 +1,49 @@
+"""What a folder is: every source says whether one looks like its own, a file a source."""
+
+from collections.abc import Callable
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.sources.files import suffix
+from pipeline.sources.kinds import counted, kind
+from pipeline.sources.recognise import coco, folder, frames, images, table, tars
+from pipeline.sources.recognise.tree import Guess, Tree, is_split, tree_of
+
+__all__ = ["RECOGNISERS", "Guess", "Tree", "recognise", "tree_of"]
+
+RECOGNISERS: dict[str, Callable[[Tree], Guess | None]] = {
+    "coco": coco.recognise,
+    "images": images.recognise,
+    "table": table.recognise,
+    "frames": frames.recognise,
+    "folder": folder.recognise,
+    "webdataset": tars.recognise,
+}
+"""By the kind of a source, in the order in which they are asked: the first that knows a folder has it."""
+LAYOUTS = """\
+  rose/1.jpg tulip/2.jpg              a folder a class, of images or videos; or below train/ and val/
+  images/1.jpg masks/1.png            a mask an image
+  labels.csv                          a table: path,label and perhaps split
+  run/video1/img_00001.jpg            folders of frames
+  images/1.jpg instances.json         COCO's annotations
+  train-000000.tar                    WebDataset tars"""
+
+
+def recognise(tree: Tree) -> Guess:
+    """Ask every source. ZoetropeError, with what there is and what could be, where none knows the folder."""
+    inside: dict[str, set[str]] = {}
+    for name in (*tree.images, *tree.videos):
+        top, *folders = name.split("/")[:-1] or [""]
+        inside.setdefault(top, set()).update(folders[:1])
+    parts = folder.PARTS
+    own = [top for top in sorted(inside) if not (is_split(top) or top.lower() in parts or images.MASKED.search(top))]
+    if (several := [top for top in own if folder.is_data_set(inside[top])])[1:]:
+        raise folder.data_sets(tree, several)
+    for ask in RECOGNISERS.values():
+        if guess := ask(tree):
+            return guess
+    kinds: dict[str, int] = {}
+    for name in tree.sizes:
+        what = kind(suffix(name))
+        kinds[what] = kinds.get(what, 0) + 1
+    there = f"holds {counted(kinds)}, in no order that is known" if kinds else "holds no file"
+    raise ZoetropeError(f"{tree.root} {there}. Known are:\n{LAYOUTS}")

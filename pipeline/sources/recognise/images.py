@@ -1,0 +1,127 @@
+"""Pictures with a mask each, in folders beside each other."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.sources.images import SPELT, SPLIT
+from pipeline.sources.recognise.tree import Guess, Tree, common_start, is_split
+
+MASKED = re.compile(r"mask|label|annot|seg|ground|truth|(^|[^a-z])gt|instance", re.IGNORECASE)
+"""What folders of masks are called."""
+INSTANCES = re.compile(r"instance|(^|[^a-z])inst", re.IGNORECASE)
+FEWEST = 0.5
+"""Share of the masks that must have a picture, and of the pictures that must have a mask."""
+_END = re.compile(r"[_.-][A-Za-z][A-Za-z0-9_.-]*$")
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Files below a folder: their paths below it, without extension and the end that all share."""
+
+    root: str
+    suffix: str
+    stems: frozenset[str]
+
+
+def recognise(tree: Tree) -> Guess | None:
+    """Take a folder called as masks are, whose PNGs have the names of the pictures in another one."""
+    masks = _sides(name for name in tree.named(".png") if MASKED.search(name.rpartition("/")[0]))
+    if not masks:
+        return None
+    pictures = _sides(name for name in tree.images if not MASKED.search(name.rpartition("/")[0]))
+    pairs = [pair for mask in masks if (pair := _best(mask, pictures))]
+    if not pairs:
+        return None
+    source: dict[str, str] = {"kind": "images"}
+    chosen = [pair for pair in pairs if not INSTANCES.search(pair[1].root)] or pairs
+    picture, mask = chosen[0]
+    key = "instances" if INSTANCES.search(mask.root) else "masks"
+    split = _by_split(chosen)
+    for ours, side in (("path", picture), (key, mask)):
+        source[ours] = tree.path(_pattern(side.root) if split == "above" else side.root)
+        source[ours] += f"/{SPLIT}" if split == "below" else ""
+    for ours, side in (("image_suffix", picture), (f"{key.removesuffix('s')}_suffix", mask)):
+        source |= {ours: side.suffix} if side.suffix else {}
+    what = "an instance map" if key == "instances" else "a mask"
+    folders = f"{picture.root or '.'}/ and {mask.root}/"
+    lacking = len({(of.root, stem) for image, of in chosen for stem in image.stems - of.stems if not _unused(stem)})
+    notes = (f"{lacking:,} pictures have no {what.partition(' ')[2]}: they are left out",) if lacking else ()
+    return Guess("segmentation", source, f"pictures with {what} each, in {folders}", notes)
+
+
+def _sides(names: Iterable[str]) -> list[_Side]:
+    """Take the files of each folder, of all that lie below it; the outermost folders first."""
+    below: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.split("/")
+        for depth in range(len(parts)):
+            below.setdefault("/".join(parts[:depth]), []).append("/".join(parts[depth:]).rpartition(".")[0])
+    found = []
+    for root, stems in below.items():
+        end = _shared_end(stems)
+        found.append(_Side(root, end, frozenset(stem.removesuffix(end) for stem in stems)))
+    return sorted(found, key=lambda side: (side.root.count("/") + bool(side.root), side.root))
+
+
+def _shared_end(stems: list[str]) -> str:
+    """Return how all names end, from a `_`, `-` or `.` on: "_mask"; "" for a single name, of which nobody knows."""
+    if len(stems) < 2:
+        return ""
+    found = _END.search(common_start([stem[::-1] for stem in stems])[::-1])
+    return found[0] if found else ""
+
+
+def _best(mask: _Side, pictures: list[_Side]) -> tuple[_Side, _Side] | None:
+    """Return the pictures that these masks are of; None where too few have one."""
+    if not MASKED.search(mask.root):
+        return None
+    shared = [(len(mask.stems & one.stems), len(common_start([mask.root, one.root])), one) for one in pictures]
+    both, _, picture = max(shared, key=lambda one: one[:2], default=(0, 0, mask))
+    if both > FEWEST * len(mask.stems) and both > FEWEST * len(picture.stems):
+        return picture, mask
+    return None
+
+
+def _by_split(pairs: list[tuple[_Side, _Side]]) -> str:
+    """Tell where the split stands in the paths: "below" the folders, "above" (in their names), or nowhere, ""."""
+    (picture, mask), *others = pairs
+    tops = {stem.partition("/")[0].lower() for stem in picture.stems if "/" in stem}
+    if tops and all("/" in stem for stem in picture.stems) and _are_splits(tops):
+        return "below"
+    patterns = (_pattern(picture.root), _pattern(mask.root))
+    same = {tuple(_split_of(side.root) for side in pair) for pair in others if _patterns(pair) == patterns}
+    return "above" if same and SPLIT in patterns[0] and SPLIT in patterns[1] else ""
+
+
+def _unused(stem: str) -> bool:
+    """Tell whether a picture lies in a split that is neither trained on nor validated with."""
+    top = stem.partition("/")[0].lower()
+    return "/" in stem and is_split(top) and not any(top in names for names in SPELT.values())
+
+
+def _patterns(pair: tuple[_Side, _Side]) -> tuple[str, str]:
+    return _pattern(pair[0].root), _pattern(pair[1].root)
+
+
+def _are_splits(names: Iterable[str]) -> bool:
+    """Tell whether there are a training and a validation split."""
+    there = set(names)
+    return all(there & set(spelt) for spelt in SPELT.values()) and all(map(is_split, there))
+
+
+def _split_of(root: str) -> str:
+    return next((split for split, names in SPELT.items() for name in names if _found(name, root)), "")
+
+
+def _found(name: str, root: str) -> re.Match[str] | None:
+    return re.search(rf"(?<![a-z]){name}(?=annot|mask|label|$|/|_)", root)
+
+
+def _pattern(root: str) -> str:
+    """Write {split} for the split in a folder's path: "train/masks" and "trainannot" are "{split}/masks" and ..."""
+    for names in SPELT.values():
+        for name in sorted(names, key=len, reverse=True):
+            if match := _found(name, root):
+                return f"{root[: match.start()]}{SPLIT}{root[match.end() :]}"
+    return root

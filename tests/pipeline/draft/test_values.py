@@ -1,0 +1,69 @@
+"""Names for the values of masks."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.values import COLOUR
+from pipeline.draft.values import named_values
+from pipeline.sources.recognise import tree_of
+from pipeline.sources.rows import Row
+
+
+def rows(*values: int) -> list[Row]:
+    return [{"key": "1.jpg", "width": 4, "height": 4, "frames": 1, "values": Counter(values)}]
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"),
+    [
+        ((0, 1), {0: "background", 1: "object"}),
+        ((0, 255), {0: "background", 255: "object"}),
+        ((0, 1, 255), {0: "background", 1: "object"}),
+        ((0, 0, 1, 4), {0: "background", 1: "class-1", 4: "class-4"}),
+        ((0, 1, 1, 4), {0: "class-0", 1: "class-1", 4: "class-4"}),
+        ((2, 3, 5, 255), {2: "class-2", 3: "class-3", 5: "class-5"}),
+    ],
+)
+def test_numbers_where_nothing_names_them(tmp_path: Path, values: tuple[int, ...], classes: dict[int, str]) -> None:
+    more, notes = named_values(tree_of(tmp_path), {}, rows(*values))
+    assert more == {"classes": classes}
+    assert "data.source.classes" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values", "ignore"),
+    [
+        ("classes.txt", "sky\nroad\ncar\n", (0, 1, 2, 255), None),
+        ("classes.txt", "sky\nroad\ncar\n", (0, 1, 2, 3), [3]),
+        ("labels/classes.json", '{"0": "void", "7": "road"}', (0, 7), ["void"]),
+        (
+            "class_dict.csv",
+            "name,r,g,b\nsky,128,128,128\nroad,128,64,128\n",
+            (COLOUR | 0x808080, COLOUR | 0x804080),
+            None,
+        ),
+    ],
+)
+def test_a_list_near_the_masks(
+    tmp_path: Path, name: str, text: str, values: tuple[int, ...], ignore: list[Any] | None
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    more, _ = named_values(tree_of(tmp_path), {}, rows(*values))
+    assert more == {"classes": str(tmp_path / name)} | ({"ignore": ignore} if ignore else {})
+
+
+def test_a_list_of_something_else_is_no_list(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("sky\nroad\n")
+    assert "classes.txt" not in str(named_values(tree_of(tmp_path), {}, rows(0, 1, 2, 3))[0])
+
+
+def test_colours_without_a_list_are_written_out(tmp_path: Path) -> None:
+    with pytest.raises(ZoetropeError) as error:
+        named_values(tree_of(tmp_path), {}, rows(COLOUR | 0xFF0000, COLOUR))
+    assert str(error.value).splitlines()[1:] == ["  class-0, 0, 0, 0", "  class-1, 255, 0, 0"]
+    assert f"Write {tmp_path}/classes.txt:" in str(error.value)

@@ -1,0 +1,182 @@
+"""What a folder is taken for: layouts by names, an example a source, and what is none."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.sources import SOURCES
+from pipeline.sources.recognise import RECOGNISERS, Guess, recognise, tree_of
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes files in a folder: names, or names with their text."""
+
+    def make(*names: str, **texts: str) -> Path:
+        for name, text in {**dict.fromkeys(names, "x"), **texts}.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return tmp_path
+
+    return make
+
+
+def guessed(root: Path) -> tuple[str, dict[str, Any]]:
+    """The task and the source, whose paths are relative to `root`."""
+    guess = recognise(tree_of(root))
+    return guess.task, {key: _below(value, root) for key, value in guess.source.items()}
+
+
+def _below(value: Any, root: Path) -> Any:
+    if isinstance(value, list):
+        return [_below(one, root) for one in value]
+    text = str(value)
+    return text.removeprefix(str(root)).removeprefix("/") or "." if text.startswith(str(root)) else value
+
+
+def test_every_recogniser_is_of_a_source() -> None:
+    assert RECOGNISERS.keys() <= SOURCES.keys() | {"webdataset"}
+
+
+FOLDER = {"kind": "folder", "path": "."}
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "source"),
+    [
+        (["rose/1.jpg", "tulip/2.JPG", "notes.txt"], "image-classification", FOLDER),
+        (["train/rose/1.jpg", "val/rose/2.jpg", "train/tulip/1.jpg"], "image-classification", FOLDER),
+        (["run/1.mp4", "sit/2.avi", "sit/thumb.jpg"], "video-classification", FOLDER),
+        (
+            ["flowers/rose/1.jpg", "flowers/tulip/2.jpg", "readme.md"],
+            "image-classification",
+            {"kind": "folder", "path": "flowers"},
+        ),
+        (["rose/garden/1.jpg", "tulip/field/2.jpg"], "image-classification", FOLDER),
+        (
+            [f"run/v{i}/img_{n:05}.jpg" for i in range(3) for n in range(1, 6)],
+            "video-classification",
+            {"kind": "frames", "path": ".", "fps": 25, "pattern": "img_*"},
+        ),
+        (
+            [f"{split}/run/v{i}/{n}.png" for split in ("train", "val") for i in range(2) for n in range(0, 40, 10)],
+            "video-classification",
+            {"kind": "frames", "path": ".", "fps": 25},
+        ),
+        (
+            ["images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png"],
+            "segmentation",
+            {"kind": "images", "path": "images", "masks": "masks"},
+        ),
+        (
+            [
+                f"{s}/{f}"
+                for s in ("train", "val")
+                for f in ("images/1.jpg", "images/2.jpg", "masks/1.png", "masks/2.png")
+            ],
+            "segmentation",
+            {"kind": "images", "path": "{split}/images", "masks": "{split}/masks"},
+        ),
+        (
+            [
+                f"{f}/{s}/{i}.{e}"
+                for f, e in (("images", "jpg"), ("labels", "png"))
+                for s in ("train", "val")
+                for i in "12"
+            ],
+            "segmentation",
+            {"kind": "images", "path": "images/{split}", "masks": "labels/{split}"},
+        ),
+        (
+            [f"{s}{f}/{i}.png" for s in ("train", "val") for f in ("", "annot") for i in "12"],
+            "segmentation",
+            {"kind": "images", "path": "{split}", "masks": "{split}annot"},
+        ),
+        (
+            [
+                *(f"leftImg8bit/{s}/bonn/b_{i}_leftImg8bit.png" for s in ("train", "val") for i in "123"),
+                *(f"gtFine/{s}/bonn/b_{i}_gtFine_labelIds.png" for s in ("train", "val") for i in "123"),
+            ],
+            "segmentation",
+            {
+                "kind": "images",
+                "path": "leftImg8bit/{split}",
+                "masks": "gtFine/{split}",
+                "image_suffix": "_leftImg8bit",
+                "mask_suffix": "_gtFine_labelIds",
+            },
+        ),
+        (
+            ["images/a.jpg", "images/b.jpg", "instances/a.png", "instances/b.png"],
+            "segmentation",
+            {"kind": "images", "path": "images", "instances": "instances"},
+        ),
+    ],
+)
+def test_layouts_of_files(make: Make, names: list[str], task: str, source: dict[str, Any]) -> None:
+    root = make(*names)
+    assert guessed(root) == (task, source)
+
+
+def coco(*names: str, outlined: bool = True) -> str:
+    images = [{"id": i, "file_name": name, "width": 4, "height": 4} for i, name in enumerate(names)]
+    box: dict[str, Any] = {"id": 0, "image_id": 0, "category_id": 1, "bbox": [0, 0, 2, 2]}
+    shape = {"segmentation": [[0, 0, 2, 0, 2, 2]]} if outlined else {}
+    return json.dumps({"images": images, "annotations": [box | shape], "categories": [{"id": 1, "name": "cat"}]})
+
+
+def test_annotations_of_coco(make: Make) -> None:
+    texts = {f"annotations/instances_{split}2017.json": coco("1.jpg") for split in ("train", "val")}
+    root = make("images/train2017/1.jpg", "images/val2017/1.jpg", **texts)
+    task, source = guessed(root)
+    assert task == "segmentation"
+    assert source == {
+        "kind": "coco",
+        "path": "images/{split}2017",
+        "annotations": "annotations/instances_{split}2017.json",
+    }
+
+
+def test_one_file_of_annotations(make: Make) -> None:
+    root = make("pictures/a/1.jpg", **{"all.json": coco("a/1.jpg"), "other.json": '{"images": 3}'})
+    assert guessed(root)[1] == {"kind": "coco", "path": "pictures", "annotations": "all.json"}
+
+
+def test_boxes_alone_are_said(make: Make) -> None:
+    with pytest.raises(ZoetropeError, match=r"boxes\.json has boxes alone: no task learns boxes here"):
+        recognise(tree_of(make("images/1.jpg", **{"boxes.json": coco("1.jpg", outlined=False)})))
+
+
+def test_several_data_sets_are_no_classes(make: Make) -> None:
+    root = make("digits/train/0/1.jpg", "roads/images/1.jpg", "roads/masks/1.png", "cats/tabby/1.jpg")
+    with pytest.raises(ZoetropeError) as error:
+        recognise(tree_of(root))
+    assert str(error.value) == (
+        f"{root} holds data sets and no classes: digits/, roads/. Look at one of them: python -m pipeline init "
+        f"{root}/digits"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ([], "holds no file. Known are:"),
+        (["1.jpg", "2.jpg", "a.txt"], "holds 2 x .jpg, 1 x .txt, in no order that is known. Known are:"),
+    ],
+)
+def test_what_no_source_knows(make: Make, names: list[str], says: str) -> None:
+    with pytest.raises(ZoetropeError) as error:
+        recognise(tree_of(make(*names)))
+    assert says in str(error.value)
+    assert "labels.csv" in str(error.value)
+
+
+def test_the_only_folder_is_said(make: Make) -> None:
+    guess: Guess = recognise(tree_of(make("a/b/rose/1.jpg", "a/b/tulip/2.jpg")))
+    assert guess.notes == ("the classes lie in a/b/, the only folder there",)
