@@ -12,6 +12,7 @@ from models.source import locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
+from pipeline.cluster.described import data_words
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
 from pipeline.recipe.sampling import Weighted, class_weights, epoch_samples
@@ -85,6 +86,7 @@ def run(context: Context) -> dict[str, Any]:
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
     profile = {name: split.samples for name, split in dataset.splits.items()}
     writer.log_dataset.remote(dataset.digest, str(dataset.files), profile)
+    writer.tell.remote(data_words(dataset))
 
     from pipeline.cluster.checkpoints import fetched
     from pipeline.cluster.fit import fit
@@ -104,7 +106,7 @@ def run(context: Context) -> dict[str, Any]:
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
-    facts = {"mlflow_key": key, "mlflow_run_id": tracker.finish(context), **metrics, "quarantined": len(left_out)}
+    facts = {"mlflow_key": key, **tracker.finish(context), **metrics, "quarantined": len(left_out)}
     return facts | ({"micro_batch": at_once} if (at_once := found(context.parts)) else {})
 
 

@@ -232,7 +232,7 @@ class Task(ABC):
         """
 
 
-def result_words(task: Task, metrics: Mapping[str, float]) -> str:
+def result_words(task: Task | type[Task], metrics: Mapping[str, float]) -> str:
     """Return the headline of some metrics, as in "top-1 71.4%"."""
     metric, title = task.headline
     return f"{title} {task.measures[metric].format(metrics[metric])}"

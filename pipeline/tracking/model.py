@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 KEY = "zoetrope.call"
 """The tag by which a model that was begun is found again."""
+MEASURED = "evaluate/"
+"""What metrics of the finished model begin with."""
 
 
 def save_model(
@@ -84,6 +86,26 @@ def log_model(tracking: Tracking, run_id: str, name: str, key: str, folder: Path
     if logged.model_id not in [output.model_id for output in linked]:  # twice is refused
         mlflow.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return f"models:/{logged.model_id}"
+
+
+def score_models(tracking: Tracking, run_id: str) -> None:
+    """Note what the run's evaluation measured as metrics of its models, too: MLflow shows them beside each model.
+
+    The run's own metrics stay as they are, and so do those of a model that was measured before; twice is as good as
+    once.
+    """
+    from mlflow.entities import Metric
+
+    mlflow = client(tracking)
+    run = mlflow.get_run(run_id)
+    for output in run.outputs.model_outputs if run.outputs else []:
+        measured = [
+            Metric(key, point.value, point.timestamp, point.step, model_id=output.model_id)
+            for key in run.data.metrics
+            if key.startswith(MEASURED)
+            for point in mlflow.get_metric_history(run_id, key)[-1:]
+        ]
+        mlflow.log_batch(run_id, metrics=measured, synchronous=True)
 
 
 def _log_model_file(mlflow: "MlflowClient", model: Any, model_id: str, run_id: str, scratch: Path) -> None:

@@ -28,6 +28,6 @@ def draw_attention(folder: Path, video: Path, path: Path) -> str:
     maps = attention_rollout(predictor.model, predictor.normalize(clip))[0]
     scores = output["scores"][0]
     best = int(scores.argmax())
-    answer = f"{predictor.classes[best]} {scores[best]:.1%}"
+    answer = f"'{predictor.classes[best]}' with {scores[best]:.1%}"
     augmentation_sheet([[(clip[0], answer), (overlay(clip[0], maps), "blue: least attention, red: most")]], path)
     return answer

@@ -128,7 +128,10 @@ def show_result(
     """Print the score, where everything is, and what to type next."""
     from pipeline.tracking.address import resolve
 
-    browse = resolve(recipe.tracking.uri, recipe.store).ui_command
+    tracking = resolve(recipe.tracking.uri, recipe.store)
+    # Of a training by earlier code, or whose MLflow was away, the experiment is not known.
+    experiment_id = artifacts["train"].facts.get("mlflow_experiment_id") if "train" in artifacts else None
+    page = tracking.page(experiment_id) if experiment_id else ""
     allowed = [f"--allow={package}" for package in packages(plain(recipe))]
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
     arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}", *allowed]
@@ -138,9 +141,17 @@ def show_result(
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
     console.print("\nBrowse the results:")
-    console.print(f"  {browse}", markup=False)
+    for line in browse_lines(tracking.ui_command, page):
+        console.print(f"  {line}", markup=False)
     console.print("Train longer:")
     console.print(f"  python -m pipeline run {shlex.join(arguments)}", markup=False)
+
+
+def browse_lines(ui_command: str, page: str) -> list[str]:
+    """Return how to come to `page` of MLflow: the command that starts its UI, unless that is a server's address."""
+    if not page:
+        return [ui_command]
+    return [page] if "://" in ui_command.split()[0] else [ui_command, f"and open {page}"]
 
 
 def _doubled(recipe: Recipe) -> str:

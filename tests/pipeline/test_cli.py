@@ -139,6 +139,8 @@ def test_rerun(terminal: Terminal, tmp_path: Path) -> None:
     [
         (["rnu", "r.yaml"], ["No such command 'rnu'"]),
         (["run"], ["RECIPE"]),
+        (["train", "r.yaml"], ["Error: there is no verb 'train'; write python -m pipeline run r.yaml, which trains"]),
+        (["run", "r.yaml", "--epochs", "10"], ["Error: there is no option --epochs: ", "; write train.duration=10ep"]),
         (["plan", "r.yaml", "--rerrun", "train"], ["--rerrun", "--rerun"]),
         (["plan", "r.yaml", "--rerun"], ["--rerun"]),
         ([], ["Usage: python -m pipeline"]),

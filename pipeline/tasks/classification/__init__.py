@@ -91,11 +91,13 @@ class Classification(Task):
     def metrics(self, tally: Tally) -> dict[str, float]:
         """Compute `loss` in nats, the mean; `top1` and `top5` as shares of what can be met.
 
-        Of samples with one label that is every sample; so accuracies with and without mixing can be compared.
+        Of five classes or fewer there is no `top5`, which could be nothing but 1. Of samples with one label what can be
+        met is every sample; so accuracies with and without mixing can be compared.
         """
         loss, top1, top5, most1, most5, samples = (float(value) for value in tally.sums)
         shares = [met / most if most else 0.0 for met, most in ((top1, most1), (top5, most5))]
-        return dict(zip(self.measures, (loss / max(samples, 1.0), *shares), strict=True))
+        measured = dict(zip(self.measures, (loss / max(samples, 1.0), *shares), strict=True))
+        return {name: value for name, value in measured.items() if name != "top5" or not 0 < len(self.classes) <= 5}
 
     def certainty(self, rows: Arrays) -> np.ndarray:
         """Return the probability of the true class."""

@@ -210,10 +210,23 @@ def test_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"model       {paths['export']}\n"
         "\n"
         "Browse the results:\n"
-        f"  mlflow ui --backend-store-uri 'sqlite:///{store}/mlflow.db'\n"
+        f"  MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri 'sqlite:///{store}/mlflow.db'\n"
         "Train longer:\n"
         f"  python -m pipeline run 'my recipes/[r].yaml' 'store={store}' seed=0 train.duration=6ep\n"
     )
+
+
+@pytest.mark.parametrize("uri", [None, "https://me:s3cret@host"])
+def test_the_page_where_the_curves_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str | None) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    recipe = quickstart(tmp_path, f"tracking.uri={uri or 'null'}")
+    publish_until(recipe, "export", {"train": {"mlflow_experiment_id": "7"}})
+    page = "/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    lines = show_result(recipe).partition("Browse the results:\n")[2].splitlines()
+    if uri:
+        assert lines[:2] == [f"  https://host{page}", "Train longer:"]
+    else:
+        assert lines[1:3] == [f"  and open http://127.0.0.1:5000{page}", "Train longer:"]
 
 
 @pytest.mark.parametrize(
