@@ -83,7 +83,7 @@ def test_videos(make_project: Callable[..., Any]) -> None:
     project = make_project("video", **{"cluster.workers": 2, "feed.workers": 1})
     output = project.run()
     assert actions(output) == [(stage, "run") for stage in STAGES]
-    assert re.search(r"^top-1 \d+\.\d%$", output, flags=re.MULTILINE)
+    assert re.search(r"^top-1 \d+\.\d% on the validation split$", output, flags=re.MULTILINE)
     assert "Traceback" not in output
     check_artifacts(project, "mp4")
     check_mlflow(project, [3, 6], [3, 6])

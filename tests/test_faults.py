@@ -229,7 +229,7 @@ def test_samples_that_went_bad_in_the_shards(make_project: Callable[..., Any]) -
         path.write_text(text)
     shown = project.run("train.duration=2ep")
     assert "2 samples were left out; the reasons are in" in shown
-    assert "1 validation sample was left out; the reasons are in" in shown
+    assert "1 measured sample was left out; the reasons are in" in shown
     (row,) = [json.loads(line) for line in (project.artifact("evaluate") / "quarantine.jsonl").read_text().splitlines()]
     assert row["stage"] == "evaluate"
     assert (project.folder / "data" / row["source"]).exists()

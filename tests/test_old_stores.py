@@ -29,6 +29,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "quickstart-tsn.yaml": ("f24ae61aa4bc", "98ca51814aed", "076960c1d078", "de644f82a54c", "53841aa4cc4d"),
     "quickstart.yaml": ("f24ae61aa4bc", "98ca51814aed", "108cb2ef3bad", "87d5b12d4136", "277eaf9e2d8f"),
     "segmentation.yaml": ("b2d701a64a1d", "f7beb04b5878", "2f9bbc3e3618", "d5a71b23c1fd", "bc4c67580f06"),
+    "table-images.yaml": ("3f2750ca8ccc", "571785716639", "335495ac98ed", "efb647b27f63", "bd4cf40188c7"),
     "table-multilabel.yaml": ("ff5622d44f3c", "fbe8a5269f6e", "b0b3e4c6b1d0", "e6f0a60ec1f0", "f429ec716a28"),
     "table.yaml": ("cf98b24ed5dc", "8e88a332574f", "dbead33fbb42", "df7675171e98", "622899d14727"),
     "timesformer-kinetics.yaml": ("5367ac7b7cd9", "667a17f2b660", "a2a1e5c28f08", "0fa17e5047a5", "1ce47a63fb8a"),

@@ -65,13 +65,13 @@ def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path
 
 
 def predictions(shown: Sequence[Drawing], path: Path) -> None:
-    """Draw samples with what the model predicted, green when right, red when wrong.
+    """Draw samples with what the model predicted, green when right, red when wrong, and what they are called.
 
     In the order to show: best ones or worst.
     """
     colours = {True: RIGHT, False: WRONG, None: "black"}
     strips, words = [_strip(one.pixels) for one in shown], [one.words for one in shown]
-    _sheet(strips, words, [colours[one.right] for one in shown], path)
+    _sheet(strips, words, [one.name for one in shown], [colours[one.right] for one in shown], path)
 
 
 def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) -> None:
@@ -161,19 +161,22 @@ def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], 
     save(figure, path)
 
 
-def _sheet(images: Sequence[np.ndarray], titles: Sequence[str], colours: Sequence[str], path: Path) -> None:
-    """Draw images of one size in a grid, each under its title."""
+def _sheet(
+    images: Sequence[np.ndarray], titles: Sequence[str], names: Sequence[str], colours: Sequence[str], path: Path
+) -> None:
+    """Draw images of one size in a grid, each under its title and, where it has one, the end of its name."""
     height, width = images[0].shape[:2]
     columns = _columns(len(images), height / width)
     rows = math.ceil(len(images) / columns)
     cell_width = max(1.9, min(9.0, 14 / columns, 1.6 * width / height))
-    title_height = 0.16 * max(title.count("\n") + 1 for title in titles) + 0.1
+    title_height = 0.16 * (max(title.count("\n") + 1 for title in titles) + any(names)) + 0.1
     figure = _figure(cell_width * columns, (cell_width * height / width + title_height) * rows)
-    for place, (image, title, colour) in enumerate(zip(images, titles, colours, strict=True), start=1):
+    letters = int(cell_width * LETTERS_PER_IN)
+    for place, (image, title, name, colour) in enumerate(zip(images, titles, names, colours, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         axes.imshow(image, interpolation="nearest" if height < 100 else "antialiased")
         axes.set_axis_off()
-        lines = [_short(line, int(cell_width * LETTERS_PER_IN)) for line in title.split("\n")]
+        lines = [_short(line, letters) for line in title.split("\n")] + ([_end(name, letters)] if name else [])
         axes.set_title("\n".join(lines), fontsize=8, color=colour, pad=3)
     save(figure, path)
 
@@ -205,6 +208,11 @@ def _strip(sample: np.ndarray) -> np.ndarray:
 def _short(text: str, letters: int = MAX_NAME) -> str:
     text = drawable(text)
     return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def _end(text: str, letters: int) -> str:
+    text = drawable(text)
+    return text if len(text) <= letters else f"…{text[1 - letters :]}"
 
 
 def _figure(width_in: float, height_in: float) -> Figure:

@@ -30,7 +30,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
             problems += _source_problems(kind, where, checked)
             if kind == "table" and checked.answers == "classes":
                 problems += _table_problems(values, where, checked.label_sets)
-        problems += _sampling_problems(values)
+        problems += _sampling_problems(values) + _split_problems(values, checked)
         problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, checked)
         if _at(values, "loss.border") and checked.answers != "mask":
@@ -191,6 +191,25 @@ def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
     if isinstance(names, Mapping) and isinstance(shares, Mapping):
         problems += [f"train.sampling.of: {unknown('source', name, names)}" for name in shares if name not in names]
         problems += [f"train.sampling.of: says no share of {name!r}" for name in names if name not in shares]
+    return problems
+
+
+def _split_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
+    """Refuse ways to hold out that the source or the task does not allow."""
+    problems = []
+    if _at(values, "data.split.stratify") is True and task.answers == "mask":
+        problems.append(
+            f"data.split.stratify: the classes of masks are known once these are decoded, so it is not for task.kind "
+            f"{task.kind}; leave it out"
+        )
+    group = _word(values, "data.split.group")
+    others = [where for where in _source_keys(values) if _word(values, f"{where}.kind") != "table"]
+    if group and "(" not in group and others:
+        kind = _word(values, f"{others[0]}.kind")
+        problems.append(
+            f"data.split.group: {group!r} names a column, and {others[0]}.kind is {kind}, not table; write a regular "
+            'expression over the path, whose parentheses hold the group, such as "(.*)/" for the folder of a file'
+        )
     return problems
 
 

@@ -26,6 +26,7 @@ _PATH_KEYS = (
     ("data", "source", "classes"),
     ("data", "source", "urls"),
     ("data", "source", "val_urls"),
+    ("data", "source", "test_urls"),
     ("data", "source", "of", "*", "path"),
     ("data", "source", "of", "*", "root"),
     ("data", "source", "of", "*", "annotations"),
@@ -37,7 +38,7 @@ _PATH_KEYS = (
 )
 _NAMES = _PATH_KEYS[-1:]
 """Where a word without a `/` is a name and no path."""
-_LISTS = ("urls", "val_urls")
+_LISTS = ("urls", "val_urls", "test_urls")
 """Keys whose lists are of paths."""
 
 

@@ -20,15 +20,9 @@ from pipeline.recipe.sampling import AllSamples, Sampling
 from pipeline.recipe.schedules import Cosine, Schedule
 from pipeline.recipe.section import Fraction, Section
 from pipeline.recipe.sources import Source
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import SECTIONS, TaskSection, own_section
 from pipeline.recipe.tuning import Tune
-
-
-class Split(Section):
-    """How samples are held out where the source does not say it itself."""
-
-    val: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the samples that goes to `val`; chosen by a hash of the path, so it is stable."""
 
 
 class Classes(Section):

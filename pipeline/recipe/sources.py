@@ -38,7 +38,9 @@ class MaskClasses(Section):
 
 
 class FolderSource(Section):
-    """A folder a class: `train/<class>/*` and `val/<class>/*`, or `<class>/*` split by `data.split`."""
+    """A folder a class: `train/<class>/*`, `val/<class>/*` and perhaps `test/<class>/*`, or `<class>/*` split by
+    `data.split`. Splits may have other names: `training`, `valid`, `validation`, `dev`, `eval`, `testing`.
+    """
 
     kind: Literal["folder"]
     path: str
@@ -55,8 +57,8 @@ class TableColumns(Section):
     label: str = "label"
     """The class, any text or number; several of them, see `separator`, for a multi-label task."""
     split: str | None = None
-    """`train` or `val`; other splits are passed over. By default the column `split` when the table has one, else
-    `data.split` holds out."""
+    """`train`, `val` or `test`, or other names of these such as `validation`. By default the column `split` when the
+    table has one, else `data.split` holds out."""
     start_s: str | None = None
     """Where in the video the sample starts, in seconds; empty: at its start. By default `start_s` when there is one.
     A frame belongs to the sample when start_s <= its time < end_s, with half a millisecond's tolerance."""
@@ -77,14 +79,16 @@ class TableSource(MaskClasses):
     recipe. The separator of text is a comma, a tab, a semicolon or blanks, and the heading may be left out."""
     columns: TableColumns = TableColumns()
     root: str | None = None
-    """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder."""
+    """Folder, or URL of one, that relative paths in the table start from; by default the table's own folder, or
+    `images` or `videos` in it where the first file lies there."""
     separator: str | None = None
     """What stands between the labels of one sample, such as "|"; JSON lines and Parquet may hold lists instead."""
 
 
 class ImagesSource(MaskClasses):
-    """Images and, beside them, masks: `{split}` in the paths stands for train (or training) and val (or validation);
-    without it `data.split` holds out. An image and its mask have one path below their folders, without extension.
+    """Images and, beside them, masks: `{split}` in the paths stands for train, val and, where there is one, test, or
+    for other names of these such as training; without it `data.split` holds out. An image and its mask have one path
+    below their folders, without extension.
     """
 
     kind: Literal["images"]
@@ -110,16 +114,16 @@ class CocoSource(Section):
     path: str
     """The images' folder, such as `./coco/{split}2017`; a relative path is relative to the recipe."""
     annotations: str
-    """The JSON file, such as `./coco/annotations/instances_{split}2017.json`. `{split}` stands for train and val;
-    without it `data.split` holds out."""
+    """The JSON file, such as `./coco/annotations/instances_{split}2017.json`. `{split}` stands for train, val
+    and, where there is one, test; without it `data.split` holds out."""
     background: str | None = "background"
     """The class of pixels without an object, the first one; null: these are neither trained on nor measured. Categories
     follow in the file's order."""
 
 
 class FramesSource(Section):
-    """Videos as folders of pictures, encoded when they are sharded: `<class>/<video>/img_00001.jpg`, or below `train/`
-    and `val/`.
+    """Videos as folders of pictures, encoded when they are sharded: `<class>/<video>/img_00001.jpg`, or below `train/`,
+    `val/` and perhaps `test/`.
     """
 
     kind: Literal["frames"]
@@ -195,7 +199,7 @@ Extension = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 class WebDatasetSource(MaskClasses):
     """WebDataset tars that are there already: read where they lie, and never written again. Only an index is made."""
 
-    late = MaskClasses.late | {"members"}
+    late = MaskClasses.late | {"members", "test_urls"}
 
     kind: Literal["webdataset"]
     urls: str | list[str]
@@ -203,6 +207,8 @@ class WebDatasetSource(MaskClasses):
     recipe."""
     val_urls: str | list[str] | None = None
     """The tars of `val`; without them `data.split` holds samples of `urls` out."""
+    test_urls: str | list[str] | None = None
+    """The tars of `test`, if there are any."""
     extensions: list[str] | None = None
     """Extensions of the members that are the images or videos, such as `[jpg]`; by default all that the task knows."""
     label: str = "cls"
@@ -260,7 +266,10 @@ class OwnSource(Section):
         kind: str  # the class' own name
 
     def look(self, task: TaskSection, val_share: float) -> Any:
-        """List what the source holds: a `pipeline.sources.listing.Listing`."""
+        """List what the source holds: a `pipeline.sources.listing.Listing`.
+
+        val_share: `data.split.val`; a candidate of the split "" is held out by all that `data.split` says
+        """
         raise NotImplementedError
 
     def digest(self) -> str:

@@ -3,6 +3,7 @@
 * dataset.json
 * train/shard-000000.tar, train/shard-000000.index.json, ...
 * val/shard-000000.tar, ...
+* test/shard-000000.tar, ..., where there is a test split
 """
 
 import hashlib

@@ -122,9 +122,14 @@ class ShardReader:
         return np.stack([columns.heights, columns.widths], axis=1)
 
     def source(self, shard: int, index: int) -> str:
-        """Return the path in the source that a sample was made of, as its JSON says; its key where there is none."""
+        """Return the path in the source that a sample was made of, as its JSON says; its key where there is none.
+
+        Of an adopted tar that is the tar's name and the key.
+        """
         columns = self._indexed(shard).index
         key = columns.keys[index]
+        if at := self._shards[shard].at:
+            return f"{at.rpartition('/')[2]}/{key}"
         if "json" not in columns.extensions:
             return key
         column = columns.extensions.index("json")

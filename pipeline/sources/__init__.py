@@ -1,11 +1,13 @@
 """Where samples come from. One file a kind of source, named in SOURCES."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
 from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import (
     coco,
@@ -26,14 +28,32 @@ from pipeline.sources.listing import Listing
 class Files(Protocol):
     """The functions of a module for sources that are files; the others draw theirs."""
 
-    def look(self, source: Any, task: TaskSection, val_share: float) -> Listing:
-        """List what the source holds, by names alone.
+    def look(self, source: Any, task: TaskSection, split: Split) -> Listing:
+        """List what the source holds, by names alone; `pipeline.sources.splits` then holds out what it leaves open.
 
         ZoetropeError, naming the recipe's key, when it cannot be used.
         """
 
     def digest(self, source: Any) -> str:
         """Compute a hash of that, and of what the files are now: size, time of change or etag."""
+
+
+class _Own:
+    """The functions of a user's own source, which knows no keys of `data.split` but `val`."""
+
+    @staticmethod
+    def look(source: OwnSource, task: TaskSection, split: Split) -> Listing:
+        """List what it holds; what it held out by `val` alone is left open where other keys are set."""
+        listing: Listing = source.look(task, split.val)
+        if not (listing.held_out_by_ratio and split.asked):
+            return listing
+        left = [one if one.split == "test" else replace(one, split="") for one in listing.candidates]
+        return replace(listing, candidates=left)
+
+    @staticmethod
+    def digest(source: OwnSource) -> str:
+        """Ask for its digest."""
+        return source.digest()
 
 
 SOURCES: dict[str, Files] = {
@@ -54,8 +74,7 @@ _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 
 def files_of(source: Any) -> Files:
     """Return the functions for a source that is files."""
-    own: Any = type(source)  # whose methods take the source first
-    return own if isinstance(source, OwnSource) else SOURCES[source.kind]
+    return _Own() if isinstance(source, OwnSource) else SOURCES[source.kind]
 
 
 def digest(values: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from pipeline.recipe.sources import Annotations
 from pipeline.sources.folder import is_utf8, tree_digest, walk
 from pipeline.sources.frames import frame_folders
 from pipeline.sources.labels import class_name
-from pipeline.sources.listing import SPLITS, Candidate, FrameFolder, Listing
+from pipeline.sources.listing import NEEDED, Candidate, FrameFolder, Listing
 
 LAYOUT = "the videos that the annotations name, in whatever folders"
 MAX_ANNOTATION_BYTES = 512 << 20
@@ -206,7 +206,7 @@ def _check(source: Annotations, root: Path, missing: list[str], total: Counter[s
             f"{root} as {kind}, such as {', '.join(sorted(missing)[:3])}; data.source.max_missing = "
             f"{source.max_missing:g} allows {int(source.max_missing * count):,}. Fetch them, {accept}."
         )
-    for split in SPLITS:
+    for split in NEEDED:
         if not there[split]:
             why = f"none of the {total[split]:,} that are named is there" if total[split] else "none is named"
             raise ZoetropeError(

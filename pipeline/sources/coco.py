@@ -10,35 +10,39 @@ from typing import Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.sources import CocoSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.annotated import read, wrong
 from pipeline.sources.folder import tree_digest, walk
-from pipeline.sources.images import SPELT, SPLIT
+from pipeline.sources.images import SPLIT, of_split, present
 from pipeline.sources.labels import class_name
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.listing import Candidate, Listing
 from pipeline.sources.masks import categories
 
 LAYOUT = "the images that the annotations name"
 
 
-def look(source: CocoSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: CocoSource, task: TaskSection, split: Split) -> Listing:
     """List the images that the annotations name. ZoetropeError for annotations that are none, or of no image there.
 
     Categories are classes by their names, in the order of the first file, then what the second one adds.
     """
-    by_ratio = SPLIT not in source.annotations
+    by_split = _places(source)
+    by_ratio = "val" not in by_split
     candidates: list[Candidate] = []
     refused: dict[str, str] = {}
     others: Counter[str] = Counter()
     places: dict[str, int] = {}
-    for split, path in _files(source).items():
+    for part, at in by_split.items():
+        path = at["annotations"]
         content = _parse(path)
         ids = _categories(content, path, places)
-        folder = Path(_spelt(source.path, split)).resolve()
+        folder = Path(at["path"]).resolve()
         there = {name for name, _ in walk(folder, LAYOUT)}
         outlines = _outlines(content, ids, path)
         named = set()
-        prefix = "" if by_ratio else f"{split}/"
+        prefix = part and f"{part}/"
+        own = "" if by_ratio and part != "test" else part
         for image in content["images"]:
             number, name, width, height = _image(image, path)
             key = prefix + name
@@ -48,7 +52,6 @@ def look(source: CocoSource, task: TaskSection, val_share: float) -> Listing:
             if name not in there:
                 refused[key] = f"{Path(path).name} names it, and there is no file {folder / name}"
                 continue
-            own = split or ("val" if held_out(key, val_share) else "train")
             drawn = {"size": [width, height], "objects": outlines.get(number, [])}
             candidates.append(Candidate(key, str(folder / name), (), own, outlines=drawn))
         if passed_over := len(there - named):
@@ -73,24 +76,18 @@ def look(source: CocoSource, task: TaskSection, val_share: float) -> Listing:
 def digest(source: CocoSource) -> str:
     """Hash the annotations' content, and what lies in the images' folders by size and time of change."""
     known = hashlib.sha256()
-    for split, path in _files(source).items():
-        known.update(hashlib.sha256(read(Path(path))).digest())
-        known.update(tree_digest(Path(_spelt(source.path, split)), LAYOUT).encode())
+    for at in _places(source).values():
+        known.update(hashlib.sha256(read(Path(at["annotations"]))).digest())
+        known.update(tree_digest(Path(at["path"]), LAYOUT).encode())
     return known.hexdigest()
 
 
-def _files(source: CocoSource) -> dict[str, str]:
-    """Split -> its annotation file; "" where `data.split` holds out."""
-    splits = SPLITS if SPLIT in source.annotations else ("",)
-    return {split: _spelt(source.annotations, split) for split in splits}
-
-
-def _spelt(path: str, split: str) -> str:
-    """Return the path of a split, by the first of its spellings that is there."""
-    if not split and SPLIT in path:
+def _places(source: CocoSource) -> dict[str, dict[str, str]]:
+    """Split -> its folder and annotation file; "" where `data.split` holds out."""
+    if SPLIT in source.path and SPLIT not in source.annotations:
         raise ZoetropeError(f"data.source.annotations: has no {SPLIT}, and data.source.path has; write it in both.")
-    paths = [path.replace(SPLIT, name) for name in SPELT.get(split, ("",))]
-    return next((one for one in paths if Path(one).exists()), paths[0])
+    given = {"path": source.path, "annotations": source.annotations}
+    return {split: of_split(given, split) for split in present(given)}
 
 
 def _parse(path: str) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""A folder a class: `train/<class>/*` and `val/<class>/*`, or one tree of `<class>/*` that is split by a ratio."""
+"""A folder a class: `train/<class>/*`, `val/<class>/*` and perhaps `test/<class>/*`, or one tree of `<class>/*`."""
 
 import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import CONVERT, BadSample
 from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import FolderSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.kinds import EXTENSIONS, PAPERS, counted, kind
 from pipeline.sources.labels import class_name
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.listing import NEEDED, SPELT, SPLIT_OF, Candidate, Listing
 
-SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"})
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 LAYOUT = "one folder a class, or train/ and val/ with one folder a class in each"
 
 
@@ -64,7 +65,7 @@ def tree_digest(root: Path, layout: str = LAYOUT) -> str:
     return listing.hexdigest()
 
 
-def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: FolderSource, task: TaskSection, split: Split) -> Listing:
     """List the candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
     root = Path(source.path).resolve()
     keys: list[str] = []
@@ -77,7 +78,7 @@ def look(source: FolderSource, task: TaskSection, val_share: float) -> Listing:
             passed_over[key] = "with a name that is not UTF-8"
         else:
             keys.append(key)
-    return by_class(root, keys, passed_over, task.modality, val_share, LAYOUT)
+    return by_class(root, keys, passed_over, task.modality, LAYOUT)
 
 
 def digest(source: FolderSource) -> str:
@@ -88,38 +89,38 @@ def digest(source: FolderSource) -> str:
     return tree_digest(Path(source.path))
 
 
-def by_class(
-    root: Path, keys: list[str], passed_over: dict[str, str], modality: Modality, val_share: float, layout: str
-) -> Listing:
+def by_class(root: Path, keys: list[str], passed_over: dict[str, str], modality: Modality, layout: str) -> Listing:
     """Return the candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split.
 
     `passed_over` are paths of other files, each with what it is. A class of which there are only such files is lost.
     """
     extensions = EXTENSIONS[modality]
-    has_val = any(key.startswith("val/") for key in (*keys, *passed_over))
-    split_by_folders = _check_layout(root, keys, has_val, layout)
-    by_ratio = not (split_by_folders and has_val)
+    splits = _split_folders(root, keys, passed_over, layout)
+    by_ratio = "val" not in splits.values()
     others = Counter(passed_over.values())
     candidates, stray = [], []
     name_of = lru_cache(maxsize=None)(partial(_class_of, root))
     for key in keys:
         parts = key.split("/")
-        split = parts.pop(0) if split_by_folders else None
-        if split not in (None, *SPLITS):
-            others[f"in {kind(split)}" if parts else "outside of train/ and val/"] += 1
+        top = parts.pop(0) if splits else ""
+        split = splits.get(top, "")
+        if top and (not split or (split == "test" and len(parts) < 2)):
+            others[f"in {kind(top)}" if parts else "outside of train/ and val/"] += 1
         elif len(parts) < 2:
             stray.append(key)
         else:
-            chosen = split if split and not by_ratio else "val" if held_out(key, val_share) else "train"
+            chosen = "" if by_ratio and split != "test" else split
             candidates.append(Candidate(key, str(root / key), (name_of(parts[0]),), chosen))
+    layout += _table_words(root, passed_over)
     if not candidates:
         raise _error(_nothing(root, extensions, others, stray, layout))
     if stray:
         others["outside of a class folder"] += len(stray)
-    empty = [split for split in SPLITS if not any(candidate.split == split for candidate in candidates)]
+    there = {candidate.split for candidate in candidates}
+    empty = [top for top, split in splits.items() if split in NEEDED and split not in there]
     if empty and not by_ratio:
         raise _error(f"{root / empty[0]} holds no file of {', '.join(sorted(extensions))}.")
-    there = {candidate.labels[0] for candidate in candidates}
+    classes = {candidate.labels[0] for candidate in candidates}
     return Listing(
         sorted(candidates, key=lambda candidate: candidate.key),
         others,
@@ -127,7 +128,7 @@ def by_class(
         where=f"data.source.path: {root}",
         layout=layout,
         own_split="make folders train/ and val/",
-        lost=_lost(passed_over, split_by_folders, there, name_of),
+        lost=_lost(passed_over, splits, classes, name_of),
     )
 
 
@@ -140,14 +141,14 @@ def _class_of(root: Path, folder: str) -> str:
 
 
 def _lost(
-    passed_over: Mapping[str, str], split_by_folders: bool, there: Set[str], name_of: Callable[[str], str]
+    passed_over: Mapping[str, str], splits: Mapping[str, str], there: Set[str], name_of: Callable[[str], str]
 ) -> dict[str, str]:
     """Return the classes that no candidate is of, with what their folders hold instead: not papers alone."""
     found: dict[str, Counter[str]] = {}
     convert: dict[str, str] = {}
     for key, what in passed_over.items():
         parts = key.split("/")
-        if split_by_folders and parts.pop(0) not in SPLITS:
+        if splits and splits.get(parts.pop(0)) not in NEEDED:
             continue
         if len(parts) >= 2 and what not in PAPERS and (name := name_of(parts[0])) not in there:
             found.setdefault(name, Counter())[what] += 1
@@ -165,31 +166,47 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def _check_layout(root: Path, keys: list[str], has_val: bool, layout: str) -> bool:
-    """Tell whether the source's folders are splits, train/ and perhaps val/.
+def _split_folders(root: Path, keys: list[str], others: Mapping[str, str], layout: str) -> dict[str, str]:
+    """Return the folders that are splits, each by its first name that is there; none where folders are classes.
 
-    Raises where they only look like splits.
+    ZoetropeError where they only look like splits. `train/` is one where files lie two folders deep in it, whatever
+    lies beside; another name of it only beside nothing but splits, as a class may be called so.
     """
     tops = {key.split("/")[0] for key in keys if "/" in key}
-    if any(key.startswith("train/") and key.count("/") >= 2 for key in keys):
-        if not has_val and len(tops) > 1:
-            beside = ", ".join(f"{name}/" for name in sorted(tops - {"train"})[:5])
-            raise _error(
-                f"{root} has train/ and {beside}, but no val/. Name the held-out folder val/, "
-                f"or leave train/ alone: then a share of data.split.val is held out of it."
-            )
-        return True
-    if tops and all(name.lower() in SPLIT_NAMES for name in tops):
-        found = ", ".join(f"{name}/" for name in sorted(tops))
-        raise _error(f"{root} has {found}. They look like splits, not like classes: it should hold {layout}.")
-    return False
+    has_train = any(key.startswith("train/") and key.count("/") >= 2 for key in keys)
+    if not has_train and not (tops and all(name.lower() in SPLIT_OF for name in tops)):
+        return {}
+    named = tops | {key.split("/")[0] for key in others if "/" in key}
+    found: dict[str, str] = {}
+    for split, names in SPELT.items():
+        if there := [name for name in named if name.lower() in names]:
+            found[min(there, key=lambda name: (names.index(name.lower()), name.lower() != name, name))] = split
+    train = next((name for name, split in found.items() if split == "train"), None)
+    if train is None or not any(key.startswith(f"{train}/") and key.count("/") >= 2 for key in keys):
+        seen = ", ".join(f"{name}/" for name in sorted(tops))
+        raise _error(f"{root} has {seen}. They look like splits, not like classes: it should hold {layout}.")
+    if "val" not in found.values() and (left := sorted(tops - found.keys())):
+        beside = ", ".join(f"{name}/" for name in left[:5])
+        raise _error(
+            f"{root} has {train}/ and {beside}, but no val/. Name the held-out folder val/, "
+            f"or leave {train}/ alone: then a share of data.split.val is held out of it."
+        )
+    return found
+
+
+def _table_words(root: Path, passed_over: Iterable[str]) -> str:
+    """Return what to do where a table lies beside the folders, which may say the classes."""
+    found = next((key for key in passed_over if "/" not in key and Path(key).suffix.lower() in TABLES), None)
+    if found is None:
+        return ""
+    return f"; if {found} says the class of each file, set data.source={{kind: table, path: {root / found}}}"
 
 
 def _nothing(root: Path, extensions: frozenset[str], others: Counter[str], stray: list[str], layout: str) -> str:
     wanted = ", ".join(sorted(extensions))
     if stray:
         more = f" and {len(stray) - 1} more lie" if len(stray) > 1 else " lies"
-        return f"{root}: {stray[0]}{more} beside the class folders. Put each file into a folder named after its class."
+        return f"{root}: {stray[0]}{more} beside the class folders. It should hold {layout}."
     if others:
         convert = next((f": {CONVERT[what]}." for what in others if what in CONVERT), None)
         return f"{root} holds no file of {wanted}, but {counted(others)}{convert or '. Does task.kind fit this data?'}"

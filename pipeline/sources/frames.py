@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pipeline.recipe.sources import FramesSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.folder import by_class, is_utf8, tree_digest, walk
 from pipeline.sources.kinds import EXTENSIONS, kind
@@ -13,14 +14,14 @@ from pipeline.sources.listing import FrameFolder, Listing
 LAYOUT = "one folder a class with one folder a video in it, or train/ and val/ with such folders in each"
 
 
-def look(source: FramesSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: FramesSource, task: TaskSection, split: Split) -> Listing:
     """List the candidates, each a folder that holds frames.
 
     Raises ZoetropeError, which says how the source should look.
     """
     root = Path(source.path).resolve()
     folders, passed_over = frame_folders(root, source.pattern, LAYOUT)
-    listing = by_class(root, folders, passed_over, "image", val_share, LAYOUT)
+    listing = by_class(root, folders, passed_over, "image", LAYOUT)
     frames = FrameFolder(source.fps, source.pattern)
     return replace(listing, candidates=[replace(one, frames=frames) for one in listing.candidates])
 

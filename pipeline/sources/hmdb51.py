@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pipeline.recipe.sources import Hmdb51Source
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
@@ -14,7 +15,7 @@ WHAT = "HMDB51's 51 files <class>_test_split1.txt"
 MARKS = {"1": "train", "2": "val"}
 
 
-def look(source: Hmdb51Source, task: TaskSection, val_share: float) -> Listing:
+def look(source: Hmdb51Source, task: TaskSection, split: Split) -> Listing:
     """List the videos of one fold."""
     others: Counter[str] = Counter()
     return annotated.look_up(source, _annotations(source, others), others)

@@ -2,44 +2,48 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS
 from pipeline.recipe.sources import ImagesSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.folder import is_utf8, tree_digest, walk
 from pipeline.sources.kinds import counted, kind
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.listing import NEEDED, SPELT, SPLITS, Candidate, Listing
 from pipeline.sources.masks import foreground_of, masks_of
 
 SPLIT = "{split}"
-SPELT = {"train": ("train", "training"), "val": ("val", "validation", "valid")}
 LAYOUT = "images, and in data.source.masks a PNG of the same name for each"
 PNG = frozenset({".png"})
 
 
-def look(source: ImagesSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
     """List the candidates of the folders. ZoetropeError where no image has what belongs to it, with names of some."""
     named = {"path": source.path, "masks": source.masks, "instances": source.instances}
     given = {key: path for key, path in named.items() if path is not None}
     if task.answers == "mask" and len(given) == 1:
         raise ZoetropeError(f"data.source.masks: is missing, and task.kind {task.kind} needs masks, or instances.")
-    by_ratio = SPLIT not in source.path
-    if mixed := [key for key, path in given.items() if (SPLIT not in path) != by_ratio]:
-        has, lacks = ("path", mixed[0]) if not by_ratio else (mixed[0], "path")
+    in_folders = SPLIT in source.path
+    if mixed := [key for key, path in given.items() if (SPLIT in path) != in_folders]:
+        has, lacks = ("path", mixed[0]) if in_folders else (mixed[0], "path")
         raise ZoetropeError(f"data.source.{lacks}: has no {SPLIT}, and data.source.{has} has; write it in both.")
     found = _Found()
-    for split in ("",) if by_ratio else SPLITS:
-        folders = {key: _folder(path, split) for key, path in given.items()}
+    places = {
+        name: {key: Path(path).resolve() for key, path in of_split(given, name).items()} for name in present(given)
+    }
+    by_ratio = "val" not in places
+    for name, folders in places.items():
         if missing := [key for key, folder in folders.items() if key != "path" and not folder.is_dir()]:
             key = missing[0]
             raise ZoetropeError(
                 f"data.source.{key}: {folders[key]} is no folder. It should hold a PNG for each image of "
                 "data.source.path, of the same name."
             )
-        _pair(source, folders, split, val_share, found)
+        _pair(source, folders, name, by_ratio and name != "test", found)
     where = f"data.source.path: {source.path}"
     if not found.candidates:
         first = next(iter(found.refused.items()), None)
@@ -66,9 +70,11 @@ def look(source: ImagesSource, task: TaskSection, val_share: float) -> Listing:
 def digest(source: ImagesSource) -> str:
     """Hash what the folders hold, by relative path, size and time of change, and what the classes' file says."""
     known = hashlib.sha256()
-    for path in (source.path, source.masks, source.instances):
-        for split in SPLITS if path and SPLIT in path else ("",):
-            known.update(f"{path and tree_digest(_folder(path, split), LAYOUT)}\n".encode())
+    named = {"path": source.path, "masks": source.masks, "instances": source.instances}
+    given = {key: path for key, path in named.items() if path is not None}
+    for key, path in named.items():
+        for name in present(given) if path else [""]:
+            known.update(f"{path and tree_digest(Path(of_split(given, name)[key]), LAYOUT)}\n".encode())
     known.update(repr(masks_of(source)).encode())
     return known.hexdigest()
 
@@ -80,14 +86,28 @@ class _Found:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def _folder(path: str, split: str) -> Path:
-    """Return the folder of a split, by the first of its spellings that is there."""
-    folders = [Path(path.replace(SPLIT, name)).resolve() for name in SPELT.get(split, ("",))]
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
+def of_split(given: Mapping[str, str], split: str) -> dict[str, str]:
+    """Return the paths of a split, each by the first of its names that is there; "" where `data.split` holds out."""
+    spelt = {key: [path.replace(SPLIT, name) for name in SPELT.get(split, ("",))] for key, path in given.items()}
+    return {key: next((path for path in paths if Path(path).exists()), paths[0]) for key, paths in spelt.items()}
 
 
-def _pair(source: ImagesSource, folders: dict[str, Path], split: str, val_share: float, found: _Found) -> None:
-    """Enter the images of one split with what belongs to them, and refuse what lacks its half."""
+def present(given: Mapping[str, str]) -> list[str]:
+    """Return the splits that paths with `{split}` lead to: train and val, and test where all that it needs is there.
+
+    Where there is a test and no val, `data.split` holds out of train. [""] for paths without `{split}`.
+    """
+    if not any(SPLIT in path for path in given.values()):
+        return [""]
+    there = [split for split in SPLITS if all(Path(path).exists() for path in of_split(given, split).values())]
+    return ["train", "test"] if there == ["train", "test"] else [*NEEDED, *(["test"] if "test" in there else [])]
+
+
+def _pair(source: ImagesSource, folders: dict[str, Path], split: str, is_open: bool, found: _Found) -> None:
+    """Enter the images of one split with what belongs to them, and refuse what lacks its half.
+
+    is_open: whether `data.split` holds out of them
+    """
     suffixes = {"masks": source.mask_suffix, "instances": source.instance_suffix}
     beside = {
         key: _by_stem(folders[key], PNG, suffixes[key], found, folders[key] == folders["path"])
@@ -111,7 +131,7 @@ def _pair(source: ImagesSource, folders: dict[str, Path], split: str, val_share:
         if lacking:
             found.refused[key] = _lacks(lacking[0], folders[lacking[0]], stem, suffixes[lacking[0]], beside[lacking[0]])
             continue
-        own = split or ("val" if held_out(key, val_share) else "train")
+        own = "" if is_open else split
         paths = {which: str(folders[which] / of[stem][0]) for which, of in beside.items()}
         members = {"inst.png": paths["instances"]} if "instances" in paths else {}
         if paths:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.recipe.sources import KineticsSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated, tables
 from pipeline.sources.annotated import Annotation, Name
@@ -15,7 +16,7 @@ SPLITS = {"train": "train", "validate": "val", "val": "val", "validation": "val"
 WHAT = f"Kinetics' train.csv and validate.csv, with the columns {', '.join(COLUMNS)}"
 
 
-def look(source: KineticsSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: KineticsSource, task: TaskSection, split: Split) -> Listing:
     """List the videos of the splits train and validate; ZoetropeError for files that are no annotations of Kinetics."""
     others: Counter[str] = Counter()
     return annotated.look_up(source, _annotations(source, others), others)

@@ -1,15 +1,28 @@
 """What a source gives to the ingest stage: candidates, files that may become samples."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.base.keyed import seed64
 from pipeline.decode.values import IGNORED, Values
 from pipeline.sources.labels import class_order
 
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
+NEEDED = ("train", "val")
+"""A data set may do without `test`; then `val` is what a trained model is measured on."""
+SPELT = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+"""Split -> its names in folders and tables, in lower case."""
+SPLIT_OF = {name: split for split, names in SPELT.items() for name in names}
+
+
+def splits_in(there: Collection[str]) -> list[str]:
+    """Return the splits of a data set: train and val, and test where there is one."""
+    return [split for split in SPLITS if split in NEEDED or split in there]
 
 
 @dataclass(frozen=True)
@@ -28,12 +41,14 @@ class Candidate:
             machine
     path:   a local path or a URL; with `frames` a folder
     labels: names of its classes; exactly one but for multi-label tasks
+    split:  "" where `data.split` decides
     source: name of its source in a mixture
     start_s, end_s: the part of a video that is the sample; None is the video's own start or end
     members: companions, keys of `pipeline.decode.members.MEMBERS` -> the local path or URL of each
     objects: what is in the picture, where annotations of all of them lie in one file: `objects.json` itself
     outlines: what its mask is drawn of: `size` (width and height in px) and `objects`, pairs of a value and a
               segmentation as `pipeline.decode.outlines` takes them
+    unit:   what `data.split` draws for, and keeps on one side, where that is not `key`: the file of a segment, a group
     """
 
     key: str
@@ -47,6 +62,7 @@ class Candidate:
     members: Mapping[str, str] = field(default_factory=dict)
     objects: Mapping[str, Any] | None = None
     outlines: Mapping[str, Any] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,7 @@ class Listing:
 
     candidates: sorted by key
     others:     how many of which sort were passed over on purpose
-    held_out_by_ratio: False where the source itself says what is held out
+    held_out_by_ratio: False where the source itself says what is val
     where:      the recipe's key and its value, as errors begin
     layout:     what it should hold, as errors end
     own_split:  how the source would say itself what is held out
@@ -114,10 +130,3 @@ class Listing:
     def mask_classes(self) -> set[str]:
         """The names of the masks' classes."""
         return {name for masks in self.masks.values() for name in masks.classes if name is not None}
-
-
-def held_out(key: str, share: float) -> bool:
-    """Tell whether a ratio split gives this path to `val`: a hash of the path decides, so other
-    files change nothing.
-    """
-    return seed64("split", key) < share * 2**63

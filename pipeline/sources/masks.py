@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from pydantic import TypeAdapter
 
@@ -16,7 +16,7 @@ from pipeline.decode.values import IGNORED, MAX_CLASSES, OTHERS, Values, packed
 from pipeline.recipe.sources import MaskClasses
 from pipeline.sources.files import read_capped
 from pipeline.sources.labels import class_name
-from pipeline.sources.listing import SPLITS, Masks
+from pipeline.sources.listing import SPLITS, Masks, splits_in
 from pipeline.sources.rows import Row
 
 MAX_FILE_BYTES = 1 << 20
@@ -55,6 +55,7 @@ class ValueRow(TypedDict):
     pixels: int
     train: int
     val: int
+    test: NotRequired[int]
 
 
 def masks_of(source: MaskClasses) -> Masks:
@@ -197,14 +198,14 @@ class Tally:
 
     def rows(self, masks: Mapping[str, Masks]) -> list[ValueRow]:
         """By source and value."""
+        splits = splits_in({split for _, _, split in self.pictures})
         return [
             {
                 "source": source,
                 "value": masks[source].values.written(value),
                 "name": masks[source].name(value),
                 "pixels": pixels,
-                "train": self.pictures[source, value, "train"],
-                "val": self.pictures[source, value, "val"],
+                **{split: self.pictures[source, value, split] for split in splits},  # type: ignore[typeddict-item]
             }
             for (source, value), pixels in sorted(self.pixels.items(), key=_place)
         ]
@@ -276,6 +277,6 @@ def lines(shown: Sequence[ValueRow], rows: Sequence[ValueRow]) -> list[str]:
     return [
         f"  {row['source'] and row['source'] + ': '}{row['value']}{_arrow(row, rows)}: "
         f"{row['pixels'] / total[row['source']]:.2%} of the pixels, in "
-        f"{'+'.join(f'{row[split]:,}' for split in SPLITS)} pictures"  # type: ignore[literal-required]
+        f"{'+'.join(f'{row[split]:,}' for split in SPLITS if split in row)} pictures"  # type: ignore[literal-required]
         for row in shown
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.sources import MixtureSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.listing import Candidate, Listing, Masks
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.sources import Files
 
 
-def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: MixtureSource, task: TaskSection, split: Split) -> Listing:
     """List the candidates of all sources, by name of the source. ZoetropeError, naming the source, when one cannot be
     used.
 
@@ -31,11 +32,10 @@ def look(source: MixtureSource, task: TaskSection, val_share: float) -> Listing:
     masks: dict[str, Masks] = {}
     for name, one in sorted(source.of.items()):
         try:
-            listing = _kind(one).look(one, task, val_share)
+            listing = _kind(one).look(one, task, split)
         except ZoetropeError as error:
             raise _named(name, error) from error
-        check_trained(name, listing.candidates)
-        candidates += [replace(c, key=f"{name}/{c.key}", source=name) for c in listing.candidates]
+        candidates += [replace(c, key=f"{name}/{c.key}", source=name, unit=c.unit or c.key) for c in listing.candidates]
         others += listing.others
         refused |= {f"{name}/{key}": why for key, why in listing.refused.items()}
         lost |= listing.lost

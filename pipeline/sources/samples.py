@@ -7,20 +7,21 @@ from typing import Any
 from pipeline.decode.limits import BadSample
 from pipeline.sources.files import is_url
 from pipeline.sources.labels import meaning
-from pipeline.sources.listing import Candidate, held_out
+from pipeline.sources.listing import Candidate
 from pipeline.sources.spelling import Found
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that can be used: its number, from 1; `split` is None where the table has no such column."""
+    """A row that can be used: its number, from 1; `split` and `group` are "" where the table has no such column."""
 
     number: int
     found: Found
     start_s: float | None
     end_s: float | None
     labels: tuple[str, ...]
-    split: str | None
+    split: str
+    group: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -29,7 +30,7 @@ class Row:
         return self.found.file, self.start_s or 0.0, self.end_s
 
 
-def together(rows: Iterable[Row], val_share: float, label_sets: bool) -> tuple[list[Candidate], dict[int, str], int]:
+def together(rows: Iterable[Row], label_sets: bool) -> tuple[list[Candidate], dict[int, str], int]:
     """Return the samples by key; the rows that contradict each other, by number, with why; and how many say the same
     again.
 
@@ -46,7 +47,7 @@ def together(rows: Iterable[Row], val_share: float, label_sets: bool) -> tuple[l
     repeated = 0
     for same in samples.values():
         try:
-            candidates.append(_candidate(keys[same[0].found.file], same, val_share, label_sets))
+            candidates.append(_candidate(keys[same[0].found.file], same, label_sets))
         except BadSample as error:
             refused |= {row.number: error.reason for row in same}
         else:
@@ -59,7 +60,7 @@ def _plainest(key: str) -> tuple[bool, int, str]:
     return is_url(key) or key.startswith("/"), len(key), key
 
 
-def _candidate(key: str, rows: list[Row], val_share: float, label_sets: bool) -> Candidate:
+def _candidate(key: str, rows: list[Row], label_sets: bool) -> Candidate:
     """Return what the rows of one sample say together. BadSample where they contradict each other."""
     first = rows[0]
     labels = {label: row.number for row in reversed(rows) for label in row.labels}
@@ -68,15 +69,17 @@ def _candidate(key: str, rows: list[Row], val_share: float, label_sets: bool) ->
         raise BadSample(f"{key} has several labels: {_and_where(labels)}")
     if len(splits) > 1:
         raise BadSample(f"{key} stands in several splits: {_and_where(splits)}")
+    if len(groups := {row.group: row.number for row in reversed(rows)}) > 1:
+        raise BadSample(f"{key} stands in several groups: {_and_where(groups)}")
     for name in first.members:
         if len(paths := {row.members[name]: row.number for row in reversed(rows)}) > 1:
             raise BadSample(f"{key} has several {name}: {_and_where(paths)}")
-    split = first.split or ("val" if held_out(key, val_share) else "train")  # segments of one video go together
+    unit = first.group or key  # segments of one video go together
     if (first.start_s, first.end_s) != (None, None):
         key = f"{key}#{_time(first.start_s)}-{_time(first.end_s)}"
     chosen = sorted(labels) if label_sets else first.labels
     times = (first.start_s, first.end_s)
-    return Candidate(key, first.found.path, tuple(chosen), split, *times, members=first.members)
+    return Candidate(key, first.found.path, tuple(chosen), first.split, *times, members=first.members, unit=unit)
 
 
 def _and_where(numbers: Mapping[Any, int]) -> str:

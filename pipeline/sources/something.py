@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.recipe.sources import SomethingSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
@@ -16,7 +17,7 @@ SPLITS = {"train": "train", "validation": "val"}
 WHAT = "labels.json, train.json and validation.json of v2, or the .csv files of v1"
 
 
-def look(source: SomethingSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: SomethingSource, task: TaskSection, split: Split) -> Listing:
     """List the videos of train and validation.
 
     A class is its template without brackets, numbered as in the labels file.

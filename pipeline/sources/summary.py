@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.sources.kinds import counted
-from pipeline.sources.listing import SPLITS, Listing
+from pipeline.sources.listing import Listing, splits_in
 
 SHOWN = 8
 LONGEST = 40
@@ -26,16 +26,19 @@ def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[s
     """
     splits = Counter(split for split, _ in samples)
     counts = Counter((split, name) for split, names in samples for name in names)
-    shown = [f"{_short(name)} {'+'.join(str(counts[split, name]) for split in SPLITS)}" for name in classes[:SHOWN]]
+    shown = [
+        f"{_short(name)} {'+'.join(str(counts[split, name]) for split in splits_in(splits))}"
+        for name in classes[:SHOWN]
+    ]
     more = f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else ""
-    sizes = ", ".join(f"{splits[split]:,} {split}" for split in SPLITS)
+    sizes = ", ".join(f"{splits[split]:,} {split}" for split in splits_in(splits))
     return f"data: {sizes}, {len(classes):,} classes: {', '.join(shown)}{more}"
 
 
 def of_masks(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
     """Say how many samples there are, and the first classes, of which masks that are not decoded yet say nothing."""
     splits = Counter(split for split, _ in samples)
-    sizes = ", ".join(f"{splits[split]:,} {split}" for split in SPLITS)
+    sizes = ", ".join(f"{splits[split]:,} {split}" for split in splits_in(splits))
     if not classes:
         return f"data: {sizes}; data.source.classes is not set: ingest says which values the masks have"
     more = f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else ""

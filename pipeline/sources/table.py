@@ -2,9 +2,12 @@
 
 import hashlib
 import math
+import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 from unicodedata import category
 
@@ -12,39 +15,38 @@ from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.redact import redact
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.sources import TableSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import tables
-from pipeline.sources.files import check_url, folder_of, is_url, marks, read_capped, suffix
+from pipeline.sources.files import check_url, folder_of, is_url, joined, marks, read_capped, suffix
 from pipeline.sources.folder import is_utf8
 from pipeline.sources.kinds import refusal
 from pipeline.sources.labels import class_name
-from pipeline.sources.listing import SPLITS, Listing
+from pipeline.sources.listing import NEEDED, SPLIT_OF, Candidate, Listing
 from pipeline.sources.masks import foreground_of, masks_of
 from pipeline.sources.samples import Row, together
 from pipeline.sources.spelling import Found, finder
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
 LAYOUT = "a row a sample, with a column for the path and one for the label"
+BESIDE = ("images", "videos")
+"""Folders beside a table that its paths may start from."""
 COMPANIONS = {"mask": "seg.png", "instances": "inst.png"}
 """Columns of companions -> what these are called in shards."""
 
 
-def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
+def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
     """List the candidates of a table. ZoetropeError for a table that is none; single rows are refused with a reason."""
     names, rows = tables.read(source.path, _content(source))
     columns = _columns(source, names, task)
+    if split.column is not None:
+        if split.column not in names:
+            raise ZoetropeError(
+                f"data.split.group: {redact(source.path)} has no such column: {unknown('column', split.column, names)}"
+            )
+        columns["group"] = split.column
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
-    find = finder(source.root or folder_of(source.path))
+    find, rows = _finder(source, rows, columns["path"])
     others: Counter[str] = Counter()
     good: list[Row] = []
     other_files: list[Row] = []
@@ -56,7 +58,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
             refused[number] = error.reason
             continue
         if row is None:
-            others[f"in {str(values[columns['split']]).strip().lower()}"] += 1
+            others["in test, without a label"] += 1
         elif why := refusal(suffix(row.found.path), task.modality):
             refused[number] = why
             other_files.append(row)
@@ -67,23 +69,17 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
         raise tables.error(
             source.path,
             f"names files that are no {task.modality}s in {len(other_files):,} rows, such as {first.found.key} in row "
-            f"{first.number}: {refused[first.number]}. Set task.kind to what they are",
+            f"{first.number}: {refused[first.number]}. Set task.kind to what they are, as "
+            "recipes/table-images.yaml does for images and recipes/table.yaml for videos",
         )
-    candidates, contradictions, repeated = together(good, val_share, task.label_sets)
+    candidates, contradictions, repeated = together(good, task.label_sets)
     refused |= contradictions
     if repeated:
         others["the same as another row"] = repeated
     if not candidates:
         why = f"has no row that can be used; row {min(refused)}: {refused[min(refused)]}" if refused else ""
         raise tables.error(source.path, why or f"is empty. It should hold {LAYOUT}")
-    present = {candidate.split for candidate in candidates}
-    if "split" in columns and (absent := [split for split in SPLITS if split not in present]):
-        what = ", ".join(f"{count} x {name.removeprefix('in ')}" for name, count in others.items()) or "none else"
-        raise tables.error(
-            source.path,
-            f"has no row of the split {absent[0]!r} in its column {columns['split']!r}, but {what}. "
-            "Rename one of them, or drop the column: then data.split holds out",
-        )
+    candidates, by_ratio = _open(candidates, source, columns)
     there = {label for candidate in candidates for label in candidate.labels}
     masks = {}
     if "mask" in columns or "instances" in columns:
@@ -91,7 +87,7 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
     return Listing(
         candidates,
         others,
-        held_out_by_ratio="split" not in columns,
+        held_out_by_ratio=by_ratio,
         where=f"data.source.path: {redact(source.path)}",
         layout=LAYOUT,
         own_split="give the table a column `split`",
@@ -107,13 +103,33 @@ def look(source: TableSource, task: TaskSection, val_share: float) -> Listing:
     )
 
 
+def _open(candidates: list[Candidate], source: TableSource, columns: Mapping[str, str]) -> tuple[list[Candidate], bool]:
+    """Leave open what `data.split` decides, and tell whether it does: of a table that says train and test alone, train.
+
+    ZoetropeError where a split is missing.
+    """
+    if "split" not in columns:
+        return candidates, True
+    counts = Counter(candidate.split for candidate in candidates)
+    if counts.keys() == {"train", "test"}:
+        return [replace(one, split="") if one.split == "train" else one for one in candidates], True
+    if absent := [split for split in NEEDED if not counts[split]]:
+        what = ", ".join(f"{count} x {name}" for name, count in counts.items()) or "none else"
+        raise tables.error(
+            source.path,
+            f"has no row of the split {absent[0]!r} in its column {columns['split']!r}, but {what}. "
+            "Rename one of them, or drop the column: then data.split holds out",
+        )
+    return candidates, False
+
+
 def digest(source: TableSource) -> str:
     """Hash the table's content, and size and time of change (or etag) of every file that it names."""
     content = _content(source)
     names, rows = tables.read(source.path, content)
     columns = _columns(source, names)
     named = [columns[ours] for ours in ("path", *COMPANIONS) if ours in columns]
-    find = finder(source.root or folder_of(source.path))
+    find, rows = _finder(source, rows, columns["path"])
     paths = set()
     for row in rows:
         for column in named:
@@ -125,6 +141,28 @@ def digest(source: TableSource) -> str:
     for path, mark in sorted(marks(paths).items()):
         known.update(f"{path}\0{mark}\n".encode())
     return known.hexdigest()
+
+
+def _finder(
+    source: TableSource, rows: Iterator[tables.Row], column: str
+) -> tuple[Callable[[str], Found], Iterator[tables.Row]]:
+    """Return what finds the files of rows, and the rows.
+
+    Relative paths start from `root`, else from the table's folder, or from images/ or videos/ in it, where the first
+    file lies there and not in the former.
+    """
+    own, first = source.root or folder_of(source.path), next(rows, None)
+    if first is None:
+        return finder(own), rows
+    named = first.get(column)
+    if (
+        source.root is None
+        and isinstance(named, str)
+        and not (is_url(own) or os.path.exists(joined(own, named.strip())))
+    ):
+        inside = [folder for name in BESIDE if os.path.exists(joined(folder := f"{own}/{name}", named.strip()))]
+        own = next(iter(inside), own)
+    return finder(own), chain([first], rows)
 
 
 def _content(source: TableSource) -> bytes:
@@ -169,33 +207,44 @@ def _row(
     source: TableSource,
     task: TaskSection,
 ) -> Row | None:
-    """Return one row; None for a split that is neither train nor val. BadSample for one that cannot be used."""
-    named = row.get(columns["path"])
-    found = _find(named, find)
+    """Return one row; None for one in test that has no label. BadSample for one that cannot be used."""
+    found = _find(row.get(columns["path"]), find)
     if is_url(found.path):
         check_url(found.path)
     start_s, end_s = (_seconds(row, columns.get(name)) for name in ("start_s", "end_s"))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise BadSample(f"end_s {end_s:g} is not behind start_s {start_s or 0:g}")
+    split = _split(row, columns, source) if "split" in columns else ""
     masked = task.answers == "mask"
+    if split == "test" and not masked and not task.label_sets and row.get(columns["label"]) in (None, ""):
+        return None  # as where a benchmark keeps them to itself
     labels = () if masked else _labels(row.get(columns["label"]), source, task.label_sets)
     members = {
         name: _companion(row.get(columns[ours]), ours, find) for ours, name in COMPANIONS.items() if ours in columns
     }
     if "inst.png" in members:
         members.setdefault("seg.png", members["inst.png"])
-    split = None
-    if "split" in columns:
-        value = row.get(columns["split"])
-        word = "" if value is None else str(value).strip().lower()
-        if word not in SPLIT_NAMES:
-            raise ZoetropeError(
-                f"data.source.columns.split: {redact(source.path)} says {word!r} for {named}; known are "
-                f"{', '.join(SPLIT_NAMES)}."
-            )
-        if (split := SPLIT_NAMES[word]) not in SPLITS:
-            return None
-    return Row(number, found, start_s, end_s, labels, split, members)
+    group = _text(row.get(columns["group"])) if "group" in columns else ""
+    if "group" in columns and not group:
+        raise BadSample(f"its {columns['group']} is empty, by which data.split.group keeps samples together")
+    return Row(number, found, start_s, end_s, labels, split, group, members)
+
+
+def _split(row: Mapping[str, Any], columns: Mapping[str, str], source: TableSource) -> str:
+    """Return the split of a row. ZoetropeError for a word that is none."""
+    word = _text(row.get(columns["split"])).lower()
+    if word not in SPLIT_OF:
+        raise ZoetropeError(
+            f"data.source.columns.split: {redact(source.path)} says {word!r} for {row.get(columns['path'])}; known are "
+            f"{', '.join(SPLIT_OF)}."
+        )
+    return SPLIT_OF[word]
+
+
+def _text(value: Any) -> str:
+    """Return what a cell says, without blanks around it; a whole number without a point, as in a class's name."""
+    whole = isinstance(value, float) and value.is_integer()
+    return "" if value is None else str(int(value) if whole else value).strip()
 
 
 def _companion(named: Any, ours: str, find: Callable[[str], Found]) -> str:

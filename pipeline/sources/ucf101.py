@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pipeline.recipe.sources import Ucf101Source
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated
 from pipeline.sources.annotated import Annotation, Name
@@ -13,7 +14,7 @@ from pipeline.sources.listing import Listing
 WHAT = "UCF101's trainlist01.txt, testlist01.txt and classInd.txt"
 
 
-def look(source: Ucf101Source, task: TaskSection, val_share: float) -> Listing:
+def look(source: Ucf101Source, task: TaskSection, split: Split) -> Listing:
     """List the videos of one fold, classes numbered as in classInd.txt where that is there."""
     return annotated.look_up(source, _annotations(source), Counter(), _classes(source))
 

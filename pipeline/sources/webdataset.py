@@ -22,10 +22,10 @@ def tars(source: WebDatasetSource) -> dict[str, list[str]]:
 
     ZoetropeError for a pattern that means no tar, for more than `MAX_TARS`, and for a tar that is named twice.
     """
-    if source.val_urls is None:
-        found = {"": _expand(source.urls, "urls")}
-    else:
-        found = {"train": _expand(source.urls, "urls"), "val": _expand(source.val_urls, "val_urls")}
+    found = {"" if source.val_urls is None else "train": _expand(source.urls, "urls")}
+    for split, urls in (("val", source.val_urls), ("test", source.test_urls)):
+        if urls is not None:
+            found[split] = _expand(urls, f"{split}_urls")
     seen: set[str] = set()
     for url in (url for urls in found.values() for url in urls):
         if url in seen:

@@ -13,9 +13,10 @@ from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import LEFT_OUT, check_lost, named_masks, naming, notes, renamed
-from pipeline.sources.listing import SPLITS, Candidate, Listing, Masks, held_out
+from pipeline.sources.listing import NEEDED, Candidate, Listing, Masks
 from pipeline.sources.masks import masks_of
 from pipeline.sources.rows import BadRow, Row
+from pipeline.sources.splits import divide
 from pipeline.stages.json_lines import read_rows, write_rows
 
 TARS = "tars.jsonl"
@@ -41,7 +42,7 @@ def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str]
     for number, tar in enumerate(run_parallel(read_tar, jobs)):
         for row in tar.samples:
             row["tar"] = number
-            row["split"] = splits[number] or ("val" if held_out(row["key"], recipe.data.split.val) else "train")
+            row["split"] = splits[number]
         samples += tar.samples
         bad += tar.bad
         refused = tar.refused | refused
@@ -69,7 +70,8 @@ def masks_in(recipe: Recipe) -> dict[str, Masks]:
 def named(
     recipe: Recipe, samples: Sequence[Row], refused: Mapping[str, str], passed_over: int
 ) -> tuple[list[Row], Listing]:
-    """Return the samples with their classes in place of their labels, and what the tars hold by these.
+    """Return the samples with their classes in place of their labels and with their splits, and what the tars hold by
+    these.
 
     ZoetropeError for a class of which all samples are refused.
     """
@@ -85,7 +87,10 @@ def named(
     others = +Counter({LEFT_OUT: len(samples) - len(kept), "hidden or without an extension": passed_over})
     order = tuple(name for label in own if (name := names[label]) is not None)
     found = replace(listing(source, kept), others=others, notes=tuple(notes(names)))
-    return kept, replace(found, class_order=order, masks=named_masks(masks, names))
+    found = divide(replace(found, class_order=order, masks=named_masks(masks, names)), recipe.data.split)
+    for row, one in zip(kept, found.candidates, strict=True):
+        row["split"] = one.split
+    return kept, found
 
 
 def listing(source: WebDatasetSource, samples: Sequence[Row]) -> Listing:
@@ -115,10 +120,10 @@ def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, flo
     samples: dict[tuple[str, int], list[Row]] = {}
     for row in read_rows(ingested.file("samples.jsonl")):
         samples.setdefault((row["split"], row["tar"]), []).append(row)
-    shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
+    shards: dict[str, list[ShardInfo]] = {split: [] for split in NEEDED}
     for done, ((split, tar), rows) in enumerate(sorted(samples.items()), 1):
-        made = write_adopted(context.out, split, len(shards[split]), rows=rows, **tars[tar])
-        shards[split].append(made)
+        of_split = shards.setdefault(split, [])
+        of_split.append(write_adopted(context.out, split, len(of_split), rows=rows, **tars[tar]))
         context.progress(done, len(samples), "indices")
     if recipe.task.label_sets:
         return shards, {}

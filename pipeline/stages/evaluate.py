@@ -1,4 +1,4 @@
-"""Evaluate: the trained model on the whole validation split, in all its views, shared by as many tasks as workers."""
+"""Evaluate: the trained model on the whole test split, or that of validation, shared by as many tasks as workers."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -34,6 +34,8 @@ STAGE = Stage(
 )
 PART_SAMPLES = 512
 """Another process takes seconds to start: it is worth that for so many samples."""
+MEASURED = {"test": "test", "val": "evaluate"}
+"""The splits that may be measured, the first one that there is -> what MLflow's names begin with."""
 SHOWN = 16
 """Predictions in the figures of the best and of the worst."""
 
@@ -53,14 +55,15 @@ def run(context: Context) -> dict[str, Any]:
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
+    split = measured_split(dataset)
     writer = tracker.resume(context, trained)
-    world = min(recipe.cluster.workers.max, -(-dataset.split("val").samples // PART_SAMPLES))
+    world = min(recipe.cluster.workers.max, -(-dataset.split(split).samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     say = context.progress.say
     parts = _gather(context, [predict.remote(recipe, dataset, trained, rank, world, say) for rank in range(world)])
     bad = {sample: reason for part in parts for sample, reason in part.bad.items()}
-    check_bad(bad, recipe.data.max_bad, dataset, "val")
-    write_rows(context.out / QUARANTINE, rows(dataset, "val", bad, STAGE.name))
+    check_bad(bad, recipe.data.max_bad, dataset, split)
+    write_rows(context.out / QUARANTINE, rows(dataset, split, bad, STAGE.name))
     sample, tally = merged(parts)
 
     task = task_of(recipe, dataset.classes)
@@ -73,12 +76,12 @@ def run(context: Context) -> dict[str, Any]:
     looks = _remote(recipe, pictures).remote(recipe, dataset, trained, np.concatenate(chosen))
     drawn = context.out / "figures"
     drawn.mkdir(exist_ok=True)
-    measured = task.metrics(tally)
+    measured, names = task.metrics(tally), sample_names(dataset, sample)
     for remark in task.remarks(tally):
         say(f"evaluate: {remark}")
-    measured |= task.report(context.out, sample_keys(dataset, sample), tally)
+    measured |= task.report(context.out, names, tally)
     (context.out / "metrics.json").write_text(json.dumps(measured, indent=1))
-    points = {f"evaluate/{name}": value for name, value in measured.items()}
+    points = {f"{MEASURED[split]}/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
     display_task = task_of(recipe, tuple(class_names(dataset.classes)))
     seen = iter(ray.get(looks))
@@ -86,15 +89,19 @@ def run(context: Context) -> dict[str, Any]:
         drawings = []
         for i in order:
             pixels, pictured = next(seen)
-            drawings.append(
-                display_task.compared(pixels, {n: column[i] for n, column in tally.rows.items()} | pictured)
-            )
+            row = {n: column[i] for n, column in tally.rows.items()} | pictured
+            drawings.append(display_task.compared(pixels, row)._replace(name=names[i]))
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
     tracker.wait_until_sent(*sent)
     tracker.finish(context)
-    return {**measured, "quarantined": len(bad)}
+    return {**measured, "split": split, "quarantined": len(bad)}
+
+
+def measured_split(dataset: "Dataset") -> str:
+    """Return the split that a trained model is measured on: `test` where there is one."""
+    return next(split for split in MEASURED if split in dataset.splits)
 
 
 @dataclass(frozen=True)
@@ -129,8 +136,8 @@ def fetch_and_predict(
     from pipeline.cluster.whole_shards import hashed_beside
 
     if recipe.feed.kind == "local":
-        dataset.fetch("val")  # not shard by shard, while batches wait with their time limit
-    with hashed_beside(dataset, ("val",), rank, world):
+        dataset.fetch(measured_split(dataset))  # not shard by shard, while batches wait with their time limit
+    with hashed_beside(dataset, (measured_split(dataset),), rank, world):
         return predict_part(recipe, dataset, trained.whole(WEIGHTS), rank, world, say)
 
 
@@ -142,14 +149,15 @@ def predict_part(
     world: int = 1,
     say: Callable[[str], None] = lambda text: None,
 ) -> Part:
-    """Predict this rank's part of the validation split, all views of a sample averaged."""
+    """Predict this rank's part of the measured split, all views of a sample averaged."""
     from contextlib import closing
 
     from pipeline.cluster.feeds import feeds
     from pipeline.feed.batch import BatchSource
 
     evaluate = recipe.evaluate
-    source = BatchSource(recipe, dataset, "val", rank, world, num_clips=evaluate.clips, num_crops=evaluate.crops)
+    split, clips, crops = measured_split(dataset), evaluate.clips, evaluate.crops
+    source = BatchSource(recipe, dataset, split, rank, world, num_clips=clips, num_crops=crops)
     rows: dict[str, list[np.ndarray]] = {}
     bad: Bad = {}
     samples, task = [], source.task
@@ -171,11 +179,11 @@ def predict_part(
 def pictures(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, samples: np.ndarray
 ) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Make the first view of samples of the validation split, uint8 [(T,) H, W, 3], and what is `pictured`."""
+    """Make the first view of samples of the measured split, uint8 [(T,) H, W, 3], and what is `pictured`."""
     from pipeline.feed.batch import BatchMaker, BatchSource
     from pipeline.feed.ring import new_arrays
 
-    maker = BatchMaker(BatchSource(recipe, dataset, "val"))
+    maker = BatchMaker(BatchSource(recipe, dataset, measured_split(dataset)))
     task = maker.source.task
     answered = _answering(recipe, dataset, trained.whole(WEIGHTS), task) if task.rides else None
     found: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
@@ -235,10 +243,10 @@ def _gather(context: Context, calls: list[Any]) -> list[Part]:
     return list(ray.get(calls))
 
 
-def sample_keys(dataset: "Dataset", samples: np.ndarray) -> list[str]:
-    """Return the keys of some samples of the validation split."""
+def sample_names(dataset: "Dataset", samples: np.ndarray) -> list[str]:
+    """Return what the source calls some samples of the measured split: paths in it."""
     from pipeline.shards.reader import ShardReader
 
-    reader = ShardReader(dataset.files, "val")
-    split = dataset.split("val")
-    return [reader.read(*split.place(sample)).key for sample in samples.tolist()]
+    split = measured_split(dataset)
+    reader, places = ShardReader(dataset.files, split), dataset.split(split)
+    return [reader.source(*places.place(sample)) for sample in samples.tolist()]

@@ -15,8 +15,9 @@ from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
 from pipeline.sources import digest, files_of, masks, mixture, summary
 from pipeline.sources.classes import resolve_classes
 from pipeline.sources.drawn import as_files, draw
-from pipeline.sources.listing import SPLITS, Listing
+from pipeline.sources.listing import SPLITS, Listing, splits_in
 from pipeline.sources.rows import BadRow, Row, number_classes
+from pipeline.sources.splits import divide, known_test
 from pipeline.stages import adopt
 from pipeline.stages.headers import probe_chunk
 from pipeline.stages.json_lines import write_rows
@@ -75,13 +76,14 @@ def run(context: Context) -> dict[str, Any]:
     classes = listing.classes()
     numbers = {name: number for number, name in enumerate(classes)}
     said = _read_masks(context, listing, samples, numbers) if listing.masks else []
-    for split in SPLITS:
+    samples = _measurable(context, listing, samples)
+    for split in splits_in({row["split"] for row in samples}):
         left = [row for row in samples if row["split"] == split]
         counts = dict.fromkeys(classes, 0) | Counter(name for row in left for name in row["classes"])
         check_left(split, len(left), counts, recipe.task.label_sets, table)
         if missed := [name for name in classes if not counts[name]]:
-            what = "not in val, so not measured" if split == "val" else "not in train, so not learned"
-            context.progress.say(f"ingest: {what}: {some([repr(name) for name in missed])}")
+            what = "not learned" if split == "train" else "not measured"
+            context.progress.say(f"ingest: not in {split}, so {what}: {some([repr(name) for name in missed])}")
 
     told = summary.of_samples([(row["split"], row["classes"]) for row in samples], classes)
     _tell(context, [told])
@@ -124,6 +126,15 @@ def _read_masks(
     return said
 
 
+def _measurable(context: Context, listing: Listing, samples: list[Row]) -> list[Row]:
+    """Return the samples without a test split whose masks show no class, as where a benchmark keeps them to itself."""
+    tested = [row["classes"] for row in samples if row["split"] == "test"]
+    if not tested or any(tested) or not listing.masks:
+        return samples
+    _tell(context, [f"test is not measured: no class is in the masks of its {len(tested):,} samples"])
+    return [row for row in samples if row["split"] != "test"]
+
+
 def _tell(context: Context, lines: Sequence[str]) -> None:
     for line in lines:
         context.progress.say(f"ingest: {line}")
@@ -134,11 +145,13 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
 
     `drawn` is the folder of a source that draws its files.
     """
-    source, share = recipe.data.source, recipe.data.split.val
+    source = recipe.data.source
     if drawn and isinstance(source, DrawnSource):
         source = as_files(source, drawn)
-    found = files_of(source).look(source, recipe.task, share)
-    listing = resolve_classes(found, recipe.data.classes, recipe.task.label_sets)
+    found = files_of(source).look(source, recipe.task, recipe.data.split)
+    listing = divide(resolve_classes(found, recipe.data.classes, recipe.task.label_sets), recipe.data.split)
+    if not recipe.task.label_sets:
+        listing = known_test(listing)
     check_listing(recipe, listing)
     return listing
 
@@ -153,12 +166,11 @@ def check_listing(recipe: Recipe, listing: Listing) -> None:
 
 
 def _check_classes(recipe: Recipe, listing: Listing) -> None:
-    share = recipe.data.split.val
     classes = {split: {n for c in listing.candidates if c.split == split for n in c.labels} for split in SPLITS}
     if isinstance(recipe.data.source, MixtureSource):
         for name in recipe.data.source.of:
             mixture.check_trained(name, [one for one in listing.candidates if one.source == name])
-    names, count = classes["train"] | classes["val"], len(listing.candidates)
+    names = set.union(*classes.values())
     if len(listing.mask_classes) == 1:
         raise ZoetropeError(
             f"data.source.classes: names one class only, {min(listing.mask_classes)!r}, and a mask needs two, such as "
@@ -171,21 +183,25 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
             f"{listing.where} has one class only, {min(names)!r}, and a classifier needs two. "
             f"It should hold {listing.layout}."
         )
-    for split in SPLITS:
+    for split in splits_in(["test"] if recipe.data.split.test else []):
         if not any(candidate.split == split for candidate in listing.candidates):
+            key = "test" if split == "test" else "val"
             raise ZoetropeError(
-                f"data.split.val: a share of {share:g} leaves no sample of {count} in the split {split!r}. "
-                f"Add samples, change data.split.val, or {listing.own_split}."
+                f"data.split.{key}: a share of {getattr(recipe.data.split, key):g} leaves no sample of "
+                f"{len(listing.candidates)} in the split {split!r}. "
+                f"Add samples, change data.split.{key}, or {listing.own_split}."
                 if listing.held_out_by_ratio
                 else f"{listing.where}: no sample of the split {split!r} is left that can be used."
             )
-    if (untrained := sorted(classes["val"] - classes["train"])) and not recipe.task.label_sets:
+    for split in ("val", "test"):
+        if not (untrained := sorted(classes[split] - classes["train"])) or recipe.task.label_sets:
+            continue
         found = some([repr(name) for name in untrained])
         raise ZoetropeError(
-            f"data.split.val: all samples of class {found} fell to val, and none to train. "
-            f"Add samples, change data.split.val, or {listing.own_split}."
-            if listing.held_out_by_ratio
-            else f"{listing.where}: val has samples of class {found}, and train has none. "
+            f"data.split.{split}: all samples of class {found} fell to {split}, and none to train. "
+            f"Add samples, change data.split.{split}, set data.split.stratify to true, or {listing.own_split}."
+            if listing.held_out_by_ratio and (split == "val" or recipe.data.split.test)
+            else f"{listing.where}: {split} has samples of class {found}, and train has none. "
             "Is the name spelt alike in both? Else move some samples to train, or remove the class."
         )
 

@@ -19,7 +19,7 @@ from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import files, masks
-from pipeline.sources.listing import SPLITS
+from pipeline.sources.listing import splits_in
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
 from pipeline.stages.json_lines import read_rows, write_rows
@@ -69,8 +69,7 @@ def run(context: Context) -> dict[str, Any]:
         check_left(name, made.samples, counts, recipe.task.label_sets, table)
         context.sha256s.update({shard.name: shard.sha256 for shard in made.shards if shard.at is None})
     return {
-        "train": dataset.splits["train"].samples,
-        "val": dataset.splits["val"].samples,
+        **{name: split.samples for name, split in dataset.splits.items()},
         "shards": sum(len(split.shards) for split in dataset.splits.values()),
         "bytes": sum(shard.bytes for split in dataset.splits.values() for shard in split.shards),
         "quarantined": len(quarantine),
@@ -87,7 +86,8 @@ def _make_shards(
     rows: list[Row] = read_rows(ingested.file("samples.jsonl"))
     _check_cuts(recipe, rows)
     jobs = []
-    for split in SPLITS:
+    shards: dict[str, list[ShardInfo]] = {split: [] for split in splits_in({row["split"] for row in rows})}
+    for split in shards:
         mine = sorted((row for row in rows if row["split"] == split), key=lambda row: key_bits(recipe.seed, row["key"]))
         sources = sorted({row.get("source", "") for row in mine})  # of a mixture; a shard holds samples of one
         of_each = [
@@ -96,7 +96,6 @@ def _make_shards(
         for number, part in enumerate(chain.from_iterable(of_each)):
             jobs.append((context.parts, ingested.files, split, number, part, classes, recipe, values))
     quarantine: list[BadRow] = []
-    shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
     for done, (split, info, bad) in enumerate(run_parallel(make_shard, jobs), 1):
         shards[split].append(info)
         quarantine += bad

@@ -226,7 +226,7 @@ class Task(ABC):
 
     @abstractmethod
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
-        """Write tables (*.csv) and figures (figures/*.png) of an evaluation of the samples `keys`.
+        """Write tables (*.csv) and figures (figures/*.png) of an evaluation of samples that the source calls `keys`.
 
         Returns what only all answers together can tell exactly, in place of what `metrics` says.
         """

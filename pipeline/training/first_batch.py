@@ -51,7 +51,8 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
         height, width = before.pixels.shape[-3:-1]
         known = task.truth(before.pixels, _fields(task, raw, before))
         truth.append(known.words)
-        stored.append((known.pixels, f"stored, {width} x {height} px: {known.words}"))
+        called = maker.reader.source(*split.place(sample))
+        stored.append((known.pixels, f"{called}, stored, {width} x {height} px: {known.words}"))
         fields.append(_fields(task, raw, after))
         title = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
         augmented.append((task.truth(after.pixels, fields[i]).pixels, title))

@@ -70,7 +70,7 @@ def _steps_per_epoch(recipe: Recipe) -> int:
     _check_listed(recipe)
     source = recipe.data.source
     if isinstance(source, DrawnSource):
-        listed = round(source.samples * (1 - recipe.data.split.val))
+        listed = round(source.samples * recipe.data.split.trained)
     else:
         listed = sum(candidate.split == "train" for candidate in look(recipe, None).candidates)
     samples, batch = epoch_samples(recipe.train.sampling, listed), recipe.train.distinct

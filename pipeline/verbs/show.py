@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.graph.execute import StageResult
 
 
-LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "validation sample"}
+LEAVE_OUT = {"shard": "file", "train": "sample", "evaluate": "measured sample"}
 """The stages with a table of what they left out, and how one such thing is called."""
 
 
@@ -132,7 +132,9 @@ def show_result(
     allowed = [f"--allow={package}" for package in packages(plain(recipe))]
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
     arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}", *allowed]
-    console.print(f"\n[bold]{result_words(task_of(recipe), artifacts['evaluate'].facts)}[/]")
+    measured = artifacts["evaluate"].facts
+    split = "test" if measured.get("split") == "test" else "validation"
+    console.print(f"\n[bold]{result_words(task_of(recipe), measured)}[/] on the {split} split")
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
     console.print("\nBrowse the results:")

@@ -77,7 +77,7 @@ def test_a_finished_run_starts_nothing(tmp_path: Path) -> None:
     assert output.splitlines()[-1] == "0 stages to run"
     assert heavy == []
     output, heavy = in_a_process("run", QUICKSTART, f"store={tmp_path}")
-    assert "0 stages to run\n\ntop-1 97.0%\n" in output
+    assert "0 stages to run\n\ntop-1 97.0% on the validation split\n" in output
     assert heavy == []
     assert not (tmp_path / "runs").exists()
 

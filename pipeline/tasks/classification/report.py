@@ -34,7 +34,7 @@ def write_report(
         (key, classes[label], classes[guess], f"{score:.4f}")
         for key, label, guess, score in zip(keys, labels, predicted, probabilities.max(1), strict=True)
     )
-    write_csv(folder / "predictions.csv", ("sample", "class", "predicted", "score"), rows)
+    write_csv(folder / "predictions.csv", ("file", "class", "predicted", "score"), rows)
     is_whole = num_classes <= MAX_COLUMNS
     chosen = np.arange(num_classes) if is_whole else most_confused(pairs, num_classes, MAX_NAMED_CLASSES)
     names = class_names(classes)

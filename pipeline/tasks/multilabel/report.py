@@ -45,7 +45,7 @@ def write_report(
         for key, target, row in zip(keys, targets, probabilities, strict=True)
     )
     scored = classes if len(classes) <= MAX_COLUMNS else ("scores",)
-    write_csv(folder / "predictions.csv", ("sample", "labels", "predicted", *scored), rows)
+    write_csv(folder / "predictions.csv", ("file", "labels", "predicted", *scored), rows)
     path = folder / "figures" / "average_precision.png"
     class_bars(precision_of, samples, class_names(classes), "average precision", path)
     return {"mAP": mean_of_measured(precision_of)}

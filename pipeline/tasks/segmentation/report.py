@@ -31,9 +31,7 @@ def write_report(folder: Path, classes: Sequence[str], keys: Sequence[str], tall
     )
     write_csv(folder / "per_class.csv", ("class", "pixels", *columns), rows)
     each = zip(keys, tally.rows["iou"].tolist(), tally.rows["accuracy"].tolist(), strict=True)
-    write_csv(
-        folder / "samples.csv", ("sample", "iou", "accuracy"), ((k, round(a, 6), round(b, 6)) for k, a, b in each)
-    )
+    write_csv(folder / "samples.csv", ("file", "iou", "accuracy"), ((k, round(a, 6), round(b, 6)) for k, a, b in each))
     counts = np.rint(confusion).astype(np.int64)
     if len(classes) <= MAX_COLUMNS:
         table = ((name, *row) for name, row in zip(classes, counts.tolist(), strict=True))

@@ -63,6 +63,16 @@ def test_right_is_green_and_wrong_is_red(tmp_path: Path) -> None:
     assert share_of(pixels(tmp_path / "wrong.png"), red) > 0
 
 
+def test_of_a_long_name_the_end_is_drawn(tmp_path: Path) -> None:
+    def drawn(name: str) -> bytes:
+        predictions([Drawing(np.zeros((9, 9, 3), np.uint8), "0.90 cat", True, name)], tmp_path / "named.png")
+        return (tmp_path / "named.png").read_bytes()
+
+    assert drawn(f"{'x' * 99}/a/cat/1.jpg") == drawn(f"{'y' * 99}/{'x' * 30}/a/cat/1.jpg")
+    assert drawn(f"{'x' * 99}/a/cat/1.jpg") != drawn(f"{'x' * 99}/a/cat/2.jpg")
+    assert drawn("") != drawn("1.jpg")
+
+
 @pytest.mark.parametrize("num_classes", [2, 10, 30, 400])
 def test_a_confusion_matrix_of_any_size_fits_a_screen(num_classes: int, tmp_path: Path) -> None:
     counts = np.eye(num_classes, dtype=np.int64) * 5

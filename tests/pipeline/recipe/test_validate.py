@@ -228,6 +228,30 @@ def test_workers_that_cannot_be(small: dict[str, Any], given: Any, says: str) ->
     assert problems(put(small, "cluster.workers", given))[1:] == [says]
 
 
+def test_a_group_is_a_column_of_tables_alone(small: dict[str, Any]) -> None:
+    put(small, "data.split", {"group": "patient"})
+    kind = small["data"]["source"]["kind"]
+    assert problems(small)[1:] == [
+        f"data.split.group: 'patient' names a column, and data.source.kind is {kind}, not table; write a regular "
+        'expression over the path, whose parentheses hold the group, such as "(.*)/" for the folder of a file'
+    ]
+    assert check(put(small, "data.split", {"group": "(.*)/"}), "r").data.split.column is None
+    put(small, "data.source", {"kind": "table", "path": "t.csv"})
+    assert check(put(small, "data.split", {"group": "patient"}), "r").data.split.column == "patient"
+
+
+def test_masks_are_not_stratified(small: dict[str, Any]) -> None:
+    put(small, "task", {"kind": "segmentation"})
+    lines = problems(put(small, "data.split", {"stratify": True}))
+    assert any(line.startswith("data.split.stratify: the classes of masks are known once") for line in lines)
+
+
+def test_what_holds_out_as_ever_is_stored_as_ever(small: dict[str, Any]) -> None:
+    assert plain(check(small, "r"))["data"]["split"] == {"val": 0.2}
+    put(small, "data.split", {"folds": 5, "fold": 1})
+    assert plain(check(small, "r"))["data"]["split"] == {"val": 0.2, "folds": 5, "fold": 1}
+
+
 def test_all_problems_are_reported_together(small: dict[str, Any]) -> None:
     put(small, "optimizer.momentun", 0.9)
     put(small, "train.batch_size", "many")

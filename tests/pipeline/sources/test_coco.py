@@ -9,9 +9,11 @@ import pytest
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.values import Values
 from pipeline.recipe.sources import CocoSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Segmentation
 from pipeline.sources.coco import digest, look
 from pipeline.sources.listing import Listing, Masks
+from pipeline.sources.splits import divide
 
 TASK = Segmentation(kind="segmentation")
 BOX = [0, 0, 2, 0, 2, 1, 0, 1]
@@ -56,7 +58,7 @@ def source(root: Path, **more: Any) -> CocoSource:
 
 
 def listed(root: Path, **more: Any) -> Listing:
-    return look(source(root, **more), TASK, 0.5)
+    return divide(look(source(root, **more), TASK, Split()), Split(val=0.5))
 
 
 def test_images_with_their_outlines(root: Path) -> None:
@@ -79,6 +81,16 @@ def test_images_with_their_outlines(root: Path) -> None:
 def test_what_is_no_object_may_be_ignored(root: Path) -> None:
     listing = listed(root, background=None)
     assert listing.masks == {"": Masks(("dog", "person", "cat"), Values({0: 255, 1: 0, 2: 1, 3: 2}))}
+
+
+def test_annotations_of_test(root: Path) -> None:
+    (root / "test2017").mkdir()
+    (root / "test2017/d.jpg").touch()
+    assert {one.split for one in listed(root).candidates} == {"train", "val"}
+    before = digest(source(root))
+    write(root, content({9: "d.jpg"}, {1: "person"}), "test")
+    assert [one.key for one in listed(root).candidates if one.split == "test"] == ["test/d.jpg"]
+    assert digest(source(root)) != before
 
 
 def test_one_file_is_split_by_a_ratio(root: Path) -> None:

@@ -6,21 +6,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import CONVERT
 from pipeline.recipe.sources import FolderSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import section_of
 from pipeline.sources.folder import look, tree_digest, walk
-from pipeline.sources.listing import Listing, held_out
+from pipeline.sources.listing import Listing
+from pipeline.sources.splits import divide
 
 IMAGES = section_of("image-classification")
 
 
 def list_folder(root: Path, val_share: float) -> Listing:
-    return look(FolderSource(kind="folder", path=str(root)), IMAGES, val_share)
+    split = Split(val=val_share)
+    return divide(look(FolderSource(kind="folder", path=str(root)), IMAGES, split), split)
 
 
 @pytest.fixture
@@ -88,18 +89,44 @@ def test_train_alone_is_split_too(make: Make) -> None:
     assert {c.labels[0] for c in listing.candidates} == {"cat", "dog"}
 
 
-def test_which_are_held_out_is_known_for_ever() -> None:
-    assert [i for i in range(20) if held_out(f"cat/{i}.jpg", 0.2)] == [9, 14, 15]
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("train", "val", "test"),
+        ("train", "valid", "testing"),
+        ("training", "validation", "test"),
+        ("Train", "Val", "Test"),
+    ],
+)
+def test_a_test_folder_and_other_names(make: Make, train: str, val: str, test: str) -> None:
+    listing = list_folder(make(f"{train}/cat/a.jpg", f"{val}/cat/b.jpg", f"{test}/cat/c.jpg", f"{test}/d.jpg"), 0.2)
+    assert {c.key: c.split for c in listing.candidates} == {
+        f"{train}/cat/a.jpg": "train",
+        f"{val}/cat/b.jpg": "val",
+        f"{test}/cat/c.jpg": "test",
+    }
+    assert listing.others == {f"in {test}": 1}
+    assert not listing.held_out_by_ratio
 
 
-@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
-def test_a_larger_share_holds_out_the_same_and_more(a: float, b: float) -> None:
-    small, large = ({i for i in range(200) if held_out(f"x/{i}", share)} for share in sorted((a, b)))
-    assert small <= large
+def test_of_two_names_of_a_split_the_first_one_counts(make: Make) -> None:
+    listing = list_folder(make("train/cat/a.jpg", "val/cat/b.jpg", "valid/cat/c.jpg", "test/cat/d.heic"), 0.2)
+    assert [c.key for c in listing.candidates] == ["train/cat/a.jpg", "val/cat/b.jpg"]
+    assert listing.others == {"in valid": 1, ".heic": 1}
 
 
-def test_the_share_is_kept() -> None:
-    assert abs(sum(held_out(f"x/{i}.mp4", 0.2) for i in range(10_000)) - 2000) < 160  # four standard deviations
+def test_without_val_it_is_held_out_of_train(make: Make) -> None:
+    names = numbered("train/cat", range(30))
+    listing = list_folder(make(*names, *numbered("test/cat", range(9))), 0.5)
+    assert listing.held_out_by_ratio
+    splits = {c.key: c.split for c in listing.candidates}
+    assert {splits[name] for name in names} == {"train", "val"}
+    assert {key for key, split in splits.items() if split == "test"} == {f"test/cat/{i}.jpg" for i in range(9)}
+
+
+def test_a_class_may_be_called_as_a_split_is(make: Make) -> None:
+    listing = list_folder(make("training/a/1.jpg", "test/2.jpg", "walking/3.jpg"), 0.5)
+    assert listing.classes() == ["test", "training", "walking"]
 
 
 def test_other_files_are_counted(make: Make) -> None:
@@ -112,7 +139,7 @@ def test_other_files_are_counted(make: Make) -> None:
         "train/cat/notes.txt",
         "train/cat/Makefile",
         "train/stray.jpg",
-        "test/cat/d.jpg",
+        "other/cat/d.jpg",
         "top.jpg",
     )
     (root / os.fsdecode(b"train/cat/\xff.jpg")).touch()
@@ -122,7 +149,7 @@ def test_other_files_are_counted(make: Make) -> None:
         ".txt": 1,
         "without an extension": 1,
         "with a name that is not UTF-8": 1,
-        "in test": 1,
+        "in other": 1,
         "outside of train/ and val/": 1,
         "outside of a class folder": 1,
     }
@@ -212,12 +239,18 @@ def test_the_digest_knows_names_sizes_and_times(make: Make) -> None:
             ".tif, .tiff, .webp, but 2 x .mp4. Does task.kind fit this data?",
         ),
         (("cat/a.HEIC", "dog/b.heic"), ".tif, .tiff, .webp, but 2 x .heic: HEIC is not read; convert it: heif-convert"),
-        (("a.jpg",), "a.jpg lies beside the class folders. Put each file into a folder named after its class."),
+        (("a.jpg",), "a.jpg lies beside the class folders. It should hold one folder a class, or train/"),
+        (
+            ("images/a.txt", "1.jpg", "labels.csv"),
+            "with one folder a class in each; if labels.csv says the class of each file, set data.source={kind: table",
+        ),
         (("a.jpg", "b.jpg", "c.jpg"), "a.jpg and 2 more lie beside the class folders."),
-        (("train/cat/a.jpg", "test/cat/b.jpg"), "has train/ and test/, but no val/. Name the held-out folder val/, or"),
+        (
+            ("train/cat/a.jpg", "tests/cat/b.jpg"),
+            "has train/ and tests/, but no val/. Name the held-out folder val/, or",
+        ),
         (("val/cat/a.jpg",), "has val/. They look like splits, not like classes: it should hold one folder a class"),
-        (("Train/cat/a.jpg", "Val/cat/b.jpg"), "has Train/, Val/. They look like splits"),
-        (("training/cat/a.jpg", "validation/cat/b.jpg"), "has training/, validation/. They look like splits"),
+        (("val/cat/a.jpg", "Test/cat/b.jpg"), "has Test/, val/. They look like splits"),
         (("train/a.jpg", "val/b.jpg"), "has train/, val/. They look like splits, not like classes"),
     ],
 )

@@ -5,9 +5,11 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.sources import FramesSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import section_of
 from pipeline.sources import frames
 from pipeline.sources.listing import FrameFolder, Listing
+from pipeline.sources.splits import divide
 
 
 def made(root: Path, *names: str) -> Path:
@@ -19,7 +21,7 @@ def made(root: Path, *names: str) -> Path:
 
 def look(root: Path, **options: Any) -> Listing:
     source = FramesSource(kind="frames", path=str(root), fps=12, **options)
-    return frames.look(source, section_of("video-classification"), 0.5)
+    return divide(frames.look(source, section_of("video-classification"), Split()), Split(val=0.5))
 
 
 def test_a_folder_is_a_video(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.sources import ImagesSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Segmentation
 from pipeline.sources.images import digest, look
 from pipeline.sources.listing import Listing
+from pipeline.sources.splits import divide
 
 TASK = Segmentation(kind="segmentation")
 Make = Callable[..., Path]
@@ -31,7 +33,7 @@ def make(tmp_path: Path) -> Make:
 
 def listed(root: Path, path: str, masks: str | None = "masks", **more: Any) -> Listing:
     folders = {"masks": str(root / masks)} if masks else {}
-    return look(source(root, path, **folders, **more), TASK, 0.5)
+    return divide(look(source(root, path, **folders, **more), TASK, Split()), Split(val=0.5))
 
 
 def source(root: Path, path: str, **more: Any) -> ImagesSource:
@@ -64,6 +66,35 @@ def test_folders_of_splits(make: Make, train: str, val: str) -> None:
     assert listing.others == {".txt": 1}
     assert listing.classes() == ["sky", "road"]  # in their own order, though no mask was read
     assert listing.refused == {}
+
+
+def test_a_test_folder_counts_where_it_has_masks(make: Make) -> None:
+    root = make(
+        *(f"{kind}/{split}/1.png" for kind in ("images", "masks") for split in ("training", "valid", "testing"))
+    )
+    listing = listed(root, "images/{split}", "masks/{split}")
+    assert [(one.key, one.split) for one in listing.candidates] == [
+        ("test/1.png", "test"),
+        ("train/1.png", "train"),
+        ("val/1.png", "val"),
+    ]
+    before = digest(source(root, "images/{split}", masks=str(root / "masks/{split}")))
+    (root / "masks/testing/1.png").unlink()
+    assert digest(source(root, "images/{split}", masks=str(root / "masks/{split}"))) != before
+    (root / "masks/testing").rmdir()
+    assert [one.split for one in listed(root, "images/{split}", "masks/{split}").candidates] == ["train", "val"]
+
+
+def test_without_val_it_is_held_out_of_train(make: Make) -> None:
+    kinds = (("images", "jpg"), ("masks", "png"))
+    root = make(
+        *(f"{kind}/train/{i}.{end}" for i in range(20) for kind, end in kinds),
+        *(f"{kind}/test/1.{end}" for kind, end in kinds),
+    )
+    listing = listed(root, "images/{split}", "masks/{split}")
+    assert listing.held_out_by_ratio
+    assert {one.split for one in listing.candidates if one.key.startswith("train/")} == {"train", "val"}
+    assert [one.key for one in listing.candidates if one.split == "test"] == ["test/1.jpg"]
 
 
 def test_a_ratio_holds_out_by_the_path(make: Make) -> None:
@@ -168,4 +199,4 @@ def test_a_folder_of_masks_that_is_not_there_is_named_by_its_key(tmp_path: Path)
     (tmp_path / "images").mkdir()
     source = ImagesSource(kind="images", path=f"{tmp_path}/images", masks=f"{tmp_path}/mask")
     with pytest.raises(ZoetropeError, match=r"data.source.masks: .*/mask is no folder. It should hold a PNG for each"):
-        look(source, Segmentation(kind="segmentation"), 0.2)
+        look(source, Segmentation(kind="segmentation"), Split())

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import VIDEO_EXTENSIONS
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import section_of
 from pipeline.sources import _SOURCE, SOURCES
 from pipeline.sources.listing import FrameFolder, Listing
@@ -38,7 +39,7 @@ class Set:
         return _SOURCE.validate_python({"kind": self.kind, **values})
 
     def look(self, **options: Any) -> Listing:
-        return SOURCES[self.kind].look(self.source(**options), VIDEOS, 0.2)
+        return SOURCES[self.kind].look(self.source(**options), VIDEOS, Split())
 
     def digest(self) -> str:
         return SOURCES[self.kind].digest(self.source())

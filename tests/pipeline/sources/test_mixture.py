@@ -4,10 +4,12 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.sources import FolderSource, MixtureSource, TableSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import section_of
-from pipeline.sources import digest
+from pipeline.sources import digest, table
 from pipeline.sources.listing import Listing
-from pipeline.sources.mixture import look
+from pipeline.sources.mixture import check_trained, look
+from pipeline.sources.splits import divide
 
 IMAGES = section_of("image-classification")
 
@@ -38,7 +40,7 @@ def seen(listing: Listing) -> list[tuple[str, str | None, tuple[str, ...], str]]
 
 
 def test_sources_follow_each_other_by_name(source: MixtureSource) -> None:
-    listing = look(source, IMAGES, 0.2)
+    listing = look(source, IMAGES, Split())
     assert seen(listing) == [
         ("photos/train/cat/2.jpg", "photos", ("cat",), "train"),
         ("photos/train/dog/1.jpg", "photos", ("dog",), "train"),
@@ -54,7 +56,7 @@ def test_sources_follow_each_other_by_name(source: MixtureSource) -> None:
 
 def test_the_order_in_which_sources_are_written_does_not_matter(source: MixtureSource) -> None:
     turned = MixtureSource(kind="mixture", of=dict(reversed(source.of.items())))
-    assert seen(look(turned, IMAGES, 0.2)) == seen(look(source, IMAGES, 0.2))
+    assert seen(look(turned, IMAGES, Split())) == seen(look(source, IMAGES, Split()))
     assert digest(turned.model_dump()) == digest(source.model_dump())
 
 
@@ -69,12 +71,25 @@ def test_the_digest_knows_every_source(source: MixtureSource, tmp_path: Path) ->
 
 def test_a_wrong_source_is_named(source: MixtureSource, tmp_path: Path) -> None:
     (tmp_path / "table.csv").unlink()
-    for call in (lambda: look(source, IMAGES, 0.2), lambda: digest(source.model_dump())):
+    for call in (lambda: look(source, IMAGES, Split()), lambda: digest(source.model_dump())):
         with pytest.raises(ZoetropeError, match=r"^data.source.of.web: data.source.path: "):
             call()
 
 
+def test_what_a_source_leaves_open_is_held_out_as_it_would_be_alone(source: MixtureSource, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("path,label\n" + "".join(f"{i}.jpg,cat\n" for i in range(30)))
+    split = Split(val=0.5)
+    alone = divide(table.look(source.of["web"], IMAGES, split), split)
+    mixed = divide(look(source, IMAGES, split), split)
+    assert mixed.held_out_by_ratio
+    assert {c.key: c.split for c in mixed.candidates if c.source == "web"} == {
+        f"web/{c.key}": c.split for c in alone.candidates
+    }
+    assert [c.split for c in mixed.candidates if c.source == "photos"] == ["train", "train", "val"]
+
+
 def test_a_source_without_training_samples_is_named(source: MixtureSource, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("path,label\n5.jpg,cat\n")
+    split = Split(val=0.999)
     with pytest.raises(ZoetropeError, match=r"^data.source.of.web: has no training sample. Add samples, "):
-        look(source, IMAGES, 0.999)
+        check_trained("web", [c for c in divide(look(source, IMAGES, split), split).candidates if c.source == "web"])

@@ -13,6 +13,9 @@ def test_the_first_classes_with_their_counts() -> None:
     assert of_samples([("train", (name,)) for name in names], names) == (
         "data: 21 train, 0 val, 21 classes: 0 1+0, 1 1+0, 2 1+0, 3 1+0, 4 1+0, 5 1+0, 6 1+0, 7 1+0 and 13 more"
     )
+    assert (
+        of_samples([("train", ("a",)), ("test", ("a",))], ["a"]) == "data: 1 train, 0 val, 1 test, 1 classes: a 1+0+1"
+    )
     assert of_samples([], ["x" * 41]).endswith(f"1 classes: {'x' * 37}... 0+0")
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import TableSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Segmentation, TaskSection, section_of
 from pipeline.sources import files, table, tables
 from pipeline.sources.classes import resolve_classes
 from pipeline.sources.listing import Listing
+from pipeline.sources.splits import divide
 
 CASES = Path(__file__).parents[2] / "cases"
 VIDEOS, IMAGES = section_of("video-classification"), section_of("image-classification")
 SETS = section_of("video-multilabel")
+HALF = Split(val=0.5)
 ROWS: list[dict[str, Any]] = [
     {"path": "a.mp4", "label": "run", "split": "train", "start_s": "0", "end_s": "1.5"},
     {"path": "a.mp4", "label": "jump", "split": "train", "start_s": "1.5", "end_s": ""},
@@ -42,8 +46,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def look(path: Path, task: TaskSection = VIDEOS, val_share: float = 0.5, **source: Any) -> Listing:
-    return table.look(TableSource(kind="table", path=str(path), **source), task, val_share)
+def look(path: Path, task: TaskSection = VIDEOS, split: Split = HALF, **source: Any) -> Listing:
+    return divide(table.look(TableSource(kind="table", path=str(path), **source), task, split), split)
 
 
 def refusal(path: Path, task: TaskSection = VIDEOS, **source: Any) -> str:
@@ -59,9 +63,10 @@ def test_the_same_in_every_form(tmp_path: Path, name: str) -> None:
         ("/far/c.mp4", "/far/c.mp4", ("jump",), "val", None, None),
         ("a.mp4#0-1.5", str(tmp_path / "a.mp4"), ("run",), "train", 0.0, 1.5),
         ("a.mp4#1.5-", str(tmp_path / "a.mp4"), ("jump",), "train", 1.5, None),
+        ("https://h/d.mp4", "https://h/d.mp4", ("jump",), "test", None, None),
         ("sub/b.mp4#-2", str(tmp_path / "sub" / "b.mp4"), ("run",), "val", None, 2.0),
     ]
-    assert listing.others == {"in test": 1}
+    assert not listing.others
     assert not listing.held_out_by_ratio
     assert not listing.refused
 
@@ -152,6 +157,50 @@ def test_segments_of_one_video_are_held_out_together(tmp_path: Path) -> None:
     assert {split for _, split in splits} == {"train", "val"}
 
 
+def test_files_may_lie_in_images_beside_the_table(tmp_path: Path) -> None:
+    photos(tmp_path / "images", 3)
+    path = write(tmp_path / "labels.csv", [{"path": f"f/{i}.jpg", "label": str(i)} for i in range(3)])
+    listing = look(path, IMAGES)
+    assert [(c.key, c.path) for c in listing.candidates] == [
+        (f"f/{i}.jpg", str(tmp_path / f"images/f/{i}.jpg")) for i in range(3)
+    ]
+    source = TableSource(kind="table", path=str(path))
+    before = table.digest(source)
+    (tmp_path / "images/f/1.jpg").write_bytes(b"more")
+    assert table.digest(source) != before
+    photos(tmp_path, 1)
+    assert {c.path for c in look(path, IMAGES).candidates} == {str(tmp_path / f"f/{i}.jpg") for i in range(3)}
+
+
+def test_train_and_test_alone_leave_val_to_the_recipe(tmp_path: Path) -> None:
+    rows = [
+        {"path": f"{i}.mp4", "label": "x" if i else "", "split": "testing" if i < 9 else "train"} for i in range(40)
+    ]
+    listing = look(write(tmp_path / "t.csv", rows))
+    assert listing.held_out_by_ratio
+    assert Counter(c.split for c in listing.candidates)["test"] == 8
+    assert {c.split for c in listing.candidates if int(c.key[:-4]) >= 9} == {"train", "val"}
+    assert listing.others == {"in test, without a label": 1}
+    assert not listing.refused
+
+
+def test_groups_of_a_column(tmp_path: Path) -> None:
+    rows = [{"path": f"{i}.mp4", "label": "x", "patient": i // 4} for i in range(40)]
+    rows[3]["patient"] = ""
+    path = write(tmp_path / "t.csv", rows)
+    split = Split(val=0.2, group="patient")
+    listing = look(path, split=split)
+    sides = {(int(c.key[:-4]) // 4, c.split) for c in listing.candidates}
+    assert Counter(split for _, split in sides) == {"train": 8, "val": 2}
+    assert listing.refused == {"row 4": "its patient is empty, by which data.split.group keeps samples together"}
+    with pytest.raises(
+        ZoetropeError, match=r"^data.split.group: .*t.csv has no such column: .*did you mean 'patient'\?"
+    ):
+        look(path, split=Split(group="pacient"))
+    path = write(path, [*rows, {"path": "8.mp4", "label": "x", "patient": 7}])
+    assert look(path, split=split).refused["row 9"] == "8.mp4 stands in several groups: '2' (row 9), '7' (row 41)"
+
+
 def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> None:
     fine = {"path": "a.mp4", "label": "run", "start_s": "", "end_s": ""}
     changes = [
@@ -188,7 +237,7 @@ def test_rows_that_cannot_be_used_are_refused_with_a_reason(tmp_path: Path) -> N
 
 
 def photos(folder: Path, count: int) -> Path:
-    (folder / "f").mkdir()
+    (folder / "f").mkdir(parents=True)
     for i in range(count):
         (folder / "f" / f"{i}.jpg").write_bytes(b"%d" % i)
     return folder
@@ -327,9 +376,9 @@ def test_sets_of_labels(tmp_path: Path) -> None:
         ("path,label,split\na,b,train\nc,d,foo\n", {}, "says 'foo' for c; known are train, training, val"),
         ("path,label,split\na,b,train\nc,d,\n", {}, "says '' for c; known are train, training, val"),
         (
-            "path,label,split\na.mp4,b,train\nc.mp4,d,test\n",
+            "path,label,split\na.mp4,b,val\nc.mp4,d,test\n",
             {},
-            "{0} has no row of the split 'val' in its column 'split', but 1 x test. Rename one of them, or drop",
+            "{0} has no row of the split 'train' in its column 'split', but 1 x val, 1 x test. Rename one of them, or",
         ),
         ("path,label\n,b\n,c\n", {}, "has no row that can be used; row 1: its path is empty."),
         ("path,label\nhttps://me:word@h/x.mp4,b\n", {}, "the URL https://me:***@h/x.mp4 holds a password"),
@@ -384,7 +433,8 @@ def test_files_of_another_kind(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", [{"path": name, "label": name} for name in names])
     assert refusal(path) == (
         f"data.source.path: {path} names files that are no videos in 2 rows, such as a.jpg in row 1: .jpg is an "
-        "extension of images, and task.kind asks for videos. Set task.kind to what they are."
+        "extension of images, and task.kind asks for videos. Set task.kind to what they are, as "
+        "recipes/table-images.yaml does for images and recipes/table.yaml for videos."
     )
     listing = look(path, IMAGES)
     assert listing.refused == {"row 3": ".mp4 is an extension of videos, and task.kind asks for images"}

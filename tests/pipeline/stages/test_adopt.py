@@ -18,6 +18,7 @@ from pipeline.graph.plan import Context
 from pipeline.recipe import Recipe, check, load
 from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import WebDatasetSource
+from pipeline.recipe.split import Split
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.quality import facts_warning
 from pipeline.shards.reader import ShardReader
@@ -133,6 +134,20 @@ def test_labels_from_json_and_a_split_of_its_own(tmp_path: Path) -> None:
     assert {key: (one[0], one[2]) for key, one in read_all(dataset).items()} == {
         f"{i:05d}": (i % 3, "train" if i < 12 else "val") for i in range(20)
     }
+
+
+def test_tars_of_test_and_equal_shares_of_each_class(tmp_path: Path) -> None:
+    write_tars(tmp_path / "train", [sample(i) for i in range(12)])
+    write_tars(tmp_path / "test", [sample(i) for i in range(12, 20)])
+    recipe = a_recipe(urls=f"{tmp_path}/train/*.tar", test_urls=f"{tmp_path}/test/*.tar", label="json.meta.class")
+    data = recipe.data.model_copy(update={"split": Split(val=0.25, stratify=True)})
+    dataset, facts, _ = adopted(recipe.model_copy(update={"data": data}), tmp_path / "made")
+    assert {name: facts[name] for name in ("train", "val", "test")} == {"train": 9, "val": 3, "test": 8}
+    assert dataset.split("val").class_counts == (1, 1, 1)
+    assert sorted(key for key, one in read_all(dataset).items() if one[2] == "test") == [
+        f"{i:05d}" for i in range(12, 20)
+    ]
+    assert ShardReader(dataset.files, "test").source(0, 1) == "train-000000.tar/00013"
 
 
 def test_whole_numbers_that_json_writes_as_floats(tmp_path: Path) -> None:

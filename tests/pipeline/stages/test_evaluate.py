@@ -1,5 +1,6 @@
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
 from pipeline.stages import export
-from pipeline.stages.evaluate import fetch_and_predict, pictures, sample_keys
+from pipeline.stages.evaluate import fetch_and_predict, measured_split, pictures, sample_names
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact, FolderStore
 from pipeline.tasks.base import Tally
@@ -52,7 +53,7 @@ def test_tables(images: Dataset, tmp_path: Path) -> None:
     probabilities[np.arange(7), predicted] = 0.8
     (tmp_path / "figures").mkdir()
     tally = Tally(np.zeros(0), {"label": labels, "scores": probabilities})
-    Classification(images.classes).report(tmp_path, sample_keys(images, np.arange(7)), tally)
+    Classification(images.classes).report(tmp_path, sample_names(images, np.arange(7)), tally)
     assert rows(tmp_path / "per_class.csv") == [
         ["class", "samples", "recall", "precision"],
         ["blue", "3", str(2 / 3), str(2 / 3)],
@@ -65,9 +66,15 @@ def test_tables(images: Dataset, tmp_path: Path) -> None:
         ["red", "1", "1", "0"],
     ]
     table = rows(tmp_path / "predictions.csv")
-    assert table[0] == ["sample", "class", "predicted", "score"]
-    assert table[3] == ["000000002", "red", "green", "0.8000"]
+    assert table[0] == ["file", "class", "predicted", "score"]
+    assert table[3] == ["2002.jpg", "red", "green", "0.8000"]
     assert len(table) == 8
+
+
+def test_the_test_split_is_measured_where_there_is_one(images: Dataset) -> None:
+    assert measured_split(images) == "val"
+    tested = replace(images, splits=images.splits | {"test": images.splits["train"]})
+    assert measured_split(tested) == "test"
 
 
 def flip_one_bit(path: Path, at: int) -> None:

@@ -156,6 +156,26 @@ def test_a_class_that_is_lost_wholly_is_no_smaller_problem(tmp_path: Path) -> No
             "data.source.path: {root}: val has samples of class 'god', and train has none. Is the name spelt alike",
         ),
         (
+            ["train/cat/1", "train/dog/1", "val/cat/1", "test/cat/1", "test/god/2"],
+            {},
+            "data.source.path: {root}: test has samples of class 'god', and train has none. Is the name spelt alike",
+        ),
+        (
+            ["train/cat/1", "train/dog/1", "val/cat/1"],
+            {"split": {"test": 0.1}},
+            "data.split.test: data.source.path: {root} says itself what is held out, so there is nothing to split.",
+        ),
+        (
+            ["train/cat/1", "train/dog/1", "test/cat/1"],
+            {"split": {"test": 0.1}},
+            "data.split.test: data.source.path: {root} has a test split of its own. Leave data.split.test out",
+        ),
+        (
+            [f"{name}/{i}" for name in ("cat", "dog") for i in range(9)],
+            {"split": {"test": 0.001}},
+            "data.split.test: a share of 0.001 leaves no sample of 18 in the split 'test'. Add samples, change data.",
+        ),
+        (
             ["cat/1", "dog/1"],
             {},
             "data.split.val: a share of 0.2 leaves no sample of 2 in the split 'val'. Add samples,",
@@ -180,12 +200,34 @@ def test_a_val_folder_without_a_file_of_the_kind_is_not_taken_for_none(tmp_path:
 
 
 def test_what_was_passed_over_or_is_not_measured_is_said(tmp_path: Path) -> None:
-    context, _ = run(GOOD | {"train/eel/1.jpg": JPEG, "train/cat/notes.txt": b"x", "test/cat/1.jpg": JPEG}, tmp_path)
+    context, _ = run(GOOD | {"train/eel/1.jpg": JPEG, "train/cat/notes.txt": b"x", "more/cat/1.jpg": JPEG}, tmp_path)
     assert said(context) == [
-        "ingest: files passed over: 1 x .txt, 1 x in test",
+        "ingest: files passed over: 1 x .txt, 1 x in more",
         "ingest: not in val, so not measured: 'eel'",
         "ingest: data: 3 train, 2 val, 3 classes: cat 1+1, dog 1+1, eel 1+0",
     ]
+
+
+def test_a_test_split(tmp_path: Path) -> None:
+    context, _ = run(GOOD | {"test/cat/1.jpg": JPEG, "test/2.jpg": JPEG}, tmp_path)
+    assert said(context) == [
+        "ingest: files passed over: 1 x in test",
+        "ingest: not in test, so not measured: 'dog'",
+        "ingest: data: 2 train, 2 val, 1 test, 2 classes: cat 1+1+1, dog 1+1+0",
+    ]
+    assert [row["split"] for row in read_rows(context.out / "samples.jsonl")] == [
+        "test",
+        "train",
+        "train",
+        "val",
+        "val",
+    ]
+
+
+def test_a_test_folder_without_classes_is_no_split(tmp_path: Path) -> None:
+    context, _ = run(GOOD | {"test/unknown/1.jpg": JPEG}, tmp_path)
+    assert said(context)[0] == "ingest: files passed over: 1 x in test, of no class of train"
+    assert json.loads((context.out / "classes.json").read_text()) == ["cat", "dog"]
 
 
 def test_a_file_without_permission_is_quarantined() -> None:

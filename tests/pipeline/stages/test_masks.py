@@ -255,7 +255,10 @@ def test_masks_of_adopted_tars_mean_what_the_source_says(tmp_path: Path) -> None
     source = {**tars(tmp_path), "classes": {700: "sky", 12: "road"}, "ignore": [11]}
     dataset, first = made(a_recipe(source), tmp_path / "made")
     assert dataset.classes == ("road", "sky")  # by their values
-    assert stored(dataset, "train") == {"0": ((1,), halves(1, 255).tolist()), "1": ((0, 1), halves(1, 0).tolist())}
+    assert stored(dataset, "train") == {
+        "train.tar/0": ((1,), halves(1, 255).tolist()),
+        "train.tar/1": ((0, 1), halves(1, 0).tolist()),
+    }
     assert dataset.values == Values({12: 0, 700: 1, 255: 255, 11: 255})
     assert dataset.amounts == {"train": (16, 32), "val": (16, 32)}
     assert dataset.split("train").class_counts == (1, 2)

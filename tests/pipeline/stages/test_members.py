@@ -91,7 +91,7 @@ class Pairs:
         labels = ("road",) if name != "car" else ("car",)
         self.candidates.append(Candidate(path.name, str(path), labels, split, members=members))
 
-    def look(self, source: Any, task: Any, val_share: float) -> Listing:
+    def look(self, source: Any, task: Any, split: Any) -> Listing:
         return Listing(self.candidates, Counter(), False, "data.source.path", "pictures and masks", "")
 
     def digest(self, source: Any) -> str:
@@ -236,10 +236,10 @@ def test_masks_in_tars_of_others(tmp_path: Path) -> None:
     assert index.extensions == ("jpg", "png")
     read = masks(dataset, "train") | masks(dataset, "val")
     assert {key: (label, pixels) for key, (label, _, pixels) in read.items()} == {
-        "0": (0, mask(8, 4).tolist()),
-        "1": (1, mask(8, 4, ROAD).tolist()),
-        "6": (0, mask(8, 4).tolist()),
-        "7": (1, mask(8, 4).tolist()),
+        "a.tar/0": (0, mask(8, 4).tolist()),
+        "a.tar/1": (1, mask(8, 4, ROAD).tolist()),
+        "b.tar/6": (0, mask(8, 4).tolist()),
+        "b.tar/7": (1, mask(8, 4).tolist()),
     }
     assert verified(context.out, FolderStore(tmp_path / "store")) == []
 

@@ -19,7 +19,7 @@ from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.stages import ingest, shard
-from pipeline.stages.evaluate import merged, predict_part, sample_keys
+from pipeline.stages.evaluate import merged, predict_part, sample_names
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
@@ -167,7 +167,7 @@ def test_it_learns_and_is_reported_whatever_the_ranks(blocks: Dataset, tmp_path:
     found = task.metrics(tallies[0])
     assert found == pytest.approx({name.removeprefix("val/"): value for name, value in metrics.items()})
     (tmp_path / "figures").mkdir()
-    task.report(tmp_path, sample_keys(blocks, samples), tallies[0])
+    task.report(tmp_path, sample_names(blocks, samples), tallies[0])
     assert len((tmp_path / "shares.csv").read_text().splitlines()) == 7
 
 

@@ -165,7 +165,7 @@ class Source:
             members = {"seg.png": str(beside)}
             self.candidates.append(Candidate(picture.name, str(picture), labels, split, members=members))
 
-    def look(self, source: Any, task: Any, val_share: float) -> Listing:
+    def look(self, source: Any, task: Any, split: Any) -> Listing:
         return Listing(self.candidates, Counter(), False, "data.source.path", "pictures", "")
 
     def digest(self, source: Any) -> str:

@@ -1,5 +1,6 @@
 """A preview shows what the training gets, and says what was done to it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,6 @@ def test_without_mixing_there_are_two_states(make_recipe: Any, images: Any) -> N
     )
     samples = first_states(recipe, images)
     assert [len(states) for states in samples] == [2] * 5
-    assert samples[0][0][1].startswith("stored, 24 x 20 px: ")
+    assert re.match(r"10\d\d\.jpg, stored, 24 x 20 px: ", samples[0][0][1])
     assert samples[0][1][1] == "CenterCrop"
     assert np.array_equal(samples[0][1][0], samples[0][0][0][2:18, 4:20])

@@ -186,7 +186,7 @@ def test_samples_that_went_bad_later_are_said(tmp_path: Path) -> None:
     text = printed(show.show_stages, made, 1.0, Classification(()))
     assert f"2 samples were left out; the reasons are in {made[2].artifact.path}/quarantine.jsonl\n" in text
     assert text.endswith(
-        f"1 validation sample was left out; the reasons are in {made[3].artifact.path}/quarantine.jsonl\n"
+        f"1 measured sample was left out; the reasons are in {made[3].artifact.path}/quarantine.jsonl\n"
     )
 
 
@@ -205,7 +205,7 @@ def test_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = {step.stage.name: step.artifact.path for step in the_plan(recipe).steps if step.artifact}
     assert show_result(recipe, f"store={store}", "train.duration=3ep", "seed=0") == (
         "\n"
-        "top-1 97.0%\n"
+        "top-1 97.0% on the validation split\n"
         f"evaluation  {paths['evaluate']}\n"
         f"model       {paths['export']}\n"
         "\n"

@@ -123,8 +123,8 @@ def test_words() -> None:
     assert measure.named(np.array([1, 0, 1]), CLASSES) == "cat, eel"
     assert measure.named(np.zeros(3), CLASSES) == "none"
     row = {"scores": scores[0], "hot": np.array([1, 1, 0])}
-    assert TASK.compared(PIXELS, row) == (PIXELS, "0.43 cat, dog", True)  # 0.9 * 0.6 * 0.8
-    assert TASK.compared(PIXELS, row | {"hot": np.zeros(3)}) == (PIXELS, "0.43 cat, dog\nis none", False)
+    assert TASK.compared(PIXELS, row) == (PIXELS, "0.43 cat, dog", True, "")  # 0.9 * 0.6 * 0.8
+    assert TASK.compared(PIXELS, row | {"hot": np.zeros(3)}) == (PIXELS, "0.43 cat, dog\nis none", False, "")
     assert TASK.answers([{"scores": one} for one in scores]) == {
         "labels": [["cat", "dog"], []],
         "scores": [pytest.approx([0.9, 0.6]), []],
@@ -149,7 +149,7 @@ def test_report(tmp_path: Path) -> None:
     ]
     assert [row["average precision"] for row in rows] == ["1.0", "1.0", ""]
     said = list(csv.DictReader((tmp_path / "predictions.csv").open()))
-    assert [(row["sample"], row["labels"], row["predicted"], row["dog"]) for row in said] == [
+    assert [(row["file"], row["labels"], row["predicted"], row["dog"]) for row in said] == [
         ("a", "cat", "cat, dog", "0.6000"),
         ("b", "cat, dog", "dog", "0.7000"),
     ]
