@@ -73,10 +73,7 @@ def make_files(folder: Path, samples: int, height: int, width: int) -> list[Path
 def store(recipe: Recipe, paths: list[Path], folder: Path) -> None:
     """As the shard stage does, in one process."""
     (folder / "scratch").mkdir(parents=True)
-    rows = [
-        {"key": path.stem, "path": str(path), "label": i % 2, "split": "val"}
-        for i, path in enumerate(paths)
-    ]
+    rows = [{"key": path.stem, "path": str(path), "label": i % 2, "split": "val"} for i, path in enumerate(paths)]
     parts = FolderParts(folder, folder / "scratch")
     _, shard, bad = make_shard(parts, Folder(folder), "val", 0, rows, CLASSES, recipe)  # type: ignore[arg-type]
     assert not bad
