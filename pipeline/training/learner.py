@@ -19,6 +19,7 @@ from pipeline.training.ema import average
 from pipeline.training.freeze import freeze
 from pipeline.training.model import build_model
 from pipeline.training.optimizer import make_optimizer
+from pipeline.training.start import find_start
 
 
 @dataclass
@@ -45,8 +46,7 @@ class Learner:
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, len(classes)).to(process.device)
         if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
-            loaded = models.load_weights(model, recipe.model.weights, lambda text: say(f"train: model.weights: {text}"))
-            say(f"train: model.weights: {loaded}")
+            _load_start(model, recipe, classes, lambda text: say(f"train: model.weights: {text}"))
         if recipe.train.sync_bn:
             model = synchronise_norms(model, process)
         frozen_norms = freeze(model, recipe.train.freeze)
@@ -93,6 +93,12 @@ class Learner:
         """Return the model to train, whose gradients are averaged over all processes; perhaps compiled first."""
         model: Any = torch.compile(self.model) if compiled else self.model
         return wrap(model, process)
+
+
+def _load_start(model: nn.Module, recipe: Recipe, classes: Sequence[str], say: Callable[[str], None]) -> None:
+    """Load what `model.weights` names; a head for other classes is left out."""
+    start = find_start(recipe.model.kind, recipe.model.weights, recipe.store)
+    say(str(models.load_weights(model, start.source, say, new_head=start.is_for_others(classes))))
 
 
 def _stopping(recipe: Recipe) -> EarlyStopping | None:
