@@ -178,8 +178,8 @@ def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
     packages: Allow = None,
 ) -> None:
-    """Show models with their parameters and multiply-adds at their published input size."""
-    from pipeline.verbs.show import show_models
+    """Show models: their tasks, parameters, multiply-adds at their published input size, official weights by name."""
+    from pipeline.verbs.zoo import show_models
 
     show_models(console, names or ())
 
