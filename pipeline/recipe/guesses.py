@@ -34,7 +34,10 @@ KEYS = {
     "data.source.path={}": "data data.source data.path data.root data.dir data.train dataset root data_dir data_path "
     "data_root train_dir img_dir source",
     "data.source={{kind: folder, path: {}}}": "source.path",
-    "data.split.val={}": "val_split val_size val_ratio validation_split test_size valid_pct",
+    "data.split.val={}": "val_split val_size val_ratio validation_split valid_pct",
+    "data.split.test={}": "test_split test_size test_ratio",
+    "data.split.folds={}": "n_splits kfold k_folds num_folds n_folds",
+    "data.split.group={}": "groups group_by group_column",
     "data.classes.keep=[{}]": "class_names",
     "clip.frames={}": "num_frames n_frames clip_len clip_length num_segments frames_per_clip",
     "clip.stride={}": "frame_interval frame_stride sampling_rate",

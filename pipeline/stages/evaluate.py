@@ -17,7 +17,7 @@ from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
-from pipeline.tasks.base import Tally, result_words
+from pipeline.tasks.base import Tally, score_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,11 +94,12 @@ def run(context: Context) -> dict[str, Any]:
             drawings.append(display_task.compared(pixels, row)._replace(name=names[i]))
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
-    writer.tell.remote(data_words(dataset), result_words(task, measured))
+    facts = {**measured, "split": split, "quarantined": len(bad)}
+    writer.tell.remote(data_words(dataset), score_words(task, facts))
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
     tracker.wait_until_sent(*sent)
     tracker.finish(context)
-    return {**measured, "split": split, "quarantined": len(bad)}
+    return facts
 
 
 def measured_split(dataset: "Dataset") -> str:

@@ -262,6 +262,11 @@ def result_words(task: Task | type[Task], metrics: Mapping[str, float]) -> str:
     return f"{title} {task.measures[metric].format(metrics[metric])}"
 
 
+def score_words(task: Task | type[Task], measured: Mapping[str, Any]) -> str:
+    """Return the headline of an evaluation's facts, and on which split it was measured unless that is `val`."""
+    return result_words(task, measured) + (" on test" if measured.get("split") == "test" else "")
+
+
 def riding(task: Task, training: bool) -> frozenset[str]:
     """Return what goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
     return task.rides | {"frame"} if task.rides and not training else task.rides

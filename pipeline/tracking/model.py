@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 KEY = "zoetrope.call"
 """The tag by which a model that was begun is found again."""
-MEASURED = "evaluate/"
+MEASURED = ("evaluate/", "test/")
 """What metrics of the finished model begin with."""
 
 

@@ -8,7 +8,7 @@ from pipeline.base.errors import cut
 from pipeline.graph.plan import leaves
 from pipeline.store.artifact import Holding, Record
 from pipeline.tasks import TASKS
-from pipeline.tasks.base import result_words
+from pipeline.tasks.base import score_words
 
 MOST_KEYS = 4
 LONGEST = 30
@@ -22,11 +22,11 @@ def manifests_of(holdings: Sequence[Holding]) -> Manifests:
 
 
 def score(record: Record, manifests: Manifests) -> str:
-    """Return what the run's evaluation says, as in "top-1 71.4%"; "" where there is none, or of an own task."""
+    """Return what the run's evaluation says, as in "top-1 71.4% on test"; "" where there is none, or of an own task."""
     evaluated = _manifest(record, "evaluate", manifests)
     task = TASKS.get(str(evaluated.get("values", {}).get("task", {}).get("kind")))
     facts = evaluated.get("facts", {})
-    return result_words(task, facts) if task and task.headline.metric in facts else ""
+    return score_words(task, facts) if task and task.headline.metric in facts else ""
 
 
 def differences(records: Sequence[Record], manifests: Manifests) -> dict[str, str]:

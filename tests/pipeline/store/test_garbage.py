@@ -164,7 +164,10 @@ def test_runs_with_their_scores_and_what_tells_them_apart(store: Store) -> None:
         made: dict[str, dict[str, Any]] = {
             "shard": {"values": {"seed": 0}, "facts": {}},
             "train": {"values": {"optimizer": {"lr": lr, "kind": kind}, "seed": 0}, "facts": {}},
-            "evaluate": {"values": {"task": {"kind": "image-classification"}}, "facts": {"loss": 1.0, "top1": top1}},
+            "evaluate": {
+                "values": {"task": {"kind": "image-classification"}},
+                "facts": {"loss": 1.0, "top1": top1, "split": "test" if name == "other" else "val"},
+            },
         }
         for stage, told in made.items():
             mark = f"{stage[0]}{lr}".ljust(32, "0").replace(".", "f")
@@ -184,7 +187,7 @@ def test_runs_with_their_scores_and_what_tells_them_apart(store: Store) -> None:
     assert any("top-1 97.1% optimizer.kind=sgd, optimizer.lr=0.1" in line for line in lines[:4])
     assert any("top-1 34.2% optimizer.kind=adamw, optimizer.lr=0.02" in line for line in lines[:4])
     (other,) = [line for line in lines[:4] if line.startswith("other")]
-    assert "top-1 100.0%" in other
+    assert "top-1 100.0% on test" in other
     assert "optimizer" not in other  # the only run of its recipe
     assert other.endswith("made train, evaluate")
     (broken,) = [line for line in lines[:4] if "failed" in line]
