@@ -17,7 +17,7 @@ from pipeline.base.redact import redact
 from pipeline.base.terminal import Terminal
 from pipeline.recipe import load
 from pipeline.tasks import task_of
-from pipeline.verbs import show
+from pipeline.verbs import misread, show
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -34,6 +34,13 @@ class Verbs(TyperGroup):
     stopped = "Stopped. The same command goes on from here."
     """Said after Ctrl-C, and after an error that nobody need mend."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Resolve as Typer does; what users of other tools type is answered with how it is written here."""
+        if said := misread.answer(args, {name: _options(command) for name, command in self.commands.items()}):
+            Terminal(stderr=True).print(f"[bold red]Error:[/] {escape(redact(said))}")
+            raise typer.Exit(2)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Invoke as Typer does, but for the end."""
         errors = Terminal(stderr=True)
@@ -47,6 +54,13 @@ class Verbs(TyperGroup):
         except KeyboardInterrupt:
             errors.print(self.stopped)
             raise typer.Exit(130) from None
+
+
+def _options(command: Any) -> list[str] | None:
+    """Return a verb's options; None where it takes no changes of a recipe."""
+    if not any(one.name == "overrides" for one in command.params):
+        return None
+    return ["--help", *(option for one in command.params for option in (*one.opts, *one.secondary_opts))]
 
 
 app = typer.Typer(
@@ -113,9 +127,10 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, pa
         artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
         _close_abandoned(store, checked.tracking.uri)
     else:
+        from pipeline.cluster.described import Typed
         from pipeline.verbs.driver import drive
 
-        results = drive(checked, planned, store, console)
+        results = drive(checked, planned, store, console, Typed(str(recipe), tuple(overrides or ())))
         show.show_stages(console, results, time.monotonic() - began, task_of(checked))
         artifacts = {result.stage: result.artifact for result in results}
     show.show_result(console, checked, artifacts, str(recipe), overrides or ())
@@ -163,8 +178,8 @@ def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
     packages: Allow = None,
 ) -> None:
-    """Show models with their parameters and multiply-adds at their published input size."""
-    from pipeline.verbs.show import show_models
+    """Show models: their tasks, parameters, multiply-adds at their published input size, official weights by name."""
+    from pipeline.verbs.zoo import show_models
 
     show_models(console, names or ())
 
@@ -183,16 +198,88 @@ def attention(
     console.print(f"{out} shows what the model looked at; its answer is {answer}.", markup=False)
 
 
+BAD_FILES = 3
+"""How `predict` ends when a file could not be used."""
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run (name, id or folder), an exported folder, a recipe for its last run, runs:/... or models:/...",
+        ),
+    ],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES...", help="Images or videos, folders, patterns, tables of paths, URLs."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Write the answers: .jsonl, .csv or .parquet.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw every answer on its picture.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write answers that are files, such as masks.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="So many classes a file, not the best alone.")] = 1,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A key of `evaluate`: clips=3, crops=3, flip=true. May be repeated."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Files in a batch; by default the recipe's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode; by default one for each core beside the model.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(metavar="NAME", help="The column of a table that holds paths.")] = None,
+    others: Annotated[
+        list[str] | None, typer.Option("--with", metavar="MODEL", help="Average with this model. May be repeated.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(metavar="STORE", help="Where the run is; by default runs.")] = None,
+    on_ray: Annotated[
+        bool, typer.Option("--ray", help="Share the files over a cluster; goes on where it was.")
+    ] = False,
+    packages: Allow = None,
+) -> None:
+    """Predict new files with a trained model. Ends with exit code 3 when a file could not be used: its row says why."""
+    from pipeline.cluster.resources import cores
+    from pipeline.verbs.predict import Wanted, predict, views_of
+
+    count = max(1, cores() - 1) if workers is None else workers
+    wanted = Wanted(top, views_of(views or ()), batch, count, out, save, draw)
+    models = [model, *(others or ())]
+    if on_ray:
+        from pipeline.verbs.predict_parts import predict_parts
+
+        whole = predict_parts(console, models, files, wanted, store, column)
+    else:
+        whole = predict(console, models, files, wanted, store, column)
+    if not whole:
+        raise typer.Exit(BAD_FILES)
+
+
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
+
+
+def _existing(url: str) -> "Store":
+    """Open a store that is looked at. ZoetropeError for a folder that is not there; a URL has no folders."""
+    from pipeline.store import open_store
+
+    store = open_store(url)
+    if "://" not in store.url and not store.home.exists():
+        raise ZoetropeError(
+            f"{store.url} does not exist. A store is the folder that a recipe names as `store`; by default, `runs` in "
+            "the folder where `run` was typed."
+        )
+    return store
 
 
 @app.command()
 def ls(store: StoreUrl) -> None:
     """Show a store's runs and artifacts with their sizes, ages and lineage."""
-    from pipeline.store import open_store
     from pipeline.verbs.inventory import show_store
 
-    opened = open_store(store)
+    opened = _existing(store)
     with suppress(ZoetropeError):  # of an object store, when no MLflow is named
         _close_abandoned(opened)
     show_store(console, opened)
@@ -205,11 +292,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run/--delete", help="Only show what would go.")] = True,
 ) -> None:
     """Remove what no recent run and no pin needs. Pins: lines of the file `pins` in the store, runs or fingerprints."""
-    from pipeline.store import open_store
     from pipeline.store.garbage import collect, find_garbage
     from pipeline.verbs.inventory import show_garbage
 
-    opened = open_store(store)
+    opened = _existing(store)
     garbage = find_garbage(opened, days)
     if not dry_run:
         collect(opened, garbage)
@@ -219,10 +305,9 @@ def gc(
 @app.command()
 def verify(store: StoreUrl) -> None:
     """Read every file of a store and check it against what it must be; ends with exit code 1 when one is not that."""
-    from pipeline.store import open_store
     from pipeline.verbs.verify import show_verified
 
-    if not show_verified(console, open_store(store)):
+    if not show_verified(console, _existing(store)):
         raise typer.Exit(1)
 
 
@@ -237,5 +322,8 @@ def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
 
 
 def main() -> None:
-    """Run `python -m pipeline`. A command line that is not understood ends with exit code 2."""
-    app(prog_name="python -m pipeline")
+    """Run `python -m pipeline`, or `zoetrope`. A command line that is not understood ends with exit code 2."""
+    installed = Path(sys.argv[0]).stem == "zoetrope"
+    if installed and "" not in sys.path:  # as `python -m` does: a package of one's own lies in the current folder
+        sys.path.insert(0, "")
+    app(prog_name="zoetrope" if installed else "python -m pipeline")

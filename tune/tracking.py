@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.redact import redact, redact_values
-from pipeline.cluster.tracker import POINTS, Voice, flatten
+from pipeline.cluster.tracker import POINTS, Voice
+from pipeline.graph.plan import leaves
 from pipeline.tracking.address import Tracking
 
 if TYPE_CHECKING:
@@ -142,4 +143,4 @@ def start_search_tracker(tracking: Tracking, experiment: str, store: Path, name:
 
 def parameters(values: dict[str, Any]) -> dict[str, Any]:
     """Flatten to dotted keys for MLflow, without secrets."""
-    return {key: redact(value) if isinstance(value, str) else value for key, value in flatten(redact_values(values))}
+    return {key: redact(value) if isinstance(value, str) else value for key, value in leaves(redact_values(values))}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.base.errors import ZoetropeError
+from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, check_seen
 from pipeline.cluster.tracker import wait_until_sent
 from pipeline.graph.plan import Context
@@ -76,6 +76,8 @@ class TrialProgress:
 
     def of(self, step: int, metrics: dict[str, float], finished: bool = False) -> dict[str, Any]:
         """Return the report after `step` steps."""
+        if self.metric not in metrics:  # such as the top 5 of four classes
+            raise ZoetropeError(f"tune.metric: {unknown('metric', self.metric, metrics)}")
         self.step, self.metrics, self.epoch = step, metrics, step / self.steps_per_epoch
         self.finished = finished or step >= self.total
         shown = {VALUE: metrics[self.metric], EPOCH: self.epoch, "step": step, "metrics": metrics}

@@ -10,14 +10,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.redact import redact, redact_values
-from pipeline.graph.plan import Context, StageProgress
+from pipeline.cluster import described
+from pipeline.cluster.described import PLACES, Typed
+from pipeline.graph.plan import Context, StageProgress, leaves
 from pipeline.recipe import Recipe, plain
 from pipeline.store import Artifact
 from pipeline.tracking.address import Tracking
@@ -43,8 +46,6 @@ ANSWER_S = 60.0
 """A tracker that says nothing for so long is ended, and another goes on. Starting it and a flush take less."""
 POINTS = "points"
 MODEL = "model"
-PLACES = ("store", "tracking", "tune")
-"""Sections of the recipe that say nothing of the training."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ class Tracker:
     left.
     """
 
-    def __init__(self, tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> None:
+    def __init__(
+        self, tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path, typed: Typed | None = None
+    ) -> None:
         self._tracking, self._recipe, self._spool, self._run_folder = tracking, recipe, store / SPOOL, run_folder
+        self._typed = typed or Typed()
         self._writer: Writer | None = None
         self._voice = Voice()
         logging.getLogger("pipeline.tracking").addHandler(self._voice)
@@ -118,15 +122,34 @@ class Tracker:
         outbox.update(
             address=self._tracking.shown,
             experiment=self._recipe.tracking.experiment or self._recipe.name,
-            name=self._recipe.name,
-            params=dict(flatten({name: redact_values(v) for name, v in values.items() if name not in PLACES})),
-            tags={"zoetrope.store": redact(self._recipe.store), "zoetrope.run": self._run_folder.name},
+            name=described.run_name(self._recipe, self._typed),
+            params=dict(leaves({name: redact_values(v) for name, v in values.items() if name not in PLACES})),
+            tags={**self._origin, "zoetrope.store": redact(self._recipe.store), "zoetrope.run": self._run_folder.name},
             run_id=known.get("run_id") or run_id,
             began_ms=known.get("began_ms") or now_ms,
             status="RUNNING",
             status_ms=now_ms,
         )
         outbox.close()
+
+    @cached_property
+    def _git(self) -> Mapping[str, Any] | None:
+        from pipeline.graph.execute import git_state
+
+        return git_state()
+
+    @cached_property
+    def _origin(self) -> dict[str, str]:
+        from pipeline.tracking.system import read_machine
+
+        return described.origin(self._recipe, self._typed, self._git, read_machine())
+
+    def tell(self, data: str, score: str = "") -> None:
+        """Keep a description of the run, and its score once there is one, which then stands in its name."""
+        if self._writer:
+            text = described.note(self._recipe, self._origin, self._git, str(self._run_folder), data, score)
+            name = described.run_name(self._recipe, self._typed, score)
+            self._writer.tags({"mlflow.note.content": text, "mlflow.runName": name})
 
     def points(self, step: int, metrics: dict[str, float], maker: str = "") -> None:
         """Keep the metrics of a step; see `Writer.points`."""
@@ -136,7 +159,8 @@ class Tracker:
     def log_dataset(self, digest: str, source: str, profile: dict[str, int]) -> None:
         """Keep what the run trains on."""
         if self._writer:
-            facts = {"name": self._recipe.name, "digest": digest, "source": source, "profile": profile}
+            name = described.data_name(self._recipe.data.source)
+            facts = {"name": name, "digest": digest, "source": source, "profile": profile}
             self._writer.dataset(facts)
 
     def log_files(self, files: dict[str, Path]) -> None:
@@ -160,6 +184,10 @@ class Tracker:
         if self._writer.run_id:
             (self._run_folder / RUN_ID_FILE).write_text(self._writer.run_id)
         return self._writer.run_id
+
+    def experiment_id(self) -> str | None:
+        """Return the experiment of the MLflow run, None when that could not be opened yet."""
+        return self._writer.experiment_id if self._writer else None
 
     def end(self, status: "Status") -> list[str]:
         """Set the status of the run and ship what is left; what there is to say about it, since no stage is left."""
@@ -186,7 +214,7 @@ class Voice(logging.Handler):
             self.kept.append(record.getMessage())
 
 
-def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path) -> Any:
+def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: Path, typed: Typed | None = None) -> Any:
     """Start the actor, on this node. Ray must be initialised."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -202,7 +230,7 @@ def start_tracker(tracking: Tracking, recipe: Recipe, store: Path, run_folder: P
         max_restarts=-1,
         max_task_retries=-1,
     )(Tracker)
-    return actor.remote(tracking, recipe, store, run_folder)
+    return actor.remote(tracking, recipe, store, run_folder, typed)
 
 
 @contextmanager
@@ -239,21 +267,22 @@ def _read_note(folder: Path) -> dict[str, Any]:
 
 def begin(context: Context, key: str, system_every_s: float | None = None) -> Any:
     """Return the tracker, keeping all for the MLflow run of that key from now on; hand it to `send` on any worker."""
-    actor = context.services.tracker
-    actor.attach.remote(context.progress, key, None, system_every_s)
-    return actor
+    return _attached(context, key, None, system_every_s)
 
 
 def resume(context: Context, trained: Artifact) -> Any:
     """Return the tracker, keeping all for the MLflow run of a training."""
+    # A training by earlier code has no key; nothing of it is kept here.
+    return _attached(context, trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"])
+
+
+def _attached(context: Context, *run: Any) -> Any:
     import ray
 
-    # A training by earlier code has no key; nothing of it is kept here.
-    key, run_id = trained.facts.get("mlflow_key", trained.fingerprint), trained.facts["mlflow_run_id"]
     actor = context.services.tracker
     with suppress(ray.exceptions.RayError):  # `finish` says it
-        # Calls in other threads must not come first.
-        ray.get(actor.attach.remote(context.progress, key, run_id), timeout=LIMIT_S)
+        # Neither calls in other threads nor those that are repeated behind a death may come first.
+        ray.get(actor.attach.remote(context.progress, *run), timeout=LIMIT_S)
     return actor
 
 
@@ -272,18 +301,19 @@ def wait_until_sent(*sent: Any) -> None:
     ray.wait(list(sent), num_returns=len(sent), timeout=SETTLE_S)
 
 
-def finish(context: Context) -> str | None:
-    """Ship what a stage has made; its MLflow run, None when there is none yet."""
+def finish(context: Context) -> dict[str, str | None]:
+    """Ship what a stage has made; ids of its MLflow run and experiment as facts, None when there are none yet."""
     import ray
 
+    actor = context.services.tracker
     try:
-        run_id: str | None = ray.get(context.services.tracker.flush.remote(FLUSH_S), timeout=LIMIT_S)
+        run_id, experiment_id = ray.get([actor.flush.remote(FLUSH_S), actor.experiment_id.remote()], timeout=LIMIT_S)
     except ray.exceptions.RayError as error:
         context.progress.say(
             f"MLflow has not all of this run yet: its writer does not answer ({type(error).__name__})."
         )
-        return None
-    return run_id
+        run_id = experiment_id = None
+    return {"mlflow_run_id": run_id, "mlflow_experiment_id": experiment_id}
 
 
 def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
@@ -299,16 +329,3 @@ def log_model(tracker: Any, context: Context, folder: Path) -> str | None:
         )
         return None
     return uri
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Flatten nested mappings to dotted keys; lists stay whole.
-
-    >>> list(flatten({"train": {"duration": "3ep"}, "seed": 0}))
-    [('train.duration', '3ep'), ('seed', 0)]
-    """
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -1,1 +1,1 @@
-"""An exported model: its folder, what answers with it, and the search for one that teaches."""
+"""An exported model: what answers with it, and what MLflow runs."""

@@ -82,7 +82,7 @@ class _Execution:
     def __init__(self, plan: Plan, recipe: Any, store: Store, services: Any, progress: Progress, run: Run) -> None:
         self.plan, self.store, self.progress, self.run = plan, store, progress, run
         self.recipe, self.services = recipe, services
-        self.git = _git()
+        self.git = git_state()
         self.node = ray.get_runtime_context().get_node_id()
         self.waiting = list(plan.steps)
         self.running: dict[ray.ObjectRef, _Running] = {}
@@ -320,8 +320,8 @@ def _outcome(ref: ray.ObjectRef) -> Outcome:
         return Outcome(what=what, system=isinstance(error, SYSTEM_FAILURES), trace=traceback.format_exc())
 
 
-def _git() -> Mapping[str, Any] | None:
-    """Commit of the code and whether it was changed since; None outside a git checkout."""
+def git_state() -> Mapping[str, Any] | None:
+    """Return the commit of the code and whether it was changed since; None outside a git checkout."""
 
     def ask(*arguments: str) -> str:
         command = ["git", "-C", str(ROOT), *arguments]

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -156,6 +157,8 @@ def planned_stages(steps: Iterable[Step]) -> dict[str, dict[str, Any]]:
 def plan(graph: Graph, values: Mapping[str, Any], store: Store, rerun: Iterable[str] = ()) -> Plan:
     """Decide for each stage whether its artifact can be reused, and say why not. `values`: the recipe as plain JSON.
 
+    Reasons are what differs from the most alike of the earlier runs of the same recipe, which is told by its `name`.
+
     Raises ZoetropeError when `rerun` names no stage.
     """
     again = frozenset(rerun)
@@ -163,9 +166,17 @@ def plan(graph: Graph, values: Mapping[str, Any], store: Store, rerun: Iterable[
         if name not in graph.stages:
             raise ZoetropeError(unknown("stage", name, graph.stages))
     steps: dict[str, Step] = {}
+    earlier = cache(lambda: _made_or_used(store, values.get("name")))
     for stage in graph.order:
-        steps[stage.name] = _step(stage, values, store, steps, stage.name in again)
+        steps[stage.name] = _step(stage, values, store, steps, stage.name in again, earlier)
     return Plan(tuple(steps.values()), again)
+
+
+def _made_or_used(store: Store, name: str | None) -> frozenset[str]:
+    """Return the fingerprints of what earlier runs of the recipe of this name made or reused."""
+    records = [record.content for record in store.records() if record.content.get("name") == name]
+    stages = [stage for record in records for stage in record.get("stages", {}).values()]
+    return frozenset(stage["fingerprint"] for stage in stages if stage.get("fingerprint"))
 
 
 def fingerprint(stage: Stage, values: Mapping[str, Any], input_digests: Mapping[str, str], outside: str | None) -> str:
@@ -202,7 +213,14 @@ def with_code(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _step(stage: Stage, values: Mapping[str, Any], store: Store, before: Mapping[str, Step], again: bool) -> Step:
+def _step(
+    stage: Stage,
+    values: Mapping[str, Any],
+    store: Store,
+    before: Mapping[str, Step],
+    again: bool,
+    earlier: Callable[[], frozenset[str]],
+) -> Step:
     own = with_code(read_values(stage, values))
     outside = stage.outside(values) if stage.outside else None
     to_come = [name for name in stage.inputs if before[name].artifact is None]
@@ -218,7 +236,8 @@ def _step(stage: Stage, values: Mapping[str, Any], store: Store, before: Mapping
         return Step(stage, "reuse", mark, artifact, (), _code_note(stage, artifact), own, outside)
     if mark is not None and (damaged := store.damage(stage.name, mark)):
         return run("files missing or of another size: " + some(damaged))
-    manifests = store.artifacts(stage.name)
+    # Another recipe in the same store explains nothing.
+    manifests = [one for one in store.artifacts(stage.name) if one["fingerprint"] in earlier()]
     if not manifests:
         return run("first run")
     # min keeps the first of equals, and manifests come newest first.
@@ -238,7 +257,7 @@ def _differences(
     found = []
     if manifest["version"] != stage.version:
         found.append(f"version {manifest['version']} -> {stage.version}" + (f": {stage.news}" if stage.news else ""))
-    was, now = dict(_leaves(manifest["values"])), dict(_leaves(values))
+    was, now = dict(leaves(manifest["values"])), dict(leaves(values))
     for key in [*now, *(key for key in was if key not in now)]:
         if key not in was:
             found.append(f"{key} is new: {_show(now[key])}")
@@ -255,10 +274,11 @@ def _differences(
     return found
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values below nested mappings with their dotted keys; lists stay whole."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.options import OPTIONS
 from models.options.own import options_of
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
@@ -14,14 +13,14 @@ from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
 from pipeline.recipe.schema import Train
 from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITHOUT_LABELS
-from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, own_section, section_of
+from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, fitting_models, own_section, section_of
 
 
 def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """Return what no section can see alone, in values that may be wrong in other ways."""
     problems = []
     task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
-    if checked := _task_section(values):
+    if checked := task_section(values):
         modality = checked.modality
         for where in _source_keys(values):
             kind = _word(values, f"{where}.kind")
@@ -48,7 +47,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     return problems + _sharing_problems(values) + list(_secrets(values))
 
 
-def _task_section(values: Mapping[str, Any]) -> TaskSection | None:
+def task_section(values: Mapping[str, Any]) -> TaskSection | None:
     """Return the section of the task; None where it is wrong, which is said already."""
     kind = _word(values, "task.kind")
     if not plugins.is_own(kind):
@@ -80,8 +79,7 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
         options = options_of(model)
     except ZoetropeError:  # said already
         return []
-    fitting = [n for n, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
-    names = ", ".join(fitting)
+    names = ", ".join(fitting_models(task))
     if options.eats != task.modality:
         return [
             f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "

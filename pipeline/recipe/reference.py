@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from pipeline.recipe.duration import Length, parse
 from pipeline.recipe.schema import Recipe, Workers
+from pipeline.recipe.section import sections
 from pipeline.recipe.space import Domain
 
 HEAD = """# Recipe reference
@@ -48,11 +49,11 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
     rows, inner = [], []
     for name, field in model.model_fields.items():
         dotted = f"{path}.{name}" if path else name
-        sections = _sections(field.annotation)
-        if sections:
-            inner += [(section, dotted, type(field.default) is section) for section in sections]
+        found = sections(field.annotation)
+        if found:
+            inner += [(section, dotted, type(field.default) is section) for section in found]
         is_kind = name == "kind" and path
-        if field.annotation is Workers or not (sections or is_kind):
+        if field.annotation is Workers or not (found or is_kind):
             rows.append(f"| `{dotted}` | {_type(field)} | {_default(field)} | {_cell(meanings.get(name, ''))} |\n")
     if rows:
         yield "\n| key | type | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
@@ -61,12 +62,6 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
         title = f"`{dotted}: {{kind: {' | '.join(kinds)}}}`" if kinds else f"`{dotted}`"
         title += " (default)" if kinds and is_default else ""
         yield from _section(section, dotted, title)
-
-
-def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """Return the section, or the choices of sections, that a key holds."""
-    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
-    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]
 
 
 def _meanings(model: type[BaseModel]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What all sections of a recipe share."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,3 +31,9 @@ def without_late(section: Any, values: Any) -> Any:
     if isinstance(section, list) and isinstance(values, list):
         return [without_late(one, value) for one, value in zip(section, values, strict=True)]
     return values
+
+
+def sections(annotation: Any) -> list[type[BaseModel]]:
+    """Return the section, or the choices of sections, that a key of this type holds."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else [annotation]
+    return [member for member in members if isinstance(member, type) and issubclass(member, BaseModel)]

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal, get_args
 
-from models.options import Answers
+from models.options import OPTIONS, Answers
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.section import Modality, Section
@@ -68,6 +68,11 @@ def own_section(name: str) -> type[TaskSection]:
     if made.task is None:
         raise ZoetropeError(f"{name}: its class attribute `task` must be a subclass of pipeline.tasks.base.Task")
     return made
+
+
+def fitting_models(task: TaskSection) -> list[str]:
+    """Return the names of the models that take and answer what a task's samples are and ask for."""
+    return [name for name, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
 
 
 def section_of(kind: str) -> TaskSection:

@@ -7,12 +7,14 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from pipeline.base import plugins
-from pipeline.base.errors import ZoetropeError, brief, cut, unknown
+from pipeline.base.errors import ZoetropeError, brief, cut, nearest, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
-from pipeline.recipe.combos import cross_problems
+from pipeline.recipe import guesses
+from pipeline.recipe.combos import cross_problems, task_section
 from pipeline.recipe.schema import Recipe, bare_names
 from pipeline.recipe.section import without_late
+from pipeline.recipe.tasks import fitting_models
 
 MOST_LINES, LONGEST_LINE = 50, 2000
 
@@ -119,15 +121,19 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
     kind, context = item["type"], item.get("ctx", {})
     given = brief(redact_values({key: item["input"]})[key])
     if kind == "extra_forbidden":
-        return path, unknown("key", key, model.model_fields if model else [])
+        return path, _unknown_key(path, key, item["input"], model)
     if kind == "missing":
         return path, "is missing"
     if kind == "union_tag_not_found":
         return path, f"says no kind; write {key}: {{kind: ...}}"
     if kind == "union_tag_invalid":
         names = [name.strip(" '") for name in context["expected_tags"].split(",")]
+        if path == "model" and (task := task_section(values)):
+            names = fitting_models(task)
         return f"{path}.kind", unknown("kind", str(context["tag"]), names)
     if kind in ("model_type", "model_attributes_type"):
+        if isinstance(item["input"], str) and (right := guesses.answer(path, item["input"])):
+            return path, redact(f"is a section; {right}")
         is_choice = kind == "model_attributes_type" and isinstance(item["input"], str)
         example = f"{{kind: {item['input']}}}" if is_choice else "{key: value, ...}"
         return path, f"is a section; write {key}: {redact(example)}, not {given}"
@@ -140,6 +146,13 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
     if kind == "string_pattern_mismatch":
         return path, f"may hold letters, digits and, but for its first place, '.', '_' and '-', not {given}"
     return path, f"{item['msg'][0].lower()}{item['msg'][1:]}, not {given}"
+
+
+def _unknown_key(path: str, key: str, value: Any, model: type[BaseModel] | None) -> str:
+    """Return what a key that does not exist may be called: what other tools call so, or what looks like it."""
+    known = model.model_fields if model else {}
+    right = guesses.synonym(path, value) or (None if nearest(key, known) else guesses.elsewhere(path, value))
+    return f"unknown key {brief(key)}; {right}" if right else unknown("key", key, known)
 
 
 def _walk(loc: Sequence[str | int], values: Any) -> tuple[str, str, type[BaseModel] | None]:

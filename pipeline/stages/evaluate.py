@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.cluster import tracker
+from pipeline.cluster.described import data_words
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.stages.json_lines import write_rows
@@ -16,7 +17,7 @@ from pipeline.stages.quarantine import QUARANTINE
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
-from pipeline.tasks.base import Tally
+from pipeline.tasks.base import Tally, result_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,6 +94,7 @@ def run(context: Context) -> dict[str, Any]:
             drawings.append(display_task.compared(pixels, row)._replace(name=names[i]))
         figures.predictions(drawings, drawn / f"{name}_predictions.png")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
+    writer.tell.remote(data_words(dataset), result_words(task, measured))
     sent += [writer.log_files.remote(tables | {f"figures/{path.name}": path for path in sorted(drawn.iterdir())})]
     tracker.wait_until_sent(*sent)
     tracker.finish(context)

@@ -186,6 +186,8 @@ class FolderStore:
     def refusal(self, error: OSError) -> ZoetropeError | None:
         """Return what to tell the user when the store cannot be written, or None when `error` is of another sort."""
         why = _REFUSALS.get(error.errno or 0)
+        if error.errno == errno.ENOENT and not self.root.exists():  # /proc makes no folders
+            why = "no folder can be made there; {otherwise}"
         if why is None:
             return None
         why = why.format(otherwise=self._otherwise)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SERVERS = ("http", "https", "databricks")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
+UI = "http://127.0.0.1:5000"
+"""Where `mlflow ui` listens."""
+
 USER = re.compile(r"(?<=://)[^\s/]*@")
 ENCODED = "In a user's name and a password write @ as %40, / as %2F, : as %3A, ? as %3F and # as %23"
 
@@ -40,6 +43,16 @@ class Tracking:
         url = _parsed(self.uri)
         bare = URL.create(url.drivername, host=url.host, port=url.port, database=url.database, query=url.query)
         return redact(bare.render_as_string(hide_password=False))
+
+    def page(self, experiment_id: str) -> str:
+        """Return the address of an experiment's runs with their curves; "" where it is not known.
+
+        Without the query MLflow 3 opens a page for language models, which is empty.
+        """
+        if _scheme(self.uri) == "databricks":
+            return ""
+        base = self.shown.rstrip("/") if _scheme(self.uri) in SERVERS else UI
+        return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
 
 
 def masked(text: str) -> str:
@@ -161,4 +174,4 @@ def _parsed(uri: str) -> "URL":
 
 
 def _ui(backend: str) -> str:
-    return f"mlflow ui --backend-store-uri {backend}"
+    return f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {backend}"

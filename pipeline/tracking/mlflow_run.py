@@ -51,7 +51,8 @@ def open_run(
         experiment_id = _experiment_id(mlflow, experiment, tracking.artifact_location)
         found = mlflow.search_runs([experiment_id], f"tags.`{KEY}` = '{key}'", max_results=1)
         run = found[0] if found else mlflow.create_run(experiment_id, began_ms, {KEY: key}, name)
-    _describe(mlflow, run, params or {}, tags or {})
+    _log_params(mlflow, run, params or {})
+    set_tags(tracking, run.info.run_id, tags or {})
     return str(run.info.run_id)
 
 
@@ -65,6 +66,20 @@ def set_status(
         client(tracking).update_run(run_id, status=status)
     else:
         client(tracking).set_terminated(run_id, status, at_ms)
+
+
+def experiment_of(tracking: Tracking, run_id: str) -> str:
+    """Return the id of a run's experiment."""
+    return str(client(tracking).get_run(run_id).info.experiment_id)
+
+
+def set_tags(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
+    """Set tags of a run, cut to what MLflow takes; `mlflow.runName` is its name."""
+    from mlflow.entities import RunTag
+
+    marks = [RunTag(mlflow_name(key), str(value)[:LONGEST_TAG]) for key, value in tags.items()]
+    for some in _batches(marks):
+        client(tracking).log_batch(run_id, tags=some, synchronous=True)
 
 
 def log_files(tracking: Tracking, run_id: str, folder: Path) -> None:
@@ -116,16 +131,13 @@ def _experiment_id(mlflow: "MlflowClient", name: str, artifact_location: str | N
     return str(found.experiment_id)
 
 
-def _describe(mlflow: "MlflowClient", run: "Run", params: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    from mlflow.entities import Param, RunTag
+def _log_params(mlflow: "MlflowClient", run: "Run", params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
 
     values = {mlflow_name(key): str(value)[:LONGEST_PARAM] for key, value in params.items()}
     new = [Param(key, value) for key, value in values.items() if key not in run.data.params]
-    marks = [RunTag(mlflow_name(key), str(value)[:LONGEST_TAG]) for key, value in tags.items()]
-    for some_params in _batches(new):
-        mlflow.log_batch(run.info.run_id, params=some_params, synchronous=True)
-    for some_tags in _batches(marks):
-        mlflow.log_batch(run.info.run_id, tags=some_tags, synchronous=True)
+    for some in _batches(new):
+        mlflow.log_batch(run.info.run_id, params=some, synchronous=True)
 
 
 def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,7 +1,7 @@
 """The exported model as an MLflow model: a script, weights as safetensors and a list of packages; nothing pickled."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 KEY = "zoetrope.call"
 """The tag by which a model that was begun is found again."""
+MEASURED = "evaluate/"
+"""What metrics of the finished model begin with."""
 
 
 def save_model(
@@ -21,14 +23,14 @@ def save_model(
     artifacts: dict[str, Path],
     code_paths: Sequence[Path],
     requirements: Sequence[str],
-    answer: dict[str, str],
-    switches: Sequence[str] = (),
+    answer: Mapping[str, str],
+    parameters: Mapping[str, Any],
 ) -> None:
     """Write an MLflow model to `folder`, which must not exist yet.
 
-    It takes a data frame with a column `content`, the bytes of one file a row, and gives the columns of `answer`, name
-    to type: "string", "double", "binary" or a list of one of these, as "list of string". `switches` are names of
-    parameters that are true or false, by default false.
+    It takes a data frame with a column `content`, the bytes of one file a row, and `name` where one is given, and gives
+    the columns of `answer`, name to type: "string", "double", "binary" or a list of one of these, as "list of string".
+    `parameters`: names, and their defaults, which are of their types.
 
     `script` defines a `mlflow.pyfunc.PythonModel` and ends with `mlflow.models.set_model(...)`; it is run once here,
     and when the model is loaded. It finds `artifacts` in `context.artifacts`, and the packages of `code_paths` (copied)
@@ -41,6 +43,8 @@ def save_model(
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
+    types = {bool: DataType.boolean, int: DataType.long}
+
     def kind(text: str) -> Any:
         single = DataType[text.removeprefix("list of ")]
         return Array(single) if text.startswith("list of ") else single
@@ -52,9 +56,9 @@ def save_model(
         code_paths=[str(path) for path in code_paths],
         pip_requirements=list(requirements),
         signature=ModelSignature(
-            inputs=Schema([ColSpec("binary", "content")]),
+            inputs=Schema([ColSpec("binary", "content"), ColSpec("string", "name", required=False)]),
             outputs=Schema([ColSpec(kind(text), name) for name, text in answer.items()]),
-            params=ParamSchema([ParamSpec(name, DataType.boolean, False) for name in switches]),
+            params=ParamSchema([ParamSpec(name, types[type(value)], value) for name, value in parameters.items()]),
         ),
     )
 
@@ -84,6 +88,26 @@ def log_model(tracking: Tracking, run_id: str, name: str, key: str, folder: Path
     if logged.model_id not in [output.model_id for output in linked]:  # twice is refused
         mlflow.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return f"models:/{logged.model_id}"
+
+
+def score_models(tracking: Tracking, run_id: str) -> None:
+    """Note what the run's evaluation measured as metrics of its models, too: MLflow shows them beside each model.
+
+    The run's own metrics stay as they are, and so do those of a model that was measured before; twice is as good as
+    once.
+    """
+    from mlflow.entities import Metric
+
+    mlflow = client(tracking)
+    run = mlflow.get_run(run_id)
+    for output in run.outputs.model_outputs if run.outputs else []:
+        measured = [
+            Metric(key, point.value, point.timestamp, point.step, model_id=output.model_id)
+            for key in run.data.metrics
+            if key.startswith(MEASURED)
+            for point in mlflow.get_metric_history(run_id, key)[-1:]
+        ]
+        mlflow.log_batch(run_id, metrics=measured, synchronous=True)
 
 
 def _log_model_file(mlflow: "MlflowClient", model: Any, model_id: str, run_id: str, scratch: Path) -> None:

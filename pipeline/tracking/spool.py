@@ -10,6 +10,7 @@ stays, sent or not, until its training is done.
 import contextlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,22 +47,23 @@ class Spool:
             with contextlib.suppress(OSError):
                 self._file.write(b"\n")
                 self._torn = False
-        self._last_step: dict[tuple[str, str], int] = {}
+        self._kept: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
         for point in self._points_from(0):
-            place = (point.maker, point.key)
-            self._last_step[place] = max(point.step, self._last_step.get(place, point.step))
+            self._kept[point.maker, point.key].add(point.step)
 
     def append(self, step: int, metrics: dict[str, float], time_ms: int, maker: str = "") -> int:
         """Keep the points that are new and return how many those are. Raises OSError when the disk refuses.
 
-        After a roll-back training repeats steps: a metric's step that is not beyond the maker's last one is left out.
+        After a roll-back training repeats steps: a step of a metric that the maker has made already is left out. Steps
+        may come in any order, because Ray repeats the calls that a dead actor did not answer in no order.
         """
-        fresh = [(key, value) for key, value in metrics.items() if step > self._last_step.get((maker, key), -1)]
+        fresh = [(key, value) for key, value in metrics.items() if step not in self._kept[maker, key]]
         for start in range(0, len(fresh), POINTS_PER_LINE):
             values = dict(fresh[start : start + POINTS_PER_LINE])
             row = {"step": step, "time_ms": time_ms, "maker": maker, "metrics": values}
             self._append_line(json.dumps(row).encode())
-            self._last_step.update(((maker, key), step) for key in values)
+            for key in values:
+                self._kept[maker, key].add(step)
         return len(fresh)
 
     def unsent(self, run_id: str | None) -> int:

@@ -3,10 +3,13 @@
 import csv
 import shutil
 import subprocess
+from collections import Counter
+from collections.abc import Sequence
 
 import psutil
 
 QUERY = ["--query-gpu=index,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits"]
+NAMES = ["--query-gpu=name", "--format=csv,noheader"]
 
 
 def read_system() -> dict[str, float]:
@@ -19,20 +22,30 @@ def read_system() -> dict[str, float]:
         "system/cpu_utilization_percentage": psutil.cpu_percent(),
         "system/system_memory_usage_megabytes": memory.used / 1e6,
         "system/system_memory_usage_percentage": memory.percent,
-        **_gpus(),
+        **parse_gpus(_ask(QUERY)),
     }
 
 
-def _gpus() -> dict[str, float]:
-    # nvidia-smi rather than torch.cuda: asking torch would take half a gigabyte of the GPU for a CUDA context.
+def read_machine() -> str:
+    """Say what this machine has: "2 x NVIDIA H200, 16 CPU cores, 128 GB"."""
+    names = Counter(line.strip() for line in _ask(NAMES).splitlines() if line.strip())
+    gpus = [f"{count} x {name}" for name, count in names.items()]
+    memory = f"{psutil.virtual_memory().total / 1e9:.0f} GB"
+    return ", ".join([*gpus, f"{psutil.cpu_count()} CPU cores", memory])
+
+
+def _ask(query: Sequence[str]) -> str:
+    """Return nvidia-smi's answer; "" where there is none.
+
+    Rather than torch.cuda, which would take half a gigabyte of the GPU for a CUDA context.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
-        return {}
+        return ""
     try:
-        answer = subprocess.run([program, *QUERY], capture_output=True, text=True, timeout=5, check=True).stdout
+        return subprocess.run([program, *query], capture_output=True, text=True, timeout=5, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        return {}
-    return parse_gpus(answer)
+        return ""
 
 
 def parse_gpus(answer: str) -> dict[str, float]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.address import Tracking
 from pipeline.tracking.client import NoAnswer, client, is_refusal, ping, quiet, reason
-from pipeline.tracking.mlflow_run import log_dataset, log_files, open_run, set_status
-from pipeline.tracking.model import log_model
+from pipeline.tracking.mlflow_run import experiment_of, log_dataset, log_files, open_run, set_status, set_tags
+from pipeline.tracking.model import log_model, score_models
 from pipeline.tracking.names import mlflow_name
 from pipeline.tracking.outbox import FILES, Outbox
 from pipeline.tracking.system import read_system
@@ -41,6 +41,7 @@ class Writer:
         self._said: set[str] = set()
         self._sent = threading.Condition()  # guards the points' end and the counts below; never held over a request
         self._run_id: str | None = None
+        self._experiment_id: str | None = None
         self._unsent = self._outbox.points.unsent(self._outbox.run().get("run_id"))
         self._tries = self._failed_try = 0
         self._model_uri: str | None = None
@@ -59,6 +60,11 @@ class Writer:
         return self._run_id
 
     @property
+    def experiment_id(self) -> str | None:
+        """The experiment of the MLflow run, None while that could not be found or created."""
+        return self._experiment_id
+
+    @property
     def model_uri(self) -> str | None:
         """`models:/ID` of the last model that this Writer sent."""
         return self._model_uri
@@ -66,7 +72,7 @@ class Writer:
     def points(self, step: int, metrics: Mapping[str, float], maker: str = "") -> None:
         """Keep these points, `{metric: value}` at an optimizer step, and return. Never blocks on MLflow, never raises.
 
-        NaN and infinities are kept as such. Steps that a metric of this maker has been through already are left out.
+        NaN and infinities are kept as such. Steps at which this maker has made the metric already are left out.
         """
         values: dict[str, float] = {}
         for key, value in metrics.items():
@@ -88,6 +94,10 @@ class Writer:
     def files(self, files: Mapping[str, Path]) -> None:
         """Keep files, `{artifact path: local file}`."""
         self._keep("files", {}, files)
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Keep tags, in place of those of the same names."""
+        self._keep("tags", tags, {})
 
     def model(self, name: str, folder: Path) -> None:
         """Keep a model, a folder of `save_model`."""
@@ -178,8 +188,9 @@ class Writer:
         run_id = open_run(self._tracking, run["experiment"], run["name"], self._outbox.folder.name, before, **described)
         if run_id != before:
             self._outbox.update(run_id=run_id, status_sent=None)
+        experiment_id = experiment_of(self._tracking, run_id)
         with self._sent:
-            self._run_id = run_id
+            self._run_id, self._experiment_id = run_id, experiment_id
             self._unsent = self._outbox.points.unsent(run_id)
         return run_id
 
@@ -205,6 +216,8 @@ class Writer:
                         failure = error
         if status := self._outbox.status_to_send():
             run = self._outbox.run()
+            if status == "FINISHED":  # the model may have been sent before it was measured
+                score_models(self._tracking, run_id)
             set_status(self._tracking, run_id, status, run.get("status_ms"), run.get("status_tags"))
             self._outbox.update(status_sent=status)
         with self._sent:
@@ -234,8 +247,11 @@ class Writer:
             log_dataset(self._tracking, run_id, **facts)
         elif content["kind"] == "files":
             log_files(self._tracking, run_id, files)
+        elif content["kind"] == "tags":
+            set_tags(self._tracking, run_id, facts)
         else:
             self._model_uri = log_model(self._tracking, run_id, facts["name"], call.name, files)
+            score_models(self._tracking, run_id)
 
     def _watch_system(self, every_s: float) -> None:
         read_system()  # psutil's first CPU reading has nothing to compare with

@@ -11,6 +11,7 @@ import ray
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.described import Typed
 from pipeline.cluster.joining import join, joined_address, start
 from pipeline.cluster.lost import RayLostError, signals_end_the_block
 from pipeline.cluster.resources import cores, cpus, why_no_gpus
@@ -30,8 +31,13 @@ END_S = 120.0
 """For MLflow to take the status of a run that has ended, by another tracker if need be."""
 
 
-def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequence[StageResult]:
-    """Execute `plan` on Ray; the MLflow run that the stages opened ends as the run ends."""
+def drive(
+    recipe: Recipe, plan: Plan, store: Store, console: Console, typed: Typed | None = None
+) -> Sequence[StageResult]:
+    """Execute `plan` on Ray; the MLflow run that the stages opened ends as the run ends.
+
+    typed: what the run was started by, for its name and description in MLflow
+    """
     tracking = resolve(recipe.tracking.uri, store.url)
     record = store.record_run(recipe.name, plain(recipe), planned_stages(plan.steps))
     status: Status = "FAILED"
@@ -39,7 +45,7 @@ def drive(recipe: Recipe, plan: Plan, store: Store, console: Console) -> Sequenc
         if any(step.stage.name == "train" for step in plan.to_run):
             gpus = ray.cluster_resources().get("GPU", 0)
             console.print(why_no_gpus(recipe, gpus, joined=joined_address() is not None), end="", markup=False)
-        services = Services(start_tracker(tracking, recipe, store.home, record.folder), record.folder)
+        services = Services(start_tracker(tracking, recipe, store.home, record.folder, typed), record.folder)
         with watched(services):
             try:
                 with Progress(console) as progress:

@@ -1,7 +1,8 @@
 """What `ls` and `gc` print: the runs and artifacts of a store, and what would go."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -10,23 +11,31 @@ from rich.table import Table
 from pipeline.base.redact import redact
 from pipeline.store.artifact import Holding, Store
 from pipeline.store.garbage import DAY_S, Garbage
+from pipeline.verbs.compare import differences, manifests_of, score
 
 SHORT = 12
 """Digits shown of a fingerprint."""
 
 
 def show_store(console: Console, store: Store) -> None:
-    """Print runs, newest first, and all that takes room: sizes, ages, and what each was made from."""
+    """Print runs, newest first, with scores, and all that takes room: sizes, ages, and what each was made from."""
     records, holdings, pins, now_s = store.records(), store.holdings(), store.pins(), time.time()
     if not records and not holdings:
         console.print(f"{redact(store.url)} holds nothing.", markup=False)
         return
-    runs = _table("run", "status", "age", "stages")
+    runs = _table("run", "status", "age", "score", "differs in", "stages")
+    manifests = manifests_of(holdings)
+    apart = differences(records, manifests)
     for record in records:
-        stages = ", ".join(f"{name} {_what(stage)}" for name, stage in record.content.get("stages", {}).items())
         pinned = " (pinned)" if {record.name, record.content.get("name")} & pins else ""
-        status = str(record.content.get("status", "?"))
-        runs.add_row(record.name + pinned, status, _age(now_s - record.modified_s), stages)
+        runs.add_row(
+            record.name + pinned,
+            str(record.content.get("status", "?")),
+            _age(now_s - record.modified_s),
+            score(record, manifests),
+            apart[record.name],
+            _stages(record.content.get("stages", {})),
+        )
     console.print(runs, soft_wrap=False)
     things = _table("stage", "fingerprint", "size", "age", "made from", "by run")
     for holding in sorted(holdings, key=lambda holding: (holding.kind, holding.stage, -holding.modified_s)):
@@ -73,10 +82,14 @@ def _row(holding: Holding, pins: frozenset[str], now_s: float) -> tuple[str, ...
     )
 
 
-def _what(stage: dict[str, str]) -> str:
-    """Return how a stage fared in a run, and the artifact that it stands for."""
-    status = str(stage.get("status") or "not begun")
-    return f"{status} {stage['fingerprint'][:SHORT]}" if stage.get("fingerprint") else status
+def _stages(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say how the stages of a run fared, but for those that were there already: "made train, evaluate"."""
+    by_status: dict[str, list[str]] = {}
+    for name, stage in stages.items():
+        by_status.setdefault(str(stage.get("status") or "not begun"), []).append(name)
+    reused = by_status.pop("reused", [])
+    told = "; ".join(f"{status} {', '.join(names)}" for status, names in by_status.items())
+    return told or ("all reused" if reused else "")
 
 
 def _age(seconds: float) -> str:

@@ -128,7 +128,10 @@ def show_result(
     """Print the score, where everything is, and what to type next."""
     from pipeline.tracking.address import resolve
 
-    browse = resolve(recipe.tracking.uri, recipe.store).ui_command
+    tracking = resolve(recipe.tracking.uri, recipe.store)
+    # Of a training by earlier code, or whose MLflow was away, the experiment is not known.
+    experiment_id = artifacts["train"].facts.get("mlflow_experiment_id") if "train" in artifacts else None
+    page = tracking.page(experiment_id) if experiment_id else ""
     allowed = [f"--allow={package}" for package in packages(plain(recipe))]
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
     arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}", *allowed]
@@ -138,9 +141,17 @@ def show_result(
     for name, stage in (("evaluation", "evaluate"), ("model", "export")):
         console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
     console.print("\nBrowse the results:")
-    console.print(f"  {browse}", markup=False)
+    for line in browse_lines(tracking.ui_command, page):
+        console.print(f"  {line}", markup=False)
     console.print("Train longer:")
     console.print(f"  python -m pipeline run {shlex.join(arguments)}", markup=False)
+
+
+def browse_lines(ui_command: str, page: str) -> list[str]:
+    """Return how to come to `page` of MLflow: the command that starts its UI, unless that is a server's address."""
+    if not page:
+        return [ui_command]
+    return [page] if "://" in ui_command.split()[0] else [ui_command, f"and open {page}"]
 
 
 def _doubled(recipe: Recipe) -> str:
@@ -184,25 +195,3 @@ def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float
         console.print(f"{rate.bad} samples cannot be used; a training would replace them and say which.")
     smaller = "shard.video.short_side" if recipe.task.modality == "video" else "shard.image.short_side"
     console.print(LIMITS[max(rate.shares, key=lambda step: rate.shares[step])].format(smaller=smaller))
-
-
-def show_models(console: Console, names: Sequence[str]) -> None:
-    """Print a line a model, counted for as many classes as ImageNet, Kinetics-400 and, of masks, PASCAL VOC have."""
-    import models
-    from models.complexity import complexity
-    from models.options.own import options_of
-
-    table = Table()
-    table.add_column("model", no_wrap=True)
-    table.add_column("takes")
-    table.add_column("answers")
-    table.add_column("input")
-    table.add_column("parameters", justify="right")
-    table.add_column("GMACs", justify="right")
-    for name in names or models.names():
-        models.check_options(name)
-        eats, answers = options_of(name).eats, options_of(name).answers
-        cost = complexity(name, 21 if answers == "mask" else 1000 if eats == "image" else 400)
-        shape = "x".join(str(size) for size in cost.input_shape)
-        table.add_row(name, eats, answers, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
-    console.print(table)

@@ -54,15 +54,21 @@ def show_verified(console: Console, store: Store) -> bool:
             console.print(f"{holding.stage} {holding.fingerprint[:SHORT]}: {count} files, as they should be")
         faults += found
     if not faults:
-        console.print(f"{len(holdings)} artifacts of {redact(store.url)} are whole.", markup=False)
+        are = "is" if len(holdings) == 1 else "are"
+        console.print(f"{_many(len(holdings), 'artifact')} of {redact(store.url)} {are} whole.", markup=False)
         return True
+    artifacts = {(fault.stage, fault.fingerprint) for fault in faults}
     again = " ".join(f"--rerun {stage}" for stage in sorted({fault.again for fault in faults}))
     console.print(
-        f"{len(faults)} faults in {len({(f.stage, f.fingerprint) for f in faults})} artifacts. Make them again: "
-        f"`python -m pipeline run RECIPE {again}`; of runs that you do not need any more, `gc` removes them.",
+        f"{_many(len(faults), 'fault')} in {_many(len(artifacts), 'artifact')}. To make anew what is damaged: "
+        f"`python -m pipeline run RECIPE {again}`; what belongs to runs that you do not need any more, `gc` removes.",
         markup=False,
     )
     return False
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def check_artifact(store: Store, holding: Holding) -> Iterator[Fault]:

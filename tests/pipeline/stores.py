@@ -30,6 +30,7 @@ def publish_until(
 ) -> Store:
     """The recipe's store, with an artifact of each stage up to `last`, made by today's code or by that of `code`."""
     store = open_store(recipe.store)
+    record = store.record_run(recipe.name, plain(recipe), {})
     for stage in GRAPH.order:
         steps = {step.stage.name: step for step in plan(GRAPH, plain(recipe), store).steps}
         step = steps[stage.name]
@@ -42,10 +43,13 @@ def publish_until(
             "outside": step.outside,
             "code": code_digests(stage.module) if code is None else code,
             "facts": FACTS[stage.name] | (facts or {}).get(stage.name, {}),
+            "run": record.folder.name,
         }
         with store.work(stage.name, step.fingerprint) as work:
             (work.out / "made.txt").write_text(stage.name)
             store.publish(work, manifest)
+        record.update_stage(stage.name, status="made", fingerprint=step.fingerprint)
         if stage.name == last:
             break
+    record.end("done")
     return store

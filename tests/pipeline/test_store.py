@@ -197,6 +197,13 @@ def test_a_file_in_the_way(store: FolderStore) -> None:
         store.record_run("x", {}, {})
 
 
+def test_a_place_that_takes_no_folders() -> None:
+    with pytest.raises(
+        ZoetropeError, match=r"cannot write to the store /proc/nope: no folder can be made there; choose"
+    ):
+        FolderStore(Path("/proc/nope")).record_run("x", {}, {})
+
+
 @pytest.fixture
 def nobody() -> Iterator[None]:
     if os.geteuid() != 0:

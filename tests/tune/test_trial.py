@@ -19,3 +19,8 @@ def test_what_no_trial_can_train_is_said(make_recipe: Any, images: Dataset) -> N
     ):
         with pytest.raises(ZoetropeError, match=said):
             measure_trial(make_recipe("image", **changes), images, progress)
+
+
+def test_a_metric_that_the_data_have_not_is_said() -> None:
+    with pytest.raises(ZoetropeError, match=r"tune.metric: unknown metric 'val/top5'; did you mean 'val/top1'"):
+        TrialProgress("val/top5").of(1, {"val/loss": 0.5, "val/top1": 0.5})

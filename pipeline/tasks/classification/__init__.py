@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pipeline.figures.drawing import Drawing
-from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
+from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Layout, Tally, Task, top_classes
 from pipeline.tasks.suited import Facts, Suited, classifier
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Classification(Task):
     measures: ClassVar = {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}
     in_training = ("loss", "top1")
     columns: ClassVar = {"label": "string", "score": "double"}
+    ranked: ClassVar = TOP
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
@@ -91,11 +92,13 @@ class Classification(Task):
     def metrics(self, tally: Tally) -> dict[str, float]:
         """Compute `loss` in nats, the mean; `top1` and `top5` as shares of what can be met.
 
-        Of samples with one label that is every sample; so accuracies with and without mixing can be compared.
+        Of five classes or fewer there is no `top5`, which could be nothing but 1. Of samples with one label what can be
+        met is every sample; so accuracies with and without mixing can be compared.
         """
         loss, top1, top5, most1, most5, samples = (float(value) for value in tally.sums)
         shares = [met / most if most else 0.0 for met, most in ((top1, most1), (top5, most5))]
-        return dict(zip(self.measures, (loss / max(samples, 1.0), *shares), strict=True))
+        measured = dict(zip(self.measures, (loss / max(samples, 1.0), *shares), strict=True))
+        return {name: value for name, value in measured.items() if name != "top5" or not 0 < len(self.classes) <= 5}
 
     def certainty(self, rows: Arrays) -> np.ndarray:
         """Return the probability of the true class."""
@@ -108,14 +111,23 @@ class Classification(Task):
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
         """Draw it with the best class and its probability."""
         best, true = int(row["scores"].argmax()), int(row["label"])
-        words = f"{row['scores'][best]:.2f} {self.classes[best]}"
+        words = self.words(row)
         return Drawing(pixels, words if best == true else f"{words}\nis {self.classes[true]}", best == true)
 
-    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """Return the best class of each file and its probability."""
-        best = [int(row["scores"].argmax()) for row in rows]
-        scores = [float(row["scores"][i]) for row, i in zip(rows, best, strict=True)]
-        return {"label": [self.classes[i] for i in best], "score": scores}
+    def row(self, answer: Arrays, top: int = 1) -> dict[str, Any]:
+        """Return the best class and its probability; the `top` classes."""
+        scores = answer["scores"]
+        best = int(scores.argmax())
+        return {
+            "label": self.classes[best],
+            "score": float(scores[best]),
+            **top_classes(self.classes, scores, top),
+        }
+
+    def words(self, answer: Arrays) -> str:
+        """Name the best class behind its probability."""
+        best = int(answer["scores"].argmax())
+        return f"{answer['scores'][best]:.2f} {self.classes[best]}"
 
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
         """Write tables of classes, of confusions and of predictions, and the confusion matrix."""

@@ -1,12 +1,14 @@
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.cluster.tracker import RUN_ID_FILE, SPOOL, Tracker, flatten
+from pipeline.cluster.described import Typed
+from pipeline.cluster.tracker import RUN_ID_FILE, SPOOL, Tracker
 from pipeline.recipe import Recipe
 from pipeline.tracking.address import resolve
 from pipeline.tracking.leftovers import send_leftovers
@@ -29,10 +31,11 @@ class Place:
         self.store, self.recipe = folder, recipe
         self.address = resolve(None, folder)
 
-    def tracker(self, run: str = "one") -> Tracker:
+    def tracker(self, run: str = "one", *changes: str) -> Tracker:
         self.run_folder = self.store / "runs" / run
         self.run_folder.mkdir(parents=True, exist_ok=True)
-        return Tracker(self.address, self.recipe, self.store, self.run_folder)
+        typed = Typed("recipes/tiny.yaml", changes)
+        return Tracker(self.address, self.recipe, self.store, self.run_folder, typed)
 
     @property
     def client(self) -> MlflowClient:
@@ -73,6 +76,28 @@ def test_one_run_for_all_stages(place: Place, tmp_path: Path) -> None:
     assert run.inputs.dataset_inputs[0].dataset.digest == "d" * 36
     assert [item.path for item in place.client.list_artifacts(run_id, "notes")] == ["notes/a.txt"]
     assert list((place.store / SPOOL).iterdir()) == []
+
+
+def test_a_run_says_what_it_is_and_how_good(place: Place) -> None:
+    tracker = place.tracker("one", "optimizer.lr=0.02", "store=/elsewhere", "tracking.uri=https://me:s3cret@host")
+    tracker.attach(Said(), "key")
+    assert tracker.experiment_id() is None
+    tracker.tell("26 train, 7 val")
+    run_id = str(tracker.flush(60))
+    before = place.client.get_run(run_id)
+    assert before.info.run_name == "tiny-image optimizer.lr=0.02"
+    assert tracker.experiment_id() == before.info.experiment_id
+    tracker.tell("26 train, 7 val", "top-1 71.4%")
+    tracker.end("FINISHED")
+    run = place.client.get_run(run_id)
+    assert run.info.run_name == "tiny-image optimizer.lr=0.02: top-1 71.4%"
+    assert "**top-1 71.4%**" in run.data.tags["mlflow.note.content"]
+    assert "26 train, 7 val" in run.data.tags["mlflow.note.content"]
+    assert run.data.tags["mlflow.source.name"] == "recipes/tiny.yaml"
+    assert run.data.tags["mlflow.source.type"] == "LOCAL"
+    assert re.fullmatch("[0-9a-f]{40}", run.data.tags["mlflow.source.git.commit"])
+    assert "CPU cores" in run.data.tags["zoetrope.machine"]
+    assert "s3cret" not in str(run.data.tags)
 
 
 def test_a_training_is_taken_up_in_its_run_and_no_step_comes_twice(place: Place) -> None:
@@ -184,8 +209,3 @@ def test_warnings_reach_the_stage_that_works_and_else_the_driver(place: Place) -
     assert said.words == ["MLflow is away"]
     assert tracker.end("FAILED") == ["too early"]
     assert not (place.store / "mlflow.db").exists()  # nothing was tracked
-
-
-def test_flatten_keeps_lists_and_empty_sections() -> None:
-    nested = {"a": {"b": {"c": 1}, "d": {}}, "e": [{"f": 2}]}
-    assert dict(flatten(nested)) == {"a.b.c": 1, "a.d": {}, "e": [{"f": 2}]}

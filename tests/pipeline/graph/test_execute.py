@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.execute import StageResult, execute
-from pipeline.graph.plan import Graph, Stage, plan, planned_stages
+from pipeline.graph.plan import Graph, Plan, Stage, plan, planned_stages
 from pipeline.graph.progress import Progress
 from pipeline.store import FolderStore
 from tests.conftest import ROOT
@@ -37,9 +37,12 @@ class Bench:
         self.marks.mkdir()
         self.shown = ""
 
+    def plan(self, graph: Graph, values: dict[str, Any], rerun: tuple[str, ...] = ()) -> Plan:
+        return plan(graph, {"name": "test", **values}, self.store, rerun)
+
     def run(self, graph: Graph, values: dict[str, Any], rerun: tuple[str, ...] = ()) -> list[StageResult]:
         text = io.StringIO()
-        planned = plan(graph, values, self.store, rerun)
+        planned = self.plan(graph, values, rerun)
         record = self.store.record_run("test", values, planned_stages(planned.steps))
         try:
             with Progress(Console(file=text, width=300)) as progress:
@@ -91,7 +94,7 @@ def test_makes_reuses_and_cuts_off_early(bench: Bench) -> None:
 
     assert actions(bench.run(graph, {"n": 10})) == [("tens", "reused"), ("double", "reused")]
 
-    assert plan(graph, {"n": 11}, bench.store).steps[1].reasons == ("input tens will be made anew",)
+    assert bench.plan(graph, {"n": 11}).steps[1].reasons == ("input tens will be made anew",)
     results = bench.run(graph, {"n": 11})
     assert actions(results) == [("tens", "made"), ("double", "reused")]
     assert results[1].note == "reused after all: its inputs came out the same"

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.code_digest import code_digests
-from pipeline.graph.plan import Graph, Plan, Stage, fingerprint, plan, read_values
+from pipeline.graph.plan import Graph, Plan, Stage, fingerprint, leaves, plan, read_values
 from pipeline.store import Artifact, FolderStore
 
 INGEST = Stage("ingest", 1, "pipeline.base.keyed:run", ("data",), outside=lambda values: str(values["listing"]))
@@ -17,6 +17,7 @@ SHARD = Stage("shard", 1, "pipeline.base.keyed:run", ("shard",), ("ingest",))
 TRAIN = Stage("train", 1, "pipeline.base.keyed:run", ("optimizer", "model", "seed"), ("shard",))
 GRAPH = Graph([TRAIN, SHARD, INGEST])
 VALUES: dict[str, Any] = {
+    "name": "mine",
     "seed": 0,
     "listing": "L1",
     "data": {"url": "https://me:pw@host/x"},
@@ -45,6 +46,8 @@ def make(store: FolderStore, values: Mapping[str, Any], graph: Graph = GRAPH, te
             code = code_digests(stage.module)
             rest = {"version": stage.version, "values": own, "inputs": inputs, "outside": outside, "code": code}
             made[stage.name] = store.publish(work, {**rest, "facts": {}})
+    stages = {name: {"fingerprint": artifact.fingerprint} for name, artifact in made.items()}
+    store.record_run(values["name"], {}, stages).end("done")
 
 
 def reasons(planned: Plan) -> dict[str, tuple[str, ...]]:
@@ -130,6 +133,18 @@ def test_compares_with_the_nearest_artifact(store: FolderStore) -> None:
     assert reasons(plan(GRAPH, far, store)) == {"train": ("optimizer.lr changed 0.5 -> 0.6",)}
 
 
+def test_another_recipe_in_the_store_explains_nothing(store: FolderStore) -> None:
+    make(store, VALUES)
+    other = changed(name="other", seed=7)
+    assert reasons(plan(GRAPH, other, store)) == {"train": ("first run",)}  # what both need is reused
+    make(store, other)
+    make(store, changed(name="third", seed=8))
+    assert reasons(plan(GRAPH, changed(name="other", seed=9, shard={"samples": 64}), store)) == {
+        "shard": ("shard.samples changed 128 -> 64",),  # though another recipe made what was reused
+        "train": ("seed changed 7 -> 9", "input shard will be made anew"),
+    }
+
+
 def test_early_cut_off_shows_in_the_plan(store: FolderStore) -> None:
     make(store, VALUES, text="same")
     make(store, changed(listing="L2"), Graph([INGEST]), text="same")
@@ -208,3 +223,8 @@ def test_nothing_heavy_is_imported() -> None:
         "print({'ray', 'torch', 'mlflow', 'numpy'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_leaves_are_not_below_lists_and_empty_sections() -> None:
+    nested = {"a": {"b": {"c": 1}, "d": {}}, "e": [{"f": 2}]}
+    assert dict(leaves(nested)) == {"a.b.c": 1, "a.d": {}, "e": [{"f": 2}]}

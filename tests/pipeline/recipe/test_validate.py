@@ -556,3 +556,50 @@ def test_sources_that_do_not_give_what_the_task_asks_for(
         "data.source.kind: images gives no labels, and task.kind image-classification needs them; for a folder a class "
         "set it to folder, for a list of files to table"
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lr": 0.1}, "lr: unknown key 'lr'; write optimizer.lr=0.1"),
+        (
+            {"model": {"kind": "resnet18", "name": "resnet50"}},
+            "model.name: unknown key 'name'; write model.kind=resnet50",
+        ),
+        ({"data": "photos"}, "data: is a section; write data.source.path=photos"),
+        (
+            {"data": {"source": {"kind": "digits", "path": "photos"}}},
+            "data.source.path: unknown key 'path'; write data.source={kind: folder, path: photos}",
+        ),
+        ({"trainer": {"max_epochs": 3}}, "trainer: unknown key 'trainer'; write train.duration=3ep"),
+        ({"trian": {"duration": "3ep"}}, "trian: unknown key 'trian'; did you mean 'train' or 'tracking'?"),
+        ({"solver": {"momentum": 0.9}}, "solver: unknown key 'solver'; write optimizer.momentum=0.9"),
+        (
+            {"weights": "https://me:s3cret@host/w"},
+            "weights: unknown key 'weights'; write model.weights=https://me:***@host/w",
+        ),
+    ],
+)
+def test_what_other_tools_call_a_key_is_answered(small: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    assert said in problems(small | changes)
+
+
+@pytest.mark.parametrize(
+    ("task", "known"),
+    [
+        ("image-classification", "hornet_base_7x7, "),
+        ("video-classification", "timesformer_base, "),
+        ("segmentation", "deeplabv3"),
+    ],
+)
+def test_an_unknown_model_is_answered_with_those_that_the_task_takes(
+    small: dict[str, Any], task: str, known: str
+) -> None:
+    (said,) = [
+        line
+        for line in problems(small | {"task": {"kind": task}, "model": {"kind": "efficientnet_b0"}})
+        if line.startswith("model.kind")
+    ]
+    assert said.startswith(f"model.kind: unknown kind 'efficientnet_b0'; known are: {known}")
+    others = {"image-classification": "tsm", "video-classification": "hornet", "segmentation": "tsm"}
+    assert others[task] not in said

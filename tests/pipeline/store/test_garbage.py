@@ -158,6 +158,39 @@ def test_what_is_shown(store: Store) -> None:
     assert store.find("train", "b" * 32) is not None
 
 
+def test_runs_with_their_scores_and_what_tells_them_apart(store: Store) -> None:
+    for name, lr, kind, top1 in (("mine", 0.1, "sgd", 0.971), ("mine", 0.02, "adamw", 0.342), ("other", 0.5, "sgd", 1)):
+        run = store.record_run(name, {}, {})
+        made: dict[str, dict[str, Any]] = {
+            "shard": {"values": {"seed": 0}, "facts": {}},
+            "train": {"values": {"optimizer": {"lr": lr, "kind": kind}, "seed": 0}, "facts": {}},
+            "evaluate": {"values": {"task": {"kind": "image-classification"}}, "facts": {"loss": 1.0, "top1": top1}},
+        }
+        for stage, told in made.items():
+            mark = f"{stage[0]}{lr}".ljust(32, "0").replace(".", "f")
+            with store.work(stage, mark) as work:
+                store.publish(work, {"version": 1, "inputs": {}, "code": {}, **told})
+            run.update_stage(stage, status="reused" if stage == "shard" else "made", fingerprint=mark)
+        run.end("done")
+    failed = store.record_run("mine", {}, {"train": {}, "evaluate": {}})
+    failed.update_stage("train", status="failed")
+    failed.end("failed")
+    console = Console(width=200, record=True)
+    show_store(console, store)
+    head, *lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert head.split() == ["run", "status", "age", "score", "differs", "in", "stages"]
+    names = {line.split()[0] for line in lines[:4]}
+    assert len(names) == 4
+    assert any("top-1 97.1% optimizer.kind=sgd, optimizer.lr=0.1" in line for line in lines[:4])
+    assert any("top-1 34.2% optimizer.kind=adamw, optimizer.lr=0.02" in line for line in lines[:4])
+    (other,) = [line for line in lines[:4] if line.startswith("other")]
+    assert "top-1 100.0%" in other
+    assert "optimizer" not in other  # the only run of its recipe
+    assert other.endswith("made train, evaluate")
+    (broken,) = [line for line in lines[:4] if "failed" in line]
+    assert broken.endswith("failed train; not begun evaluate")
+
+
 def test_an_empty_store(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "none")
     console = Console(width=160, record=True)
@@ -178,3 +211,10 @@ def test_the_verbs(tmp_path: Path) -> None:
     gone = CliRunner().invoke(app, ["gc", str(tmp_path), "--days", "0", "--delete"])
     assert "is removed. 0 bytes in 0 artifacts" in gone.output
     assert "holds nothing" in CliRunner().invoke(app, ["ls", str(tmp_path)]).output
+
+
+@pytest.mark.parametrize("verb", ["ls", "gc", "verify"])
+def test_a_store_that_is_not_there(tmp_path: Path, verb: str) -> None:
+    done = CliRunner().invoke(app, [verb, str(tmp_path / "nowhere")])
+    assert done.exit_code == 1
+    assert "nowhere does not exist. A store is the folder" in done.output

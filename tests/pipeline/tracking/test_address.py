@@ -19,7 +19,10 @@ def test_default_is_an_absolute_sqlite_file_in_the_store(monkeypatch: pytest.Mon
     tracking = resolve(None, Path("runs"))
     assert tracking.uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
     assert tracking.artifact_location == f"{tmp_path}/runs/mlartifacts"
-    assert tracking.ui_command == f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/runs/mlflow.db"
+    assert (
+        tracking.ui_command
+        == f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///{tmp_path}/runs/mlflow.db"
+    )
 
 
 def test_the_recipe_beats_the_environment_and_that_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ def test_the_recipe_beats_the_environment_and_that_the_default(monkeypatch: pyte
 def test_a_relative_sqlite_path_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolve("sqlite:///my runs/a.db", Path("x")).ui_command == (
-        f"mlflow ui --backend-store-uri 'sqlite:///{tmp_path}/my runs/a.db'"
+        f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri 'sqlite:///{tmp_path}/my runs/a.db'"
     )
 
 
@@ -53,7 +56,13 @@ def test_any_name_of_a_folder_reaches_sqlalchemy(name: str, uri: str) -> None:
     tracking = resolve(None, f"/data/{name}")
     assert tracking.uri == uri
     assert make_url(tracking.uri).database == f"/data/{name}/mlflow.db"
-    assert shlex.split(tracking.ui_command) == ["mlflow", "ui", "--backend-store-uri", uri]
+    assert shlex.split(tracking.ui_command) == [
+        "MLFLOW_DISABLE_TELEMETRY=true",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+    ]
     assert resolve(uri, "elsewhere") == tracking
     assert tracking.shown == uri
 
@@ -88,6 +97,20 @@ def test_a_password_is_never_shown(uri: str, tmp_path: Path) -> None:
     tracking = resolve(uri, tmp_path)
     assert tracking.uri == uri
     assert "s3cret" not in f"{tracking} {tracking!r} {tracking.shown} {tracking.ui_command}"
+
+
+@pytest.mark.parametrize(
+    ("uri", "at"),
+    [
+        (None, "http://127.0.0.1:5000/#"),
+        ("postgresql://ann:s3cret@host/db", "http://127.0.0.1:5000/#"),
+        ("https://ann:s3cret@host/mlflow/", "https://host/mlflow/#"),
+        ("databricks", ""),
+    ],
+)
+def test_the_page_of_an_experiment(uri: str | None, at: str, tmp_path: Path) -> None:
+    rest = "/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    assert resolve(uri, tmp_path).page("7") == (at and at + rest)
 
 
 def test_what_is_shown_is_the_rest_of_the_address() -> None:

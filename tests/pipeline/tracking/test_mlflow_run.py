@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
-from pipeline.tracking.mlflow_run import log_dataset, log_files, open_run, set_status
+from pipeline.tracking.mlflow_run import experiment_of, log_dataset, log_files, open_run, set_status, set_tags
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,17 @@ def test_a_run_has_its_name_parameters_tags_and_place(tracking: Tracking) -> Non
     assert run.data.params["model.option.249"] == "249"
     assert run.data.params["long"] == "x" * 6000
     assert run.info.artifact_uri.startswith(str(tracking.artifact_location))
+
+
+def test_tags_take_the_place_of_others_and_one_is_the_name(tracking: Tracking) -> None:
+    run_id = opened(tracking)
+    for name in ("study: top-1 71.4%", "study: top-1 80.0%"):
+        set_tags(tracking, run_id, {"mlflow.runName": name, "mlflow.note.content": "x" * 9000, "of [mine]": name})
+    run = client(tracking).get_run(run_id)
+    assert run.info.run_name == run.data.tags["of _mine_"] == "study: top-1 80.0%"
+    assert run.data.tags["mlflow.note.content"] == "x" * 8000
+    assert run.data.tags["git"] == "abc"
+    assert experiment_of(tracking, run_id) == run.info.experiment_id
 
 
 def test_a_resume_goes_on_in_the_same_run_and_changes_no_parameter(tracking: Tracking) -> None:

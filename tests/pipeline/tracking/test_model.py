@@ -10,7 +10,7 @@ from pipeline.tracking import model as model_module
 from pipeline.tracking.address import resolve
 from pipeline.tracking.client import client
 from pipeline.tracking.mlflow_run import open_run
-from pipeline.tracking.model import log_model, save_model
+from pipeline.tracking.model import log_model, save_model, score_models
 
 SCRIPT = """
 import json
@@ -54,6 +54,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [folder / "lengths"],
         ["pandas"],
         {"label": "string", "score": "double"},
+        {"top": 1},
     )
     return folder / "saved"
 
@@ -103,6 +104,23 @@ def test_a_model_that_was_begun_is_gone_on_with(saved: Path, tmp_path: Path, mon
     (model,) = client(tracking).search_logged_models([experiment_id])
     assert (f"models:/{model.model_id}", model.status.value) == (uri, "READY")
     assert log_model(tracking, run_id, "model", "another", saved) != uri
+
+
+def test_a_model_has_what_the_evaluation_measured(saved: Path, tmp_path: Path) -> None:
+    tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+    run_id = open_run(tracking, "models", "run", "key")
+    mlflow = client(tracking)
+    score_models(tracking, run_id)  # of no model
+    uri = log_model(tracking, run_id, "model", "this-one", saved)
+    for value in (0.5, 0.75):  # measured, and measured anew
+        mlflow.log_metric(run_id, "evaluate/top1", value, int(1e12 * (1 + value)), 0)
+        mlflow.log_metric(run_id, "val/top1", value, step=10)
+        for _ in range(2):
+            score_models(tracking, run_id)
+    model = mlflow.get_logged_model(uri.removeprefix("models:/"))
+    told = sorted((one.timestamp, one.key, one.value) for one in model.metrics or [])
+    assert told == [(1_500_000_000_000, "evaluate/top1", 0.5), (1_750_000_000_000, "evaluate/top1", 0.75)]
+    assert [point.value for point in mlflow.get_metric_history(run_id, "evaluate/top1")] == [0.5, 0.75]
 
 
 def test_without_mlflow_the_folder_is_a_model(saved: Path) -> None:

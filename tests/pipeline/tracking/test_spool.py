@@ -46,11 +46,21 @@ def test_after_a_roll_back_known_steps_are_left_out_by_metric(tmp_path: Path) ->
         spool.append(step, {"loss": float(step)}, 0)
     spool.append(4, {"val": 1.0}, 0)
     resumed = Spool(tmp_path)
-    added = [resumed.append(step, {"loss": -1.0, "val": 2.0}, 1) for step in range(3, 12)]
-    assert added == [0, 0, 1, 1, 1, 1, 1, 2, 2]
+    added = [resumed.append(step, {"loss": -1.0, "val": 2.0}, 1) for step in range(4, 12)]
+    assert added == [0, 1, 1, 1, 1, 1, 2, 2]
     points = drain(resumed, "run")
     assert [point.step for point in points if point.key == "loss"] == list(range(12))
     assert [point.value for point in points if point.key == "loss"][:10] == [float(step) for step in range(10)]
+
+
+def test_points_that_a_dead_actor_did_not_answer_come_in_any_order(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    assert [spool.append(step, {"loss": float(step)}, 0) for step in (6, 18, 12, 24, 12)] == [1, 1, 1, 1, 0]
+    resumed = Spool(tmp_path)
+    assert [resumed.append(step, {"loss": -1.0}, 0) for step in (10, 12, 6)] == [1, 0, 0]
+    assert {(point.step, point.value) for point in drain(resumed, "run")} == {
+        (6, 6.0), (18, 18.0), (12, 12.0), (24, 24.0), (10, -1.0)
+    }  # fmt: skip
 
 
 def test_what_another_maker_measures_at_the_same_steps_is_new(tmp_path: Path) -> None:

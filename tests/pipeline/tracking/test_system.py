@@ -1,6 +1,7 @@
 import math
+import re
 
-from pipeline.tracking.system import parse_gpus, read_system
+from pipeline.tracking.system import parse_gpus, read_machine, read_system
 
 
 def test_this_machine_has_memory_in_use() -> None:
@@ -8,6 +9,10 @@ def test_this_machine_has_memory_in_use() -> None:
     assert 0 < metrics["system/system_memory_usage_percentage"] <= 100
     assert metrics["system/system_memory_usage_megabytes"] > 1
     assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_this_machine_in_words() -> None:
+    assert re.search(r"\b[1-9]\d* CPU cores, \d+ GB$", read_machine())
 
 
 def test_gpus_from_the_answer_of_nvidia_smi() -> None:

@@ -147,6 +147,7 @@ def test_all_that_a_run_gets_arrives_and_a_finished_one_leaves_no_trace(tracking
     writer.dataset({"name": "digits", "digest": "d", "source": "/data", "profile": {"train": 1}})
     writer.files({"notes/b.txt": tmp_path / "a.txt"})
     writer.points(3, {"loss": 1.0})
+    writer.tags({"mlflow.runName": "told"})
     writer.status("FINISHED")
     (tmp_path / "a.txt").unlink()  # what was taken is the Writer's
     assert writer.close(WAIT_S) == (0, 0)
@@ -154,6 +155,7 @@ def test_all_that_a_run_gets_arrives_and_a_finished_one_leaves_no_trace(tracking
     assert run_id
     run = client(tracking).get_run(run_id)
     assert (run.info.status, run.data.tags["zoetrope.spool"]) == ("FINISHED", "key")
+    assert (run.info.run_name, run.info.experiment_id) == ("told", writer.experiment_id)
     assert history(tracking, run_id, "loss") == [(3, 1.0)]
     assert Path(client(tracking).download_artifacts(run_id, "notes/b.txt")).read_text() == "A"
     assert run.inputs is not None

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.base.errors import ZoetropeError
 from pipeline.graph.execute import StageResult
 from pipeline.graph.plan import Plan
 from pipeline.recipe import Recipe
@@ -210,10 +209,23 @@ def test_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         f"model       {paths['export']}\n"
         "\n"
         "Browse the results:\n"
-        f"  mlflow ui --backend-store-uri 'sqlite:///{store}/mlflow.db'\n"
+        f"  MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri 'sqlite:///{store}/mlflow.db'\n"
         "Train longer:\n"
         f"  python -m pipeline run 'my recipes/[r].yaml' 'store={store}' seed=0 train.duration=6ep\n"
     )
+
+
+@pytest.mark.parametrize("uri", [None, "https://me:s3cret@host"])
+def test_the_page_where_the_curves_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str | None) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    recipe = quickstart(tmp_path, f"tracking.uri={uri or 'null'}")
+    publish_until(recipe, "export", {"train": {"mlflow_experiment_id": "7"}})
+    page = "/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    lines = show_result(recipe).partition("Browse the results:\n")[2].splitlines()
+    if uri:
+        assert lines[:2] == [f"  https://host{page}", "Train longer:"]
+    else:
+        assert lines[1:3] == [f"  and open http://127.0.0.1:5000{page}", "Train longer:"]
 
 
 @pytest.mark.parametrize(
@@ -234,17 +246,3 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "s3cret" not in text
     assert "  https://host\n" in text
     assert "'tracking.uri=https://me:***@host'" in text
-
-
-def test_models_with_what_they_cost() -> None:
-    text = printed(show.show_models, ["resnet50", "tsm_resnet50", "deeplabv3_resnet50"])
-    assert "25,557,032" in text
-    assert "24,327,632" in text
-    assert "32.70" in text
-    assert "42,004,074" in text  # of 21 classes
-    assert text.count("mask") == 1
-
-
-def test_an_unknown_model_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ZoetropeError, match="did you mean 'tsm_resnet50'"):
-        printed(show.show_models, ["tsm_resnt50"])

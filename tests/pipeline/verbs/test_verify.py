@@ -194,13 +194,14 @@ def test_a_manifest_that_names_files_elsewhere(folder: FolderStore) -> None:
 
 def test_the_verb(folder: FolderStore) -> None:
     whole = CliRunner().invoke(app, ["verify", str(folder.root)])
-    assert (whole.exit_code, "1 artifacts of " in whole.output) == (0, True)
+    assert (whole.exit_code, "1 artifact of " in whole.output) == (0, True)
     path = folder.root / "artifacts" / "shard" / MARK / TAR
     path.chmod(0o644)
     flip(600)(path)
     broken = CliRunner().invoke(app, ["verify", str(folder.root)])
     assert broken.exit_code == 1
     assert f"shard {MARK[:12]}: {TAR}: is damaged" in broken.output
+    assert "1 fault in 1 artifact. " in broken.output
     assert "--rerun shard" in broken.output
 
 

@@ -17,7 +17,7 @@ ONES = torch.ones(3)
 
 
 def metrics(sums: list[float]) -> dict[str, float]:
-    return Classification(("a", "b", "c")).metrics(Tally(np.array(sums)))
+    return Classification(tuple("abcdef")).metrics(Tally(np.array(sums)))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -97,6 +97,12 @@ def test_accuracy_of_mixed_targets_is_a_share_of_what_can_be_met() -> None:
 def test_a_probability_of_zero_has_a_finite_loss() -> None:
     sums = measure(torch.tensor([[0.0, 1.0]]), torch.tensor([0]), torch.ones(1))
     assert sums[0].item() == pytest.approx(-math.log(1e-12))
+
+
+@pytest.mark.parametrize(("classes", "told"), [(2, False), (5, False), (6, True), (0, True)])
+def test_the_best_five_of_five_tell_nothing(classes: int, told: bool) -> None:
+    measured = Classification(tuple("abcdef"[:classes])).metrics(Tally(np.array([1.0, 2, 3, 4, 4, 4])))
+    assert list(measured) == ["loss", "top1", *(["top5"] if told else [])]
 
 
 def test_metrics_of_no_sample_are_zero() -> None:
