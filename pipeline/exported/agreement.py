@@ -30,8 +30,8 @@ def worst_differences(
             except Exception as error:  # whatever a runtime has to say of shapes that it does not take
                 reason = cut(" ".join(str(error).split()), MOST_SAID)
                 raise ZoetropeError(
-                    f"the exported file does not take a batch {list(pixels.shape)}: {reason}. With --one-size it is made "
-                    "for pictures of the size that augment.eval makes"
+                    f"the exported file does not take a batch {list(pixels.shape)}: {reason}. With --one-size it is "
+                    "made for pictures of the size that augment.eval makes"
                 ) from error
             for name, right, said in zip(given.outputs, *outputs, strict=True):
                 worst[name] = max(worst[name], difference(right, said))
