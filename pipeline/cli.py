@@ -258,6 +258,33 @@ def predict(
         raise typer.Exit(BAD_FILES)
 
 
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run, an exported folder, an MLflow URI, or a recipe's last run.")
+    ],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2) or safetensors.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default NAME-FORMAT.")] = None,
+    preprocess: Annotated[bool, typer.Option("--preprocess", help="Take uint8 pixels, normalise inside.")] = False,
+    any_size: Annotated[
+        bool | None, typer.Option("--any-size/--one-size", help="Leave height and width open where the model can.")
+    ] = None,
+    online: Annotated[bool, typer.Option("--online", help="A TSM frame by frame, with its caches.")] = False,
+    samples: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Files to compare on, or a folder; else the run's shards. May be repeated."),
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="The largest difference that is allowed.")] = 1e-4,
+    packages: Allow = None,
+) -> None:
+    """Export a model for use without this project, and compare it with the model on real samples."""
+    from pipeline.verbs.export import Asked
+    from pipeline.verbs.export import export as write
+
+    asked = Asked(to, preprocess, any_size, online, tuple(samples or ()), tolerance)
+    write(console, model, out, asked)
+
+
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
 
 

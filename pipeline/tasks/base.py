@@ -162,6 +162,14 @@ class Task(ABC):
     def answer(self, out: Any) -> Answer:
         """Turn a model's outputs for one view a sample into an answer."""
 
+    def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
+        """Answer views as the model gets them, float [n, 3, (T,) H, W]: what a file holds that runs without us.
+
+        Plain operations on tensors, the same for any x: it is traced.
+        """
+        out = model(x)
+        return self.answer(out[0] if isinstance(out, tuple) else out)
+
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: the mean over a sample's views."""
         import torch

@@ -148,6 +148,12 @@ class Segmentation(Task):
         """Turn logits into probabilities, which add up to 1 in each pixel."""
         return {"scores": out.float().softmax(1)}
 
+    def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
+        """Answer pictures as a whole, mirrored at their borders where the model needs that."""
+        from pipeline.tasks.segmentation.infer import whole
+
+        return {"scores": whole(model, x, self.margin_px, self.fit)}
+
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Infer as `evaluate` says: whole or in tiles, at several scales, mirrored too, refined by a CRF."""
         import torch
