@@ -1,4 +1,4 @@
-"""The table of official weights: its rows fit this repository, and some are written out as their publishers give them."""
+"""The table of official weights: its rows fit this repository; some are written out as their publishers give them."""
 
 import re
 
@@ -91,7 +91,7 @@ def test_a_name_is_answered_for_the_model() -> None:
     assert named("resnet18", "quickstart") is None
     assert [row.name for row in weights_of("resnet101")] == ["imagenet1k", "imagenet1k-v1"]
     assert weights_of("my_package:MyNet") == weights_of("unet") == []
-    with pytest.raises(ZoetropeError, match="resnet18 has no weights called 'kinetics400'; those of resnet18 are: imag"):
+    with pytest.raises(ZoetropeError, match="resnet18 has no weights called 'kinetics400'; those of resnet18 are: "):
         named("resnet18", "kinetics400")
     with pytest.raises(ZoetropeError, match="unet has no weights called 'imagenet1k'; it has none by name"):
         named("unet", "imagenet1k")

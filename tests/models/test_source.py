@@ -48,6 +48,6 @@ def test_names(weights: str) -> None:
     assert is_name(weights)
 
 
-@pytest.mark.parametrize("weights", ["./imagenet1k", "w.pth", "w.PTH", "w.safetensors", "w.pth.tar#ema", "hf://org/name"])
+@pytest.mark.parametrize("weights", ["./imagenet1k", "w.PTH", "w.safetensors", "w.pth.tar#ema", "hf://org/name"])
 def test_places(weights: str) -> None:
     assert not is_name(weights)

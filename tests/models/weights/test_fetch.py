@@ -156,7 +156,7 @@ def test_size_is_capped(server: str, path: str) -> None:
 def test_no_server(server: str) -> None:
     """The error says where to put the file, and there it is found."""
     url = "http://127.0.0.1:9/w.pth"
-    with pytest.raises(ZoetropeError, match=r"cannot fetch http://127.0.0.1:9/w.pth: .*; where there is no network") as e:
+    with pytest.raises(ZoetropeError, match=r"cannot fetch http://127.0.0.1:9/w.pth: .*; where there is no net") as e:
         fetch(url)
     assert f"fetch it elsewhere and put it at {cached_at(url)}, or give its path" in str(e.value)
     cached_at(url).write_bytes(DATA)
@@ -180,7 +180,7 @@ def test_digits_of_the_publisher_hold_for_what_was_put_there_by_hand(server: str
     target = cached_at(f"{server}/w.pth")
     target.parent.mkdir(parents=True)
     target.write_bytes(DATA[:-1])
-    with pytest.raises(ZoetropeError, match=rf"not with {SHA256[:8]}, so this is not the file at .*; remove it, and it"):
+    with pytest.raises(ZoetropeError, match=rf"not with {SHA256[:8]}, so this is not the file at .*; remove it, and"):
         fetch(f"{server}/w.pth", sha256=SHA256[:8])
     target.write_bytes(DATA)
     assert fetch(f"{server}/w.pth", sha256=SHA256[:8]) == target

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.training.distributed import Process
 from pipeline.training.freeze import freeze, frozen
 from pipeline.training.learner import Learner
-from pipeline.training.distributed import Process
 from pipeline.training.model import build_model
 
 NAMES = ["conv1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "fc.weight", "fc.bias"]
