@@ -10,6 +10,7 @@ new name that builds the same module with the same defaults is a word in its fam
 from models.options.base import Answers, ModelOptions
 from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.fcn import FCNOptions
+from models.options.fcn_resnet import FCNResNetOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import ResNetOptions
@@ -36,6 +37,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetBaseOptions,
     HorNetLargeOptions,
     FCNOptions,
+    FCNResNetOptions,
     UNetOptions,
     UNetBNOptions,
     DeepLabV3Options,

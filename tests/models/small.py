@@ -5,18 +5,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import models
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
-from models.options.resnet import BackboneOptions
+from models.options.resnet import TrunkOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
-from models.options.unet import UNetFamily, valid_size
+from models.options.unet import UNetFamily
 
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
-    BackboneOptions: {"width": 8},
+    TrunkOptions: {"width": 8},
     MobileNetV2Options: {"width_mult": 0.1},
     MobileNetV2ClipOptions: {"width_mult": 0.1},
     TimeSformerFamily: {
@@ -43,7 +44,7 @@ def small(name: str) -> dict[str, Any]:
 
 def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
     """Random images or clips, whichever `name` takes, and no smaller than it takes them; the same at every call."""
-    if name == "unet":
-        size_px = valid_size(size_px[0]), valid_size(size_px[1])
+    valid = models.check_options(name, **small(name)).valid_side
+    size_px = valid(size_px[0]), valid(size_px[1])
     frames = (num_frames,) if OPTIONS[name].eats == "video" else ()
     return torch.randn(samples, 3, *frames, *size_px, generator=torch.Generator().manual_seed(1))

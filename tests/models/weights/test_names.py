@@ -45,6 +45,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("unet", "U-Net"),
         ("unet_bn", "U-Net"),
         ("deeplabv3_resnet50", "ResNet"),
+        ("fcn_resnet50", "ResNet"),
     ],
 )
 def test_families(kind: str, family: str) -> None:
