@@ -13,6 +13,7 @@ from models.options.fcn import FCNOptions
 from models.options.fcn_resnet import FCNResNetOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
+from models.options.pspnet import PSPNetOptions
 from models.options.resnet import ResNetOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
@@ -40,6 +41,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     FCNResNetOptions,
     UNetOptions,
     UNetBNOptions,
+    PSPNetOptions,
     DeepLabV3Options,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

@@ -46,6 +46,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("unet_bn", "U-Net"),
         ("deeplabv3_resnet50", "ResNet"),
         ("fcn_resnet50", "ResNet"),
+        ("pspnet_resnet50", "ResNet"),
     ],
 )
 def test_families(kind: str, family: str) -> None:
