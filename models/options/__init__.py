@@ -15,6 +15,7 @@ from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetO
 from models.options.mobilenet import MobileNetV2Options
 from models.options.pspnet import PSPNetOptions
 from models.options.resnet import ResNetOptions
+from models.options.segnet import SegNetOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
@@ -41,6 +42,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     FCNResNetOptions,
     UNetOptions,
     UNetBNOptions,
+    SegNetOptions,
     PSPNetOptions,
     DeepLabV3Options,
 )

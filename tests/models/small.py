@@ -11,6 +11,7 @@ from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import TrunkOptions
+from models.options.segnet import SegNetOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.unet import UNetFamily
@@ -32,6 +33,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
     FCNOptions: {"width": 4, "learn_upsample": True},
     UNetFamily: {"width": 4},
+    SegNetOptions: {"width": 4},
 }
 # One name for each module that families build: the first one.
 ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]

@@ -47,6 +47,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("deeplabv3_resnet50", "ResNet"),
         ("fcn_resnet50", "ResNet"),
         ("pspnet_resnet50", "ResNet"),
+        ("segnet", "VGG with batch norms"),
     ],
 )
 def test_families(kind: str, family: str) -> None:
