@@ -8,6 +8,7 @@ new name that builds the same module with the same defaults is a word in its fam
 """
 
 from models.options.base import Answers, ModelOptions
+from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, DeepLabV2Options
 from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.fcn import FCNOptions
 from models.options.fcn_resnet import FCNResNetOptions
@@ -44,6 +45,9 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     UNetBNOptions,
     SegNetOptions,
     PSPNetOptions,
+    DeepLabV1Options,
+    DeepLabV1ResNetOptions,
+    DeepLabV2Options,
     DeepLabV3Options,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

@@ -47,7 +47,9 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("deeplabv3_resnet50", "ResNet"),
         ("fcn_resnet50", "ResNet"),
         ("pspnet_resnet50", "ResNet"),
+        ("deeplabv2_resnet101", "ResNet"),
         ("segnet", "VGG with batch norms"),
+        ("deeplabv1_vgg16", "VGG"),
     ],
 )
 def test_families(kind: str, family: str) -> None:
