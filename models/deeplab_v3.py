@@ -2,18 +2,24 @@
 
 Beside the paper's, torchvision has a 3x3 convolution more before the classifier, an auxiliary head on the third stage
 as FCN-ResNet has one, and no multi-grid; names of parameters are its own, so its weights load as they are.
+
+The other one is the paper's on Caffe's ResNet, with multi-grid, as deeplab-pytorch has it.
 """
 
+from collections import OrderedDict
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from models.multi_scale import MultiScaleSegmenter
 from models.resnet import Backbone
 from models.segmenter import Segmenter, conv_bn_relu, conv_head
 
 # Section 3.3: twice as large where the map has twice the size.
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+MULTI_GRID = (1, 2, 4)
+"""Of the three blocks of the last stage (table 6)."""
 
 
 class ASPP(nn.Module):
@@ -65,3 +71,27 @@ class DeepLabV3(Segmenter):
         third = trunk.channels[2]
         auxiliary = conv_head(third, channels, num_classes, nn.Dropout(0.1)) if auxiliary_head else None
         super().__init__(trunk, classifier, auxiliary)
+
+
+class DeepLabV3MultiGrid(MultiScaleSegmenter):
+    """DeepLab v3 whose last stage dilates by 1, 2 and 4 times its rate (section 3.1, "multi-grid").
+
+    One layer behind the pyramid gives logits. In several sizes with `msc`.
+    """
+
+    def __init__(
+        self, depth: int, *, num_classes: int, width: int, output_stride: Literal[8, 16], msc: bool, **backbone: Any
+    ) -> None:
+        trunk = Backbone(
+            depth,
+            width=width,
+            stem="imagenet",
+            output_stride=output_stride,
+            first_dilates=True,
+            multi_grid=MULTI_GRID,
+            caffe=True,
+            **backbone,
+        )
+        aspp = ASPP(trunk.num_features, 4 * width, RATES[output_stride], 0.0)
+        head = nn.Conv2d(4 * width, num_classes, 1)
+        super().__init__(trunk, nn.Sequential(OrderedDict(aspp=aspp, head=head)), msc)

@@ -10,6 +10,7 @@ new name that builds the same module with the same defaults is a word in its fam
 from models.options.base import Answers, ModelOptions
 from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, DeepLabV2Options
 from models.options.deeplab_v3 import DeepLabV3Options
+from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
 from models.options.fcn_resnet import FCNResNetOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
@@ -49,5 +50,8 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     DeepLabV1ResNetOptions,
     DeepLabV2Options,
     DeepLabV3Options,
+    DeepLabV3MultiGridOptions,
+    DeepLabV3PlusOptions,
+    DeepLabV3PlusXceptionOptions,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

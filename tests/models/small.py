@@ -8,6 +8,7 @@ from torch import Tensor
 import models
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.deeplab_v2 import DeepLabV1Options
+from models.options.deeplab_v3plus import DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
@@ -36,6 +37,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     UNetFamily: {"width": 4},
     SegNetOptions: {"width": 4},
     DeepLabV1Options: {"width": 4, "branches": True},
+    DeepLabV3PlusXceptionOptions: {"width": 8},
 }
 # One name for each module that families build: the first one.
 ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]

@@ -48,6 +48,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("fcn_resnet50", "ResNet"),
         ("pspnet_resnet50", "ResNet"),
         ("deeplabv2_resnet101", "ResNet"),
+        ("deeplabv3plus_xception", "Xception"),
         ("segnet", "VGG with batch norms"),
         ("deeplabv1_vgg16", "VGG"),
     ],
