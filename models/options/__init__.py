@@ -13,6 +13,7 @@ from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
 from models.options.fcn_resnet import FCNResNetOptions
+from models.options.gcn import GCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
 from models.options.pspnet import PSPNetOptions
@@ -53,5 +54,6 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     DeepLabV3MultiGridOptions,
     DeepLabV3PlusOptions,
     DeepLabV3PlusXceptionOptions,
+    GCNOptions,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

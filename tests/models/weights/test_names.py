@@ -49,6 +49,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("pspnet_resnet50", "ResNet"),
         ("deeplabv2_resnet101", "ResNet"),
         ("deeplabv3plus_xception", "Xception"),
+        ("gcn_resnet50", "ResNet"),
         ("segnet", "VGG with batch norms"),
         ("deeplabv1_vgg16", "VGG"),
     ],
