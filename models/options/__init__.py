@@ -23,6 +23,7 @@ from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
 from models.options.unet import UNetBNOptions, UNetOptions
+from models.options.unetpp import UNetPlusPlusOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
@@ -45,6 +46,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     FCNResNetOptions,
     UNetOptions,
     UNetBNOptions,
+    UNetPlusPlusOptions,
     SegNetOptions,
     PSPNetOptions,
     DeepLabV1Options,

@@ -17,6 +17,7 @@ from models.options.segnet import SegNetOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.unet import UNetFamily
+from models.options.unetpp import UNetPlusPlusOptions
 
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
@@ -35,6 +36,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
     FCNOptions: {"width": 4, "learn_upsample": True},
     UNetFamily: {"width": 4},
+    UNetPlusPlusOptions: {"width": 4},
     SegNetOptions: {"width": 4},
     DeepLabV1Options: {"width": 4, "branches": True},
     DeepLabV3PlusXceptionOptions: {"width": 8},
