@@ -51,3 +51,36 @@ class VGG16Trunk(nn.Sequential):
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(x)
         return maps
+
+
+class VGG(nn.Module):
+    """An image classifier: float [B, in_channels, H, W], sides of 32 px or more -> logits [B, num_classes].
+
+    Layers have torchvision's numbers; its `features` is `trunk` here.
+    """
+
+    def __init__(
+        self, depth: int, *, num_classes: int, width: int, in_channels: int, batch_norm: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        stages = [[stage[0]] * count for stage, count in zip(STAGES, DEPTHS[depth], strict=True)]
+        self.trunk = convolutions(stages, in_channels=in_channels, width=width, batch_norm=batch_norm, rounds_up=False)
+        self.pool = nn.AdaptiveAvgPool2d(7)
+        self.num_features = 64 * width
+        self.classifier = nn.Sequential(
+            *(nn.Linear(49 * 8 * width, self.num_features), nn.ReLU(True), nn.Dropout(dropout)),
+            *(nn.Linear(self.num_features, self.num_features), nn.ReLU(True), nn.Dropout(dropout)),
+            nn.Linear(self.num_features, num_classes),
+        )
+        for layer in self.classifier:
+            if isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map float [B, in_channels, H, W] -> [B, num_features], what the last layer takes."""
+        return self.classifier[:-1](self.pool(self.trunk(x)).flatten(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes]."""
+        return self.classifier[-1](self.features(x))

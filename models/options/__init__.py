@@ -7,11 +7,13 @@ A new family is a file here, which has its options and how its module is built f
 new name that builds the same module with the same defaults is a word in its family's `kind`.
 """
 
+from models.options.alexnet import AlexNetOptions
 from models.options.base import Answers, ModelOptions
 from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, DeepLabV2Options
 from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
+from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.fcn_resnet import FCNResNetOptions
 from models.options.gcn import GCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
@@ -24,12 +26,15 @@ from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
 from models.options.unet import UNetBNOptions, UNetOptions
 from models.options.unetpp import UNetPlusPlusOptions
+from models.options.vgg import VGGOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
 # In the order of the recipe reference.
 FAMILIES: tuple[type[ModelOptions], ...] = (
     ResNetOptions,
+    VGGOptions,
+    AlexNetOptions,
     TSNOptions,
     TSMOptions,
     MobileNetV2Options,
@@ -43,6 +48,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetBaseOptions,
     HorNetLargeOptions,
     FCNOptions,
+    FCNAlexNetOptions,
     FCNResNetOptions,
     UNetOptions,
     UNetBNOptions,

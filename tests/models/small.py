@@ -7,9 +7,11 @@ from torch import Tensor
 
 import models
 from models.options import FAMILIES, OPTIONS, ModelOptions
+from models.options.alexnet import AlexNetOptions
 from models.options.deeplab_v2 import DeepLabV1Options
 from models.options.deeplab_v3plus import DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
+from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import TrunkOptions
@@ -18,6 +20,7 @@ from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.unet import UNetFamily
 from models.options.unetpp import UNetPlusPlusOptions
+from models.options.vgg import VGGOptions
 
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
@@ -35,6 +38,9 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     },
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
     FCNOptions: {"width": 4, "learn_upsample": True},
+    FCNAlexNetOptions: {"width": 4, "learn_upsample": True},
+    VGGOptions: {"width": 4},
+    AlexNetOptions: {"width": 4},
     UNetFamily: {"width": 4},
     UNetPlusPlusOptions: {"width": 4},
     SegNetOptions: {"width": 4},

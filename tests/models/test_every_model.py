@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 import models
 from models.options import OPTIONS
 from models.options.resnet import TrunkOptions
+from models.options.vgg import VGGOptions
 from tests.models.small import ONE_EACH, batch, small
 
 NUM_CLASSES = 5
@@ -25,8 +26,8 @@ def slow(names: Iterable[str], marked: Callable[[str], bool]) -> list[Any]:
 def deeper(name: str) -> bool:
     """Whether it is the module of its family's first name with more layers; of classifiers VGG alone counts."""
     family = OPTIONS[name]
-    many = issubclass(family, TrunkOptions) and family.answers == "mask"
-    return many and name != family.names()[0]
+    many = family is VGGOptions or (issubclass(family, TrunkOptions) and family.answers == "mask")
+    return many and name not in (family.names()[0], "vgg16_bn")
 
 
 NAMES = slow(models.names(), deeper)
