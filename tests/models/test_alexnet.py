@@ -33,7 +33,7 @@ def test_names_and_shapes_are_torchvisions() -> None:
     names = read_names(model.state_dict())
     assert names.family == "AlexNet"
     found = {names.common[name]: tuple(value.shape) for name, value in model.state_dict().items()}
-    expected = {}
+    expected: dict[str, tuple[int, ...]] = {}
     for name, shape in OFFICIAL.items():
         name = name.replace("classifier.6", "head")
         expected |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
@@ -76,16 +76,13 @@ def test_scores_come_out_where_they_belong() -> None:
 def test_the_middle_of_a_place_is_where_it_is_said_to_be() -> None:
     """The first place of fc6 sees 355 px, from 164 before the picture to 190 in it: its middle is pixel 13."""
     model: Any = on_meta("fcn_alexnet", 2, width=4)
-    layers = [*model.convs, model.classifier[0]]
-    first, last, stride = 0.0, 0.0, 1
+    layers = [layer for layer in (*model.convs, model.classifier[0]) if isinstance(layer, nn.Conv2d | nn.MaxPool2d)]
+    first, last, stride = 0, 0, 1
     for layer in layers:
-        if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            kernel, step, padding = (
-                value if isinstance(value, int) else value[0]
-                for value in (layer.kernel_size, layer.stride, layer.padding)
-            )
-            first, last = first - padding * stride, last + (kernel - 1 - padding) * stride
-            stride *= step
+        sides: tuple[Any, ...] = (layer.kernel_size, layer.stride, layer.padding)
+        kernel, step, padding = (side if isinstance(side, int) else side[0] for side in sides)
+        first, last = first - padding * stride, last + (kernel - 1 - padding) * stride
+        stride *= step
     assert (first, last, stride) == (-164, 190, 32)
 
 

@@ -76,7 +76,8 @@ def test_parameters_of_classifiers(name: str, parameters: int) -> None:
 
 @pytest.mark.parametrize("name", models.check_options("vgg11").names())
 def test_torchvisions_weights_load(name: str) -> None:
-    own, other = (models.build(name, classes, width=4).eval() for classes in (5, 3))
+    own: Any = models.build(name, 5, width=4).eval()
+    other: Any = models.build(name, 3, width=4).eval()
     state = {key.replace("trunk.", "features."): value for key, value in own.state_dict().items()}
     report = models.load_weights(other, state)
     assert report.family == ("VGG with batch norms" if name.endswith("_bn") else "VGG")
