@@ -22,7 +22,7 @@ FIRST_CONVOLUTIONS = (
     "inc.0.weight",
 )
 # Layers whose shape follows the number of classes.
-HEADS = ("head.", "aux_fc.", "mask_head.", "skip.")
+HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "skip.")
 Shape = tuple[int, ...]
 
 
@@ -264,6 +264,8 @@ def _may_be_left(common: str, known: set[str]) -> bool:
     """
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
+    if common.startswith("classifier."):  # VGG's linear layers
+        return not any(name.startswith("classifier.") for name in known)
     return common.startswith(("pre_logits.", "aux_fc.", "skip."))
 
 
