@@ -40,5 +40,5 @@ def views_of_shards(predictor: Predictor, shard: Artifact, most: int) -> list[np
     views: list[np.ndarray] = []
     for sample in chosen.tolist():
         raw = reader.read(*split.place(sample))
-        views.extend(predictor.views(raw.data, raw.frames))
+        views.extend(predictor.sight.views(raw.data, raw.frames))
     return views

@@ -132,7 +132,8 @@ def _resized(recipe: Recipe) -> tuple[int | None, str | None]:
     name, keys = steps[-1]
     sides = [keys["max_size"]] if name == "SmallestMaxSize" else [keys.get("height"), keys.get("width")]
     interpolation = {LINEAR: "bilinear", CUBIC: "bicubic"}.get(keys.get("interpolation", LINEAR))
-    return min(sides) if all(isinstance(side, int) for side in sides) else None, interpolation
+    known = [side for side in sides if isinstance(side, int)]
+    return min(known) if len(known) == len(sides) else None, interpolation
 
 
 def _at(recipe: Recipe, dotted: str) -> Any:

@@ -32,9 +32,7 @@ def show_models(console: Console, names: Sequence[str]) -> None:
         cost = complexity(name, 21 if options.answers == "mask" else 1000 if options.eats == "image" else 400)
         shape = "x".join(str(size) for size in cost.input_shape)
         weights = "\n".join(words(row, name) for row in weights_of(name))
-        table.add_row(
-            name, ", ".join(tasks), shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}", weights
-        )
+        table.add_row(name, ", ".join(tasks), shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}", weights)
     console.print(table)
     console.print("Start from them by name, as in `model.weights=imagenet1k`; they are fetched before training.")
 

@@ -51,9 +51,10 @@ def test_a_file_of_the_model_fits_and_so_does_a_trunk(make_recipe: Any, tmp_path
     assert fitting_problems(make_recipe("image", **{"model.weights": path})) == []
     assert fitting_problems(make_recipe("image")) == []
     clips = saved(make_recipe("video"), tmp_path / "clips.safetensors")
-    assert "the weights were trained with 8 temporal shifts" in fitting_problems(
-        make_recipe("image", **{"model.weights": clips, "model.width": 8})
-    )[0]
+    assert (
+        "the weights were trained with 8 temporal shifts"
+        in fitting_problems(make_recipe("image", **{"model.weights": clips, "model.width": 8}))[0]
+    )
     image = saved(make_recipe("image", **{"model.width": 8, "model.stem": "imagenet"}), tmp_path / "image.safetensors")
     assert fitting_problems(make_recipe("video", **{"model.weights": image})) == []
 

@@ -34,7 +34,7 @@ def test_a_pattern_that_fits_nothing_is_answered_with_the_nearest_names(pattern:
 
 
 def test_something_is_left_to_train() -> None:
-    with pytest.raises(ZoetropeError, match="train.freeze: fits every parameter, so nothing is left to train"):
+    with pytest.raises(ZoetropeError, match=r"train.freeze: fits every parameter, so nothing is left to train"):
         frozen(NAMES, ["*"])
 
 

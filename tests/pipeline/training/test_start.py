@@ -169,5 +169,3 @@ def test_the_head_of_a_run_for_other_classes_is_left_out(
     assert torch.equal(model["fc.weight"], trained["fc.weight"]) is is_kept
     assert torch.equal(model["conv1.weight"], trained["conv1.weight"])
     assert ("2 of the head not taken, it is for other classes" in said[0]) is not is_kept
-
-

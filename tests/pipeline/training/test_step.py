@@ -15,6 +15,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.tasks import task_of
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
+from pipeline.training.model import build_model
 from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize, Running, check_finite, micro_batches, train_step
 
