@@ -22,6 +22,8 @@ from ray.train import (
     TrainingFailedError,
     UserCallback,
 )
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.checkpoint_note import CopyNote, mend, mend_objects
@@ -50,10 +52,19 @@ MOST_KEPT = 2
 
 
 class Trainer(ray.train.torch.TorchTrainer):
-    """Leaves Ctrl-C to us: Ray Train's own answer to it ends the process in mid-task, and Ray tells that as a crash."""
+    """Leaves Ctrl-C to us: Ray Train's own answer to it ends the process in mid-task, and Ray tells that as a crash.
+
+    Nor does it start what no run needs, a process each: what hands Ray Data's datasets to the workers, and what gives
+    back the room of a controller that died, which `pipeline.graph.execute` does.
+    """
+
+    unused = (DatasetsCallback, PlacementGroupCleanerCallback)
 
     def _register_sigint_handler(self, controller: Any) -> None:
         pass
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [one for one in super()._create_default_callbacks() if type(one) not in self.unused]
 
 
 def fit(
