@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from models.official import Official, named
 from models.options import OPTIONS, ModelOptions
 from models.options.own import options_of
 from pipeline.base.errors import ZoetropeError, unknown
@@ -55,22 +56,25 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
 
         initialise(model, checked.init)
     if checked.weights is not None:
-        load_weights(model, checked.weights)
+        load_weights(model, named(name, checked.weights) or checked.weights)
     return model
 
 
 def load_weights(
-    model: "nn.Module", source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
+    model: "nn.Module",
+    source: str | Path | Official | Mapping[str, Any],
+    say: Callable[[str], None] = warnings.warn,
+    new_head: bool = False,
 ) -> "LoadedWeights":
     """Load official or own weights into `model`, in place: `models.weights.load_weights` has the details.
 
     `source` is a path, an http(s) URL, a hub id `hf://organisation/name/file`, each with `#entry` behind it where the
-    file holds several, or a state dict. `say` is told when what the hub has now could not be learned. ZoetropeError
-    when the weights cannot be read or do not fit.
+    file holds several, a row of `models.official`, or a state dict. `say` is told when what the hub has now could not
+    be learned; `new_head` leaves the head as it is. ZoetropeError when the weights cannot be read or do not fit.
     """
     from models.weights import load_weights
 
-    return load_weights(model, source, say)
+    return load_weights(model, source, say, new_head)
 
 
 def _lower(sentence: str) -> str:

@@ -2,18 +2,24 @@
 
 Beside the paper's, torchvision has a 3x3 convolution more before the classifier, an auxiliary head on the third stage
 as FCN-ResNet has one, and no multi-grid; names of parameters are its own, so its weights load as they are.
+
+The other one is the paper's on Caffe's ResNet, with multi-grid, as deeplab-pytorch has it.
 """
 
+from collections import OrderedDict
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from models.multi_scale import MultiScaleSegmenter
 from models.resnet import Backbone
+from models.segmenter import Segmenter, conv_bn_relu, conv_head
 
 # Section 3.3: twice as large where the map has twice the size.
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
+MULTI_GRID = (1, 2, 4)
+"""Of the three blocks of the last stage (table 6)."""
 
 
 class ASPP(nn.Module):
@@ -24,11 +30,11 @@ class ASPP(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, rates: tuple[int, ...], dropout: float) -> None:
         super().__init__()
-        branches = [_conv_bn_relu(in_channels, channels, 1)]
-        branches += [_conv_bn_relu(in_channels, channels, 3, rate) for rate in rates]
-        branches.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), *_conv_bn_relu(in_channels, channels, 1)))
+        branches = [conv_bn_relu(in_channels, channels, 1)]
+        branches += [conv_bn_relu(in_channels, channels, 3, rate) for rate in rates]
+        branches.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(in_channels, channels, 1)))
         self.convs = nn.ModuleList(branches)
-        self.project = nn.Sequential(*_conv_bn_relu(len(branches) * channels, channels, 1), nn.Dropout(dropout))
+        self.project = nn.Sequential(*conv_bn_relu(len(branches) * channels, channels, 1), nn.Dropout(dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, channels, H, W]."""
@@ -37,14 +43,12 @@ class ASPP(nn.Module):
         return self.project(torch.cat([*maps, mean.expand_as(maps[0])], 1))
 
 
-class DeepLabV3(nn.Module):
+class DeepLabV3(Segmenter):
     """Logits of every pixel: float [B, in_channels, H, W] -> [B, num_classes, H, W], of any size.
 
     With `auxiliary_head`, training gives two of these: the head's, and those of the head on the third stage. The mean
     of a map is one value a channel, whose batch norm needs two samples or more in training.
     """
-
-    margin_px = 0
 
     def __init__(
         self,
@@ -57,33 +61,37 @@ class DeepLabV3(nn.Module):
         auxiliary_head: bool,
         **backbone: Any,
     ) -> None:
-        super().__init__()
-        self.backbone = Backbone(depth, width=width, output_stride=output_stride, **backbone)
+        trunk = Backbone(depth, width=width, output_stride=output_stride, **backbone)
         channels = 4 * width
-        self.classifier = nn.Sequential(
-            ASPP(self.backbone.num_features, channels, RATES[output_stride], dropout),
-            *_conv_bn_relu(channels, channels, 3),
+        classifier = nn.Sequential(
+            ASPP(trunk.num_features, channels, RATES[output_stride], dropout),
+            *conv_bn_relu(channels, channels, 3),
             nn.Conv2d(channels, num_classes, 1),
         )
-        self.aux_classifier = None
-        if auxiliary_head:
-            layers = _conv_bn_relu(self.backbone.channels[2], channels, 3)
-            self.aux_classifier = nn.Sequential(*layers, nn.Dropout(0.1), nn.Conv2d(channels, num_classes, 1))
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Float [B, in_channels, H, W] -> logits [B, num_classes, H, W]; a pair in training with `auxiliary_head`."""
-        *_, third, last = self.backbone.maps(x)
-        logits = _enlarged(self.classifier(last), x)
-        if self.aux_classifier is None or not self.training:
-            return logits
-        return logits, _enlarged(self.aux_classifier(third), x)
+        third = trunk.channels[2]
+        auxiliary = conv_head(third, channels, num_classes, nn.Dropout(0.1)) if auxiliary_head else None
+        super().__init__(trunk, classifier, auxiliary)
 
 
-def _conv_bn_relu(in_channels: int, channels: int, kernel: int, rate: int = 1) -> nn.Sequential:
-    padding = rate * (kernel // 2)
-    conv = nn.Conv2d(in_channels, channels, kernel, padding=padding, dilation=rate, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(True))
+class DeepLabV3MultiGrid(MultiScaleSegmenter):
+    """DeepLab v3 whose last stage dilates by 1, 2 and 4 times its rate (section 3.1, "multi-grid").
 
+    One layer behind the pyramid gives logits. In several sizes with `msc`.
+    """
 
-def _enlarged(logits: Tensor, like: Tensor) -> Tensor:
-    return functional.interpolate(logits, size=like.shape[2:], mode="bilinear", align_corners=False)
+    def __init__(
+        self, depth: int, *, num_classes: int, width: int, output_stride: Literal[8, 16], msc: bool, **backbone: Any
+    ) -> None:
+        trunk = Backbone(
+            depth,
+            width=width,
+            stem="imagenet",
+            output_stride=output_stride,
+            first_dilates=True,
+            multi_grid=MULTI_GRID,
+            caffe=True,
+            **backbone,
+        )
+        aspp = ASPP(trunk.num_features, 4 * width, RATES[output_stride], 0.0)
+        head = nn.Conv2d(4 * width, num_classes, 1)
+        super().__init__(trunk, nn.Sequential(OrderedDict(aspp=aspp, head=head)), msc)

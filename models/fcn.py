@@ -33,14 +33,15 @@ def bilinear_kernel(size: int) -> Tensor:
 class Deconvolution(nn.Module):
     """A transposed convolution that begins as bilinear interpolation, [B, K, H, W] -> [B, K, s(H + 1), s(W + 1)].
 
-    It is none of torch's, which an option `init` draws anew: where it is not `learned`, it would stay at random.
+    With an odd `kernel`, 2 s - 1, it is a row and a column less. It is none of torch's, which an option `init` draws
+    anew: where it is not `learned`, it would stay at random.
     """
 
-    def __init__(self, channels: int, stride: int, learned: bool) -> None:
+    def __init__(self, channels: int, stride: int, learned: bool, kernel: int | None = None) -> None:
         super().__init__()
         self.stride = stride
-        kernel = torch.eye(channels)[:, :, None, None] * bilinear_kernel(2 * stride)
-        self.weight = nn.Parameter(kernel, requires_grad=learned)
+        each = torch.eye(channels)[:, :, None, None] * bilinear_kernel(kernel or 2 * stride)
+        self.weight = nn.Parameter(each, requires_grad=learned)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, K, H, W] -> [B, K, s(H + 1), s(W + 1)]."""
@@ -111,10 +112,10 @@ class FCN(nn.Module):
         scores = self.score["fc7"](self.classifier(maps[-1]))
         for name, place, offset in self.skips:
             scores = self.upscore[name](scores)
-            scores = scores + _cut(self.score[name](maps[place]), offset, scores)
-        return _cut(self.upscore[f"x{self.stride}"](scores), OFFSETS_PX[self.stride], x)
+            scores = scores + cut(self.score[name](maps[place]), offset, scores)
+        return cut(self.upscore[f"x{self.stride}"](scores), OFFSETS_PX[self.stride], x)
 
 
-def _cut(x: Tensor, offset: int, like: Tensor) -> Tensor:
+def cut(x: Tensor, offset: int, like: Tensor) -> Tensor:
     """Cut out the part of a map that begins at `offset` on both axes and has the height and width of `like`."""
     return x[:, :, offset : offset + like.shape[2], offset : offset + like.shape[3]]

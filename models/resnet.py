@@ -3,6 +3,8 @@
 Bottlenecks stride in their 3x3 convolution, as torchvision's do (often called v1.5), so its weights load as they are.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -48,12 +50,15 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels: int, channels: int, stride: int, dilations: Dilations = (1, 1)) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, dilations: Dilations = (1, 1), caffe: bool = False
+    ) -> None:
         super().__init__()
         dilation, _ = dilations
-        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 1, bias=False)
+        first, second = (stride, 1) if caffe else (1, stride)
+        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 1, first, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, dilation, dilation, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, second, dilation, dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, channels * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels * 4)
@@ -82,6 +87,7 @@ LAYOUTS: dict[int, tuple[Block, tuple[int, int, int, int]]] = {
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
     101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
 }
 
 
@@ -92,6 +98,10 @@ class Backbone(nn.Module):
     `output_stride`: stages dilate instead, as with torchvision's `replace_stride_with_dilation`, and every second or
     fourth place of their maps is what they would have given (Chen et al. 2017, "DeepLabv3", section 3.1). The stem
     "deep" is PSPNet's: three 3x3 convolutions, of which the last gives 2 * width channels.
+
+    Ports of networks of Caffe differ in details: the first block of a stage dilates as the rest (`first_dilates`);
+    the last stage's blocks dilate by a multiple each (`multi_grid`, section 3.1 of DeepLabV3); bottlenecks stride in
+    their first convolution and the max pool rounds up (`caffe`).
     """
 
     def __init__(
@@ -104,6 +114,9 @@ class Backbone(nn.Module):
         in_channels: int,
         gradient_checkpointing: bool,
         output_stride: Literal[8, 16, 32] = 32,
+        first_dilates: bool = False,
+        multi_grid: Sequence[int] = (),
+        caffe: bool = False,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -121,17 +134,27 @@ class Backbone(nn.Module):
             self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)
             self.bn3 = nn.BatchNorm2d(2 * width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if stem == "small" else nn.MaxPool2d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if stem == "small" else nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=caffe)
         full = [(1 if stem == "small" else 4) * 2**i for i in range(4)]
         self.strides = [min(stride, output_stride) for stride in full]
         self.channels = [width * 2**i * block.expansion for i in range(4)]
         entering = [2 * width if self.is_deep else width, *self.channels]
+        build: Callable[..., nn.Module] = partial(Bottleneck, caffe=True) if caffe else block
         stages = []
         for i in range(4):
             before = max(i - 1, 0)
-            dilations = (full[before] // self.strides[before], full[i] // self.strides[i])
-            stride = self.strides[i] // self.strides[before]
-            stages.append(_stage(block, entering[i], width * 2**i, depths[i], stride, dilations))
+            dilation, stride = full[i] // self.strides[i], self.strides[i] // self.strides[before]
+            firsts = [dilation] * depths[i]
+            if not first_dilates:
+                firsts[0] = full[before] // self.strides[before]
+            if i == 3 and multi_grid:
+                firsts = [dilation * times for times in multi_grid]
+            channels = [entering[i], *[self.channels[i]] * (depths[i] - 1)]
+            blocks = [
+                build(channels[j], width * 2**i, stride if j == 0 else 1, (first, dilation))
+                for j, first in enumerate(firsts)
+            ]
+            stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.num_features = self.channels[-1]
         _initialise(self, zero_init_residual)
@@ -207,16 +230,6 @@ class ResNet(Backbone):
             return self.fc(self.dropout(self.features(x)))
         *_, third, last = self.maps(x)
         return self.fc(self.dropout(self.pooled(last))), self.aux_fc(self.pooled(third))
-
-
-def _stage(
-    block: Block, in_channels: int, channels: int, depth: int, stride: int, dilations: Dilations
-) -> nn.Sequential:
-    """Build `depth` blocks, of which the first strides, or dilates less than the rest in place of it."""
-    out_channels = channels * block.expansion
-    first = block(in_channels, channels, stride, dilations)
-    rest = [block(out_channels, channels, 1, (dilations[1], dilations[1])) for _ in range(depth - 1)]
-    return nn.Sequential(first, *rest)
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.shift_moves import Direction, Moves, shift_moves, spans
+from models.traced import is_traced
 from pipeline.base.errors import ZoetropeError
 
 
@@ -26,7 +28,9 @@ def temporal_shift(x: Tensor, num_frames: int, divisor: int, direction: Directio
     forward as well as backward; with fewer channels than `divisor` there is nothing to shift: `x` itself comes back.
     """
     moves = shift_moves(x.shape[1], divisor, direction)
-    return _Shift.apply(x, num_frames, moves) if moves else x
+    if not moves:
+        return x
+    return _joined(x, num_frames, moves) if is_traced() else _Shift.apply(x, num_frames, moves)
 
 
 @contextmanager
@@ -69,6 +73,17 @@ def _move(moves: Sequence[tuple[int, int, int]], num_frames: int, source: Tensor
         target[:, receiving, first:last] = source[:, received, first:last]
         if offset:
             target[:, -1 if offset > 0 else 0, first:last] = 0
+
+
+def _joined(x: Tensor, num_frames: int, moves: Moves) -> Tensor:
+    """Put the shifted [B*T, C, H, W] together of slices, with nothing written in place."""
+    clips = x.unflatten(0, (-1, num_frames))
+    parts = []
+    for offset, first, last in moves:
+        _, received = spans(offset, num_frames)
+        part = clips[:, received, first:last]
+        parts.append(functional.pad(part, (0, 0) * 3 + (max(0, -offset), max(0, offset))) if offset else part)
+    return torch.cat(parts, 2).flatten(0, 1)
 
 
 class _Shift(torch.autograd.Function):

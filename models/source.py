@@ -5,8 +5,15 @@ from pathlib import Path
 from pipeline.base.errors import ZoetropeError
 
 FILE = "model.safetensors"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".pyth", ".tar", ".ckpt", ".bin", ".pkl", ".pickle")
+"""Of files of weights."""
 WITHIN = ("", "model", "artifacts/model")
 """Where an exported model is in a folder that may be named: itself, an export artifact, or an MLflow model."""
+
+
+def is_name(weights: str) -> bool:
+    """Tell whether weights are called by a name, as official ones or those of a run are, and not by their place."""
+    return not any(sign in weights for sign in "/#") and not weights.lower().endswith(SUFFIXES)
 
 
 def locate(weights: str) -> tuple[str, str]:

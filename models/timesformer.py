@@ -170,10 +170,10 @@ class TimeSformer(nn.Module):
         patches = maps.flatten(2).transpose(1, 2) + positions[:, 1:]
         cls = self.cls_token + positions[:, :1]
         if self.attention == "space_only":
-            return torch.cat([cls.expand(len(patches), -1, -1), patches], dim=1), (height, width, 1)
+            return torch.cat([cls.expand(patches.shape[0], -1, -1), patches], dim=1), (height, width, 1)
         # Frames become the last axis of the grid, so that a place's tokens of all times are neighbours in memory.
         grid = patches.unflatten(0, (-1, num_frames)).transpose(1, 2) + resize_times(self.time_embed, num_frames)
-        return torch.cat([cls.expand(len(grid), -1, -1), grid.flatten(1, 2)], dim=1), (height, width, num_frames)
+        return torch.cat([cls.expand(grid.shape[0], -1, -1), grid.flatten(1, 2)], dim=1), (height, width, num_frames)
 
     def features(self, x: Tensor) -> Tensor:
         """Map float [B, 3, T, H, W] -> [B, width]: CLS after the last norm, what the head takes."""

@@ -178,8 +178,8 @@ def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
     packages: Allow = None,
 ) -> None:
-    """Show models with their parameters and multiply-adds at their published input size."""
-    from pipeline.verbs.show import show_models
+    """Show models: their tasks, parameters, multiply-adds at their published input size, official weights by name."""
+    from pipeline.verbs.zoo import show_models
 
     show_models(console, names or ())
 
@@ -196,6 +196,93 @@ def attention(
 
     answer = draw_attention(model, video, out)
     console.print(f"{out} shows what the model looked at; its answer is {answer}.", markup=False)
+
+
+BAD_FILES = 3
+"""How `predict` ends when a file could not be used."""
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run (name, id or folder), an exported folder, a recipe for its last run, runs:/... or models:/...",
+        ),
+    ],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES...", help="Images or videos, folders, patterns, tables of paths, URLs."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Write the answers: .jsonl, .csv or .parquet.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Draw every answer on its picture.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write answers that are files, such as masks.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="So many classes a file, not the best alone.")] = 1,
+    views: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A key of `evaluate`: clips=3, crops=3, flip=true. May be repeated."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Files in a batch; by default the recipe's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that decode; by default one for each core beside the model.")
+    ] = None,
+    column: Annotated[str | None, typer.Option(metavar="NAME", help="The column of a table that holds paths.")] = None,
+    others: Annotated[
+        list[str] | None, typer.Option("--with", metavar="MODEL", help="Average with this model. May be repeated.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(metavar="STORE", help="Where the run is; by default runs.")] = None,
+    on_ray: Annotated[
+        bool, typer.Option("--ray", help="Share the files over a cluster; goes on where it was.")
+    ] = False,
+    packages: Allow = None,
+) -> None:
+    """Predict new files with a trained model. Ends with exit code 3 when a file could not be used: its row says why."""
+    from pipeline.cluster.resources import cores
+    from pipeline.verbs.predict import Wanted, predict, views_of
+
+    count = max(1, cores() - 1) if workers is None else workers
+    wanted = Wanted(top, views_of(views or ()), batch, count, out, save, draw)
+    models = [model, *(others or ())]
+    if on_ray:
+        from pipeline.verbs.predict_parts import predict_parts
+
+        whole = predict_parts(console, models, files, wanted, store, column)
+    else:
+        whole = predict(console, models, files, wanted, store, column)
+    if not whole:
+        raise typer.Exit(BAD_FILES)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run, an exported folder, an MLflow URI, or a recipe's last run.")
+    ],
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="onnx, torch (a .pt2) or safetensors.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default NAME-FORMAT.")] = None,
+    preprocess: Annotated[bool, typer.Option("--preprocess", help="Take uint8 pixels, normalise inside.")] = False,
+    any_size: Annotated[
+        bool | None, typer.Option("--any-size/--one-size", help="Leave height and width open where the model can.")
+    ] = None,
+    online: Annotated[bool, typer.Option("--online", help="A TSM frame by frame, with its caches.")] = False,
+    samples: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Files to compare on, or a folder; else the run's shards. May be repeated."),
+    ] = None,
+    tolerance: Annotated[float, typer.Option(min=0, help="The largest difference that is allowed.")] = 1e-4,
+    packages: Allow = None,
+) -> None:
+    """Export a model for use without this project, and compare it with the model on real samples."""
+    from pipeline.verbs.export import Asked
+    from pipeline.verbs.export import export as write
+
+    asked = Asked(to, preprocess, any_size, online, tuple(samples or ()), tolerance)
+    write(console, model, out, asked)
 
 
 StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A store's folder or URL.")]
@@ -262,5 +349,8 @@ def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
 
 
 def main() -> None:
-    """Run `python -m pipeline`. A command line that is not understood ends with exit code 2."""
-    app(prog_name="python -m pipeline")
+    """Run `python -m pipeline`, or `zoetrope`. A command line that is not understood ends with exit code 2."""
+    installed = Path(sys.argv[0]).stem == "zoetrope"
+    if installed and "" not in sys.path:  # as `python -m` does: a package of one's own lies in the current folder
+        sys.path.insert(0, "")
+    app(prog_name="zoetrope" if installed else "python -m pipeline")

@@ -1,4 +1,7 @@
-"""The main job through the command line, a test a modality, on tiny data of real JPEG and MP4 files."""
+"""The main job through the command line, a test a modality, on tiny data of real JPEG and MP4 files.
+
+That of images is the one whole run that `make test` makes.
+"""
 
 import csv
 import json
@@ -79,6 +82,7 @@ def artifacts(client: Any, run_id: str, folder: str | None = None) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_videos(make_project: Callable[..., Any]) -> None:
     project = make_project("video", **{"cluster.workers": 2, "feed.workers": 1})
     output = project.run()
@@ -113,6 +117,7 @@ def test_images(make_project: Callable[..., Any]) -> None:
     assert project.facts("evaluate")["top1"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_feed_by_itself(make_project: Callable[..., Any]) -> None:
     project = make_project("image", **{"feed.workers": 1})
     shown = project.run("--seconds", "0.5", verb="feed")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
 LOAD = """
 import json, sys
 from pathlib import Path

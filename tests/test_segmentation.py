@@ -133,9 +133,9 @@ def test_pictures_of_several_sizes_and_masks_of_0_and_255(make_project: Callable
     assert measured["mIoU"] > 0.6
     large = np.full((90, 130, 3), 30, np.uint8)
     large[20:50, 60:110] = 200
-    (mask,) = Predictor(project.artifact("export") / "model").answers([cv2.imencode(".png", large)[1].tobytes()])[
-        "mask"
-    ]
+    content = cv2.imencode(".png", large)[1].tobytes()
+    predictor = Predictor(project.artifact("export") / "model")
+    mask = predictor.task.row(predictor(content))["mask"]
     said = cv2.imdecode(np.frombuffer(mask, np.uint8), cv2.IMREAD_UNCHANGED)
     assert said is not None
     assert said.shape == (90, 130)

@@ -174,6 +174,7 @@ def _gpus() -> bool:
 
 def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: int, progress: TrialProgress) -> None:
     """Run the loop under Ray Train, which finds the checkpoints of an earlier attempt by itself."""
+    from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from pipeline.cluster.checkpoints import steps_of
@@ -186,7 +187,11 @@ def _train_on_workers(dataset: "Dataset", context: Context, job: Job, number: in
             reported = progress.of(steps_of(checkpoint), dict(metrics[0]))
             self._training_actor_item_queue.put(reported | {"kept": checkpoint.path})
 
-    checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, [Forward()])
+    class Cleaner(PlacementGroupCleanerCallback):
+        """Gives back the room of a controller that died, since the search lives on."""
+
+    callbacks: Any = [Forward(), Cleaner()]
+    checkpoint, metrics = fit(context, dataset, Child(job.tracker, number).send, callbacks)
     progress.of(steps_of(checkpoint), metrics)
     progress.finished = False  # this process has told nothing: Ray Train's controller has
 

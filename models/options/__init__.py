@@ -7,22 +7,34 @@ A new family is a file here, which has its options and how its module is built f
 new name that builds the same module with the same defaults is a word in its family's `kind`.
 """
 
+from models.options.alexnet import AlexNetOptions
 from models.options.base import Answers, ModelOptions
+from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, DeepLabV2Options
 from models.options.deeplab_v3 import DeepLabV3Options
+from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
+from models.options.fcn_alexnet import FCNAlexNetOptions
+from models.options.fcn_resnet import FCNResNetOptions
+from models.options.gcn import GCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
+from models.options.pspnet import PSPNetOptions
 from models.options.resnet import ResNetOptions
+from models.options.segnet import SegNetOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
 from models.options.unet import UNetBNOptions, UNetOptions
+from models.options.unetpp import UNetPlusPlusOptions
+from models.options.vgg import VGGOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
 # In the order of the recipe reference.
 FAMILIES: tuple[type[ModelOptions], ...] = (
     ResNetOptions,
+    VGGOptions,
+    AlexNetOptions,
     TSNOptions,
     TSMOptions,
     MobileNetV2Options,
@@ -36,8 +48,20 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetBaseOptions,
     HorNetLargeOptions,
     FCNOptions,
+    FCNAlexNetOptions,
+    FCNResNetOptions,
     UNetOptions,
     UNetBNOptions,
+    UNetPlusPlusOptions,
+    SegNetOptions,
+    PSPNetOptions,
+    DeepLabV1Options,
+    DeepLabV1ResNetOptions,
+    DeepLabV2Options,
     DeepLabV3Options,
+    DeepLabV3MultiGridOptions,
+    DeepLabV3PlusOptions,
+    DeepLabV3PlusXceptionOptions,
+    GCNOptions,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

@@ -28,8 +28,8 @@ class ModelOptions(BaseModel):
 
     weights: str | None = Field(
         default=None,
-        description="official or own weights to start from: a path, an https URL or hf://org/name/file; of several in "
-        "a file `#entry` behind it takes one, such as an average: w.pth#state_dict_ema",
+        description="weights to start from: official ones by name (`imagenet1k`), a run by name or id, a path, an "
+        "https URL or hf://org/name/file; see [weights](weights.md)",
     )
     init: Literal["own", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"] = Field(
         default="own", description="how weights are drawn; 'own' is as the model was published"

@@ -54,8 +54,19 @@ def moves(hub_id: str) -> bool:
     return not re.match(r"hf://[^/]+/[^/@]+@[0-9a-f]{40}(/|$)", hub_id)
 
 
+def cached_at(url: str) -> Path:
+    """Return where the cache has the file at a URL, or would have it."""
+    name = Path(urllib.parse.unquote(urllib.parse.urlparse(url).path)).name or "weights"
+    # Another URL may have a file of the same name.
+    return cache_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-150:]}"
+
+
 def fetch(
-    url: str, max_bytes: int = MAX_BYTES, moving: bool = False, say: Callable[[str], None] = warnings.warn
+    url: str,
+    max_bytes: int = MAX_BYTES,
+    moving: bool = False,
+    say: Callable[[str], None] = warnings.warn,
+    sha256: str | None = None,
 ) -> Path:
     """Fetch the file at an http(s) URL, from the cache folder if it is there.
 
@@ -64,25 +75,71 @@ def fetch(
     rest; parts that are a week old are removed. A name that ends in part of its sha256, as torchvision's do
     (`resnet50-0676ba61.pth`), is checked against it.
 
+    `sha256` are the first digits that the publisher gives, "" where it gives none: then that of the first file is kept
+    beside it, and holds for later ones. With it a file in the cache is read wholly and compared, too, as somebody
+    without a network may have put it there.
+
     ZoetropeError when the server cannot be reached or does not have it, for more than `max_bytes`, an incomplete
     answer or a wrong checksum.
     """
-    name = Path(urllib.parse.unquote(urllib.parse.urlparse(url).path)).name or "weights"
-    # Another URL may have a file of the same name.
-    target = cache_folder() / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-150:]}"
+    target = cached_at(url)
+    right = _right_digits(target, sha256)
     if target.is_file() and not moving:
+        if sha256 is not None:
+            _check_kept(target, right, url)
         return target
     try:
-        _renew(target, url, max_bytes, name, moving)
+        _renew(target, url, max_bytes, right, moving)
     except ZoetropeError as error:
         if not target.is_file():
             raise
         day = time.strftime("%Y-%m-%d", time.localtime(target.stat().st_mtime))
         say(f"{error}. Whether it has changed is not known: the copy of {day} in {target.parent} is used")
+    if sha256 == "":
+        _check_kept(target, right, url)
     return target
 
 
-def _renew(target: Path, url: str, max_bytes: int, name: str, moving: bool) -> None:
+def _right_digits(target: Path, sha256: str | None) -> str:
+    """Return the first digits of the sha256 that a file must have; "" where nobody has said."""
+    if sha256 == "":
+        with contextlib.suppress(OSError):
+            return _digest_file(target).read_text().partition(" ")[0]
+    if sha256 is not None:
+        return sha256
+    promised = re.search(r"-([0-9a-f]{8,64})\.", target.name.partition("-")[2])
+    return promised[1] if promised else ""
+
+
+def _check_kept(target: Path, right: str, url: str) -> None:
+    """Compare a file in the cache with what it must be; where nobody has said, keep what it is now."""
+    try:
+        with target.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not right:
+            _digest_file(target).write_text(f"{digest}  {target.name}\n")
+    except OSError as error:
+        raise _not_kept(target, url, error) from error
+    if not digest.startswith(right):
+        raise ZoetropeError(
+            f"{target}: the sha256 begins with {digest[: len(right)]}, not with {right}, so this is not the file at "
+            f"{url}, or it is damaged; remove it, and it is fetched again"
+        )
+
+
+def _digest_file(target: Path) -> Path:
+    """As `sha256sum` writes it: the digest of the first file that came from a URL."""
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _not_kept(target: Path, url: str, error: OSError) -> ZoetropeError:
+    return ZoetropeError(
+        f"{url} cannot be kept in {target.parent}: {error.strerror}; make room there, or set ZOETROPE_CACHE to a "
+        "folder that can be written"
+    )
+
+
+def _renew(target: Path, url: str, max_bytes: int, right: str, moving: bool) -> None:
     """Put what `url` has now at `target`, unless the server says that this is there already."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,21 +151,15 @@ def _renew(target: Path, url: str, max_bytes: int, name: str, moving: bool) -> N
             if answer is None:
                 return
             digest, etag = answer
-            promised = re.search(r"-([0-9a-f]{8,64})\.", name)
-            if promised and not digest.startswith(promised[1]):
+            if not digest.startswith(right):
                 part.truncate(0)
-                raise ZoetropeError(
-                    f"{url}: the sha256 begins with {digest[: len(promised[1])]}, not with {promised[1]}"
-                )
+                raise ZoetropeError(f"{url}: the sha256 begins with {digest[: len(right)]}, not with {right}")
             stamp = _stamp(os.fstat(part.fileno()))
             os.replace(part.name, target)
             if moving and etag:
                 _etag_file(target).write_text(f"{stamp} {etag}")
     except OSError as error:
-        raise ZoetropeError(
-            f"{url} cannot be kept in {target.parent}: {error.strerror}; make room there, or set ZOETROPE_CACHE to a "
-            "folder that can be written"
-        ) from error
+        raise _not_kept(target, url, error) from error
 
 
 @contextlib.contextmanager
@@ -167,6 +218,12 @@ def _stamp(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns}-{status.st_size}"
 
 
+def _put(part: IO[bytes]) -> str:
+    """Return what to do with a file that was fetched by hand."""
+    path = Path(part.name)
+    return f"put it at {path.with_name(path.name.removeprefix(PART))}, or give its path"
+
+
 class StayOnTheWeb(urllib.request.HTTPRedirectHandler):
     """Redirects may lead from http to http or https, and from https to https alone."""
 
@@ -217,14 +274,14 @@ def _download(url: str, part: IO[bytes], max_bytes: int, known: str | None) -> t
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and received:
             part.truncate(0)
             return _download(url, part, max_bytes, known)
-        wants = "; it may want a login: fetch it yourself and give the path" if error.code in (401, 403) else ""
+        wants = f"; it may want a login: fetch it yourself and {_put(part)}" if error.code in (401, 403) else ""
         raise ZoetropeError(f"{url} answered {error.code} {error.reason}{wants}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
         reason = getattr(error, "reason", error)
         raise ZoetropeError(
-            f"cannot fetch {url}: {reason}; where there is no network, fetch it elsewhere and give the path"
+            f"cannot fetch {url}: {reason}; where there is no network, fetch it elsewhere and {_put(part)}"
         ) from error
     if promised not in (-1, received):
         raise ZoetropeError(

@@ -5,14 +5,14 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.weights.match import LoadedWeights, Match, dtype_name, few, match
-from models.weights.read import read_state, unwrap
+from models.official import Official
+from models.weights.match import LoadedWeights, Match, dtype_name, few, match, without_head
+from models.weights.read import Source, read_state, unwrap
 from models.weights.search import entries, tensors
 from pipeline.base.errors import ZoetropeError
 
@@ -23,16 +23,18 @@ AVERAGE = re.compile(r"(?<![a-z])(ema|swa|avg|averaged?)(?![a-z])", re.IGNORECAS
 
 
 def load_weights(
-    model: nn.Module, source: str | Path | Mapping[str, Any], say: Callable[[str], None] = warnings.warn
+    model: nn.Module, source: Source, say: Callable[[str], None] = warnings.warn, new_head: bool = False
 ) -> LoadedWeights:
-    """Load a file, URL, hub id (`hf://organisation/name/file`) or state dict into `model`, in place.
+    """Load a file, URL, hub id (`hf://organisation/name/file`), official row or state dict into `model`, in place.
 
-    Official layouts are recognised: torchvision's ResNet, MobileNetV2, ViT, VGG-16 and DeepLab v3, the releases of TSM
-    (RGB, flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from, and HorNet.
+    Official layouts are recognised: torchvision's ResNet, VGG, AlexNet, MobileNetV2, ViT, FCN and DeepLab v3, the
+    releases of TSM (RGB, flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from,
+    HorNet, and segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch (see `layouts.py`).
     Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its
     channels for an input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model
-    has it. Attentions that ViT does not have start as a copy of the one that it has. A classifier's weights start the
-    trunk of a model that answers a mask, and VGG-16's fc6 and fc7 the convolutions that FCN has in their place.
+    has it, and so does one of the same size where `new_head` says that it is for other classes. Attentions that ViT
+    does not have start as a copy of the one that it has. A classifier's weights start the trunk of a model that answers
+    a mask, and VGG-16's fc6 and fc7 the convolutions that FCN has in their place.
 
     Where the weights stand in the file is searched: under any keys, behind any prefix. Where more than one entry fits,
     such as an average beside the weights themselves, the weights are taken, and the report tells of the average;
@@ -46,9 +48,31 @@ def load_weights(
     """
     own = model.state_dict()
     found = read_state(source, partial(_choose, own), say)
-    _check_numbers(found, own, str(source) if isinstance(source, str | Path) else "the mapping")
+    if new_head:
+        found = without_head(found, own)
+    what = source.url if isinstance(source, Official) else str(source)
+    _check_numbers(found, own, "the mapping" if isinstance(source, Mapping) else what)
     model.load_state_dict({**own, **found.new})
     return found.report
+
+
+def check_weights(model: nn.Module, source: Source, say: Callable[[str], None] = warnings.warn) -> None:
+    """Raise the ZoetropeError that `load_weights` would raise of a source whose names or shapes do not fit.
+
+    The model may lie on the meta device, and takes nothing.
+    """
+    read_state(source, partial(_choose, model.state_dict()), say)
+
+
+def check_shapes(model: nn.Module, given: nn.Module, what: str) -> None:
+    """Raise the ZoetropeError that weights of the module `given` would be answered with, called `what` in words.
+
+    Both modules may lie on the meta device.
+    """
+    # One number seen as many: shapes without memory.
+    state = {name: torch.zeros((), dtype=t.dtype).expand(t.shape) for name, t in given.state_dict().items()}
+    if problem := match(model.state_dict(), state, what).problem:
+        raise ZoetropeError(problem)
 
 
 def _choose(own: Mapping[str, Tensor], content: Any, what: str) -> Match:

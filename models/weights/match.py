@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ FIRST_CONVOLUTIONS = (
     "inc.0.weight",
 )
 # Layers whose shape follows the number of classes.
-HEADS = ("head.", "aux_fc.", "mask_head.", "skip.")
+HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "skip.")
 Shape = tuple[int, ...]
 
 
@@ -52,7 +52,8 @@ class LoadedWeights:
         parts = [f"{len(self.loaded)} loaded"]
         for what in ("missing", "unexpected", "resized", "copied", "replaced"):
             if names := list(getattr(self, what)):
-                parts.append(f"{len(names)} {what} ({few(names)})")
+                words = "of the head not taken, it is for other classes" if what == "replaced" else what
+                parts.append(f"{len(names)} {words} ({few(names)})")
         if self.entry or self.beside:
             parts.append(f"taken from {self.entry or 'the top'}")
         if self.beside:
@@ -132,6 +133,18 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
         given.family, tuple(new), tuple(missing), tuple(unexpected), resized, copied, tuple(replaced)
     )
     return Match(report, problem, new, origins, frozenset(id(state[origin]) for origin in origins.values()))
+
+
+def without_head(found: Match, own: Mapping[str, Tensor]) -> Match:
+    """Leave out the head, for classes that are others though as many; it stays as the model had it."""
+    common = read_names(own).common
+    head = tuple(name for name in found.new if common[name].startswith(HEADS))
+    report = replace(
+        found.report,
+        loaded=tuple(name for name in found.report.loaded if name not in head),
+        replaced=(*found.report.replaced, *head),
+    )
+    return replace(found, report=report, new={name: t for name, t in found.new.items() if name not in head})
 
 
 def few(names: list[str]) -> str:
@@ -251,6 +264,8 @@ def _may_be_left(common: str, known: set[str]) -> bool:
     """
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
+    if common.startswith("classifier."):  # VGG's linear layers
+        return not any(name.startswith("classifier.") for name in known)
     return common.startswith(("pre_logits.", "aux_fc.", "skip."))
 
 

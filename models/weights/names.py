@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from models.weights.layouts import own_layout
+
 # What DistributedDataParallel, the TimeSformer release and torch.compile put in front of all names.
 PREFIXES = ("module.", "model.", "_orig_mod.")
 
@@ -27,14 +29,18 @@ _TORCHVISION_VIT = (
 # Of models that answer a mask, the last layer becomes `mask_head.`, and what is between it and the trunk `mask.`.
 _DEEPLAB = (
     (r"^backbone\.", ""),
-    (r"^classifier\.4\.", "mask_head."),
-    (r"^classifier\.", "mask."),
+    (r"^classifier\.(4|1\.4|head)\.", "mask_head."),
+    # Every layer of GCN, and every rate of DeepLab v2, has as many channels as there are classes.
+    (r"^classifier\.(?=gcn|br|final_conv|c\d\.)", "mask_head."),
+    (r"^classifier\.(?!weight$|bias$)", "mask."),
     (r"^aux_classifier\.", "aux_fc."),
 )
 _UNET = ((r"\.(maxpool_conv\.1\.)?double_conv\.", "."), (r"^outc\.(conv\.)?", "mask_head."))
 # Linear layers of the classifier are convolutions in FCN, whose `skip.` is what not every stride has. The first rules
-# are the FCN-8s of pytorch-segmentation, whose trunk is in three parts.
+# are for SegNet and DeepLab v1, those behind for the FCN-8s of pytorch-segmentation, whose trunk is in three parts.
 _VGG = (
+    (r"^(?=decoder\.|fc[67]\.|branches\.)", "mask."),
+    (r"^(fc8|score)\.(?=weight$|bias$)", "mask_head."),
     *((rf"^pool4\.{layer}\.", f"features.{17 + layer}.") for layer in (0, 2, 4)),
     *((rf"^pool5\.{layer}\.", f"features.{24 + layer}.") for layer in (0, 2, 4)),
     (r"^pool3\.", "features."),
@@ -48,6 +54,11 @@ _VGG = (
     (r"^score\.fc7\.", "mask_head."),
     (r"^(up)?score\.", r"skip.\g<0>"),
 )
+RULES: dict[str, tuple[tuple[str, str], ...]] = {
+    "ViT": _TORCHVISION_VIT,
+    **dict.fromkeys(("VGG", "VGG with batch norms", "AlexNet", "FCN-AlexNet"), _VGG),
+    "U-Net": _UNET,
+}
 # The head of every layout becomes `head.`.
 _HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier)\.(?=weight$|bias$)")
 
@@ -67,7 +78,7 @@ class Names:
 
 def read_names(names: Iterable[str]) -> Names:
     """Recognise the family by its names, and bring them to the family's common set."""
-    stripped = strip_prefixes(list(names))
+    stripped = own_layout(strip_prefixes(list(names)))
     plain = {name: short.removeprefix("base_model.") for name, short in stripped.items()}
     if {name.partition(".")[0] for name in stripped.values()} - {"aux_classifier"} == {"backbone", "classifier"}:
         plain = {name: _renamed(short, _DEEPLAB) for name, short in stripped.items()}
@@ -82,7 +93,9 @@ def read_names(names: Iterable[str]) -> Names:
             common = {name: short.replace(".block.", ".") for name, short in common.items()}
             shifts = frozenset(re.sub(r"\.block(?=\.|$)", "", shift) for shift in shifts)
         return Names(family, common, shifts)
-    rules = {"ViT": _TORCHVISION_VIT, "VGG": _VGG, "U-Net": _UNET}.get(family or "", ())
+    if family == "Xception":
+        return Names(family, plain, frozenset())
+    rules = RULES.get(family or "", ())
     return Names(family, {name: _renamed(short, rules) for name, short in stripped.items()}, frozenset())
 
 
@@ -105,13 +118,20 @@ def _family(names: set[str]) -> str | None:
 
     if some("layer1.0.") and some("layer4.0.") and some("conv1."):
         return "ResNet"
+    if some("block1.") and some("block20."):
+        return "Xception"
     if some("features.0.0.") and some("features.17.") and some("features.18.0."):
         return "MobileNetV2"
     if (some("patch_embed.proj.") and some("blocks.0.")) or (some("conv_proj.") and some("encoder.layers.")):
         return "ViT"
     if some("downsample_layers.0.0.") and any(".gnconv." in name for name in names):
         return "HorNet"
-    if some("features.28.") or (some("pool5.4.") and some("up_final.")):
+    if some("features.10.") and some("classifier.1.") and some("classifier.4."):
+        return "AlexNet"
+    if some("convs.") and some("upscore.x32."):
+        return "FCN-AlexNet"
+    with_linear = some("features.0.") and some("classifier.3.")
+    if with_linear or some("features.28.") or (some("pool5.4.") and some("up_final.")):
         return "VGG with batch norms" if some("features.1.") else "VGG"
     if some("inc.") and some("down4.") and some("up4.") and some("outc."):
         return "U-Net"

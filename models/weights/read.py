@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.official import Official
 from models.source import locate
 from models.weights.beside import STAND_INS
-from models.weights.fetch import fetch, hub_url, moves
+from models.weights.fetch import cached_at, fetch, hub_url, moves
 from models.weights.search import within
 from pipeline.base.errors import ZoetropeError
 
@@ -52,13 +53,17 @@ def unwrap(found: Any, what: str) -> dict[str, Tensor]:
     return dict(found)
 
 
+Source = str | Path | Official | Mapping[str, Any]
+"""Where weights are: a path, an http(s) URL, a hub id, a row of `models.official`, or a state dict itself."""
+
+
 def read_state(
-    source: str | Path | Mapping[str, Any],
+    source: Source,
     pick: Callable[[Any, str], Any] = unwrap,
     say: Callable[[str], None] = warnings.warn,
 ) -> Any:
-    """Return what `pick` takes out of the content of a path, http(s) URL, hub id `hf://organisation/name/file` or
-    mapping.
+    """Return what `pick` takes out of the content of a path, http(s) URL, hub id `hf://organisation/name/file`,
+    official row or mapping.
 
     `pick` gets the content, or the entry in it that the source names (`w.pth#state_dict_ema`), and what to call it.
     What is fetched may be older than what the hub has, as `say` then tells.
@@ -67,13 +72,29 @@ def read_state(
     """
     if isinstance(source, Mapping):
         return pick(source, "the mapping")
-    place, entry = locate(str(source))
-    content = _load(local_file(place, say))
-    return pick(within(content, entry, place) if entry else content, str(source))
+    content, (place, entry) = _load(local_file(source, say)), _place(source)
+    return pick(within(content, entry, place) if entry else content, f"{place}#{entry}" if entry else place)
 
 
-def local_file(place: str, say: Callable[[str], None] = warnings.warn) -> Path:
-    """Find the file of weights at a path, or fetch that of an http(s) URL or a hub id; ZoetropeError for none."""
+def _place(source: str | Path | Official) -> tuple[str, str]:
+    return (source.url, "") if isinstance(source, Official) else locate(str(source))
+
+
+def file_here(source: str | Path | Official) -> str | None:
+    """Return the file of weights, with its `#entry`, where it is on this machine; None where it is to be fetched."""
+    place, entry = _place(source)
+    path = cached_at(hub_url(place) if place.startswith("hf://") else place) if "://" in place else Path(place)
+    return (f"{path}#{entry}" if entry else str(path)) if path.is_file() else None
+
+
+def local_file(source: str | Path | Official, say: Callable[[str], None] = warnings.warn) -> Path:
+    """Find the file of weights at a path, or fetch that of a URL, a hub id or an official row; ZoetropeError for none.
+
+    An `#entry` behind the place does not matter.
+    """
+    if isinstance(source, Official):
+        return fetch(source.url, say=say, sha256=source.sha256)
+    place, _ = locate(str(source))
     if place.startswith("hf://"):
         return fetch(hub_url(place), moving=moves(place), say=say)
     if place.startswith(("http://", "https://")):
@@ -83,7 +104,10 @@ def local_file(place: str, say: Callable[[str], None] = warnings.warn) -> Path:
             f"cannot read weights from {place}: give a path, an http(s) URL or a hub id hf://organisation/name/file"
         )
     if not Path(place).is_file():
-        raise ZoetropeError(f"there is no weights file {place}; an id of the hub begins with hf://")
+        raise ZoetropeError(
+            f"there is no weights file {place}; official ones have names such as imagenet1k, ids of the hub begin with "
+            "hf://"
+        )
     return Path(place)
 
 

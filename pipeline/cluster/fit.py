@@ -22,6 +22,8 @@ from ray.train import (
     TrainingFailedError,
     UserCallback,
 )
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.checkpoint_note import CopyNote, mend, mend_objects
@@ -50,10 +52,19 @@ MOST_KEPT = 2
 
 
 class Trainer(ray.train.torch.TorchTrainer):
-    """Leaves Ctrl-C to us: Ray Train's own answer to it ends the process in mid-task, and Ray tells that as a crash."""
+    """Leaves Ctrl-C to us: Ray Train's own answer to it ends the process in mid-task, and Ray tells that as a crash.
+
+    Nor does it start what no run needs, a process each: what hands Ray Data's datasets to the workers, and what gives
+    back the room of a controller that died, which `pipeline.graph.execute` does.
+    """
+
+    unused = (DatasetsCallback, PlacementGroupCleanerCallback)
 
     def _register_sigint_handler(self, controller: Any) -> None:
         pass
+
+    def _create_default_callbacks(self) -> list[Any]:
+        return [one for one in super()._create_default_callbacks() if type(one) not in self.unused]
 
 
 def fit(
@@ -132,7 +143,6 @@ def _fit(
 
 def train_as_worker(config: dict[str, Any]) -> None:
     """Run the loop on one worker."""
-    from models.source import locate
     from models.weights import local_file
     from pipeline.cluster import checkpoints
     from pipeline.cluster.feeds import feeds
@@ -143,6 +153,7 @@ def train_as_worker(config: dict[str, Any]) -> None:
     from pipeline.tasks.base import result_words
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
+    from pipeline.training.start import find_start
 
     recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
     parts = config["parts"]
@@ -189,7 +200,8 @@ def train_as_worker(config: dict[str, Any]) -> None:
             else nullcontext(lambda step: None) as at,
         ):
             if not resume and not process.rank and recipe.model.weights:
-                local_file(locate(recipe.model.weights)[0], progress.say)  # who loads them then finds them here
+                # Who loads them then finds them here.
+                local_file(find_start(recipe.model.kind, recipe.model.weights, recipe.store).source, progress.say)
             ray.train.collective.barrier()  # torch's own end after RENDEZVOUS_TIMEOUT_S; fetching may take longer
             if resume and not process.rank:
                 progress.say(f"train: goes on after {checkpoints.steps_of(newest)} steps; workers: {process.world}")

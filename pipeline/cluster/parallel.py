@@ -18,9 +18,9 @@ def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
 
 
 def run_parallel(
-    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False
+    function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], here: bool = False, gpus: float = 0
 ) -> Iterator[Any]:
-    """Run `function(*a)` for each `a`, one CPU each; results come in the order of `arguments`.
+    """Run `function(*a)` for each `a`, one CPU each, and `gpus`; results come in the order of `arguments`.
 
     Calls go to all nodes in turn, or are made `here`, on this one; those of a lost node are made again on another.
     What a call raises is raised here; the calls that are still open end with the process of the stage.
@@ -32,7 +32,9 @@ def run_parallel(
     if here:
         place = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     name = getattr(function, "func", function).__name__  # as Ray's dashboard shows it
-    task: Any = ray.remote(num_cpus=1, scheduling_strategy=place)(lambda a: function(*a)).options(name=name)
+    task: Any = ray.remote(num_cpus=1, num_gpus=gpus, scheduling_strategy=place)(lambda a: function(*a)).options(
+        name=name
+    )
     open_calls: deque[Any] = deque()
     waiting = iter(arguments)
     while True:

@@ -105,7 +105,7 @@ def check_image(data: bytes, cap_pixels: int = MAX_IMAGE_PIXELS) -> tuple[int, i
 
 
 def check_and_store_image(
-    data: bytes, extension: str, short_side: int, quality: int, resize: bool
+    data: bytes, extension: str, short_side: int, quality: int, resize: bool, cap_pixels: int = MAX_IMAGE_PIXELS
 ) -> tuple[bytes, str, int, int]:
     """Check an image as `check_image` does, and return what to store: (bytes, extension, width, height).
 
@@ -113,7 +113,7 @@ def check_and_store_image(
     like as `jpg`) when every reader of shards reads them well. An image whose short side exceeds `short_side` px is
     shrunk to it, unless `resize` is off. What is not kept is stored upright, as a JPEG of `quality`.
     """
-    width, height, plain = check_image(data)
+    width, height, plain = check_image(data, cap_pixels)
     shrink = resize and min(width, height) > short_side
     if plain and not shrink:
         name = extension.lower().removeprefix(".")

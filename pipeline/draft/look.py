@@ -14,13 +14,15 @@ from pipeline.base.keyed import seed64
 from pipeline.draft.values import named_values
 from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import Source, WebDatasetSource
+from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection, section_of
 from pipeline.sources import files_of, webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import resolve_classes
-from pipeline.sources.listing import SPLITS, Candidate, Listing, held_out
+from pipeline.sources.listing import Candidate, Listing
 from pipeline.sources.recognise import Guess, Tree
 from pipeline.sources.rows import BadRow, Row
+from pipeline.sources.splits import divide, known_test
 from pipeline.stages import adopt
 from pipeline.stages.headers import probe_chunk
 
@@ -31,8 +33,8 @@ SECONDS = 20.0
 CHUNK = 40
 TIMEOUT_S = 10.0
 """What one header may take."""
-SHARES = (0.2, 0.1, 0.3, 0.05, 0.4, 0.5)
-"""Of samples that are held out: the first one that leaves each class in train and in val, else in train."""
+SPLIT: Mapping[str, Any] = {"val": 0.2, "stratify": True}
+"""`data.split` where the source does not say what is held out."""
 
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 
@@ -53,7 +55,6 @@ class Look:
     task: TaskSection
     source: Mapping[str, Any]
     listing: Listing
-    val_share: float
     rows: Sequence[Row]
     bad: Sequence[BadRow]
     lost: Mapping[str, str]
@@ -76,49 +77,32 @@ def look(tree: Tree, guess: Guess) -> Look:
     source = _SOURCE.validate_python(dict(guess.source))
     if isinstance(source, WebDatasetSource):
         return _tars(guess, task, source)
-    listing, share, lost = _list(source, task)
+    listing, lost = _list(source, task)
     unnamed = any(not masks.values.of for masks in listing.masks.values())
     most = MOST[task.modality] * (5 if unnamed else 1)
     sample = heapq.nsmallest(most, listing.candidates, key=lambda one: (seed64("init", one.key), one.key))
     rows, bad = _probe(task, sample, listing)
     if not unnamed:
-        return Look(guess, task, guess.source, listing, share, rows, bad, lost)
+        return Look(guess, task, guess.source, listing, rows, bad, lost)
     more, notes = named_values(tree, guess.source, rows)
     values = {**guess.source, **more}
-    listing, share, lost = _list(_SOURCE.validate_python(values), task)
-    return Look(guess, task, values, listing, share, rows, bad, lost, notes=notes)
+    listing, lost = _list(_SOURCE.validate_python(values), task)
+    return Look(guess, task, values, listing, rows, bad, lost, notes=notes)
 
 
-def _list(source: Any, task: TaskSection) -> tuple[Listing, float, dict[str, str]]:
-    """List the samples, split by the share that suits them; and the classes of which nothing can be used."""
-    share = SHARES[0]
-    listing = files_of(source).look(source, task, share)
-    if listing.held_out_by_ratio and (best := _best_share(listing)) != share:
-        share, listing = best, files_of(source).look(source, task, best)
+def _list(source: Any, task: TaskSection) -> tuple[Listing, dict[str, str]]:
+    """List the samples with their splits; and the classes of which nothing can be used."""
+    listing = files_of(source).look(source, task, Split())
     there = {label for one in listing.candidates for label in one.labels}
     lost = {name: what for name, what in sorted(listing.lost.items()) if name not in there}
     classes = Classes(keep=listing.classes()) if lost else Classes()
-    return resolve_classes(listing, classes, task.label_sets), share, lost
+    listing = _divided(resolve_classes(listing, classes, task.label_sets))
+    return listing if task.label_sets else known_test(listing), lost
 
 
-def _best_share(listing: Listing) -> float:
-    """Return the first share that leaves the most classes in train, then in val, and neither without samples."""
-    whole = len({label for one in listing.candidates for label in one.labels})
-    ranks = []
-    for share in SHARES:
-        ranks.append(_left(listing.candidates, share))
-        if ranks[-1] == (whole, whole, True, True):
-            return share
-    return SHARES[ranks.index(max(ranks))]
-
-
-def _left(candidates: Sequence[Candidate], share: float) -> tuple[int, int, bool, bool]:
-    """Count the classes that are in train and in val when a share is held out, and whether these have samples."""
-    there: dict[str, list[tuple[str, ...]]] = {split: [] for split in SPLITS}
-    for one in candidates:
-        there["val" if held_out(one.key, share) else "train"].append(one.labels)
-    train, val = (len({label for labels in there[split] for label in labels}) for split in SPLITS)
-    return train, val, bool(there["train"]), bool(there["val"])
+def _divided(listing: Listing) -> Listing:
+    """Hold samples out, where the source leaves that open."""
+    return divide(listing, Split(**SPLIT)) if listing.held_out_by_ratio else listing
 
 
 def _probe(task: TaskSection, sample: Sequence[Candidate], listing: Listing) -> tuple[list[Row], list[BadRow]]:
@@ -146,9 +130,9 @@ def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
             why = f": {tar.bad[0]['reason']}" if tar.bad else ""
             raise ZoetropeError(f"{urls[0]} has no sample that can be used{why}")
         for row in tar.samples:
-            row["split"] = split or ("val" if held_out(row["key"], SHARES[0]) else "train")
+            row["split"] = split
         rows += tar.samples
         bad += tar.bad
-    listing = adopt.listing(source, rows)
+    listing = _divided(adopt.listing(source, rows))
     count = len(next(iter(named.values())))
-    return Look(guess, task, guess.source, listing, SHARES[0], rows, bad, {}, count)
+    return Look(guess, task, guess.source, listing, rows, bad, {}, count)

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline.draft.look import Look
+from pipeline.draft.look import SPLIT, Look
 from pipeline.draft.machine import Machine, batch_size
 from pipeline.draft.text import comments, section
 from pipeline.tasks import class_of
@@ -97,7 +97,7 @@ def name_of(data: Path) -> str:
 def _data(look: Look, out: Path, bad_share: float) -> dict[str, Any]:
     data: dict[str, Any] = {"source": {key: _placed(value, out) for key, value in look.source.items()}}
     if look.listing.held_out_by_ratio:
-        data["split"] = {"val": look.val_share}
+        data["split"] = dict(SPLIT)
     if look.lost:
         data["classes"] = {"keep": look.listing.classes()}
     if 0.01 < bad_share < MOST_BAD:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from pipeline.draft.doubles import Doubles
-from pipeline.draft.look import Look
+from pipeline.draft.look import SPLIT, Look
 from pipeline.draft.recipe import uneven
 from pipeline.draft.suspects import TINY_PX
 from pipeline.sources.kinds import counted
-from pipeline.sources.listing import SPLITS, Candidate
+from pipeline.sources.listing import Candidate, splits_in
 from pipeline.sources.summary import LONGEST, of_missing
 
 SHOWN = 20
@@ -24,7 +24,7 @@ def facts(look: Look) -> list[tuple[str, str]]:
     of = f" in the first of {look.tars:,} tars" if look.tars > 1 else ""
     found = [
         ("task", f"{look.task.kind}: {look.guess.words}"),
-        ("samples", ", ".join(f"{counts[split]:,} {split}" for split in SPLITS) + of),
+        ("samples", ", ".join(f"{counts[split]:,} {split}" for split in splits_in(counts)) + of),
         ("classes", _classes(look)),
     ]
     if look.rows:
@@ -33,7 +33,7 @@ def facts(look: Look) -> list[tuple[str, str]]:
     if look.task.modality == "video" and look.rows:
         found.append(("frames", _frames(look)))
     if look.listing.held_out_by_ratio:
-        found.append(("val", f"nothing says what is held out: a share of {look.val_share:g}, by a hash of the name"))
+        found.append(("val", f"nothing says what is held out: {SPLIT['val']:.0%} of each class, by data.split"))
     return found
 
 
@@ -41,16 +41,17 @@ def _classes(look: Look) -> str:
     """Name the classes in the order of their numbers, with their samples of train and val."""
     names = look.listing.classes()
     counts = Counter((one.split, name) for one in look.listing.candidates for name in one.labels)
+    splits = splits_in({one.split for one in look.listing.candidates})
     amounts = _pixels(look) if look.listing.masks else {}
     shown = []
     for name in names[:SHOWN]:
         if look.listing.masks:
             how = f" {amounts[name]:.1%}" if name in amounts else ""
         else:
-            how = " " + "+".join(str(counts[split, name]) for split in SPLITS)
+            how = " " + "+".join(str(counts[split, name]) for split in splits)
         shown.append((name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}...") + how)
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    what = "share of the pixels" if look.listing.masks else "train+val"
+    what = "share of the pixels" if look.listing.masks else "+".join(splits)
     return f"{len(names):,}, in this order ({what}): {', '.join(shown)}{more}"
 
 
@@ -143,8 +144,8 @@ def _doubled(doubles: Doubles, by_ratio: bool) -> list[str]:
     if doubles.across:
         cure = "keep one of each" if by_ratio else "take them out of one of the two"
         found.append(
-            f"{len(doubles.across):,} contents are in train and in val, such as {_pair(doubles.across[0])}: the score "
-            f"will be too good; {cure}"
+            f"{len(doubles.across):,} contents are in two splits, such as {_pair(doubles.across[0])}: the score will "
+            f"be too good; {cure}"
         )
     if doubles.torn:
         found.append(f"{len(doubles.torn):,} contents have two labels, such as {_pair(doubles.torn[0])}")

@@ -18,9 +18,16 @@ class ModelFromBytes(PythonModel):
         self.predictor = Predictor(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict a row a file: the task's answer; with `params` {"overlay": True} a picture of it, too."""
-        contents = [bytes(content) for content in model_input["content"]]
-        return pd.DataFrame(self.predictor.answers(contents, overlay=bool((params or {}).get("overlay"))))
+        """Predict a row a file: the task's answer, and `error`, which is empty, or why the file cannot be used.
+
+        params: `top`, for the columns of so many answers; `max_pixels`, the most that a picture may have; `overlay`,
+            for a picture with the answer laid over, where answers have places in it
+        """
+        from pipeline.exported.serving import serve
+
+        names = model_input["name"] if "name" in model_input else [None] * len(model_input)
+        files = [(name, bytes(content)) for name, content in zip(names, model_input["content"], strict=True)]
+        return pd.DataFrame(serve(self.predictor, files, **(params or {})))
 
 
 mlflow.models.set_model(ModelFromBytes())

@@ -30,16 +30,23 @@ _idle: list[tuple[Any, Connection]] = []
 
 
 def each_apart(
-    function: Callable[..., Result], arguments: Sequence[tuple[Any, ...]], timeout_s: float
+    function: Callable[..., Result],
+    arguments: Sequence[tuple[Any, ...]],
+    timeout_s: float,
+    context: Any = processes.SPAWN,
 ) -> Iterator[Result | ZoetropeError]:
     """Call `function(*a)` for each `a`, in order, in another process; a ZoetropeError that it raises is returned.
 
     BadSample stands for a call that took longer than `timeout_s`, counted from its start or its last sign of life, or
-    at which the process died, each in two tries. Raises RuntimeError, with the traceback, for an error of our own code.
+    at which the process died, each in two tries. Threads may call it side by side. `context`: of multiprocessing, in
+    which a new process is started. Raises RuntimeError, with the traceback, for an error of our own code.
     """
     done, tries = 0, 0
     while done < len(arguments):
-        process, pipe = _idle.pop() if _idle else processes.start(_serve, context=processes.SPAWN)
+        try:
+            process, pipe = _idle.pop()
+        except IndexError:
+            process, pipe = processes.start(_serve, context=context)
         lost = ""
         try:
             pipe.send((function, arguments[done:]))

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
@@ -11,6 +12,8 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
 
+_starting = threading.Lock()
+"""What children are told is told to one at a time."""
 CONTEXT: Any = multiprocessing.get_context("forkserver")
 SPAWN: Any = multiprocessing.get_context("spawn")
 """For a process that needs little of what the fork server loads."""
@@ -61,14 +64,15 @@ def _for_children() -> Iterator[None]:
     Not its main module, which they would run again: half a second a process when that is Ray's worker. And its
     sys.path also by environment: the fork server of Python 3.11 takes no other, and skips what it cannot import.
     """
-    main, path = sys.modules["__main__"], os.environ.get("PYTHONPATH")
-    sys.modules["__main__"] = ModuleType("__main__")
-    os.environ["PYTHONPATH"] = os.pathsep.join(part or os.getcwd() for part in sys.path)
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        if path is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = path
+    with _starting:
+        main, path = sys.modules["__main__"], os.environ.get("PYTHONPATH")
+        sys.modules["__main__"] = ModuleType("__main__")
+        os.environ["PYTHONPATH"] = os.pathsep.join(part or os.getcwd() for part in sys.path)
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
+            if path is None:
+                del os.environ["PYTHONPATH"]
+            else:
+                os.environ["PYTHONPATH"] = path

@@ -36,7 +36,7 @@ def augmentation_sheet(samples: Sequence[Sequence[tuple[np.ndarray, str]]], path
 
     A state is uint8 [H, W, 3], or a clip [T, H, W, 3] as a film strip of <= 8 frames; all samples have as many states.
     """
-    shown = [[(_strip(pixels), text) for pixels, text in states] for states in samples]
+    shown = [[(film_strip(pixels), text) for pixels, text in states] for states in samples]
     columns = min(len(samples), 2 if samples[0][0][0].ndim == 4 else 8)
     width_in = SHEET_IN / columns
     letters = int(width_in * LETTERS_PER_IN)
@@ -70,7 +70,7 @@ def predictions(shown: Sequence[Drawing], path: Path) -> None:
     In the order to show: best ones or worst.
     """
     colours = {True: RIGHT, False: WRONG, None: "black"}
-    strips, words = [_strip(one.pixels) for one in shown], [one.words for one in shown]
+    strips, words = [film_strip(one.pixels) for one in shown], [one.words for one in shown]
     _sheet(strips, words, [one.name for one in shown], [colours[one.right] for one in shown], path)
 
 
@@ -192,7 +192,7 @@ def _columns(num_images: int, height_to_width: float) -> int:
     return min(range(1, num_images + 1), key=badness)
 
 
-def _strip(sample: np.ndarray) -> np.ndarray:
+def film_strip(sample: np.ndarray) -> np.ndarray:
     """Return a clip [T, H, W, 3] as one image, its frames (evenly picked, 8 at most) side by side.
 
     An image as it is.

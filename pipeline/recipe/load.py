@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.official import names
+from models.source import is_name
 from pipeline.base.errors import brief, nearest
 from pipeline.base.files import read_small
 from pipeline.base.job import in_job
@@ -36,8 +38,6 @@ _PATH_KEYS = (
     ("model", "weights"),
     ("loss", "distill", "teacher"),
 )
-_NAMES = _PATH_KEYS[-1:]
-"""Where a word without a `/` is a name and no path."""
 _LISTS = ("urls", "val_urls", "test_urls")
 """Keys whose lists are of paths."""
 
@@ -169,11 +169,21 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
     for path_key in _PATH_KEYS:
         *parents, last = path_key
         for at in _sections(values, parents):
-            value, may_be_name = at.get(last), path_key in _NAMES
-            if isinstance(value, str) and ("/" in value or not may_be_name):
+            value = at.get(last)
+            if isinstance(value, str) and not _is_name(path_key, value, folder):
                 at[last] = _absolute(value, folder)
             elif isinstance(value, list) and last in _LISTS:
                 at[last] = [_absolute(one, folder) if isinstance(one, str) else one for one in value]
+
+
+def _is_name(path_key: Sequence[str], value: str, folder: Path) -> bool:
+    """Tell whether a value is a name and no path: a run, or official weights.
+
+    A word of `model.weights` that is neither official nor a file or folder there may be a run's.
+    """
+    if path_key[-1] == "teacher":
+        return "/" not in value
+    return path_key[-1] == "weights" and is_name(value) and (value in names() or not os.path.exists(folder / value))
 
 
 def _absolute(path: str, folder: Path) -> str:

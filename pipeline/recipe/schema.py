@@ -141,6 +141,8 @@ class EarlyStopping(Section):
 class Train(Section):
     """The training loop."""
 
+    late = frozenset({"freeze", "keep"})
+
     duration: Duration
     """How long to train."""
     batch_size: PositiveInt
@@ -172,6 +174,12 @@ class Train(Section):
     """Decay of an exponential moving average of the weights, such as 0.9999, which is then what is measured and kept.
     In its step t it is at most (1 + t) / (10 + t), so that the first weights are soon forgotten."""
     early_stopping: EarlyStopping | None = None
+    keep: Literal["best", "last"] | None = None
+    """Which weights are measured at the end and exported: those of the `best` validation, by the task's headline metric
+    (`val/top1`, `val/mAP`), or the `last` ones. By default the last, with `early_stopping` the best."""
+    freeze: list[str] = Field(default=[])
+    """Parameters that stay as they are, by their names: `["conv1.*", "bn1.*", "layer1.*"]`, where `*` stands for any
+    letters. They get neither a gradient nor weight decay, and batch norms among them keep their statistics."""
     sync_bn: bool = False
     """BatchNorm over the batches of all workers together; on GPUs only."""
     checkpoint: Duration = parse("1ep")

@@ -55,6 +55,7 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     """Write `model/` and `mlflow-model/` into `out` from what a training left in `trained`; returns the latter."""
     import yaml
 
+    from pipeline.exported.serving import PARAMETERS
     from pipeline.tasks import task_of
     from pipeline.tracking.model import save_model
 
@@ -69,7 +70,7 @@ def write_model(recipe: Recipe, trained: Path, out: Path) -> Path:
     script = ROOT / "pipeline" / "exported" / "mlflow_model.py"
     requirements = [f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES]
     task = task_of(recipe)
-    switches = ("overlay",) if task.rides else ()
+    parameters = PARAMETERS | ({"overlay": False} if task.rides else {})
     code = [*(ROOT / name for name in CODE), *map(place, packages(plain(recipe)))]
-    save_model(exported, script, {"model": folder}, code, requirements, task.columns, switches)
+    save_model(exported, script, {"model": folder}, code, requirements, {**task.columns, "error": "string"}, parameters)
     return exported

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.source import locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
@@ -21,6 +20,7 @@ from pipeline.shards.short import short_warning
 from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.tasks import task_of
+from pipeline.training.start import find_start
 from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
@@ -29,23 +29,11 @@ if TYPE_CHECKING:
 
 
 def outside(values: Mapping[str, Any]) -> str:
-    """Return what stands for the file of weights to start from, and the digest of the teacher, where there are such."""
-    distill = values["loss"]["distill"]
+    """Return what stands for the weights to start from, and the digest of the teacher, where there are such."""
+    model, distill = values["model"], values["loss"]["distill"]
+    start = find_start(model["kind"], model["weights"], values["store"]).mark if model["weights"] else ""
     teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
-    return " ".join(filter(None, (_weights(values), teacher)))
-
-
-def _weights(values: Mapping[str, Any]) -> str:
-    """Return size and time of change of the file of weights to start from; a URL stands for itself."""
-    weights = values["model"]["weights"]
-    if weights is None or "://" in weights:
-        return ""
-    path, _ = locate(weights)
-    try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise ZoetropeError(f"model.weights: {path} cannot be read: {error.strerror}") from error
-    return f"{status.st_size}-{status.st_mtime_ns}"
+    return " ".join(filter(None, (start, teacher)))
 
 
 STAGE = Stage(

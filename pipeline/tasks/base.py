@@ -36,6 +36,10 @@ Answer = Mapping[str, "Tensor"]
 """What a model says of n samples, tensors [n, ...] by name, which the task makes of a model's outputs."""
 
 
+TOP = {"top_labels": "list of string", "top_scores": "list of double"}
+"""`ranked` of a task whose answers are `scores` of classes."""
+
+
 class Headline(NamedTuple):
     """The metric that a line about a result tells; larger is better."""
 
@@ -87,6 +91,10 @@ class Task(ABC):
     """Those that are worth logging of training batches."""
     columns: ClassVar[dict[str, str]]
     """What the exported model answers: names and types, "string", "double" or "binary", or a list of such."""
+    ranked: ClassVar[dict[str, str]] = {}
+    """The columns that there are besides where more than the best answer is asked for."""
+    suffixes: ClassVar[dict[str, str]] = {}
+    """What the files are called that hold a binary column: ".png"."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
@@ -154,6 +162,14 @@ class Task(ABC):
     def answer(self, out: Any) -> Answer:
         """Turn a model's outputs for one view a sample into an answer."""
 
+    def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
+        """Answer views as the model gets them, float [n, 3, (T,) H, W]: what a file holds that runs without us.
+
+        Plain operations on tensors, the same for any x: it is traced.
+        """
+        out = model(x)
+        return self.answer(out[0] if isinstance(out, tuple) else out)
+
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: the mean over a sample's views."""
         import torch
@@ -212,13 +228,21 @@ class Task(ABC):
         """
         return answer
 
-    def overlay(self, pixels: np.ndarray, row: Arrays) -> np.ndarray | None:
-        """Draw an answer over the picture uint8 [H, W, 3] that it is of; None where it has no place in it."""
-        return None
+    @abstractmethod
+    def row(self, answer: Arrays, top: int = 1) -> dict[str, Any]:
+        """Fill `columns` for one file, and `ranked` for `top` answers above 1; an answer as `restored` makes it."""
 
     @abstractmethod
-    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """Fill the columns of the exported model; a row of `infer`'s answer a file, as `restored` makes it."""
+    def words(self, answer: Arrays) -> str:
+        """Say the answer to one file in a line."""
+
+    def drawn(self, pixels: np.ndarray, answer: Arrays) -> Drawing:
+        """Draw a file's picture uint8 [H, W, 3], or frames of its video [T, H, W, 3], with what the model says."""
+        return Drawing(pixels, self.words(answer))
+
+    def table(self, top: int = 1) -> dict[str, str]:
+        """Return the columns of `row`."""
+        return {**self.columns, **self.ranked} if top > 1 else self.columns
 
     def remarks(self, tally: Tally) -> list[str]:
         """Say what is not plain from the metrics of an evaluation, a sentence each."""
@@ -230,6 +254,14 @@ class Task(ABC):
 
         Returns what only all answers together can tell exactly, in place of what `metrics` says.
         """
+
+
+def top_classes(classes: Sequence[str], scores: np.ndarray, top: int) -> dict[str, list]:
+    """Return the columns `TOP` of scores [K]: the `top` classes, the most probable first; nothing for one alone."""
+    if top < 2:
+        return {}
+    best = np.argsort(-scores, kind="stable")[:top]
+    return {"top_labels": [classes[i] for i in best], "top_scores": [float(scores[i]) for i in best]}
 
 
 def result_words(task: Task | type[Task], metrics: Mapping[str, float]) -> str:

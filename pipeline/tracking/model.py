@@ -1,7 +1,7 @@
 """The exported model as an MLflow model: a script, weights as safetensors and a list of packages; nothing pickled."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,14 @@ def save_model(
     artifacts: dict[str, Path],
     code_paths: Sequence[Path],
     requirements: Sequence[str],
-    answer: dict[str, str],
-    switches: Sequence[str] = (),
+    answer: Mapping[str, str],
+    parameters: Mapping[str, Any],
 ) -> None:
     """Write an MLflow model to `folder`, which must not exist yet.
 
-    It takes a data frame with a column `content`, the bytes of one file a row, and gives the columns of `answer`, name
-    to type: "string", "double", "binary" or a list of one of these, as "list of string". `switches` are names of
-    parameters that are true or false, by default false.
+    It takes a data frame with a column `content`, the bytes of one file a row, and `name` where one is given, and gives
+    the columns of `answer`, name to type: "string", "double", "binary" or a list of one of these, as "list of string".
+    `parameters`: names, and their defaults, which are of their types.
 
     `script` defines a `mlflow.pyfunc.PythonModel` and ends with `mlflow.models.set_model(...)`; it is run once here,
     and when the model is loaded. It finds `artifacts` in `context.artifacts`, and the packages of `code_paths` (copied)
@@ -43,6 +43,8 @@ def save_model(
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
+    types = {bool: DataType.boolean, int: DataType.long}
+
     def kind(text: str) -> Any:
         single = DataType[text.removeprefix("list of ")]
         return Array(single) if text.startswith("list of ") else single
@@ -54,9 +56,9 @@ def save_model(
         code_paths=[str(path) for path in code_paths],
         pip_requirements=list(requirements),
         signature=ModelSignature(
-            inputs=Schema([ColSpec("binary", "content")]),
+            inputs=Schema([ColSpec("binary", "content"), ColSpec("string", "name", required=False)]),
             outputs=Schema([ColSpec(kind(text), name) for name, text in answer.items()]),
-            params=ParamSchema([ParamSpec(name, DataType.boolean, False) for name in switches]),
+            params=ParamSchema([ParamSpec(name, types[type(value)], value) for name, value in parameters.items()]),
         ),
     )
 

@@ -105,11 +105,9 @@ def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str,
 
 
 def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:
-    """Return what a training makes: the best weights when it looked for them, else their
-    average, else the last ones.
-    """
-    if "early_stopping" in state:
-        return dict(state["early_stopping"]["weights"])
+    """Return what a training makes: the best weights when it keeps them, else their average, else the last ones."""
+    if best := state.get("early_stopping", {}).get("weights"):
+        return dict(best)
     if "ema" in state:
         return {name[len(AVERAGED) :]: value for name, value in state["ema"].items() if name.startswith(AVERAGED)}
     return dict(state["model"])

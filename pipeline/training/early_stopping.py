@@ -1,4 +1,4 @@
-"""Ending a training that no longer gets better, with the best weights that it had."""
+"""The best weights that a training had, and its end when it no longer gets better."""
 
 from typing import Any
 
@@ -6,27 +6,31 @@ from torch import Tensor, nn
 
 
 class EarlyStopping:
-    """Follows a metric that should grow; `state_dict` goes into checkpoints."""
+    """Follows a metric that should grow; `state_dict` goes into checkpoints.
 
-    def __init__(self, metric: str, patience: int, min_delta: float) -> None:
-        self.metric, self.patience, self.min_delta = metric, patience, min_delta
+    patience: None never ends a training; keeps: whether the best weights are what the training makes.
+    """
+
+    def __init__(self, metric: str, patience: int | None, min_delta: float, keeps: bool = True) -> None:
+        self.metric, self.patience, self.min_delta, self.keeps = metric, patience, min_delta, keeps
         self.best: dict[str, float] = {}
         """All metrics of the best validation."""
         self.worse = 0
         """Validations in a row that were not better than it."""
         self.weights: dict[str, Tensor] = {}
-        """The model of the best validation, on the CPU."""
+        """The model of the best validation, on the CPU, where it is kept."""
 
     @property
     def has_ended(self) -> bool:
         """Whether the metric has not grown for `patience` validations in a row."""
-        return self.worse >= self.patience
+        return self.patience is not None and self.worse >= self.patience
 
     def update(self, metrics: dict[str, float], model: nn.Module) -> None:
         """Count one validation of `model`. Every rank sees the same metrics, so all of them end at the same step."""
         if not self.best or metrics[self.metric] > self.best[self.metric] + self.min_delta:
             self.best, self.worse = dict(metrics), 0
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            if self.keeps:
+                self.weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
         else:
             self.worse += 1
 

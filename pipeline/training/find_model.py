@@ -22,7 +22,7 @@ ID = re.compile(r"[0-9a-f]{6,64}")
 """A fingerprint, or the beginning of one as `ls` shows it, or an MLflow run's id."""
 
 
-def find_model(named: str, store_url: str | None = None, key: str = "") -> Path:
+def find_model(named: str, store_url: str | None = None, key: str = "", others: bool = False) -> Path:
     """Find the folder with an exported model's `FILES`, fetched where they are not on this node, and read wholly.
 
     named: a run of the store: its name as `ls` shows it; that of its recipe, for the newest run that has a model; its
@@ -31,6 +31,8 @@ def find_model(named: str, store_url: str | None = None, key: str = "") -> Path:
         `models:/...`. Or a recipe's file, for its newest run that has a model.
     store_url: by default the recipe's where a recipe is named, else what `default_store` says
     key: the recipe's key whose value it is, for the words of errors
+    others: pass over models that themselves started from what is called so, for a recipe that starts from earlier runs
+        of its own name
 
     ZoetropeError when there is no such model, or when it is not as it was exported.
     """
@@ -45,7 +47,7 @@ def find_model(named: str, store_url: str | None = None, key: str = "") -> Path:
         recipe = load(named)
         return _fetched(_of_run(recipe.name, open_store(store_url or recipe.store), at))
     elif "/" not in named:
-        return _fetched(_of_run(named, open_store(store_url or default_store()), at))
+        return _fetched(_of_run(named, open_store(store_url or default_store()), at, others))
     else:
         folder = Path(named).expanduser()
     if (found := _model_in(folder)) is not None:
@@ -81,10 +83,11 @@ def _of_folder(folder: Path, at: str) -> Artifact | None:
     return None
 
 
-def _of_run(name: str, store: Store, at: str) -> Artifact:
+def _of_run(name: str, store: Store, at: str, others: bool = False) -> Artifact:
     records = store.records()
     meant = [record.content for record in records if name in (record.name, record.content.get("name"))]
-    artifact = next(_exports(store, meant), None) or (None if meant else _of_id(name, store))
+    exports = (one for one in _exports(store, meant) if not others or _start_of(one) != name)
+    artifact = next(exports, None) or (None if meant else _of_id(name, store))
     if artifact is not None:
         return artifact
     if meant:
@@ -100,6 +103,12 @@ def _exports(store: Store, records: list[dict[str, Any]]) -> Iterator[Artifact]:
         mark = record.get("stages", {}).get("export", {}).get("fingerprint")
         if mark and (artifact := store.find("export", mark)):
             yield artifact
+
+
+def _start_of(export: Artifact) -> str | None:
+    """Return the `model.weights` that an exported model started from."""
+    weights: str | None = export.manifest["values"].get("model", {}).get("weights")
+    return weights
 
 
 def _of_id(text: str, store: Store) -> Artifact | None:

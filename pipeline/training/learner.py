@@ -1,6 +1,6 @@
 """What learns: the model and all that a training changes with it, which is what a checkpoint keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ from pipeline.training.checkpoint import Stateful
 from pipeline.training.distributed import Process, synchronise_norms, wrap
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.ema import average
+from pipeline.training.freeze import freeze
 from pipeline.training.model import build_model
 from pipeline.training.optimizer import make_optimizer
+from pipeline.training.start import find_start
 
 
 @dataclass
@@ -29,31 +31,32 @@ class Learner:
     scaler: torch.amp.GradScaler
     ema: AveragedModel | None
     stopping: EarlyStopping | None
+    frozen_norms: tuple[nn.Module, ...] = ()
 
     @classmethod
     def of(
         cls,
         recipe: Recipe,
-        num_classes: int,
+        classes: Sequence[str],
         process: Process,
         resumes: bool = False,
         say: Callable[[str], None] = lambda text: None,
     ) -> "Learner":
         """Make a fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
         torch.manual_seed(seed64(recipe.seed, "init"))
-        model = build_model(recipe, num_classes).to(process.device)
+        model = build_model(recipe, len(classes)).to(process.device)
         if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
-            loaded = models.load_weights(model, recipe.model.weights, lambda text: say(f"train: model.weights: {text}"))
-            say(f"train: model.weights: {loaded}")
+            _load_start(model, recipe, classes, lambda text: say(f"train: model.weights: {text}"))
         if recipe.train.sync_bn:
             model = synchronise_norms(model, process)
-        stop = recipe.train.early_stopping
+        frozen_norms = freeze(model, recipe.train.freeze)
         return cls(
             model,
             make_optimizer(model, recipe.optimizer),
             torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16"),
             average(model, recipe.train.ema) if recipe.train.ema else None,
-            EarlyStopping(f"val/{task_of(recipe).headline.metric}", stop.patience, stop.min_delta) if stop else None,
+            _stopping(recipe),
+            frozen_norms,
         )
 
     @property
@@ -78,9 +81,32 @@ class Learner:
         if self.stopping is None:
             return metrics
         self.stopping.update(metrics, self.measured)
-        return self.stopping.best
+        return self.stopping.best if self.stopping.keeps else metrics
+
+    def start_step(self, model: nn.Module) -> None:
+        """Set the model, `self.model` as it is wrapped, to training, but for batch norms that are frozen."""
+        model.train()
+        for norm in self.frozen_norms:
+            norm.eval()
 
     def parallel(self, process: Process, compiled: bool) -> nn.Module:
         """Return the model to train, whose gradients are averaged over all processes; perhaps compiled first."""
         model: Any = torch.compile(self.model) if compiled else self.model
         return wrap(model, process)
+
+
+def _load_start(model: nn.Module, recipe: Recipe, classes: Sequence[str], say: Callable[[str], None]) -> None:
+    """Load what `model.weights` names; a head for other classes is left out."""
+    start = find_start(recipe.model.kind, recipe.model.weights, recipe.store)
+    say(str(models.load_weights(model, start.source, say, new_head=start.is_for_others(classes))))
+
+
+def _stopping(recipe: Recipe) -> EarlyStopping | None:
+    """Make what looks for the best validation, where the recipe ends by it or keeps its weights."""
+    train = recipe.train
+    stop = train.early_stopping
+    if not stop and train.keep != "best":
+        return None
+    metric = f"val/{task_of(recipe).headline.metric}"
+    patience, min_delta = (stop.patience, stop.min_delta) if stop else (None, 0.0)
+    return EarlyStopping(metric, patience, min_delta, keeps=train.keep != "last")

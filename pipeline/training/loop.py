@@ -87,7 +87,7 @@ def train(
     """Train to the end, from the start or from the checkpoint in `resume`; returns the last validation metrics."""
     source = BatchSource(recipe, dataset, "train", process.rank, process.world, training=True)
     plan = Plan.of(recipe, source.steps)
-    learner = Learner.of(recipe, len(dataset.classes), process, resumes=resume is not None, say=say)
+    learner = Learner.of(recipe, dataset.classes, process, resumes=resume is not None, say=say)
     bad: dict[str, Bad] = {"train": {}, "val": {}}
     start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
     model = learner.parallel(process, recipe.train.compile)
@@ -102,7 +102,7 @@ def train(
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
             set_lr(learner.optimizer, plan.lr(step))
-            model.train()
+            learner.start_step(model)
             meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))
 
             reached.steps = done = step + 1

@@ -24,7 +24,7 @@ def draw_attention(folder: Path, video: Path, path: Path) -> str:
     if not isinstance(predictor.model, TimeSformer):
         raise ZoetropeError(f"{predictor.recipe.model.kind} has no attention to draw; train one of the timesformer_*")
     clip = predictor.pixels(video.read_bytes())[:1]
-    output = predictor.infer(clip)
+    output = predictor.infer(clip[None])
     maps = attention_rollout(predictor.model, predictor.normalize(clip))[0]
     scores = output["scores"][0]
     best = int(scores.argmax())

@@ -101,6 +101,8 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
         # By environment: with a `runtime_env`, the processes that Ray starts in advance could not be used.
         path = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
+        # Nobody takes the only node away, so no process need look out for that.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         start(num_cpus=max(cores(), needed), include_dashboard=dashboard)
         with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)

@@ -21,6 +21,7 @@ from pipeline.store import Artifact, Store, open_store
 from pipeline.tasks import task_of
 from pipeline.tasks.base import riding
 from pipeline.tracking.address import resolve
+from pipeline.training.fitting import fitting_problems, fitting_warnings, start_words
 from pipeline.training.lone import lone_problem
 from pipeline.training.unreached import unreached
 
@@ -41,13 +42,14 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
     if planned.to_run:
         listing = _listing(recipe, planned)
         problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned, listing)]
-        if not problems and _trains(planned) and (lone := lone_problem(recipe, _stored(planned))):
-            problems = [lone]
+        if not problems and _trains(planned):
+            problems = [*filter(None, [lone_problem(recipe, _stored(planned))]), *fitting_problems(recipe)]
         if problems:
             raise recipe_error(recipe.name, problems)
         if listing and not ingested:
             notes = summary.of_listing(listing)
-    return replace(planned, notes=tuple(notes)), store
+    start = start_words(recipe) if _trains(planned) else None
+    return replace(planned, notes=(*notes, *filter(None, [start]))), store
 
 
 def _artifacts(planned: Plan) -> dict[str, Artifact | None]:
@@ -152,6 +154,7 @@ def warnings(recipe: Recipe, planned: Plan) -> list[str]:
             room_problem(recipe),
             sharing_warning(recipe),
             *unreached(recipe.train, recipe.schedule, _stored(planned)),
+            *fitting_warnings(recipe),
         ]
         messages += [short_warning(recipe, shards.files)] if shards else []
     return [text for text in messages if text]

@@ -195,25 +195,3 @@ def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float
         console.print(f"{rate.bad} samples cannot be used; a training would replace them and say which.")
     smaller = "shard.video.short_side" if recipe.task.modality == "video" else "shard.image.short_side"
     console.print(LIMITS[max(rate.shares, key=lambda step: rate.shares[step])].format(smaller=smaller))
-
-
-def show_models(console: Console, names: Sequence[str]) -> None:
-    """Print a line a model, counted for as many classes as ImageNet, Kinetics-400 and, of masks, PASCAL VOC have."""
-    import models
-    from models.complexity import complexity
-    from models.options.own import options_of
-
-    table = Table()
-    table.add_column("model", no_wrap=True)
-    table.add_column("takes")
-    table.add_column("answers")
-    table.add_column("input")
-    table.add_column("parameters", justify="right")
-    table.add_column("GMACs", justify="right")
-    for name in names or models.names():
-        models.check_options(name)
-        eats, answers = options_of(name).eats, options_of(name).answers
-        cost = complexity(name, 21 if answers == "mask" else 1000 if eats == "image" else 400)
-        shape = "x".join(str(size) for size in cost.input_shape)
-        table.add_row(name, eats, answers, shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}")
-    console.print(table)

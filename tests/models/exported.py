@@ -20,4 +20,6 @@ def assert_onnx_agrees(name: str, folder: Path) -> None:
     file = folder / "model.onnx"
     torch.onnx.export(model, (x,), file, input_names=["x"])
     found = onnxruntime.InferenceSession(file).run(None, {"x": x.numpy()})[0]
-    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-3, atol=1e-4)
+    # Of the largest logit: what rounds differently is as large as what is added up.
+    atol = 1e-4 * max(1.0, expected.abs().max().item())
+    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-3, atol=atol)

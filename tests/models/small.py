@@ -5,18 +5,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import models
 from models.options import FAMILIES, OPTIONS, ModelOptions
+from models.options.alexnet import AlexNetOptions
+from models.options.deeplab_v2 import DeepLabV1Options
+from models.options.deeplab_v3plus import DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
+from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
-from models.options.resnet import BackboneOptions
+from models.options.resnet import TrunkOptions
+from models.options.segnet import SegNetOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
-from models.options.unet import UNetFamily, valid_size
+from models.options.unet import UNetFamily
+from models.options.unetpp import UNetPlusPlusOptions
+from models.options.vgg import VGGOptions
 
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
-    BackboneOptions: {"width": 8},
+    TrunkOptions: {"width": 8},
     MobileNetV2Options: {"width_mult": 0.1},
     MobileNetV2ClipOptions: {"width_mult": 0.1},
     TimeSformerFamily: {
@@ -30,7 +38,14 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     },
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
     FCNOptions: {"width": 4, "learn_upsample": True},
+    FCNAlexNetOptions: {"width": 4, "learn_upsample": True},
+    VGGOptions: {"width": 4},
+    AlexNetOptions: {"width": 4},
     UNetFamily: {"width": 4},
+    UNetPlusPlusOptions: {"width": 4},
+    SegNetOptions: {"width": 4},
+    DeepLabV1Options: {"width": 4, "branches": True},
+    DeepLabV3PlusXceptionOptions: {"width": 8},
 }
 # One name for each module that families build: the first one.
 ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]
@@ -43,7 +58,7 @@ def small(name: str) -> dict[str, Any]:
 
 def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
     """Random images or clips, whichever `name` takes, and no smaller than it takes them; the same at every call."""
-    if name == "unet":
-        size_px = valid_size(size_px[0]), valid_size(size_px[1])
+    valid = models.check_options(name, **small(name)).valid_side
+    size_px = valid(size_px[0]), valid(size_px[1])
     frames = (num_frames,) if OPTIONS[name].eats == "video" else ()
     return torch.randn(samples, 3, *frames, *size_px, generator=torch.Generator().manual_seed(1))

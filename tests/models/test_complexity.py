@@ -25,6 +25,7 @@ def test_counted_by_hand() -> None:
         ("resnet18", 1.814),
         ("resnet50", 4.089),
         ("resnet101", 7.801),
+        ("resnet152", 11.514),
         ("tsm_resnet50", 32.698),
         ("tsn_resnet50", 32.698),
     ],

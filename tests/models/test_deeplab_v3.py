@@ -135,6 +135,17 @@ def test_onnx(tmp_path: Path) -> None:
     assert_onnx_agrees("deeplabv3_resnet50", tmp_path)
 
 
+def test_the_one_with_multi_grid() -> None:
+    """Its names and shapes are in `weights/test_layouts.py`."""
+    model = on_meta("deeplabv3mg_resnet101")
+    assert count_parameters(model) == 58_040_661
+    rates = [[block.conv2.dilation[0] for block in stage] for stage in model.backbone.stages]
+    assert rates == [[1] * 3, [1] * 4, [1] * 23, [2, 4, 8]]
+    assert [branch[0].dilation[0] for branch in list(model.classifier.aspp.convs)[1:4]] == [6, 12, 18]
+    several = on_meta("deeplabv3mg_resnet50", 2, width=4, msc=True)
+    assert [one.shape for one in several(torch.empty(2, 3, 40, 33, device="meta"))] == [(2, 2, 40, 33)] * 4
+
+
 @pytest.mark.slow
 def test_at_its_published_size() -> None:
     torch.manual_seed(0)

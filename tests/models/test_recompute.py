@@ -41,6 +41,8 @@ def one_step(name: str, on: bool, compiled: bool = False, **options: Any) -> tup
         ("deeplabv3_resnet50", {}),
         ("unet", {}),
         ("unet_bn", {"dropout": 0.1}),
+        ("unetpp", {}),
+        ("deeplabv3plus_xception", {}),
     ],
 )
 def test_gradients_and_statistics_are_those_without(name: str, options: dict[str, Any]) -> None:

@@ -29,7 +29,13 @@ def count(model: nn.Module) -> int:
 
 @pytest.mark.parametrize(
     ("name", "params"),
-    [("resnet18", 11_689_512), ("resnet34", 21_797_672), ("resnet50", 25_557_032), ("resnet101", 44_549_160)],
+    [
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet152", 60_192_808),
+    ],
 )
 def test_parameters(name: str, params: int) -> None:
     assert count(on_meta(name, 1000)) == params
@@ -38,6 +44,7 @@ def test_parameters(name: str, params: int) -> None:
 def test_state_dicts_are_torchvisions() -> None:
     assert digest(on_meta("resnet18", 1000)) == (122, "84fb10d9c6905a1c")
     assert digest(on_meta("resnet50", 1000)) == (320, "d7e4f8bb0a536344")
+    assert digest(on_meta("resnet152", 1000)) == (932, "685c66205bc823aa")
     state = on_meta("resnet50", 1000).state_dict()
     assert state["conv1.weight"].shape == (64, 3, 7, 7)
     assert state["layer1.0.downsample.0.weight"].shape == (256, 64, 1, 1)

@@ -158,3 +158,17 @@ def test_inference_is_training_without_a_copy(
     with torch.no_grad():
         assert torch.equal(module(x, 4), trained)
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("direction", ["both", "past"])
+@pytest.mark.parametrize("num_frames", [1, 4])
+def test_an_exported_shift_is_the_same_and_writes_nothing_in_place(direction: Direction, num_frames: int) -> None:
+    class Shift(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return temporal_shift(x, num_frames, 4, direction)
+
+    x = clip(2, num_frames, 9)
+    with torch.no_grad():
+        program = torch.export.export(Shift(), (x,), strict=False)
+    assert torch.equal(program.module()(x), temporal_shift(x, num_frames, 4, direction))
+    assert not any("copy_" in str(node.target) or "scatter" in str(node.target) for node in program.graph.nodes)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.source import locate
+from models.source import is_name, locate
 from pipeline.base.errors import ZoetropeError
 
 
@@ -41,3 +41,13 @@ def test_the_folder_of_an_exported_model(tmp_path: Path, within: str) -> None:
 def test_another_folder(tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match=r"model\.weights: the folder .* holds no model\.safetensors; give"):
         locate(str(tmp_path))
+
+
+@pytest.mark.parametrize("weights", ["imagenet1k", "quickstart-20261129T101500Z", "resnet-v1.0", "0af3"])
+def test_names(weights: str) -> None:
+    assert is_name(weights)
+
+
+@pytest.mark.parametrize("weights", ["./imagenet1k", "w.PTH", "w.safetensors", "w.pth.tar#ema", "hf://org/name"])
+def test_places(weights: str) -> None:
+    assert not is_name(weights)

@@ -69,3 +69,26 @@ def test_gradients(name: str) -> None:
         return GROUPINGS[name].merge([group.square() for group in GROUPINGS[name].split(grid)], size)
 
     assert torch.autograd.gradcheck(there_and_back, torch.randn(1, 3, 2, 3, 1, dtype=torch.double, requires_grad=True))
+
+
+@pytest.mark.parametrize("size", [(4, 4, 2), (2, 6, 4), (5, 3, 3), (1, 2, 1)])
+@pytest.mark.parametrize("name", ["local", "global"])
+def test_an_exported_merge_is_the_same_and_writes_nothing_in_place(name: str, size: tuple[int, int, int]) -> None:
+    class Split(torch.nn.Module):
+        def forward(self, grid: torch.Tensor) -> list[torch.Tensor]:
+            return GROUPINGS[name].split(grid)
+
+    class SplitAndMerge(torch.nn.Module):
+        def forward(self, grid: torch.Tensor) -> torch.Tensor:
+            return GROUPINGS[name].merge(GROUPINGS[name].split(grid), size)
+
+    grid = torch.randn(3, *size, 2)
+    with torch.no_grad():
+        program = torch.export.export(SplitAndMerge(), (grid,), strict=False)
+        pieces = torch.export.export(Split(), (grid,), strict=False).module()(grid)
+    expected = GROUPINGS[name].split(grid)
+    if len(pieces) < len(expected):
+        expected = [torch.cat(expected, dim=1)]
+    assert all(torch.equal(piece, one) for piece, one in zip(pieces, expected, strict=True))
+    assert torch.equal(program.module()(grid), grid)
+    assert not any("copy_" in str(node.target) or "scatter" in str(node.target) for node in program.graph.nodes)

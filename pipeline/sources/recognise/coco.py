@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.sources.images import SPELT, SPLIT
+from pipeline.sources.images import SPLIT
+from pipeline.sources.listing import SPELT
 from pipeline.sources.recognise.tree import Guess, Tree
 
 HEAD_BYTES = 1 << 16

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.sources.images import SPELT, SPLIT
+from pipeline.sources.images import SPLIT
+from pipeline.sources.listing import NEEDED, SPELT, SPLIT_OF
 from pipeline.sources.recognise.tree import Guess, Tree, common_start, is_split
 
 MASKED = re.compile(r"mask|label|annot|seg|ground|truth|(^|[^a-z])gt|instance", re.IGNORECASE)
@@ -86,32 +87,23 @@ def _best(mask: _Side, pictures: list[_Side]) -> tuple[_Side, _Side] | None:
 def _by_split(pairs: list[tuple[_Side, _Side]]) -> str:
     """Tell where the split stands in the paths: "below" the folders, "above" (in their names), or nowhere, ""."""
     (picture, mask), *others = pairs
-    tops = {stem.partition("/")[0].lower() for stem in picture.stems if "/" in stem}
-    if tops and all("/" in stem for stem in picture.stems) and _are_splits(tops):
-        return "below"
-    patterns = (_pattern(picture.root), _pattern(mask.root))
-    same = {tuple(_split_of(side.root) for side in pair) for pair in others if _patterns(pair) == patterns}
-    return "above" if same and SPLIT in patterns[0] and SPLIT in patterns[1] else ""
+    tops = {stem.partition("/")[0].lower() for stem in picture.stems}
+    if all("/" in stem for stem in picture.stems) and all(map(is_split, tops)):
+        splits = {SPLIT_OF[top] for top in tops}
+        return "below" if splits >= set(NEEDED) else ""
+    patterns = _patterns(picture, mask)
+    in_both = all(SPLIT in pattern for pattern in patterns)
+    return "above" if in_both and any(_patterns(*pair) == patterns for pair in others) else ""
 
 
 def _unused(stem: str) -> bool:
     """Tell whether a picture lies in a split that is neither trained on nor validated with."""
     top = stem.partition("/")[0].lower()
-    return "/" in stem and is_split(top) and not any(top in names for names in SPELT.values())
+    return "/" in stem and SPLIT_OF.get(top, "train") not in NEEDED
 
 
-def _patterns(pair: tuple[_Side, _Side]) -> tuple[str, str]:
-    return _pattern(pair[0].root), _pattern(pair[1].root)
-
-
-def _are_splits(names: Iterable[str]) -> bool:
-    """Tell whether there are a training and a validation split."""
-    there = set(names)
-    return all(there & set(spelt) for spelt in SPELT.values()) and all(map(is_split, there))
-
-
-def _split_of(root: str) -> str:
-    return next((split for split, names in SPELT.items() for name in names if _found(name, root)), "")
+def _patterns(picture: _Side, mask: _Side) -> tuple[str, str]:
+    return _pattern(picture.root), _pattern(mask.root)
 
 
 def _found(name: str, root: str) -> re.Match[str] | None:

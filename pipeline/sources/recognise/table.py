@@ -11,8 +11,8 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from pipeline.sources import tables
 from pipeline.sources.files import is_url, suffix
+from pipeline.sources.listing import SPLIT_OF
 from pipeline.sources.recognise.tree import Guess, Tree, by_folder
-from pipeline.sources.table import SPLIT_NAMES
 
 MAX_BYTES = 64 << 20
 """Of a table that is looked at."""
@@ -174,7 +174,7 @@ def _split(table: _Table) -> str | None:
     """Return the column whose values are names of splits."""
     for name in sorted(table.names, key=lambda name: name.lower() not in SPLITS):
         values = {str(value).strip().lower() for value in table.values(name)}
-        if values and values <= SPLIT_NAMES.keys():
+        if values and values <= SPLIT_OF.keys():
             return name
     return None
 

@@ -42,12 +42,11 @@ def recognise(tree: Tree) -> Guess | None:
         "kind": "webdataset",
         "urls": _pattern(tree, trains, tars),
         **({"val_urls": _pattern(tree, vals, tars)} if vals else {}),
+        **({"test_urls": _pattern(tree, tests, tars)} if tests else {}),
         **({"label": label} if label != "cls" else {}),
     }
-    notes = [f"labels are taken from the members .{label}"]
-    if tests:
-        notes.append(f"{len(tests):,} tars of a test split are left out")
-    return Guess(f"{modality}-classification", source, f"WebDataset tars, {len(tars):,} of them", tuple(notes))
+    words = f"WebDataset tars, {len(tars):,} of them, with labels in .{label}"
+    return Guess(f"{modality}-classification", source, words)
 
 
 def _pattern(tree: Tree, names: list[str], tars: list[str]) -> str | list[str]:

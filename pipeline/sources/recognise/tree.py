@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from pipeline.sources.files import suffix
-from pipeline.sources.folder import SPLIT_NAMES, walk
+from pipeline.sources.folder import walk
+from pipeline.sources.listing import SPLIT_OF
 
 
 @dataclass(frozen=True)
@@ -87,4 +88,4 @@ def common_start(texts: Iterable[str]) -> str:
 
 def is_split(name: str) -> bool:
     """Tell whether a folder is called as a split is."""
-    return name.lower() in SPLIT_NAMES
+    return name.lower() in SPLIT_OF

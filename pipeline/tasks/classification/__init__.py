@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pipeline.figures.drawing import Drawing
-from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
+from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Layout, Tally, Task, top_classes
 from pipeline.tasks.suited import Facts, Suited, classifier
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Classification(Task):
     measures: ClassVar = {"loss": "{:.4g}", "top1": "{:.1%}", "top5": "{:.1%}"}
     in_training = ("loss", "top1")
     columns: ClassVar = {"label": "string", "score": "double"}
+    ranked: ClassVar = TOP
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
@@ -110,14 +111,23 @@ class Classification(Task):
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
         """Draw it with the best class and its probability."""
         best, true = int(row["scores"].argmax()), int(row["label"])
-        words = f"{row['scores'][best]:.2f} {self.classes[best]}"
+        words = self.words(row)
         return Drawing(pixels, words if best == true else f"{words}\nis {self.classes[true]}", best == true)
 
-    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """Return the best class of each file and its probability."""
-        best = [int(row["scores"].argmax()) for row in rows]
-        scores = [float(row["scores"][i]) for row, i in zip(rows, best, strict=True)]
-        return {"label": [self.classes[i] for i in best], "score": scores}
+    def row(self, answer: Arrays, top: int = 1) -> dict[str, Any]:
+        """Return the best class and its probability; the `top` classes."""
+        scores = answer["scores"]
+        best = int(scores.argmax())
+        return {
+            "label": self.classes[best],
+            "score": float(scores[best]),
+            **top_classes(self.classes, scores, top),
+        }
+
+    def words(self, answer: Arrays) -> str:
+        """Name the best class behind its probability."""
+        best = int(answer["scores"].argmax())
+        return f"{answer['scores'][best]:.2f} {self.classes[best]}"
 
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
         """Write tables of classes, of confusions and of predictions, and the confusion matrix."""

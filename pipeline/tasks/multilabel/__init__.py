@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pipeline.figures.drawing import Drawing
-from pipeline.tasks.base import Answer, Arrays, Fields, Headline, Layout, Tally, Task
+from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Layout, Tally, Task, top_classes
 from pipeline.tasks.multilabel.measure import PREDICTED_FROM, metrics, named, sums
 from pipeline.tasks.suited import Facts, Suited, classifier
 
@@ -35,6 +35,7 @@ class Multilabel(Task):
     measures: ClassVar = {"loss": "{:.4g}", "f1": "{:.1%}", "mAP": "{:.1%}"}
     in_training = ("loss", "f1")
     columns: ClassVar = {"labels": "list of string", "scores": "list of double"}
+    ranked: ClassVar = TOP
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Multilabel":
@@ -124,14 +125,21 @@ class Multilabel(Task):
         shown = f"{float(np.where(predicted, scores, 1 - scores).prod()):.2f} {words}"
         return Drawing(pixels, shown if words == true else f"{shown}\nis {true}", words == true)
 
-    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        """Return what is said of each file, the most probable label first, and these labels' scores."""
-        labels, values = [], []
-        for row in (row["scores"] for row in rows):
-            predicted = [int(i) for i in np.argsort(-row, kind="stable") if row[i] >= PREDICTED_FROM]
-            labels.append([self.classes[i] for i in predicted])
-            values.append([float(row[i]) for i in predicted])
-        return {"labels": labels, "scores": values}
+    def row(self, answer: Arrays, top: int = 1) -> dict[str, Any]:
+        """Return what is said, the most probable label first, and these labels' scores; the `top` classes."""
+        scores = answer["scores"]
+        predicted = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] >= PREDICTED_FROM]
+        return {
+            "labels": [self.classes[i] for i in predicted],
+            "scores": [float(scores[i]) for i in predicted],
+            **top_classes(self.classes, scores, top),
+        }
+
+    def words(self, answer: Arrays) -> str:
+        """Name the labels behind their probabilities."""
+        row = self.row(answer)
+        pairs = zip(row["labels"], row["scores"], strict=True)
+        return ", ".join(f"{score:.2f} {label}" for label, score in pairs) or "nothing"
 
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
         """Write tables of classes and of predictions, and average precision a class; returns the exact `mAP`."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Segmentation(Task):
     }
     in_training = ("loss", "mIoU", "pixel_accuracy")
     columns: ClassVar = {"mask": "binary", "classes": "list of string", "shares": "list of double"}
+    suffixes: ClassVar = {"mask": ".png"}
     rides = frozenset({"mask"})
     any_size = True
 
@@ -147,6 +148,12 @@ class Segmentation(Task):
         """Turn logits into probabilities, which add up to 1 in each pixel."""
         return {"scores": out.float().softmax(1)}
 
+    def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
+        """Answer pictures as a whole, mirrored at their borders where the model needs that."""
+        from pipeline.tasks.segmentation.infer import whole
+
+        return {"scores": whole(model, x, self.margin_px, self.fit)}
+
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Infer as `evaluate` says: whole or in tiles, at several scales, mirrored too, refined by a CRF."""
         import torch
@@ -238,8 +245,7 @@ class Segmentation(Task):
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
         """With its mask laid over and its largest classes."""
         mask = fields["mask"] if fields["mask"].ndim == 2 else fields["mask"][fields["share"].argmax()]
-        counts = np.bincount(mask.reshape(-1), minlength=256)[: len(self.classes)]
-        return Drawing(self._laid(pixels, mask), self._words(counts))
+        return Drawing(self._laid(pixels, mask), self._words(self._counts(mask)))
 
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
         """Beside each other the mask and the answer, laid over; green from an IoU of one half on."""
@@ -259,23 +265,21 @@ class Segmentation(Task):
 
         return {"mask": restored(answer["scores"], frame, size)}
 
-    def overlay(self, pixels: np.ndarray, row: Arrays) -> np.ndarray:
-        """Lay the answer over."""
-        return self._laid(pixels, row["mask"])
-
-    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
+    def row(self, answer: Arrays, top: int = 1) -> dict[str, Any]:
         """Encode the mask as a PNG of class numbers at the file's size; names of classes, and their shares."""
         from pipeline.decode.masks import encode_mask
 
-        shares = []
-        for row in rows:
-            counts = np.bincount(row["mask"].reshape(-1), minlength=256)[: len(self.classes)]
-            shares.append((counts / max(int(counts.sum()), 1)).tolist())
-        return {
-            "mask": [encode_mask(row["mask"]) for row in rows],
-            "classes": [list(self.classes) for _ in rows],
-            "shares": shares,
-        }
+        counts = self._counts(answer["mask"])
+        shares = (counts / max(int(counts.sum()), 1)).tolist()
+        return {"mask": encode_mask(answer["mask"]), "classes": list(self.classes), "shares": shares}
+
+    def words(self, answer: Arrays) -> str:
+        """Name the largest classes and their shares."""
+        return self._words(self._counts(answer["mask"]))
+
+    def drawn(self, pixels: np.ndarray, answer: Arrays) -> Drawing:
+        """Lay the answer over, and name its largest classes."""
+        return Drawing(self._laid(pixels, answer["mask"]), self.words(answer))
 
     def remarks(self, tally: Tally) -> list[str]:
         """Name the classes that the split lacks."""
@@ -296,6 +300,10 @@ class Segmentation(Task):
         k = len(self.classes)
         colours = palette(k) if self.classes[0].lower() == "background" else palette(k + 1)[1:]
         return overlay(pixels, mask, colours)
+
+    def _counts(self, mask: np.ndarray) -> np.ndarray:
+        """Count the pixels of each class, int64 [K]."""
+        return np.bincount(mask.reshape(-1), minlength=256)[: len(self.classes)]
 
     def _words(self, counts: np.ndarray) -> str:
         """Name the largest classes of a picture, of their pixels [K]."""

@@ -140,11 +140,11 @@ def _seen(model: Model, x: Tensor, margin_px: int) -> Tensor:
 
 def _padded(x: Tensor, margin_px: int, fit: Fit) -> Tensor:
     """Mirror the picture as often as it takes: the margin around it, the rest below and right."""
+    if not margin_px and all(fit(side) == side for side in x.shape[2:]):
+        return x
     rows, columns = (
         _mirrored(side, margin_px, fit(side + 2 * margin_px) - margin_px - side, x.device) for side in x.shape[2:]
     )
-    if (len(rows), len(columns)) == x.shape[2:]:
-        return x
     return x[:, :, rows[:, None], columns]
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 from models.weights import fetch as module
-from models.weights.fetch import StayOnTheWeb, cache_folder, fetch, hub_url, moves
+from models.weights.fetch import StayOnTheWeb, cache_folder, cached_at, fetch, hub_url, moves
 from pipeline.base.errors import ZoetropeError
 
 DATA = bytes(range(256)) * 40
@@ -134,7 +134,7 @@ def test_the_checksum_in_the_name(server: str) -> None:
     ("path", "says"),
     [
         ("missing.pth", "answered 404"),
-        ("private.pth", "answered 401 .*; it may want a login: fetch it yourself and give the path"),
+        ("private.pth", "answered 401 .*; it may want a login: fetch it yourself and put it at .*, or give its path"),
         ("nonsense.pth", "cannot fetch .*no answer of HTTP"),
         ("short.pth", f"broke off after {len(DATA)} of {2 * len(DATA)} bytes"),
     ],
@@ -154,8 +154,69 @@ def test_size_is_capped(server: str, path: str) -> None:
 
 
 def test_no_server(server: str) -> None:
-    with pytest.raises(ZoetropeError, match=r"cannot fetch http://127.0.0.1:9/w.pth: .*; where there is no network"):
-        fetch("http://127.0.0.1:9/w.pth")
+    """The error says where to put the file, and there it is found."""
+    url = "http://127.0.0.1:9/w.pth"
+    with pytest.raises(ZoetropeError, match=r"cannot fetch http://127.0.0.1:9/w.pth: .*; where there is no net") as e:
+        fetch(url)
+    assert f"fetch it elsewhere and put it at {cached_at(url)}, or give its path" in str(e.value)
+    cached_at(url).write_bytes(DATA)
+    assert fetch(url) == cached_at(url)
+
+
+# What the publisher says of a file's digest, or nobody.
+
+
+def test_digits_of_the_publisher_hold_for_what_is_fetched(server: str) -> None:
+    with pytest.raises(ZoetropeError, match=f"w.pth: the sha256 begins with {SHA256[:8]}, not with 01234567"):
+        fetch(f"{server}/w.pth", sha256="01234567")
+    assert cached() == []
+    path = fetch(f"{server}/w.pth", sha256=SHA256[:8])
+    assert cached() == [path.name]
+    assert fetch(f"{server}/w.pth", sha256=SHA256[:8]) == path
+    assert Handler.served == 2
+
+
+def test_digits_of_the_publisher_hold_for_what_was_put_there_by_hand(server: str) -> None:
+    target = cached_at(f"{server}/w.pth")
+    target.parent.mkdir(parents=True)
+    target.write_bytes(DATA[:-1])
+    with pytest.raises(ZoetropeError, match=rf"not with {SHA256[:8]}, so this is not the file at .*; remove it, and"):
+        fetch(f"{server}/w.pth", sha256=SHA256[:8])
+    target.write_bytes(DATA)
+    assert fetch(f"{server}/w.pth", sha256=SHA256[:8]) == target
+    assert Handler.served == 0
+
+
+def test_where_nobody_gives_a_digest_the_first_files_is_kept(server: str) -> None:
+    path = fetch(f"{server}/hub/w.pth", sha256="")
+    kept = path.with_name(f"{path.name}.sha256")
+    assert kept.read_text() == f"{SHA256}  {path.name}\n"
+    path.unlink()
+    assert fetch(f"{server}/hub/w.pth", sha256="") == path
+    path.unlink()
+    Handler.content = DATA[::-1]
+    with pytest.raises(ZoetropeError, match=rf"hub/w.pth: the sha256 begins with [0-9a-f]+, not with {SHA256}"):
+        fetch(f"{server}/hub/w.pth", sha256="")
+    assert cached() == [kept.name]
+    path.write_bytes(DATA[:100])  # damaged on the disk
+    with pytest.raises(ZoetropeError, match=f"not with {SHA256}, so this is not the file at"):
+        fetch(f"{server}/hub/w.pth", sha256="")
+
+
+def test_the_first_file_may_be_put_there_by_hand(server: str) -> None:
+    target = cached_at(f"{server}/w.pth")
+    target.parent.mkdir(parents=True)
+    target.write_bytes(DATA)
+    assert fetch(f"{server}/w.pth", sha256="") == target
+    assert sorted(cached()) == [target.name, f"{target.name}.sha256"]
+    assert Handler.served == 0
+
+
+def test_a_part_goes_on_under_its_digest(server: str) -> None:
+    with pytest.raises(ZoetropeError, match=f"broke off after {HALF} of {len(DATA)} bytes; the same command goes on"):
+        fetch(f"{server}/parts/w.pth", sha256=SHA256)
+    assert fetch(f"{server}/parts/w.pth", sha256=SHA256).read_bytes() == DATA
+    assert Handler.ranges == [None, f"bytes={HALF}-"]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def trained(name: str, **options: Any) -> Any:
 
 def batch(name: str, channels: int = 3) -> Tensor:
     frames = (4,) if OPTIONS[name].eats == "video" else ()
-    side = 188 if name == "unet" else 32
+    side = models.check_options(name).valid_side(32)
     return torch.randn(2, channels, *frames, side, side, generator=torch.Generator().manual_seed(2))
 
 

@@ -180,6 +180,15 @@ def test_torchvisions_fcn_resnet50_starts_the_backbone() -> None:
     assert set(head) < set(report.unexpected)
 
 
+def test_torchvisions_fcn_resnet50_with_other_classes() -> None:
+    own, model = trained("fcn_resnet50"), build("fcn_resnet50", 3)
+    report = load_weights(model, own.state_dict())
+    heads = ("classifier.4.weight", "classifier.4.bias", "aux_classifier.4.weight", "aux_classifier.4.bias")
+    assert (report.replaced, report.missing, report.unexpected) == (heads, (), ())
+    report = load_weights(build("fcn_resnet50", auxiliary_head=False), own.state_dict())
+    assert all(name.startswith("aux_classifier.") for name in report.unexpected)
+
+
 def test_a_deeplab_starts_a_classifier() -> None:
     report = load_weights(build("resnet50"), trained("deeplabv3_resnet50").state_dict())
     assert (report.entry, len(report.loaded), report.missing) == ("backbone", 318, ("fc.weight", "fc.bias"))

@@ -45,6 +45,13 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("unet", "U-Net"),
         ("unet_bn", "U-Net"),
         ("deeplabv3_resnet50", "ResNet"),
+        ("fcn_resnet50", "ResNet"),
+        ("pspnet_resnet50", "ResNet"),
+        ("deeplabv2_resnet101", "ResNet"),
+        ("deeplabv3plus_xception", "Xception"),
+        ("gcn_resnet50", "ResNet"),
+        ("segnet", "VGG with batch norms"),
+        ("deeplabv1_vgg16", "VGG"),
     ],
 )
 def test_families(kind: str, family: str) -> None:

@@ -119,7 +119,7 @@ def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(ZoetropeError, match=r"there is no weights file .*none.pth; an id of the hub begins with hf://"):
+    with pytest.raises(ZoetropeError, match=r"there is no weights file .*none.pth; official ones have names such as"):
         read_state(tmp_path / "none.pth")
     with pytest.raises(ZoetropeError, match=r"cannot read weights from ftp://.*: give a path, an http\(s\) URL or"):
         read_state("ftp://example.org/w.pth")

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
@@ -18,20 +16,10 @@ from pipeline.shards.dataset import Dataset
 from pipeline.stages.evaluate import predict_part
 from pipeline.stages.export import write_model
 from pipeline.stages.train import WEIGHTS
-from pipeline.training.model import build_model
 from pipeline.training.model_folder import FILES
+from tests.pipeline.exported.untrained import trained
 
 VIEWS = {"image": {"evaluate.crops": 3}, "video": {"evaluate.clips": 2}}
-
-
-def trained(recipe: Recipe, dataset: Dataset, folder: Path) -> Path:
-    """What the train stage would leave, of a model that nobody trained: `folder`."""
-    torch.manual_seed(3)
-    model = build_model(recipe, len(dataset.classes))
-    torch.nn.init.normal_(list(model.parameters())[-2])  # far from chance
-    save_file(model.state_dict(), str(folder / WEIGHTS))
-    (folder / "classes.json").write_text(json.dumps(dataset.classes))
-    return folder
 
 
 @pytest.fixture
@@ -78,14 +66,6 @@ def test_parts_of_an_evaluation_add_up_to_the_whole(exported: Any) -> None:
     assert whole.tally.sums[-1] == 7
 
 
-def test_no_files_and_files_that_are_none(exported: Any) -> None:
-    _, _, folder = exported("image")
-    predictor = Predictor(folder / "model", device="cpu")
-    assert predictor.answers([]) == {"label": [], "score": []}
-    with pytest.raises(ZoetropeError):
-        predictor.answers([b"no image"])
-
-
 def test_a_damaged_file_is_refused(exported: Any) -> None:
     """Wherever the folder was copied; one whose weights had another bit answered."""
     _, _, folder = exported("image")
@@ -99,7 +79,7 @@ def test_a_damaged_file_is_refused(exported: Any) -> None:
             with pytest.raises(ZoetropeError, match=rf"^{model / name}: cannot be read: No such file"):
                 Predictor(model, device="cpu")
             (model / name).write_bytes(whole)
-        assert Predictor(model, device="cpu").answers([]) == {"label": [], "score": []}
+        assert Predictor(model, device="cpu").classes == ["blue", "green", "red"]
 
 
 @pytest.mark.parametrize(

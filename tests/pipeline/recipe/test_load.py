@@ -242,6 +242,22 @@ def test_a_teacher_with_a_slash_is_a_path_and_another_one_a_run(
         assert load(write(small | {"loss": {"distill": {"teacher": given}}})).loss.distill.teacher == expected
 
 
+def test_weights_are_a_path_where_they_look_like_one_or_are_there_and_else_a_name(
+    small: dict[str, Any], write: Write, tmp_path: Path
+) -> None:
+    for name in ("mine", "imagenet1k"):
+        (tmp_path / name).mkdir()
+    for given, expected in (
+        ("w.pth", str(tmp_path / "w.pth")),
+        ("mine", str(tmp_path / "mine")),
+        ("./imagenet1k", str(tmp_path / "imagenet1k")),
+        ("imagenet1k", "imagenet1k"),  # official ones go before a folder
+        ("quickstart", "quickstart"),
+        ("hf://org/name", "hf://org/name"),
+    ):
+        assert load(write(small | {"model": {"kind": "resnet18", "weights": given}})).model.weights == expected
+
+
 def test_a_policy_file_is_part_of_the_recipe(
     small: dict[str, Any], write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

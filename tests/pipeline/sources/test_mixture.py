@@ -79,7 +79,9 @@ def test_a_wrong_source_is_named(source: MixtureSource, tmp_path: Path) -> None:
 def test_what_a_source_leaves_open_is_held_out_as_it_would_be_alone(source: MixtureSource, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("path,label\n" + "".join(f"{i}.jpg,cat\n" for i in range(30)))
     split = Split(val=0.5)
-    alone = divide(table.look(source.of["web"], IMAGES, split), split)
+    web = source.of["web"]
+    assert isinstance(web, TableSource)
+    alone = divide(table.look(web, IMAGES, split), split)
     mixed = divide(look(source, IMAGES, split), split)
     assert mixed.held_out_by_ratio
     assert {c.key: c.split for c in mixed.candidates if c.source == "web"} == {

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.sources import OwnSource
 from pipeline.recipe.split import Split
+from pipeline.recipe.tasks import TaskSection, section_of
+from pipeline.sources import files_of
 from pipeline.sources.listing import Candidate, Listing
 from pipeline.sources.splits import divide, known_test
 
@@ -191,6 +195,29 @@ def test_what_the_source_says_stays() -> None:
     splits = divided(samples, splits=own, val=0.5, stratify=True)
     assert of(splits, "test") == own.keys()
     assert Counter(splits.values()) == {"test": 10, "val": 15, "train": 15}
+
+
+class Own(OwnSource):
+    """A user's own source, which holds out by the share that it is given."""
+
+    def look(self, task: TaskSection, val_share: float) -> Listing:
+        whole = listing({str(i): ("x",) for i in range(10)})
+        held = [replace(c, split="val" if int(c.key) < 10 * val_share else "train") for c in whole.candidates]
+        return replace(whole, candidates=[*held, Candidate("own", "", ("x",), "test")])
+
+    def digest(self) -> str:
+        return ""
+
+
+def test_a_source_of_ones_own_is_held_out_by_its_own_rule_until_more_is_asked() -> None:
+    def found(split: Split) -> dict[str, str]:
+        source, task = Own(), section_of("image-classification")  # type: ignore[call-arg]  # its kind is its name
+        return {c.key: c.split for c in divide(files_of(source).look(source, task, split), split).candidates}
+
+    assert of(found(Split(val=0.3)), "val") == {"0", "1", "2"}
+    runs = [found(Split(folds=2, fold=fold)) for fold in range(2)]
+    assert of(runs[0], "val") | of(runs[1], "val") == {str(i) for i in range(10)}
+    assert all(of(run, "test") == {"own"} for run in runs)
 
 
 def test_a_group_is_one_in_all_sources_of_a_mixture() -> None:

@@ -22,7 +22,7 @@ def context(recipe: Any, folder: Path) -> Context:
 
 
 def starting_from(weights: str | None) -> dict[str, Any]:
-    return {"model": {"weights": weights}, "loss": {"distill": None}}
+    return {"model": {"kind": "resnet18", "weights": weights}, "loss": {"distill": None}, "store": "/no/store"}
 
 
 def test_fewer_samples_than_a_batch_are_refused(make_recipe: Any, images: Dataset) -> None:

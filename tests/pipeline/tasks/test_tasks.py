@@ -235,11 +235,13 @@ def test_it_says_and_draws_what_it_means(case: Case, tmp_path: Path) -> None:
     frame = torch.eye(2, 3)
     each = [{name: value[i : i + 1] for name, value in task.answer(out).items()} for i in range(N)]
     placed = [{n: value[0].numpy() for n, value in task.restored(one, frame, SIZE).items()} for one in each]
-    answers = task.answers(placed)
-    overlays = [task.overlay(pixels, one) for one in placed]
-    assert all(one is None or one.shape == pixels.shape for one in overlays)
-    assert answers.keys() == task.columns.keys()
-    assert all(len(column) == N for column in answers.values())
+    for one in placed:
+        assert task.row(one).keys() == task.table().keys() == task.columns.keys()
+        assert task.row(one, top=2).keys() == task.table(2).keys() == (task.columns | task.ranked).keys()
+        assert {name for name, kind in task.columns.items() if kind == "binary"} == task.suffixes.keys()
+        drawn = task.drawn(pixels, one)
+        assert (drawn.pixels.shape, drawn.words, drawn.right) == (pixels.shape, task.words(one), None)
+        assert drawn.words
     (tmp_path / "figures").mkdir()
     exact = task.report(tmp_path, [str(i) for i in range(N)], tally)
     unsaid = {"top5"}  # of so few classes

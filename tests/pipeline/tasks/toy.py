@@ -100,8 +100,11 @@ class Blocks(Task):
     def compared(self, pixels: np.ndarray, row: Arrays) -> Drawing:
         return Drawing(pixels, f"block of {row['share']:.0%}", bool(abs(row["share"] - row["true"]) < 0.1))
 
-    def answers(self, rows: Sequence[Arrays]) -> dict[str, list]:
-        return {"pixels": [float((row["block"] >= 0.5).sum()) for row in rows]}
+    def row(self, answer: Arrays, top: int = 1) -> dict[str, Any]:
+        return {"pixels": float((answer["block"] >= 0.5).sum())}
+
+    def words(self, answer: Arrays) -> str:
+        return f"{(answer['block'] >= 0.5).sum()} px"
 
     def report(self, folder: Path, keys: Sequence[str], tally: Tally) -> dict[str, float]:
         write_csv(folder / "shares.csv", ("sample", "share"), zip(keys, tally.rows["share"].tolist(), strict=True))

@@ -54,6 +54,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [folder / "lengths"],
         ["pandas"],
         {"label": "string", "score": "double"},
+        {"top": 1},
     )
     return folder / "saved"
 

@@ -17,6 +17,7 @@ from pipeline.recipe.optimizers import Sgd
 from pipeline.shards.dataset import open_dataset
 from pipeline.tasks import task_of
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
+from pipeline.training.freeze import freeze
 from pipeline.training.learner import Learner
 from pipeline.training.model import build_model
 from pipeline.training.objective import Objective
@@ -40,13 +41,15 @@ def main(rank: int, world: int, folder: Path) -> None:
         model = plain_net() if job["net"] == "plain" else build_model(recipe, 3)
         options = Sgd(kind="sgd", lr=1.0, momentum=0, weight_decay=0)
         scaler = torch.amp.GradScaler("cpu", enabled=False)
-        learner = Learner(model, make_optimizer(model, options), scaler, ema=None, stopping=None)
+        norms = freeze(model, recipe.train.freeze)
+        learner = Learner(model, make_optimizer(model, options), scaler, None, None, norms)
         source = BatchSource(recipe, open_dataset(Path(job["dataset"])), "train", rank, world, training=True)
         arrays = new_arrays(source.layout())
         count, samples = BatchMaker(source).make(0, job["k"], arrays)
-        model.train()
+        wrapped = wrap(model, process)
+        learner.start_step(wrapped)
         sums = train_step(
-            wrap(model, process),
+            wrapped,
             learner,
             {name: array[:count] for name, array in arrays.items()},
             samples,

@@ -48,6 +48,8 @@ def test_final_weights_are_the_best_else_the_average_else_the_last() -> None:
     assert checkpoint.final_weights(state) == {"w": last}
     state["ema"] = {"n_averaged": torch.tensor(3), "module.w": averaged}
     assert checkpoint.final_weights(state) == {"w": averaged}
+    state["early_stopping"] = {"weights": {}}  # of a training that keeps the last
+    assert checkpoint.final_weights(state) == {"w": averaged}
     state["early_stopping"] = {"weights": {"w": best}}
     assert checkpoint.final_weights(state) == {"w": best}
 

@@ -27,3 +27,14 @@ def test_goes_on_from_its_state() -> None:
     second.update({"val/top1": 0.5}, model)
     assert second.has_ended
     assert second.best == {"val/top1": 0.5}
+
+
+def test_the_best_is_kept_without_an_end_and_an_end_without_the_best() -> None:
+    model = nn.Linear(1, 1)
+    best, end = EarlyStopping("val/top1", None, 0.0), EarlyStopping("val/top1", 1, 0.0, keeps=False)
+    for number, top1 in enumerate((0.5, 0.9, 0.4, 0.3)):
+        nn.init.constant_(model.weight, number)
+        best.update({"val/top1": top1}, model)
+        end.update({"val/top1": top1}, model)
+    assert (best.has_ended, best.weights["weight"].item()) == (False, 1)
+    assert (end.has_ended, end.weights) == (True, {})

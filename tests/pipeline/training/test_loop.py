@@ -101,6 +101,7 @@ def test_a_training_learns_and_reports(make_recipe: Any, images: Dataset, tmp_pa
         ("video", {}),
         ("image", {"train.ema": 0.9, "train.early_stopping": {"patience": 9}, "optimizer": {"kind": "adabound"}}),
         ("image", {"optimizer": {"kind": "rmsprop", "l1": 1e-4}, "schedule": {"kind": "step", "at": ["3st", "60%"]}}),
+        ("image", {"train.keep": "best", "train.evaluate": "1st", "train.freeze": ["conv1.*", "bn1.*", "layer1.*"]}),
     ],
 )
 def test_interrupted_and_resumed_is_as_undisturbed_bit_for_bit(
@@ -231,3 +232,35 @@ def test_early_stopping_ends_a_training_that_gets_no_better(make_recipe: Any, im
     assert metrics == {name: log.points[3][name] for name in metrics}
     assert run(recipe, images, again, tmp_path / "a" / "9") == metrics
     assert (again.points, again.saved) == ({}, {})
+
+
+def test_the_best_or_the_last_weights_are_kept(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    # The learning rate jumps up behind the third step, and what was learned is lost.
+    up = {"optimizer.lr": 0.5, "schedule": {"kind": "cosine", "warmup": "90%"}, "train.evaluate": "1st"}
+    changes = {**up, "train.duration": "12st", "train.checkpoint": "12st"}
+    kept = {}
+    for keep in ("best", "last"):
+        log = Log(tmp_path / keep)
+        metrics = run(make_recipe("image", **changes, **{"train.keep": keep}), images, log)
+        kept[keep] = metrics, log.points, log.state(12), checkpoint.final_weights(log.state(12))
+    assert kept["best"][1].keys() == kept["last"][1].keys()
+    (best, points, state, weights), (last, _, _, last_weights) = kept["best"], kept["last"]
+    scores = {step: point["val/top1"] for step, point in points.items()}
+    first_best = min(step for step, score in scores.items() if score == max(scores.values()))
+    assert first_best < 12
+    assert max(scores.values()) > scores[12]
+    assert best == {name: points[first_best][name] for name in best}
+    assert last == {name: points[12][name] for name in last}
+    assert_same(last_weights, state["model"])
+    assert any(not torch.equal(value, last_weights[name]) for name, value in weights.items())
+
+
+def test_a_training_that_ends_early_keeps_the_last_weights_when_asked_to(
+    make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    changes = {"train.duration": "20ep", "train.evaluate": "1ep", "train.checkpoint": "20ep", "optimizer.lr": 1e-12}
+    recipe = make_recipe("image", **changes, **{"train.early_stopping": {"patience": 2}, "train.keep": "last"})
+    log = Log(tmp_path)
+    metrics = run(recipe, images, log)
+    assert metrics == {name: log.points[9][name] for name in metrics}
+    assert_same(checkpoint.final_weights(log.state(9)), log.state(9)["model"])

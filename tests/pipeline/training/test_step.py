@@ -15,6 +15,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.tasks import task_of
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
+from pipeline.training.model import build_model
 from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize, Running, check_finite, micro_batches, train_step
 
@@ -156,6 +157,7 @@ JOBS: list[dict[str, Any]] = [
     {"net": "plain", "k": 0, **MIXED},  # 8 and 12 samples
     {"net": "plain", "k": 0, **MIXED, "train.micro_batch": 4, "loss.label_smoothing": 0.1},
     {"net": "plain", "k": 1, **MIXED, "train.batch_size": 22, "train.keep_last": True},  # 4 are left: rank 0 has none
+    {"net": "resnet", "k": 0, "model.width": 8, "train.freeze": ["conv1.*", "bn1.*", "layer[123].*"]},
 ]
 
 
@@ -220,3 +222,15 @@ def test_buffers_are_rank_0s_once_they_are_shared(done: Any) -> None:
         assert torch.equal(first["shared_buffers"][name], buffer)
         assert torch.equal(second["shared_buffers"][name], buffer)
     assert all(torch.equal(first["parameters"][name], value) for name, value in second["parameters"].items())
+
+
+def test_what_is_frozen_stays_in_every_process_and_the_rest_learns(done: Any, make_recipe: Any) -> None:
+    torch.manual_seed(7)  # as one_step.py does
+    start = build_model(make_recipe("image", **{"model.width": 8}), 3)
+    first, second = done(9, 0, 2), done(9, 1, 2)
+    moved = {name for name, value in start.named_parameters() if not torch.equal(first["parameters"][name], value)}
+    assert {name.partition(".")[0] for name in moved} == {"layer4", "fc"}
+    assert all(torch.equal(first["parameters"][name], value) for name, value in second["parameters"].items())
+    kept = {name for name, value in start.named_buffers() if torch.equal(second["own_buffers"][name], value)}
+    assert {name.partition(".")[0] for name in kept} == {"bn1", "layer1", "layer2", "layer3"}
+    assert not any(name.startswith("layer4") for name in kept)

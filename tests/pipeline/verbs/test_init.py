@@ -162,7 +162,7 @@ def typed(tmp_path: Path) -> Typed:
 @pytest.mark.parametrize(
     ("make", "task", "source", "says"),
     [
-        (class_folders, "image-classification", "folder", ["2, in this order (train+val): blue ", "0.2, by a hash"]),
+        (class_folders, "image-classification", "folder", ["2, in this order (train+val): blue ", "20% of each class"]),
         (split_folders, "image-classification", "folder", ["samples  16 train, 4 val", "all 24 x 20 px"]),
         (videos, "video-classification", "folder", ["frames 6, frames a second 6, seconds 1"]),
         (frames, "video-classification", "frames", ["! nothing says how fast the frames follow each other"]),
@@ -177,7 +177,7 @@ def typed(tmp_path: Path) -> Typed:
             tars,
             "image-classification",
             "webdataset",
-            ["WebDataset tars, 3 of them", "samples  8 train, 4 val in the first of 2 tars"],
+            ["WebDataset tars, 3 of them, with labels in .cls", "samples  8 train, 4 val in the first of 2 tars"],
         ),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -213,13 +213,14 @@ def test_the_recipe_of_a_folder(typed: Typed, monkeypatch: pytest.MonkeyPatch) -
 
 
 EXPECTED = """\
-# data: a folder a class, 2 of them, 15 training samples. Written by python -m pipeline init; docs/recipe.md explains
+# data: a folder a class, 2 of them, 16 training samples. Written by python -m pipeline init; docs/recipe.md explains
 #   every key.
 #   python -m pipeline plan recipe.yaml
 #   python -m pipeline run recipe.yaml
 name: data
 task: {kind: image-classification}
-data: {source: {kind: folder, path: ./data}, split: {val: 0.2}}  # nothing says what is held out, so data.split does
+# nothing says what is held out, so data.split does
+data: {source: {kind: folder, path: ./data}, split: {val: 0.2, stratify: true}}
 shard: {image: {short_side: 64}}  # stored with a shorter side of 64 px at most
 model: {kind: resnet18, width: 32, stem: small}  # from scratch; narrow, as there is no GPU here: 64 is the usual width
 # 32 px, for pictures of 24 x 20 px, the median
@@ -229,7 +230,7 @@ augment:
 loss: {label_smoothing: 0.1}
 optimizer: {kind: sgd, lr: 0.1, base_batch: 64, momentum: 0.9, weight_decay: 0.0005}
 schedule: {kind: cosine, warmup: 5%}
-train: {duration: 60ep, batch_size: 4, evaluate: 3ep, checkpoint: 3ep}  # 15 training samples; 2 cores, no GPU, 16 GiB
+train: {duration: 60ep, batch_size: 8, evaluate: 3ep, checkpoint: 3ep}  # 16 training samples; 2 cores, no GPU, 16 GiB
 """
 
 
@@ -286,7 +287,7 @@ def test_what_looks_wrong_is_said(typed: Typed) -> None:
         "grey: in train alone, so not measured",
         "the classes are uneven: blue has 12 times the samples of grey",
         "fewer than 10 training samples: green, grey",
-        "1 contents are in train and in val, such as train/blue/10.jpg and train/green/again.jpg",
+        "1 contents are in two splits, such as train/blue/10.jpg and train/green/again.jpg",
         "1 contents have two labels",
     ):
         assert line in said
@@ -303,16 +304,22 @@ def test_a_class_of_other_files_alone_is_left_out(typed: Typed) -> None:
     make_plan(typed.recipe)
 
 
-def test_a_share_that_leaves_every_class_in_train(typed: Typed) -> None:
-    """With a fifth held out, a class of one sample would be in val alone."""
-    from pipeline.sources.listing import held_out
-
-    lone = next(name for i in range(99) if held_out(name := f"lone/{i}.jpg", 0.2) and not held_out(name, 0.1))
+def test_a_class_of_one_sample_is_trained_on(typed: Typed) -> None:
+    """Wherever its hash is: shares are kept in each class."""
     root = class_folders(typed.folder / "data")
-    put(root / lone, jpeg(1, 99))
-    typed(root)
-    assert typed.recipe.data.split.val < 0.2
+    for i in range(5):
+        put(root / f"lone{i}" / "1.jpg", jpeg(1, 99 + i))
+    said = typed(root)
+    assert "lone0 1+0, lone1 1+0" in said
     make_plan(typed.recipe)
+
+
+def test_a_test_split_is_counted(typed: Typed) -> None:
+    root = split_folders(typed.folder / "data")
+    put(root / "test" / "blue" / "1.jpg", jpeg(0, 50))
+    said = typed(root)
+    assert "samples  16 train, 4 val, 1 test" in said
+    assert "(train+val+test): blue 8+2+1, green 8+2+0" in said
 
 
 @pytest.mark.slow

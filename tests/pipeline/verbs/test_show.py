@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.base.errors import ZoetropeError
 from pipeline.graph.execute import StageResult
 from pipeline.graph.plan import Plan
 from pipeline.recipe import Recipe
@@ -247,17 +246,3 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
     assert "s3cret" not in text
     assert "  https://host\n" in text
     assert "'tracking.uri=https://me:***@host'" in text
-
-
-def test_models_with_what_they_cost() -> None:
-    text = printed(show.show_models, ["resnet50", "tsm_resnet50", "deeplabv3_resnet50"])
-    assert "25,557,032" in text
-    assert "24,327,632" in text
-    assert "32.70" in text
-    assert "42,004,074" in text  # of 21 classes
-    assert text.count("mask") == 1
-
-
-def test_an_unknown_model_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ZoetropeError, match="did you mean 'tsm_resnet50'"):
-        printed(show.show_models, ["tsm_resnt50"])

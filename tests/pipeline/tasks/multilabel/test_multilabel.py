@@ -125,10 +125,14 @@ def test_words() -> None:
     row = {"scores": scores[0], "hot": np.array([1, 1, 0])}
     assert TASK.compared(PIXELS, row) == (PIXELS, "0.43 cat, dog", True, "")  # 0.9 * 0.6 * 0.8
     assert TASK.compared(PIXELS, row | {"hot": np.zeros(3)}) == (PIXELS, "0.43 cat, dog\nis none", False, "")
-    assert TASK.answers([{"scores": one} for one in scores]) == {
-        "labels": [["cat", "dog"], []],
-        "scores": [pytest.approx([0.9, 0.6]), []],
+    assert TASK.row({"scores": scores[0]}) == {"labels": ["cat", "dog"], "scores": pytest.approx([0.9, 0.6])}
+    assert TASK.row({"scores": scores[1]}, top=2) == {
+        "labels": [],
+        "scores": [],
+        "top_labels": ["dog", "cat"],
+        "top_scores": pytest.approx([0.2, 0.1]),
     }
+    assert [TASK.words({"scores": one}) for one in scores] == ["0.90 cat, 0.60 dog", "nothing"]
     targets = np.array([[1, 1, 0], [1, 0, 0]])
     certainty = TASK.certainty({"scores": scores, "hot": targets})
     assert certainty[0] == pytest.approx(np.log([0.9, 0.6, 0.8]).mean())

@@ -1,0 +1,178 @@
+"""Official weights by name: files of publishers, what they were measured at, and what their input looked like.
+
+A row is a file; its facts are those of its publisher, none is from memory. What a publisher does not say is None.
+Nothing here imports torch, for a plan asks too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline.base.errors import ZoetropeError, nearest
+
+Channels = tuple[float, float, float]
+IMAGENET: tuple[Channels, Channels] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+GREY: tuple[Channels, Channels] = ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225))
+
+
+@dataclass(frozen=True)
+class Official:
+    """A file of weights that a publisher offers."""
+
+    name: str
+    """What a recipe calls it: the data set, and behind a `-` which of several."""
+    kinds: tuple[str, ...]
+    """The models that start from it."""
+    of: str
+    """The network that the file is of; another one than the model when only a trunk is taken."""
+    url: str
+    sha256: str
+    """First digits of the file's digest, as the publisher gives them; "" where it gives none."""
+    licence: str
+    """Of the publisher's code and files; the data that weights were made of may have terms of their own."""
+    metric: str
+    score: float | None
+    """In percent, as published."""
+    mean: Channels
+    std: Channels
+    resize_px: int | None
+    """The shorter side that pictures were brought to, in px, before a crop of `crop_px` in the middle."""
+    crop_px: int | None
+    interpolation: Literal["bilinear", "bicubic"] | None
+    wants: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of a recipe, dotted, and what they have to be for the score."""
+
+    @property
+    def commercial(self) -> bool:
+        """Whether the licence allows commercial use."""
+        return "-NC" not in self.licence
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """Options of the model that the file needs to fit."""
+        return {key.removeprefix("model."): value for key, value in self.wants.items() if key.startswith("model.")}
+
+
+# The enums of torchvision 0.28.0 (pytorch/vision@8fb8771); scores are of the validation split. The package says of the
+# weights that they may have terms derived from the data.
+def _vision(
+    name: str, kinds: str, file: str, score: float, resize_px: int, crop_px: int | None = 224, metric: str = "top-1"
+) -> Official:
+    stem, _, digits = file.rpartition(".")[0].rpartition("-")
+    url = f"https://download.pytorch.org/models/{file}"
+    of = stem.removesuffix("_coco").replace("mobilenet_v2", "mobilenetv2")
+    return Official(
+        name, tuple(kinds.split()), of, url, digits, "BSD-3-Clause", metric, score, *IMAGENET, resize_px, crop_px,
+        "bilinear",
+    )  # fmt: skip
+
+
+# mit-han-lab/temporal-shift-module@1f6a834: README.md. No digests. Dense clips are of 64 frames, and scores of 10.
+def _tsm(name: str, kind: str, file: str, score: float | None, frames: int = 8, **options: Any) -> Official:
+    url = f"https://hanlab18.mit.edu/projects/tsm/models/{file}"
+    dense = "_dense" in file
+    clip = {"clip.sampling": "dense", "clip.stride": 64 // frames} if dense else {"clip.sampling": "segments"}
+    wants = {"clip.frames": frames, **clip, **{f"model.{key}": value for key, value in options.items()}}
+    metric = "top-1 of 10 clips" if dense else "top-1"
+    return Official(name, (kind,), kind, url, "", "MIT", metric, score, *IMAGENET, 256, 224, None, wants)
+
+
+# facebookresearch/TimeSformer@a5ef29a: README.md. No digests; the shorter side before the crop is not given.
+def _timesformer(
+    name: str, kind: str, share: str, file: str, score: float, crop_px: int, frames: int, stride: int | None
+) -> Official:
+    url = f"https://www.dropbox.com/s/{share}/TimeSformer_divST_{file}.pyth?dl=1"
+    wants = {"clip.frames": frames} | ({"clip.sampling": "dense", "clip.stride": stride} if stride else {})
+    return Official(name, (kind,), kind, url, "", "CC-BY-NC-4.0", "top-1", score, *GREY, None, crop_px, None, wants)
+
+
+# raoyongming/HorNet@ac9e210: README.md. No digests; neither the shorter side nor the interpolation is given.
+def _hornet(name: str, kind: str, share: str, score: float | None) -> Official:
+    url = f"https://cloud.tsinghua.edu.cn/f/{share}/?dl=1"
+    return Official(name, (kind,), kind, url, "", "MIT", "top-1", score, *IMAGENET, None, 224, None)
+
+
+_R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
+
+# fmt: off
+ROWS: tuple[Official, ...] = (
+    _vision("imagenet1k", "resnet18 tsn_resnet18 tsm_resnet18", "resnet18-f37072fd.pth", 69.758, 256),
+    _vision("imagenet1k", "resnet34 tsn_resnet34 tsm_resnet34", "resnet34-b627a593.pth", 73.314, 256),
+    _vision("imagenet1k", "resnet50", "resnet50-11ad3fa6.pth", 80.858, 232),
+    _vision("imagenet1k-v1", "resnet50", "resnet50-0676ba61.pth", 76.13, 256),
+    _vision("imagenet1k", "tsn_resnet50 tsm_resnet50 deeplabv3_resnet50", "resnet50-0676ba61.pth", 76.13, 256),
+    _vision("imagenet1k-v2", "tsn_resnet50 tsm_resnet50 deeplabv3_resnet50", "resnet50-11ad3fa6.pth", 80.858, 232),
+    _vision("imagenet1k", "resnet101", "resnet101-cd907fc2.pth", 81.886, 232),
+    _vision("imagenet1k-v1", "resnet101", "resnet101-63fe2227.pth", 77.374, 256),
+    _vision("imagenet1k", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-63fe2227.pth", 77.374, 256),
+    _vision("imagenet1k-v2", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-cd907fc2.pth", 81.886, 232),
+    _vision("imagenet1k", "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2", "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
+    _vision("imagenet1k-v1", "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2", "mobilenet_v2-b0353104.pth", 71.878, 256),
+    _vision("imagenet1k", "fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16", "vgg16-397923af.pth", 71.592, 256),
+    _vision("imagenet1k", "timesformer_base timesformer_hr timesformer_l", "vit_b_16-c867db91.pth", 81.072, 256),
+    _vision("coco", "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth", 66.4, 520, None, "mIoU"),
+    _vision("coco", "deeplabv3_resnet101", "deeplabv3_resnet101_coco-586e9e4e.pth", 67.4, 520, None, "mIoU"),
+    _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
+    _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),
+    _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),
+    _tsm("kinetics400-dense", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e100_dense.pth", 74.1),
+    _tsm("kinetics400-nl", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e100_dense_nl.pth", 75.6, non_local=True),
+    _tsm("kinetics400", "tsm_mobilenetv2", f"TSM_kinetics_{_MOBILE}_segment8_e100_dense.pth", 69.5),
+    _tsm("ssv1", "tsm_resnet50", f"TSM_something_{_R50}_segment8_e45.pth", 45.6),
+    _tsm("ssv1-16f", "tsm_resnet50", f"TSM_something_{_R50}_segment16_e45.pth", 47.2, 16),
+    _tsm("ssv1", "tsm_resnet101", f"TSM_something_{_R101}_segment8_e45.pth", 46.9),
+    _tsm("ssv2", "tsm_resnet50", f"TSM_somethingv2_{_R50}_segment8_e45.pth", 61.2),
+    _tsm("ssv2-16f", "tsm_resnet50", f"TSM_somethingv2_{_R50}_segment16_e45.pth", 63.1, 16),
+    _tsm("ssv2", "tsm_resnet101", f"TSM_somethingv2_{_R101}_segment8_e45.pth", 63.3),
+    _tsm("jester", "tsm_mobilenetv2", "mobilenetv2_jester_online.pth.tar", None, direction="past"),
+    _timesformer("kinetics400", "timesformer_base", "g5t24we9gl5yk88", "8x32_224_K400", 77.9, 224, 8, 32),
+    _timesformer("kinetics400", "timesformer_hr", "6f0x172lpqy3oxt", "16x16_448_K400", 79.6, 448, 16, 16),
+    _timesformer("kinetics400", "timesformer_l", "r1iuxahif3sgimo", "96x4_224_K400", 80.6, 224, 96, 4),
+    _timesformer("kinetics600", "timesformer_base", "4h2qt41m2z3aqrb", "8x32_224_K600", 79.1, 224, 8, 32),
+    _timesformer("kinetics600", "timesformer_hr", "ft1e92g2vhvxecv", "16x16_448_K600", 81.8, 448, 16, 16),
+    _timesformer("kinetics600", "timesformer_l", "857rx6xeclxfhdg", "96x4_224_K600", 82.2, 224, 96, 4),
+    _timesformer("ssv2", "timesformer_base", "tybhuml57y24wpm", "8_224_SSv2", 59.1, 224, 8, None),
+    _timesformer("ssv2", "timesformer_hr", "9t68uzk8w2fpfnv", "16_448_SSv2", 61.8, 448, 16, None),
+    _timesformer("ssv2", "timesformer_l", "3f1rm2al8mhprwa", "64_224_SSv2", 62.0, 224, 64, None),
+    _hornet("imagenet1k", "hornet_tiny_7x7", "bac9690c72944d19aca1", 82.8),
+    _hornet("imagenet1k", "hornet_tiny_gf", "460e759c82324ea6bfa3", 83.0),
+    _hornet("imagenet1k", "hornet_small_7x7", "8ef64277da0e469ea857", 83.8),
+    _hornet("imagenet1k", "hornet_small_gf", "959603ca287d4c09ad49", 84.0),
+    _hornet("imagenet1k", "hornet_base_7x7", "13a748487711492e9704", 84.2),
+    _hornet("imagenet1k", "hornet_base_gf", "c212d1d8a3914b47a5c1", 84.3),
+    _hornet("imagenet22k", "hornet_large_7x7", "c2fc23caae084a3aa73d", None),
+    _hornet("imagenet22k", "hornet_large_gf", "8600206ebdfa485f98d0", None),
+)
+# fmt: on
+
+
+def weights_of(kind: str) -> list[Official]:
+    """Return the rows of a model, of several of a data set the plain name first; none for a name that is no model."""
+    return [row for row in ROWS if kind in row.kinds]
+
+
+def names() -> set[str]:
+    """Return all names of official weights."""
+    return {row.name for row in ROWS}
+
+
+def named(kind: str, weights: str) -> Official | None:
+    """Return the row of a model; None for what is no name of official weights. ZoetropeError where it has no such row.
+
+    >>> named("resnet18", "imagenet1k").url
+    'https://download.pytorch.org/models/resnet18-f37072fd.pth'
+    """
+    if weights not in names():
+        return None
+    rows = {row.name: row for row in weights_of(kind)}
+    if weights not in rows:
+        known = f"those of {kind} are: {', '.join(rows)}" if rows else "it has none by name"
+        raise ZoetropeError(f"{kind} has no weights called {weights!r}; {known}")
+    return rows[weights]
+
+
+def near_words(kind: str, weights: str) -> str:
+    """Return the nearest of a model's names as a question, or all of them."""
+    names = [row.name for row in weights_of(kind)]
+    near = nearest(weights, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"for {kind} there are: {', '.join(names) or 'none'}."

@@ -1,0 +1,125 @@
+"""Layouts of released segmentation networks: their names of parameters brought to our models' own.
+
+Three code bases name the same networks each in its way: hszhao/semseg, yassouali/pytorch-segmentation and
+kazuto1011/deeplab-pytorch. A layout is told by two parts that no other one has together.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
+
+
+def _sooner(found: re.Match[str]) -> str:
+    """Count stages of kazuto's from 0 and blocks too: its stem is the first, and its first block is called 1."""
+    return f"backbone.layer{int(found[1]) - 1}.{int(found[2]) - 1}."
+
+
+def _deep_stem(layers: tuple[str, ...]) -> tuple[Rule, ...]:
+    """Name the three convolutions of a stem, and the batch norm behind each."""
+    names = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
+    return tuple((rf"^{re.escape(layer)}\.", f"backbone.{name}.") for layer, name in zip(layers, names, strict=True))
+
+
+_STAGES: Rule = (r"^layer([1-4])\.", r"backbone.layer\1.")
+_SEMSEG_PSPNET: tuple[Rule, ...] = (
+    *_deep_stem(("layer0.0", "layer0.1", "layer0.3", "layer0.4", "layer0.6", "layer0.7")),
+    _STAGES,
+    (r"^ppm\.features\.(\d)\.1\.", r"classifier.0.levels.\1.0."),
+    (r"^ppm\.features\.(\d)\.2\.", r"classifier.0.levels.\1.1."),
+    (r"^cls\.", "classifier.1."),
+    (r"^aux\.", "aux_classifier."),
+)
+_YASSOUALI_PSPNET: tuple[Rule, ...] = (
+    *_deep_stem(("initial.0.0", "initial.0.1", "initial.0.3", "initial.0.4", "initial.0.6", "initial.1")),
+    _STAGES,
+    (r"^master_branch\.0\.stages\.(\d)\.1\.", r"classifier.0.levels.\1.0."),
+    (r"^master_branch\.0\.stages\.(\d)\.2\.", r"classifier.0.levels.\1.1."),
+    (r"^master_branch\.0\.bottleneck\.", "classifier.1."),
+    (r"^master_branch\.1\.", "classifier.1.4."),
+    (r"^auxiliary_branch\.", "aux_classifier."),
+)
+_YASSOUALI_SEGNET: tuple[Rule, ...] = (
+    *(
+        (rf"^stage{stage}_encoder\.(\d)\.", lambda found, first=first: f"features.{int(found[1]) + first}.")
+        for stage, first in enumerate((0, 7, 14, 24, 34), 1)
+    ),
+    (r"^stage5_decoder\.6\.", "score."),
+    (r"^stage([1-5])_decoder\.(\d)\.", lambda found: f"decoder.{int(found[1]) - 1}.{found[2]}."),
+)
+_YASSOUALI_GCN: tuple[Rule, ...] = (
+    (r"^backbone\.initial\.0\.", "backbone.conv1."),
+    (r"^backbone\.initial\.1\.", "backbone.bn1."),
+    (r"^(gcn|br|final_conv)", r"classifier.\1"),
+)
+_YASSOUALI_V3PLUS: tuple[Rule, ...] = (
+    (r"^backbone\.layer0\.0\.", "backbone.conv1."),
+    (r"^backbone\.layer0\.1\.", "backbone.bn1."),
+    (r"^ASSP\.aspp([1-4])\.", lambda found: f"classifier.aspp.convs.{int(found[1]) - 1}."),
+    (r"^ASSP\.avg_pool\.", "classifier.aspp.convs.4."),
+    (r"^ASSP\.conv1\.", "classifier.aspp.project.0."),
+    (r"^ASSP\.bn1\.", "classifier.aspp.project.1."),
+    (r"^decoder\.conv1\.", "classifier.reduce.0."),
+    (r"^decoder\.bn1\.", "classifier.reduce.1."),
+    (r"^decoder\.output\.7\.", "classifier.head."),
+    (r"^decoder\.output\.", "classifier.fuse."),
+)
+_KAZUTO: tuple[Rule, ...] = (
+    (r"^layer1\.conv1\.conv\.", "backbone.conv1."),
+    (r"^layer1\.conv1\.bn\.", "backbone.bn1."),
+    (r"^layer([2-5])\.block(\d+)\.", _sooner),
+    *(
+        (rf"\.{part}\.{kind}\.", f".{name}.")
+        for part, names in {
+            "reduce": ("conv1", "bn1"),
+            "conv3x3": ("conv2", "bn2"),
+            "increase": ("conv3", "bn3"),
+            "shortcut": ("downsample.0", "downsample.1"),
+        }.items()
+        for kind, name in zip(("conv", "bn"), names, strict=True)
+    ),
+    # v1, v2
+    (r"^fc\.", "classifier."),
+    (r"^aspp\.c(\d)\.", r"classifier.c\1."),
+    # v3, v3+
+    (r"^fc2\.(?=weight$|bias$)", "classifier.head."),
+    (r"^aspp\.stages\.c(\d)\.conv\.", r"classifier.aspp.convs.\1.0."),
+    (r"^aspp\.stages\.c(\d)\.bn\.", r"classifier.aspp.convs.\1.1."),
+    (r"^aspp\.stages\.imagepool\.conv\.conv\.", "classifier.aspp.convs.4.1."),
+    (r"^aspp\.stages\.imagepool\.conv\.bn\.", "classifier.aspp.convs.4.2."),
+    (r"^fc1\.conv\.", "classifier.aspp.project.0."),
+    (r"^fc1\.bn\.", "classifier.aspp.project.1."),
+    (r"^reduce\.conv\.", "classifier.reduce.0."),
+    (r"^reduce\.bn\.", "classifier.reduce.1."),
+    (r"^fc2\.conv1\.conv\.", "classifier.fuse.0."),
+    (r"^fc2\.conv1\.bn\.", "classifier.fuse.1."),
+    (r"^fc2\.conv2\.conv\.", "classifier.fuse.3."),
+    (r"^fc2\.conv2\.bn\.", "classifier.fuse.4."),
+    (r"^fc2\.conv3\.", "classifier.head."),
+)
+# Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
+_TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
+LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
+    (("layer0.0.", "ppm.features."), _SEMSEG_PSPNET),
+    (("initial.0.0.", "master_branch."), _YASSOUALI_PSPNET),
+    (("stage1_encoder.", "stage5_decoder."), _YASSOUALI_SEGNET),
+    (("backbone.initial.", "gcn1."), _YASSOUALI_GCN),
+    (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
+    (("trunk.", "classifier."), _TRUNK),
+    (("layer1.conv1.conv.", "layer2.block1.reduce."), _KAZUTO),
+)
+
+
+def own_layout(names: Mapping[str, str]) -> dict[str, str]:
+    """Bring names, the mapping's values, to our models' own where they are of a known layout; else leave them."""
+    values = list(names.values())
+    for parts, rules in LAYOUTS:
+        if all(any(name.startswith(part) for name in values) for part in parts):
+            return {name: _renamed(short, rules) for name, short in names.items()}
+    return dict(names)
+
+
+def _renamed(name: str, rules: tuple[Rule, ...]) -> str:
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name

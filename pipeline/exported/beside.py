@@ -1,0 +1,98 @@
+"""What lies beside an exported file: labels, the preprocessing, an example that runs, and a model card."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.base.redact import redact_values
+from pipeline.exported.answering import Exportable
+from pipeline.exported.lineage import Lineage
+from pipeline.recipe import Recipe, plain
+from pipeline.tasks.base import Task
+
+EXAMPLE = Path(__file__).with_name("example.py")
+
+
+def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
+    """Say what the exported model takes and gives, in what JSON can hold.
+
+    size: (height, width) in px; None where the model takes others, too
+    steps: what the evaluation does to a picture first, as albumentations' transforms
+    clip: which frames of a video; None for pictures. caches: shapes without the batch
+    """
+    clip = {"frames": recipe.clip.frames, "sampling": recipe.clip.sampling, "stride": recipe.clip.stride}
+    return {
+        "inputs": {name: _tensor(value) for name, value in given.inputs.items()},
+        "outputs": list(given.outputs),
+        "normalized_inside": given.module.normalizes,
+        "colours": "RGB",
+        "mean": recipe.augment.mean,
+        "std": recipe.augment.std,
+        "size": None if any_size else list(given.size),
+        "steps": recipe.augment.eval,
+        "clip": clip if recipe.model.eats == "video" else None,
+        "caches": [list(value.shape[1:]) for name, value in given.inputs.items() if name != "pixels"],
+    }
+
+
+def write_beside(out: Path, described: Mapping[str, Any], classes: list[str], card: str, example: bool) -> None:
+    """Write `labels.json`, `preprocessing.json`, `README.md` and, for a file that runs, `example.py`."""
+    (out / "labels.json").write_text(json.dumps(classes, indent=1, ensure_ascii=False), encoding="utf-8")
+    (out / "preprocessing.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+    if example:
+        shutil.copyfile(EXAMPLE, out / EXAMPLE.name)
+    (out / "README.md").write_text(card, encoding="utf-8")
+
+
+def write_card(recipe: Recipe, task: Task, origin: Lineage, file: str, found: str, classes: int) -> str:
+    """Write a model card in Markdown; `found` says how the file was compared with the model."""
+    views = recipe.evaluate.clips * recipe.evaluate.crops
+    measured = [f"| {name} | {value:.4g} |" for name, value in origin.scores.items()]
+    several = f" They are of the mean over {views} views a sample; the file answers one." if views > 1 else ""
+    scores = (
+        ["| metric | validation split |", "|---|---|", *measured] if measured else ["The store knows of none any more."]
+    )
+    values = yaml.safe_dump(redact_values(plain(recipe)), sort_keys=False)
+    return "\n".join(
+        [
+            f"# {recipe.name}",
+            "",
+            f"`{file}`: a {recipe.model.kind} for {recipe.task.kind}, {classes} classes (`labels.json`).",
+            "`preprocessing.json` says what goes in and comes out.",
+            found,
+            "",
+            "## Scores",
+            "",
+            *scores,
+            "",
+            f"Measured on the model before it was exported, by {task.headline.title} first of all.{several}",
+            "",
+            "## Where it comes from",
+            "",
+            f"* data: {recipe.data.source.kind}; fingerprint of its shards {origin.data or 'not known any more'}",
+            f"* training: fingerprint {origin.train or 'not known any more'}",
+            f"* starting weights: {_start(recipe)}",
+            "",
+            "## Recipe",
+            "",
+            "```yaml",
+            values.rstrip(),
+            "```",
+            "",
+        ]
+    )
+
+
+def _start(recipe: Recipe) -> str:
+    if recipe.model.weights is None:
+        return "none, it was trained from scratch"
+    shown = redact_values({"weights": recipe.model.weights})["weights"]
+    return f"`{shown}`, whose licence is not recorded: look at where they come from"
+
+
+def _tensor(value: Any) -> dict[str, Any]:
+    return {"dtype": str(value.dtype).removeprefix("torch."), "shape": ["batch", *value.shape[1:]]}

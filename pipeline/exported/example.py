@@ -1,0 +1,147 @@
+"""Run the model beside this file on a picture, or on the frames of a video as an array.
+
+    python example.py picture.jpg
+    python example.py frames.npy    # uint8 [T, H, W, 3], RGB; of a picture [H, W, 3]
+
+It needs numpy, Pillow and onnxruntime (torch in place of that for model.pt2), and nothing of what trained the model.
+`preprocessing.json` says what the model takes. Pictures are resized here in floating point, which may be off by one
+level of 255 from the training's own; an array that already has the model's size goes in as it is.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+HERE = Path(__file__).parent
+ABOUT: dict[str, Any] = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
+LABELS: list[str] = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
+SHOWN = 5
+
+
+def read(path: str) -> np.ndarray:
+    """Read uint8 [H, W, 3] or [T, H, W, 3]."""
+    if path.endswith(".npy"):
+        return np.load(path, allow_pickle=False)
+    with Image.open(path) as picture:
+        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+
+
+def choose_frames(pixels: np.ndarray) -> np.ndarray:
+    """Take the frames of the clip, as the evaluation takes them from a whole video."""
+    clip, n = ABOUT["clip"], len(pixels)
+    if n == clip["frames"]:
+        return pixels
+    step = np.arange(clip["frames"])
+    if clip["sampling"] == "segments":
+        return pixels[(2 * step + 1) * n // (2 * clip["frames"])]
+    first = max(0, n - ((clip["frames"] - 1) * clip["stride"] + 1)) // 2
+    return pixels[(first + clip["stride"] * step) % n]
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize [..., H, W, 3], bilinear between the middles of pixels, without smoothing."""
+    x: np.ndarray = pixels.astype(np.float64)
+    for axis, length in ((-3, height), (-2, width)):
+        before = x.shape[axis]
+        at = np.clip((np.arange(length) + 0.5) * before / length - 0.5, 0, before - 1)
+        low = at.astype(int)
+        share = (at - low).reshape(-1, *[1] * (-axis - 1))
+        x = x.take(low, axis) * (1 - share) + x.take(np.minimum(low + 1, before - 1), axis) * share
+    return np.rint(x).astype(np.uint8)
+
+
+def resize_short_side(pixels: np.ndarray, px: int) -> np.ndarray:
+    """Resize [..., H, W, 3] so that the shorter side has so many pixels."""
+    height, width = pixels.shape[-3:-1]
+    scale = px / min(height, width)
+    return resize(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cut out the middle of [..., H, W, 3]."""
+    top, left = (pixels.shape[-3] - height) // 2, (pixels.shape[-2] - width) // 2
+    return pixels[..., top : top + height, left : left + width, :]
+
+
+STEPS: dict[str, Callable[[np.ndarray, dict[str, Any]], np.ndarray]] = {
+    "Resize": lambda x, o: resize(x, o["height"], o["width"]),
+    "SmallestMaxSize": lambda x, o: resize_short_side(x, o["max_size"]),
+    "CenterCrop": lambda x, o: crop(x, o["height"], o["width"]),
+}
+
+
+def fit(pixels: np.ndarray) -> np.ndarray:
+    """Bring [..., H, W, 3] to what the model takes, by the steps of the evaluation."""
+    size = ABOUT["size"]
+    if list(pixels.shape[-3:-1]) == size:
+        return pixels
+    for step in ABOUT["steps"]:
+        ((name, options),) = step.items()
+        if name not in STEPS or options.get("interpolation", 1) != 1:
+            sys.exit(f"this example cannot do {step}: add it to STEPS, or give pixels of the model's size as .npy")
+        pixels = STEPS[name](pixels, options)
+    if size is not None and list(pixels.shape[-3:-1]) != size:
+        sys.exit(f"the model takes {size} px (height, width), and this became {list(pixels.shape[-3:-1])}")
+    return pixels
+
+
+def prepare(pixels: np.ndarray) -> np.ndarray:
+    """Turn uint8 [..., H, W, 3] into the model's input, a batch of one."""
+    if ABOUT["normalized_inside"]:
+        return pixels[None]
+    mean, std = (255 * np.array(ABOUT[name], np.float32) for name in ("mean", "std"))
+    return np.ascontiguousarray(np.moveaxis((pixels.astype(np.float32) - mean) / std, -1, 0)[None])
+
+
+def load() -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """Open the model: a function from its inputs to its outputs."""
+    if (HERE / "model.onnx").exists():
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
+        names = [one.name for one in session.get_inputs()]
+        return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))
+    import torch
+
+    module = torch.export.load(str(HERE / "model.pt2")).module()
+    return lambda inputs: [output.detach().numpy() for output in module(*map(torch.from_numpy, inputs))]
+
+
+def answer(path: str) -> np.ndarray:
+    """Answer a file: what the model's first output says, without the batch; of a stream the mean over its frames."""
+    pixels, run = read(path), load()
+    if ABOUT["clip"]:
+        pixels = choose_frames(pixels)
+    pixels = fit(pixels)
+    if not ABOUT["caches"]:
+        return run([prepare(pixels)])[0][0]
+    caches = [np.zeros((1, *shape), np.float32) for shape in ABOUT["caches"]]
+    answers = []
+    for frame in pixels:
+        output, *caches = run([prepare(frame), *caches])
+        answers.append(output[0])
+    return np.mean(answers, 0)
+
+
+def main(paths: Sequence[str]) -> None:
+    """Print the classes that the model finds in each file; of a picture's pixels, write their classes as mask.png."""
+    if not paths:
+        sys.exit(__doc__)
+    for path in paths:
+        found = answer(path)
+        if found.ndim == 3:
+            mask = found.argmax(0).astype(np.uint8)
+            Image.fromarray(mask).save("mask.png")
+            print(f"{path}: the classes of its pixels are in mask.png")
+            found = np.bincount(mask.ravel(), minlength=len(LABELS)) / mask.size
+        for i in np.argsort(-found, kind="stable")[:SHOWN]:
+            print(f"{found[i]:.6f} {LABELS[i]}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,149 @@
+"""A new file to what a model sees of it, the way that a sample goes in the run. Without torch, for processes."""
+
+import io
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from augment.rides import Companions
+from pipeline.base.errors import ZoetropeError
+from pipeline.decode.foreign import check_video
+from pipeline.decode.image import check_and_store_image, decode_image, encode_png
+from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_VIDEO_BYTES, BadSample, check_bytes
+from pipeline.decode.probe import Kind, check_suffix, open_file, probe_file
+from pipeline.decode.transcode import Transcoded, encode_pictures, transcode
+from pipeline.feed.feed_worker import keep_freed_memory
+from pipeline.feed.views import ViewMaker
+from pipeline.recipe import Recipe
+from pipeline.sources.files import check_url, is_url, local_copy, suffix
+from pipeline.tasks import task_of
+
+Content = bytes | np.ndarray
+"""Of a file, or its pixels: uint8 [H, W, 3] RGB of an image, [T, H, W, 3] of a video."""
+File = str | Content
+"""By its path or URL, or by its content."""
+FPS = 25
+"""Of frames that are given by their pixels; no model looks at it."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model sees of one file.
+
+    pixels: uint8 [V, (T,) H, W, 3], all views
+    frame:  float64 [2, 3], maps (x, y, 1) in px of the file to px of the view, where answers have places in it
+    size:   (H, W) of the file in px as it is shown, likewise
+    shown:  the picture uint8 [H, W, 3] or frames [T, H, W, 3] to draw on, where it is asked for
+    """
+
+    pixels: np.ndarray
+    frame: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+    shown: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """How a recipe's model sees files: checked and stored as the shard stage does, then as `evaluate` says.
+
+    cap_pixels: of a picture, at most
+    shows: whether `Seen.shown` is asked for
+    """
+
+    recipe: Recipe
+    cap_pixels: int = MAX_IMAGE_PIXELS
+    shows: bool = False
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """By which another process finds again what it has built of the recipe."""
+
+    @property
+    def views(self) -> ViewMaker:
+        """The recipe's transforms, built once in a process."""
+        if self.token not in _built:
+            evaluate = self.recipe.evaluate
+            _built[self.token] = ViewMaker(
+                self.recipe, training=False, num_clips=evaluate.clips, num_crops=evaluate.crops, known=False
+            )
+        return _built[self.token]
+
+    def __call__(self, content: Content) -> Seen:
+        """See an image or a video. ZoetropeError for one that cannot be."""
+        if self.recipe.task.modality == "video":
+            stored = self._stored_video(content)
+            pixels = self.views(stored.data, stored.frames)
+            return Seen(pixels, shown=pixels[0] if self.shows else None)
+        if isinstance(content, np.ndarray):
+            content = encode_png(_picture(content, "[H, W, 3]"))
+        image = self.recipe.shard.image
+        data, _, width, height = check_and_store_image(
+            content, ".jpg", image.short_side, image.quality, image.resize, self.cap_pixels
+        )
+        shown = decode_image(content) if self.shows else None
+        if not task_of(self.recipe).rides:
+            return Seen(self.views(data, 1), shown=shown)
+        source, view = probe_file(io.BytesIO(content), "image"), self.views.view(data, Companions())
+        assert view.frame is not None
+        frame = view.frame.astype(np.float64)
+        frame[:, :2] *= (width / source.width, height / source.height)
+        return Seen(view.pixels[None], frame, (source.height, source.width), shown)
+
+    def _stored_video(self, content: Content) -> Transcoded:
+        video = self.recipe.shard.video
+        if isinstance(content, np.ndarray):
+            frames = iter(_picture(content, "[T, H, W, 3]"))
+            return encode_pictures(frames, FPS, video.short_side, video.gop, video.crf)
+        return transcode(content, video.short_side, video.gop, video.crf) if video.transcode else check_video(content)
+
+
+def _picture(pixels: np.ndarray, shape: str) -> np.ndarray:
+    """Return pixels that are what a file would hold. BadSample for others."""
+    if pixels.dtype != np.uint8 or pixels.ndim != shape.count(",") + 1 or pixels.shape[-1] != 3 or not pixels.size:
+        raise BadSample(f"an array is uint8 {shape}, RGB; this one is {pixels.dtype} {list(pixels.shape)}")
+    return pixels
+
+
+_built: dict[str, ViewMaker] = {}
+
+
+def see(sights: Sequence[Sight], file: File) -> tuple[Seen, ...]:
+    """See one file as each model does. ZoetropeError, such as BadSample, with the reason."""
+    try:
+        content = read(file, sights[0].recipe.task.modality) if isinstance(file, str) else file
+        return tuple(sight(content) for sight in sights)
+    except (ZoetropeError, MemoryError):
+        raise
+    except Exception as error:  # decoders and transforms raise whatever broken data makes them
+        raise BadSample(f"{type(error).__name__}: {error}") from error
+
+
+def see_apart(sights: Sequence[Sight], file: File) -> tuple[Seen, ...]:
+    """See a file in a process that does nothing else."""
+    _alone()
+    return see(sights, file)
+
+
+@cache
+def _alone() -> None:
+    """Take no more threads than one, and keep memory, as a feed worker does."""
+    cv2.setNumThreads(0)
+    keep_freed_memory()
+
+
+def read(path: str, modality: str) -> bytes:
+    """Read a file by path or URL (http and https, s3 and its like). ZoetropeError, also over the cap of its kind."""
+    kind: Kind = "video" if modality == "video" else "image"
+    cap_bytes = MAX_VIDEO_BYTES if kind == "video" else MAX_IMAGE_BYTES
+    if is_url(path):
+        check_url(path)
+        with local_copy(path, cap_bytes) as copy:
+            return copy.read_bytes()
+    check_suffix(suffix(path), kind)
+    with open_file(Path(path)) as file:
+        check_bytes(file.seek(0, io.SEEK_END), cap_bytes)
+        file.seek(0)
+        return file.read()

@@ -1,0 +1,72 @@
+"""What `model.weights` names: the weights that a training starts from. Light, for a plan asks too."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.official import Official, named, near_words
+from models.source import FILE, WITHIN, is_name, locate
+from pipeline.base.errors import ZoetropeError
+from pipeline.training.find_model import find_model
+from pipeline.training.teacher import digest
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights that a training starts from.
+
+    source: what `models.load_weights` takes; mark: what stands for it in a fingerprint, beside its name
+    """
+
+    source: str | Official
+    mark: str
+
+    def is_for_others(self, classes: Sequence[str]) -> bool:
+        """Tell whether a list of other classes, or of another order, lies beside a file on this machine."""
+        if isinstance(self.source, Official) or "://" in self.source:
+            return False
+        try:
+            theirs = json.loads(Path(locate(self.source)[0]).with_name("classes.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(theirs != list(classes))
+
+
+def find_start(kind: str, weights: str, store_url: str) -> Start:
+    """Find what a recipe's `model.weights` says for a model of a kind; of a run the weights are fetched.
+
+    A word is the name of official weights, else a run of the store, see `find_model`. ZoetropeError when there is no
+    such thing.
+    """
+    if "://" in weights:
+        return Start(weights, "")
+    if is_name(weights):
+        return _of_name(kind, weights, store_url)
+    if Path(weights).is_dir() and not any((Path(weights) / name / FILE).is_file() for name in WITHIN):
+        return _of_model(find_model(weights, store_url, "model.weights"))
+    path, _ = locate(weights)
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise ZoetropeError(f"model.weights: {path} cannot be read: {error.strerror}") from error
+    return Start(weights, f"{status.st_size}-{status.st_mtime_ns}")
+
+
+def _of_name(kind: str, weights: str, store_url: str) -> Start:
+    try:
+        official = named(kind, weights)
+    except ZoetropeError as error:
+        raise ZoetropeError(f"model.weights: {error}") from None
+    if official:
+        return Start(official, official.url)
+    try:
+        return _of_model(find_model(weights, store_url, others=True))
+    except ZoetropeError as error:
+        raise ZoetropeError(
+            f"model.weights: {weights!r} is no name of official weights; {near_words(kind, weights)} As a run: {error}"
+        ) from error
+
+
+def _of_model(folder: Path) -> Start:
+    return Start(str(folder / FILE), digest(folder))

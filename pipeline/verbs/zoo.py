@@ -1,0 +1,48 @@
+"""What `models` prints: what there is to train, what it costs, and the official weights that it may start from."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+import models
+from models.complexity import complexity
+from models.official import Official, weights_of
+from models.options.own import options_of
+from pipeline.recipe.tasks import SECTIONS, section_of
+
+
+def show_models(console: Console, names: Sequence[str]) -> None:
+    """Print a line a model, and one a name that `model.weights` may be.
+
+    Costs are counted for as many classes as ImageNet, Kinetics-400 and, of masks, PASCAL VOC have.
+    """
+    table = Table()
+    table.add_column("model", no_wrap=True)
+    table.add_column("task")
+    table.add_column("input")
+    table.add_column("parameters", justify="right")
+    table.add_column("GMACs", justify="right")
+    table.add_column("model.weights, score, licence", no_wrap=True)
+    for name in names or models.names():
+        models.check_options(name)
+        options = options_of(name)
+        fitting = [section_of(kind) for kind in SECTIONS]
+        tasks = [one.kind for one in fitting if (one.modality, one.answers) == (options.eats, options.answers)]
+        cost = complexity(name, 21 if options.answers == "mask" else 1000 if options.eats == "image" else 400)
+        shape = "x".join(str(size) for size in cost.input_shape)
+        weights = "\n".join(words(row, name) for row in weights_of(name))
+        table.add_row(name, ", ".join(tasks), shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}", weights)
+    console.print(table)
+    console.print("Start from them by name, as in `model.weights=imagenet1k`; they are fetched before training.")
+
+
+def words(row: Official, kind: str) -> str:
+    """Return a model's name of weights with the published score and the licence.
+
+    >>> words(weights_of("tsm_resnet18")[0], "tsm_resnet18")
+    'imagenet1k: top-1 69.8% of resnet18, BSD-3-Clause'
+    """
+    score = f"{row.metric} {row.score:.1f}%" if row.score else "no score"
+    of = "" if row.of == kind else f" of {row.of}"
+    return f"{row.name}: {score}{of}, {row.licence}"
