@@ -59,7 +59,7 @@ WORDS = {
     "n_classes classes",
     "the size is that of the crops that end augment.train and augment.eval, such as {{CenterCrop: {{height: {}, "
     "width: {}}}}}": "imgsz img_size image_size input_size crop_size resolution",
-    "model.weights=FILE, a path or an address (https://, hf://)": "pretrained pretrain finetune",
+    "model.weights=imagenet1k starts from official weights; docs/weights.md has more": "pretrained pretrain finetune",
     "nothing: the same command goes on from the last checkpoint": "resume auto_resume",
     "train.batch_size is the batch of an optimizer step; train.micro_batch=auto lets it go through the model in parts "
     "that fit": "accumulate accumulate_grad_batches gradient_accumulation_steps grad_accum_steps",
