@@ -1,6 +1,6 @@
 """`predict` against the evaluation, samples/s of the same pictures on the same model in one run.
 
-`python -m benchmarks.predict [--samples 256] [--rounds 3] [--model resnet18]`
+`python -m benchmarks.predict [--samples 256] [--rounds 3] [--model resnet18] [--width 64]`
 
 Two peers. Pictures that are stored as they are: the evaluation of their shards. Larger ones, which storing shrinks:
 storing plus evaluating. Each way has one process that decodes; rounds take turns, and medians are compared.
@@ -36,14 +36,14 @@ from pipeline.training.model import build_model
 CLASSES = ["a", "b"]
 
 
-def a_recipe(model: str) -> Recipe:
+def a_recipe(model: str, width: int) -> Recipe:
     """Of pictures of 224 px."""
     return check(
         {
             "name": "predict",
             "task": {"kind": "image-classification"},
             "data": {"source": {"kind": "folder", "path": "/nowhere"}},
-            "model": {"kind": model},
+            "model": {"kind": model, "width": width},
             "augment": {
                 "train": [{"RandomCrop": {"height": 224, "width": 224}}],
                 "eval": [{"CenterCrop": {"height": 224, "width": 224}}],
@@ -97,8 +97,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--width", type=int, default=64, help="of a ResNet; with 4, decoding limits both ways")
     asked = parser.parse_args()
-    recipe = a_recipe(asked.model)
+    recipe = a_recipe(asked.model, asked.width)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_file(build_model(recipe, len(CLASSES)).state_dict(), str(folder / "model.safetensors"))
@@ -106,7 +107,7 @@ def main() -> None:
         write_model(recipe, folder, folder)
         weights = folder / "model" / "model.safetensors"
         predictor = Predictor(folder / "model")
-        print(f"{asked.model} on {predictor.device}, {torch.get_num_threads()} threads")
+        print(f"{asked.model} of width {asked.width} on {predictor.device}, {torch.get_num_threads()} threads")
         for title, height, width in (("stored as they are", 256, 341), ("shrunk when stored", 900, 1200)):
             paths = make_files(folder / title, asked.samples, height, width)
             stored = folder / f"{title}, stored"

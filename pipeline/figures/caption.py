@@ -3,10 +3,12 @@
 import io
 from functools import lru_cache
 
+from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.figures.drawing import Drawing
 from pipeline.figures.figures import film_strip
+from pipeline.figures.fonts import drawable, families
 
 LEAST_PX = 240
 """Smaller pictures are enlarged to that width, pixel by pixel, so that words have room."""
@@ -19,8 +21,8 @@ def captioned(drawing: Drawing) -> bytes:
     factor = -(-LEAST_PX // picture.width)
     if factor > 1:
         picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    font = _font(drawing.words, max(14, picture.width // 30))
-    words = drawing.words
+    words = drawable(drawing.words)
+    font = _font(frozenset(words), max(14, picture.width // 30))
     while words and font.getlength(words) > picture.width:
         words = words.removesuffix("...")[:-1] + "..." if len(words) > 4 else ""
     height = sum(font.getmetrics()) + 6
@@ -32,16 +34,8 @@ def captioned(drawing: Drawing) -> bytes:
     return file.getvalue()
 
 
-def _font(text: str, size_px: int) -> ImageFont.FreeTypeFont:
-    return _font_of(frozenset(text), size_px)
-
-
 @lru_cache(256)
-def _font_of(chars: frozenset[str], size_px: int) -> ImageFont.FreeTypeFont:
-    from matplotlib import font_manager
-
-    from pipeline.figures.fonts import families
-
+def _font(chars: frozenset[str], size_px: int) -> ImageFont.FreeTypeFont:
     family = families("".join(sorted(chars)))[-1]
     path = font_manager.findfont(font_manager.FontProperties(family=[family]))
     return ImageFont.truetype(path, size_px)

@@ -113,6 +113,9 @@ import mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
 files = sorted(Path(sys.argv[2]).iterdir())
 table = model.predict(pandas.DataFrame({"content": [file.read_bytes() for file in files]}))
+named = pandas.DataFrame({"name": ["x", "y"], "content": [b"no", files[0].read_bytes()]})
+named = model.predict(named, params={"top": 2})
+print(json.dumps(named.astype(object).where(named.notna(), None).to_dict("list")))  # pandas 3 has NaN for no text
 import pipeline
 print(json.dumps({"rows": table.to_dict("records"), "code": pipeline.__file__}))
 """
@@ -135,10 +138,14 @@ def test_the_mlflow_model_predicts_from_bytes_in_a_fresh_process(
     command = [sys.executable, "-c", LOAD, str(moved), str(files)]
     ran = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, timeout=600, env=bare_environment())
     assert ran.returncode == 0, ran.stderr
-    answer = json.loads(ran.stdout.splitlines()[-1])
+    named, answer = (json.loads(line) for line in ran.stdout.splitlines()[-2:])
     assert Path(answer["code"]).is_relative_to(moved)  # its own code, not this checkout's
     assert [row["label"] for row in answer["rows"]] == [dataset.classes[i] for i in expected.argmax(1)]
     assert [row["score"] for row in answer["rows"]] == pytest.approx(expected.max(1).tolist(), abs=1e-5)
+    assert [row["error"] for row in answer["rows"]] == [None] * 3
+    assert (named["error"][0].partition(":")[0], named["error"][1]) == ("x", None)
+    assert (named["label"][0], named["label"][1]) == (None, answer["rows"][0]["label"])
+    assert (named["top_labels"][0], named["top_labels"][1][0]) == (None, named["label"][1])
 
 
 def bare_environment() -> dict[str, str]:
