@@ -19,7 +19,7 @@ from pipeline.recipe.tasks import TaskSection, section_of
 from pipeline.sources import files_of, webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import resolve_classes
-from pipeline.sources.listing import Candidate, Listing
+from pipeline.sources.listing import NEEDED, Candidate, Listing
 from pipeline.sources.recognise import Guess, Tree
 from pipeline.sources.rows import BadRow, Row
 from pipeline.sources.splits import divide, known_test
@@ -33,8 +33,10 @@ SECONDS = 20.0
 CHUNK = 40
 TIMEOUT_S = 10.0
 """What one header may take."""
-SPLIT: Mapping[str, Any] = {"val": 0.2, "stratify": True}
-"""`data.split` where the source does not say what is held out."""
+SHARES = (0.2, 0.3, 0.1, 0.4, 0.5)
+"""Held out where the source says nothing: a share of each class; of masks, whose classes are not known before they are
+decoded, the first share that leaves samples on both sides.
+"""
 
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
 
@@ -46,6 +48,7 @@ class Look:
     source:  as a recipe says it, completed where the look has shown more
     lost:    classes of which nothing can be used -> what there is of them; data.classes has to leave them out
     listing: what there is; of tars, what the ones that were read hold
+    split:   `data.split`; nothing where the source says what is held out
     rows:    what the headers of some samples say
     bad:     those of them that cannot be used
     tars:    how many there are of train, of which the first one was read; 1 of other sources
@@ -55,6 +58,7 @@ class Look:
     task: TaskSection
     source: Mapping[str, Any]
     listing: Listing
+    split: Mapping[str, Any]
     rows: Sequence[Row]
     bad: Sequence[BadRow]
     lost: Mapping[str, str]
@@ -77,32 +81,40 @@ def look(tree: Tree, guess: Guess) -> Look:
     source = _SOURCE.validate_python(dict(guess.source))
     if isinstance(source, WebDatasetSource):
         return _tars(guess, task, source)
-    listing, lost = _list(source, task)
+    listing, split, lost = _list(source, task)
     unnamed = any(not masks.values.of for masks in listing.masks.values())
     most = MOST[task.modality] * (5 if unnamed else 1)
     sample = heapq.nsmallest(most, listing.candidates, key=lambda one: (seed64("init", one.key), one.key))
     rows, bad = _probe(task, sample, listing)
     if not unnamed:
-        return Look(guess, task, guess.source, listing, rows, bad, lost)
+        return Look(guess, task, guess.source, listing, split, rows, bad, lost)
     more, notes = named_values(tree, guess.source, rows)
     values = {**guess.source, **more}
-    listing, lost = _list(_SOURCE.validate_python(values), task)
-    return Look(guess, task, values, listing, rows, bad, lost, notes=notes)
+    listing, split, lost = _list(_SOURCE.validate_python(values), task)
+    return Look(guess, task, values, listing, split, rows, bad, lost, notes=notes)
 
 
-def _list(source: Any, task: TaskSection) -> tuple[Listing, dict[str, str]]:
-    """List the samples with their splits; and the classes of which nothing can be used."""
+def _list(source: Any, task: TaskSection) -> tuple[Listing, dict[str, Any], dict[str, str]]:
+    """List the samples with their splits; what `data.split` says; and the classes of which nothing can be used."""
     listing = files_of(source).look(source, task, Split())
     there = {label for one in listing.candidates for label in one.labels}
     lost = {name: what for name, what in sorted(listing.lost.items()) if name not in there}
     classes = Classes(keep=listing.classes()) if lost else Classes()
-    listing = _divided(resolve_classes(listing, classes, task.label_sets))
-    return listing if task.label_sets else known_test(listing), lost
+    listing, split = _divided(resolve_classes(listing, classes, task.label_sets))
+    return listing if task.label_sets else known_test(listing), split, lost
 
 
-def _divided(listing: Listing) -> Listing:
-    """Hold samples out, where the source leaves that open."""
-    return divide(listing, Split(**SPLIT)) if listing.held_out_by_ratio else listing
+def _divided(listing: Listing) -> tuple[Listing, dict[str, Any]]:
+    """Hold samples out, where the source leaves that open; and say how."""
+    if not listing.held_out_by_ratio:
+        return listing, {}
+    if not listing.masks:
+        split = {"val": SHARES[0], "stratify": True}
+        return divide(listing, Split(**split)), split
+    divided = {share: divide(listing, Split(val=share)) for share in SHARES}
+    sides = {share: {one.split for one in found.candidates} for share, found in divided.items()}
+    best = next((share for share in SHARES if sides[share].issuperset(NEEDED)), SHARES[0])
+    return divided[best], {"val": best}
 
 
 def _probe(task: TaskSection, sample: Sequence[Candidate], listing: Listing) -> tuple[list[Row], list[BadRow]]:
@@ -133,6 +145,6 @@ def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
             row["split"] = split
         rows += tar.samples
         bad += tar.bad
-    listing = _divided(adopt.listing(source, rows))
+    listing, split = _divided(adopt.listing(source, rows))
     count = len(next(iter(named.values())))
-    return Look(guess, task, guess.source, listing, rows, bad, {}, count)
+    return Look(guess, task, guess.source, listing, split, rows, bad, {}, count)

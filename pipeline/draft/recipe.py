@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pipeline.draft.look import SPLIT, Look
+from pipeline.draft.look import Look
 from pipeline.draft.machine import Machine, batch_size
 from pipeline.draft.text import comments, section
 from pipeline.tasks import class_of
@@ -51,7 +51,7 @@ def draft(look: Look, machine: Machine, start: Starts, data: Path, out: Path, ba
         "train": train,
         **({"feed": {"workers": min(8, machine.cores - 1)}} if machine.cores > 2 else {}),
     }
-    if look.listing.held_out_by_ratio:
+    if look.split:
         why["data"] = "nothing says what is held out, so data.split does"
     head = comments(
         f"{name_of(data)}: {look.guess.words}, {facts.train:,} training samples. Written by python -m pipeline init; "
@@ -96,8 +96,8 @@ def name_of(data: Path) -> str:
 
 def _data(look: Look, out: Path, bad_share: float) -> dict[str, Any]:
     data: dict[str, Any] = {"source": {key: _placed(value, out) for key, value in look.source.items()}}
-    if look.listing.held_out_by_ratio:
-        data["split"] = dict(SPLIT)
+    if look.split:
+        data["split"] = dict(look.split)
     if look.lost:
         data["classes"] = {"keep": look.listing.classes()}
     if 0.01 < bad_share < MOST_BAD:

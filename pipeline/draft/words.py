@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from pipeline.draft.doubles import Doubles
-from pipeline.draft.look import SPLIT, Look
+from pipeline.draft.look import Look
 from pipeline.draft.recipe import uneven
 from pipeline.draft.suspects import TINY_PX
 from pipeline.sources.kinds import counted
@@ -32,8 +32,9 @@ def facts(look: Look) -> list[tuple[str, str]]:
         found.append(("sizes", f"{_sizes(look)}; headers of {looked:,} of {len(look.listing.candidates):,} were read"))
     if look.task.modality == "video" and look.rows:
         found.append(("frames", _frames(look)))
-    if look.listing.held_out_by_ratio:
-        found.append(("val", f"nothing says what is held out: {SPLIT['val']:.0%} of each class, by data.split"))
+    if look.split:
+        of = " of each class" if look.split.get("stratify") else ""
+        found.append(("val", f"nothing says what is held out: {look.split['val']:.0%}{of}, by data.split"))
     return found
 
 

@@ -30,7 +30,7 @@ LONG_S = 30.0
 class Start:
     """Official weights of a model: their name and licence, and what their input looked like, None where nobody says.
 
-    here: whether they lie on this machine or can be fetched
+    here: tells whether they lie on this machine or can be fetched, which asks a server
     """
 
     name: str
@@ -39,7 +39,7 @@ class Start:
     std: Sequence[float]
     resize_px: int | None = None
     crop_px: int | None = None
-    here: bool = True
+    here: Callable[[], bool] = lambda: True
 
 
 Starts = Callable[[str], Start | None]
@@ -113,19 +113,20 @@ class Network:
     offers: tuple[str, ...] = ()
 
 
-def network(facts: Facts, kind: str, narrow: int, affordable: bool = True) -> Network:
-    """Choose the options of a model: official weights where these can be had, and training from them is `affordable`.
+def network(facts: Facts, kind: str, narrow: int, against: str = "") -> Network:
+    """Choose the options of a model: official weights where these can be had, and nothing is said against them.
 
     They have the usual width; from scratch a machine without a GPU gets a narrow model.
     """
     start = facts.start(kind)
-    if start and start.here and affordable:
+    if start and not against and start.here():
         return Network({"kind": kind, "weights": start.name}, start, f"official weights ({start.licence})")
     section = {"kind": kind} if facts.gpu else {"kind": kind, "width": narrow}
     why = "from scratch" + ("" if facts.gpu else "; narrow, as there is no GPU here: 64 is the usual width")
-    official = f"model: {{kind: {kind}, weights: {start.name}}}" if start else ""
-    how = "which cost more time" if start and start.here else "which could not be reached"
-    return Network(section, None, why, (f"{official}   # official weights, {how}",) if start else ())
+    if start is None:
+        return Network(section, None, why)
+    offer = f"model: {{kind: {kind}, weights: {start.name}}}   # official weights, which "
+    return Network(section, None, why, (offer + (against or "could not be reached"),))
 
 
 def classifier(facts: Facts, smoothing: float) -> Suited:
@@ -133,8 +134,9 @@ def classifier(facts: Facts, smoothing: float) -> Suited:
     is_video = facts.modality == "video"
     large = facts.gpu and facts.train >= (2000 if is_video else 20_000)
     kind = f"{'tsm_' if is_video else ''}resnet{50 if large else 18}"
-    affordable = facts.short_px >= FEWEST_PX and (facts.gpu or not is_video)
-    model = network(facts, kind, 16 if is_video else 32, affordable)
+    against = "" if facts.gpu or not is_video else "take much time without a GPU"
+    against = against if facts.short_px >= FEWEST_PX else "are of larger pictures"
+    model = network(facts, kind, 16 if is_video else 32, against)
     px, resized = _sides(facts, model.start)
     if px <= SMALL_PX:
         model.section["stem"] = "small"

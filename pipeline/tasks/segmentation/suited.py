@@ -16,7 +16,7 @@ def suited(facts: Facts) -> Suited:
     can be had, else a U-Net.
     """
     deep = facts.start(PRETRAINED) if facts.gpu else None
-    model = network(facts, PRETRAINED if deep and deep.here else "unet_bn", narrow=16)
+    model = network(facts, PRETRAINED if deep and deep.here() else "unet_bn", narrow=16)
     most = min(STORED_PX, facts.short_px, SIDES[-1] if facts.gpu else 192)
     px = max([one for one in SIDES if one <= most], default=SIDES[0])
     flip = ["HorizontalFlip"] if mirrored(facts.classes) else []

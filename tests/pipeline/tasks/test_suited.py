@@ -69,7 +69,7 @@ def test_official_weights_bring_their_input_and_a_lower_rate() -> None:
 
 
 def test_official_weights_that_cannot_be_reached_are_offered() -> None:
-    away = replace(START, here=False)
+    away = replace(START, here=lambda: False)
     suited = TASKS["image-classification"].suited(replace(PHOTOS, start=lambda kind: away))
     assert suited.sections["model"] == {"kind": "resnet18", "width": 32}
     line = "model: {kind: resnet18, weights: official}   # official weights, which could not be reached"
