@@ -146,6 +146,7 @@ def test_trains_under_ddp(name: str, recompute: bool) -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_compiles_whole(name: str) -> None:
     """Dynamo and autograd trace the model without a graph break; code generation is left out, for it takes a minute."""

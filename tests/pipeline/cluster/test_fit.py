@@ -57,15 +57,35 @@ def fitted(recipe: Any, folder: Path, dataset: Dataset, points: Any) -> tuple[Pa
     return Path(made.path), metrics
 
 
+@pytest.fixture(scope="module")
+def trained(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, dict[str, float], list[tuple[int, dict[str, float]]]]:
+    """A training of 6 steps with checkpoints at 2, 4 and 6, to be copied: its folder, the last checkpoint's place in
+    it, its metrics, and its points.
+    """
+    folder = tmp_path_factory.mktemp("trained")
+    points = tracker(folder)
+    recipe = make_recipe("image", **{"train.checkpoint": "2st", "cluster.max_failures": 1000})
+    made, metrics = fitted(recipe, folder, images, points)
+    return folder, str(made.relative_to(folder)), metrics, ray.get(points.taken.remote())
+
+
+@pytest.fixture
+def copied(trained: Any, tmp_path: Path) -> Path:
+    """A copy of `trained` in `tmp_path`: its last checkpoint."""
+    folder, last, *_ = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / str(last)
+
+
 def test_fits_and_goes_on_from_its_last_checkpoint(
-    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+    trained: Any, copied: Path, make_recipe: Any, images: Dataset, tmp_path: Path
 ) -> None:
     recipe = make_recipe("image", **{"train.checkpoint": "2st"})
-    points = tracker(tmp_path)
-    folder, metrics = fitted(recipe, tmp_path, images, points)
+    folder, (_, _, metrics, taken) = copied, trained
     assert checkpoint.read(folder)["step"] == 6
     assert metrics == checkpoint.read(folder)["metrics"]
-    taken = ray.get(points.taken.remote())
     assert [step for step, values in taken if "train/loss" in values] == [2, 4, 6]
     assert [step for step, values in taken if "val/top1" in values] == [3, 6]
     assert [path.name for path in sorted(folder.parent.glob("step-*"))] == [
@@ -79,9 +99,10 @@ def test_fits_and_goes_on_from_its_last_checkpoint(
 
     # As a killed driver leaves it, all done and not yet published: nothing is done or written again.
     written = (folder / checkpoint.FILE).stat().st_mtime_ns
+    points = tracker(tmp_path)
     assert fitted(recipe, tmp_path, images, points) == (folder, metrics)
     assert (folder / checkpoint.FILE).stat().st_mtime_ns == written
-    assert len(ray.get(points.taken.remote())) == len(taken)
+    assert ray.get(points.taken.remote()) == []
 
 
 def test_an_error_that_comes_again_ends_the_training_at_once(
@@ -110,40 +131,36 @@ def test_an_error_that_came_twice_at_one_step_ends_the_training(
 
 @pytest.mark.slow
 def test_goes_on_when_the_note_of_its_checkpoints_was_cut_off(
-    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+    copied: Path, make_recipe: Any, images: Dataset, tmp_path: Path
 ) -> None:
     """As by a kill in the instant in which Ray Train writes it; and likewise by one in the first such instant."""
-    points = tracker(tmp_path)
-    folder, _ = fitted(make_recipe("image", **{"train.checkpoint": "2st"}), tmp_path, images, points)
-    taken = len(ray.get(points.taken.remote()))
+    folder, points = copied, tracker(tmp_path)
     note, copy = folder.parent / NOTE, folder.parent / COPY
     longer = make_recipe("image", **{"train.checkpoint": "2st", "train.duration": "3ep"})
     os.truncate(note, 30)
     fitted(longer, tmp_path, images, points)
-    added = ray.get(points.taken.remote())[taken:]
+    added = ray.get(points.taken.remote())
     assert [step for step, values in added if "train/loss" in values] == [8, 9]
 
     os.truncate(note, 0)
     copy.unlink()
     assert fitted(longer, tmp_path, images, points)[0].name == "step-000000009-of-1"
-    anew = ray.get(points.taken.remote())[taken + len(added) :]
+    anew = ray.get(points.taken.remote())[len(added) :]
     assert [step for step, values in anew if "train/loss" in values] == [2, 4, 6, 8, 9]
 
 
 @pytest.mark.slow
 def test_goes_on_from_the_checkpoint_before_a_damaged_one(
-    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+    trained: Any, copied: Path, make_recipe: Any, images: Dataset, tmp_path: Path
 ) -> None:
     recipe = make_recipe("image", **{"train.checkpoint": "2st", "cluster.max_failures": 1000})
-    points = tracker(tmp_path)
-    folder, metrics = fitted(recipe, tmp_path, images, points)
+    folder, metrics, points = copied, trained[2], tracker(tmp_path)
     expected = checkpoint.read(folder)
-    taken = len(ray.get(points.taken.remote()))
     os.truncate(folder / checkpoint.FILE, 1000)
     again, measured = fitted(recipe, tmp_path, images, points)
     assert (again.name, measured) == (f"{folder.name}-again", metrics)
     assert_same(checkpoint.read(again), expected)
-    assert [step for step, values in ray.get(points.taken.remote())[taken:] if "train/loss" in values] == [6]
+    assert [step for step, values in ray.get(points.taken.remote()) if "train/loss" in values] == [6]
 
     shutil.rmtree(folder)  # and the other one, flipped
     with (again / checkpoint.FILE).open("r+b") as file:

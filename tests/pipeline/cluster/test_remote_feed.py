@@ -32,6 +32,7 @@ from tests.pipeline.cluster.test_fit import fitted, tracker
 from tests.pipeline.feed.test_bad_samples import crashing, zeros
 from tests.processes import family, left_of
 
+pytestmark = pytest.mark.slow
 IN_FLIGHT = 3
 OPTIONS = Options(kind="remote", actors=2, workers=1, in_flight=IN_FLIGHT)
 REMOTE = {"feed": OPTIONS.model_dump()}
@@ -86,7 +87,6 @@ def pid(actor: Any) -> int:
 
 
 # These two before there are the two actors of the others, which take all CPUs.
-@pytest.mark.slow
 def test_trained_and_evaluated_as_with_a_local_feed(
     ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
 ) -> None:
@@ -168,7 +168,6 @@ def test_no_more_is_made_than_was_asked_for(make_recipe: Any, images: Dataset, a
             assert sum(ray.get([actor.__ray_call__.remote(given) for actor in actors.started])) == count + IN_FLIGHT - 1
 
 
-@pytest.mark.slow
 def test_an_actor_that_is_killed_is_replaced_and_its_batches_are_made_again(
     make_recipe: Any, images: Dataset, actors: Actors
 ) -> None:
