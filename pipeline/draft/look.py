@@ -109,8 +109,7 @@ def _divided(listing: Listing) -> tuple[Listing, dict[str, Any]]:
     if not listing.held_out_by_ratio:
         return listing, {}
     if not listing.masks:
-        split = {"val": SHARES[0], "stratify": True}
-        return divide(listing, Split(**split)), split
+        return divide(listing, Split(val=SHARES[0], stratify=True)), {"val": SHARES[0], "stratify": True}
     divided = {share: divide(listing, Split(val=share)) for share in SHARES}
     sides = {share: {one.split for one in found.candidates} for share, found in divided.items()}
     best = next((share for share in SHARES if sides[share].issuperset(NEEDED)), SHARES[0])
@@ -145,6 +144,6 @@ def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
             row["split"] = split
         rows += tar.samples
         bad += tar.bad
-    listing, split = _divided(adopt.listing(source, rows))
+    listing, held_out = _divided(adopt.listing(source, rows))
     count = len(next(iter(named.values())))
-    return Look(guess, task, guess.source, listing, split, rows, bad, {}, count)
+    return Look(guess, task, guess.source, listing, held_out, rows, bad, {}, count)
