@@ -3,18 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 PYTEST := $(BIN)/python -m pytest
+# Where the environment forbids it, each of the tests' thousands of processes would compile the same modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: quickstart test test-all lint format
 
 quickstart: .venv/ready
 	$(BIN)/python -m pipeline run recipes/quickstart.yaml
 
-# Two files at a time. Not the slow tests: two Rays at once take longer on two cores than one after the other.
+# Two files at a time: quick tests compute, and slow ones wait for half of their time.
 test: lint
 	$(PYTEST) -m "not slow" -n 2 --dist loadfile
 
 test-all: test
-	$(PYTEST) -m slow --durations=20
+	$(PYTEST) -m slow -n 2 --dist loadfile --durations=20
 
 lint: .venv/ready
 	$(BIN)/ruff check .

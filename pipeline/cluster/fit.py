@@ -46,8 +46,6 @@ POLL_S = "0.2"
 START_S = "20"
 """For as many workers as there seemed to be room for. Just after a node was lost Ray still counts it; then fewer start.
 Workers of a fixed number cannot be fewer: they wait, for machines to start, as long as it takes."""
-RESIZE_S = 30.0
-"""How often Ray Train looks for room for more workers. Every time it finds some, the training starts anew."""
 MOST_KEPT = 2
 
 
@@ -93,7 +91,7 @@ def _fit(
     cluster = context.recipe.cluster
     workers = cluster.workers
     if workers.elastic:
-        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = START_S
+        os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", START_S)
     each = resources(context.recipe)
     storage_path, storage_filesystem = context.parts.ray_storage()
     say = context.progress.say
@@ -122,7 +120,7 @@ def _fit(
             num_workers=(workers.min, workers.max) if workers.elastic else workers.min,
             use_gpu="GPU" in each,
             resources_per_worker=each,
-            elastic_resize_monitor_interval_s=RESIZE_S,
+            elastic_resize_monitor_interval_s=cluster.resize_s,
         ),
         run_config=RunConfig(
             name=context.fingerprint,  # by which Ray Train finds the checkpoints of an earlier attempt

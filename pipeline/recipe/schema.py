@@ -275,6 +275,10 @@ class Cluster(Section):
     """CPUs that Ray sets aside for a training process."""
     max_failures: Annotated[int, Field(ge=0)] = 3
     """How often a training whose worker died is started again from its last checkpoint."""
+    resize_s: PositiveFloat = 30.0
+    """How often Ray looks for room for more workers, up to `workers.max`. Where it finds some, the training starts
+    anew from its last checkpoint.
+    """
 
 
 class Tracking(Section):
