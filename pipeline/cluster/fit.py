@@ -62,7 +62,8 @@ class Trainer(ray.train.torch.TorchTrainer):
         pass
 
     def _create_default_callbacks(self) -> list[Any]:
-        return [one for one in super()._create_default_callbacks() if type(one) not in self.unused]
+        made = super()._create_default_callbacks()  # type: ignore[misc]  # its hints are of Ray Train V1
+        return [one for one in made if type(one) not in self.unused]
 
 
 def fit(
