@@ -62,7 +62,7 @@ class Trainer(ray.train.torch.TorchTrainer):
         pass
 
     def _create_default_callbacks(self) -> list[Any]:
-        made = super()._create_default_callbacks()  # type: ignore[misc]  # Ray Train has it, and no types
+        made = super()._create_default_callbacks()  # type: ignore[misc]  # its hints are of Ray Train V1
         return [one for one in made if type(one) not in self.unused]
 
 
@@ -142,6 +142,7 @@ def _fit(
 
 def train_as_worker(config: dict[str, Any]) -> None:
     """Run the loop on one worker."""
+    from models.source import locate
     from models.weights import local_file
     from pipeline.cluster import checkpoints
     from pipeline.cluster.feeds import feeds
@@ -152,7 +153,6 @@ def train_as_worker(config: dict[str, Any]) -> None:
     from pipeline.tasks.base import result_words
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
-    from pipeline.training.start import find_start
 
     recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
     parts = config["parts"]
@@ -199,8 +199,7 @@ def train_as_worker(config: dict[str, Any]) -> None:
             else nullcontext(lambda step: None) as at,
         ):
             if not resume and not process.rank and recipe.model.weights:
-                # Who loads them then finds them here.
-                local_file(find_start(recipe.model.kind, recipe.model.weights, recipe.store).source, progress.say)
+                local_file(locate(recipe.model.weights)[0], progress.say)  # who loads them then finds them here
             ray.train.collective.barrier()  # torch's own end after RENDEZVOUS_TIMEOUT_S; fetching may take longer
             if resume and not process.rank:
                 progress.say(f"train: goes on after {checkpoints.steps_of(newest)} steps; workers: {process.world}")
