@@ -27,7 +27,7 @@ def check_artifacts(project: Any, extension: str) -> None:
     assert (project.facts("shard")["train"], project.facts("shard")["val"]) == (26, 7)
     evaluation = project.artifact("evaluate")
     measured = json.loads((evaluation / "metrics.json").read_text())
-    assert measured | {"quarantined": 0} == project.facts("evaluate")
+    assert measured | {"quarantined": 0, "split": "val"} == project.facts("evaluate")
     rows = list(csv.DictReader((evaluation / "predictions.csv").open()))
     assert len(rows) == 7
     assert measured["top1"] == pytest.approx(sum(row["class"] == row["predicted"] for row in rows) / 7)

@@ -56,7 +56,7 @@ def test_a_recipe_without_the_section(make_recipe: Any) -> None:
 @pytest.mark.parametrize(
     ("space", "problem"),
     [
-        ({"optimzer.lr": "uniform(0.1, 1)"}, "optimzer: unknown key 'optimzer'; did you mean 'optimizer'?"),
+        ({"optimzer.lr": "uniform(0.1, 1)"}, "optimzer: unknown key 'optimzer'; write optimizer.lr=0.1"),
         ({"optimizer.lrr": "uniform(0.1, 1)"}, "optimizer.lrr: unknown key 'lrr'; did you mean 'lr'?"),
         ({"mixing.alpha": "choice(0.1, 0.2)"}, "mixing.alpha: unknown key 'alpha'"),
         ({"optimizer.kind": "choice(sgd, adamm)"}, 'tune.space: optimizer.kind = "adamm": optimizer.kind: unknown'),

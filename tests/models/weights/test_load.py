@@ -133,7 +133,9 @@ def test_imagenet_weights_start_a_tsm() -> None:
     assert len(report.missing) == 65
     assert all(".nl." in name for name in report.missing)
     assert str(report).startswith("318 loaded, 65 missing (base_model.layer2.0.nl.g.0.weight, ")
-    assert str(report).endswith(" and 62 more), 2 replaced (new_fc.weight, new_fc.bias)")
+    assert str(report).endswith(
+        " and 62 more), 2 of the head not taken, it is for other classes (new_fc.weight, new_fc.bias)"
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tsm_resnet18", "tsm_mobilenetv2"])

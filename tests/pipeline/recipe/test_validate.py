@@ -587,9 +587,9 @@ def test_what_other_tools_call_a_key_is_answered(small: dict[str, Any], changes:
 @pytest.mark.parametrize(
     ("task", "known"),
     [
-        ("image-classification", "hornet_base_7x7, "),
+        ("image-classification", "alexnet, hornet_base_7x7, "),
         ("video-classification", "timesformer_base, "),
-        ("segmentation", "deeplabv3"),
+        ("segmentation", "deeplabv1_resnet101, "),
     ],
 )
 def test_an_unknown_model_is_answered_with_those_that_the_task_takes(

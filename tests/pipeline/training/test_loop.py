@@ -235,22 +235,22 @@ def test_early_stopping_ends_a_training_that_gets_no_better(make_recipe: Any, im
 
 
 def test_the_best_or_the_last_weights_are_kept(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
-    # The learning rate jumps up behind the third step, and what was learned is lost.
-    up = {"optimizer.lr": 0.5, "schedule": {"kind": "cosine", "warmup": "90%"}, "train.evaluate": "1st"}
-    changes = {**up, "train.duration": "12st", "train.checkpoint": "12st"}
+    # While the learning rate is high, accuracies jump up and down.
+    up = {"optimizer.lr": 0.05, "schedule": {"kind": "cosine", "warmup": "90%"}, "train.evaluate": "1st"}
+    changes = {**up, "train.duration": "20st", "train.checkpoint": "20st"}
     kept = {}
     for keep in ("best", "last"):
         log = Log(tmp_path / keep)
         metrics = run(make_recipe("image", **changes, **{"train.keep": keep}), images, log)
-        kept[keep] = metrics, log.points, log.state(12), checkpoint.final_weights(log.state(12))
+        kept[keep] = metrics, log.points, log.state(20), checkpoint.final_weights(log.state(20))
     assert kept["best"][1].keys() == kept["last"][1].keys()
     (best, points, state, weights), (last, _, _, last_weights) = kept["best"], kept["last"]
     scores = {step: point["val/top1"] for step, point in points.items()}
     first_best = min(step for step, score in scores.items() if score == max(scores.values()))
-    assert first_best < 12
-    assert max(scores.values()) > scores[12]
+    assert first_best < 20
+    assert max(scores.values()) > scores[20]
     assert best == {name: points[first_best][name] for name in best}
-    assert last == {name: points[12][name] for name in last}
+    assert last == {name: points[20][name] for name in last}
     assert_same(last_weights, state["model"])
     assert any(not torch.equal(value, last_weights[name]) for name, value in weights.items())
 

@@ -1,0 +1,153 @@
+"""Small segmentation trainings, run whole, and what their exported models say of the files that were held out.
+
+    python -m benchmarks.segmentation camvid FOLDER STORE     FCN-8s, U-Net and DeepLab v3 of reduced width
+    python -m benchmarks.segmentation nuclei FOLDER STORE     U-Net with border weights, without, and as published
+
+FOLDER holds `camvid/` or `dsb2018/` as the recipes in recipes/ name them. What STORE has already is not trained again.
+mIoU is that of the files as they are, at their own size. Nuclei are the connected parts of the answer; one is found
+when it and a true one overlap by half of what they cover together, and touching ones are those within two pixels of
+another.
+"""
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from models.complexity import count_multiply_adds, count_parameters
+from pipeline.exported.predictor import Predictor
+from pipeline.recipe import load
+from pipeline.verbs.planning import make_plan
+
+CAMVID = ("camvid-fcn8s", "camvid-unet", "camvid-deeplabv3")
+NUCLEI = ("nuclei-unet", "nuclei-unet-plain", "nuclei-unet-paper")
+SIZE = (180, 240)
+"""Height and width of CamVid's pictures as the recipes store them."""
+REACH_PX = 2
+SAME = 0.5
+
+
+def camvid(folder: Path, store: str) -> None:
+    """Print a row a network."""
+    print(
+        f"{'':18} {'parameters':>10} {'GMACs':>6} {'images/s':>8} {'train s':>8} {'mIoU stored':>11} {'at 480x360':>10}"
+    )
+    for name in CAMVID:
+        at = {"path": f"{folder}/camvid/{{split}}/images", "masks": f"{folder}/camvid/{{split}}/masks"}
+        made, model = trained(name, store, at)
+        counts = np.sum([confusion(model, image, truth, 11) for image, truth in held_out(made, "seg.png")], 0)
+        cost = count_multiply_adds(model.model, (3, *SIZE)) / 1e9
+        print(
+            f"{name:18} {count_parameters(model.model):10,} {cost:6.2f} {rate(model):8.1f} "
+            f"{made['train'].manifest['duration_s']:8.0f} "
+            f"{made['evaluate'].facts['mIoU']:11.1%} {mean_iou(counts):10.1%}",
+            flush=True,
+        )
+
+
+def nuclei(folder: Path, store: str) -> None:
+    """Print a row a way to train."""
+    print(
+        f"{'':18} {'mIoU':>6} {'objects: precision':>18} {'recall':>7} {'F1':>6} {'of touching':>11} {'true/found':>12}"
+    )
+    for name in NUCLEI:
+        at = {"path": f"{folder}/dsb2018/images", "instances": f"{folder}/dsb2018/instances"}
+        made, model = trained(name, store, at)
+        counts = np.sum([objects(model, image, truth) for image, truth in held_out(made, "inst.png")], 0)
+        true, found, matched, near, told = counts.tolist()
+        print(
+            f"{name:18} {made['evaluate'].facts['mIoU']:6.1%} {matched / found:18.1%} {matched / true:7.1%} "
+            f"{2 * matched / (true + found):6.1%} {told / near:11.1%} {true:5,}/{found:6,}",
+            flush=True,
+        )
+
+
+def trained(name: str, store: str, source: dict[str, str]) -> tuple[dict[str, Any], Predictor]:
+    """Run a recipe, or find its run; the artifacts by stage and the exported model."""
+    recipe = f"recipes/{name}.yaml"
+    changes = [f"store={store}", *(f"data.source.{key}={value}" for key, value in source.items())]
+    subprocess.run([sys.executable, "-m", "pipeline", "run", recipe, *changes], check=True, stdout=subprocess.DEVNULL)
+    planned, _ = make_plan(load(Path(recipe), changes))
+    made: dict[str, Any] = {step.stage.name: step.artifact for step in planned.steps}
+    return made, Predictor(made["export"].path / "model")
+
+
+def held_out(made: dict[str, Any], member: str) -> Iterator[tuple[bytes, np.ndarray]]:
+    """The validation files, each with its mask or instance map."""
+    for line in made["ingest"].file("samples.jsonl").read_text().splitlines():
+        sample = json.loads(line)
+        if sample["split"] == "val":
+            yield Path(sample["path"]).read_bytes(), np.asarray(Image.open(sample["members"][member]))
+
+
+def answer(model: Predictor, image: bytes) -> np.ndarray:
+    """The class of each pixel, [H, W]."""
+    (mask,) = model.answers([image])["mask"]
+    return np.asarray(Image.open(io.BytesIO(mask)))
+
+
+def confusion(model: Predictor, image: bytes, truth: np.ndarray, classes: int) -> np.ndarray:
+    """Pixels by true class and answer; those of no class do not count."""
+    counted = truth < classes
+    places = truth[counted].astype(np.int64) * classes + answer(model, image)[counted]
+    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
+
+
+def mean_iou(counts: np.ndarray) -> float:
+    """The mean over classes of intersection over union."""
+    both = counts.diagonal()
+    return float((both / (counts.sum(0) + counts.sum(1) - both)).mean())
+
+
+def objects(model: Predictor, image: bytes, truth: np.ndarray) -> np.ndarray:
+    """Counts: true ones, found ones, matched ones; touching true ones, and those of them that are matched."""
+    found, number = ndimage.label(answer(model, image) == 1)
+    ids, truth = np.unique(truth, return_inverse=True)
+    truth = truth.reshape(found.shape)
+    if ids[0] != 0:  # no background at all
+        truth, ids = truth + 1, np.insert(ids, 0, 0)
+    together = np.zeros((len(ids), number + 1), np.int64)
+    np.add.at(together, (truth, found), 1)
+    either = together.sum(1, keepdims=True) + together.sum(0, keepdims=True) - together
+    matched = ((together / np.maximum(either, 1)) > SAME)[1:, 1:].any(1)
+    touches = touching(truth, len(ids))
+    return np.array([len(ids) - 1, number, matched.sum(), touches.sum(), (touches & matched).sum()])
+
+
+def touching(truth: np.ndarray, number: int) -> np.ndarray:
+    """Whether each object has another within REACH_PX, [objects]."""
+    near = np.zeros(number, bool)
+    low = ndimage.minimum_filter(np.where(truth, truth, number), 2 * REACH_PX + 1)
+    high = ndimage.maximum_filter(truth, 2 * REACH_PX + 1)
+    near[truth[(truth > 0) & ((low != truth) | (high != truth))]] = True
+    return near[1:]
+
+
+def rate(model: Predictor, turns: int = 20) -> float:
+    """Pictures of SIZE a second, one after the other."""
+    x = torch.zeros(1, 3, *SIZE)
+    with torch.inference_mode():
+        model.model(x)
+        began = time.perf_counter()
+        for _ in range(turns):
+            model.model(x)
+    return turns / (time.perf_counter() - began)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table that the first argument names."""
+    what, folder, store = arguments
+    {"camvid": camvid, "nuclei": nuclei}[what](Path(folder).resolve(), str(Path(store).resolve()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
