@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from models.official import named
 from pipeline.base.redact import redact_values
 from pipeline.exported.answering import Exportable
 from pipeline.exported.lineage import Lineage
@@ -50,11 +51,12 @@ def write_beside(out: Path, described: Mapping[str, Any], classes: list[str], ca
 
 def write_card(recipe: Recipe, task: Task, origin: Lineage, file: str, found: str, classes: int) -> str:
     """Write a model card in Markdown; `found` says how the file was compared with the model."""
+    split = {"val": "validation"}.get(origin.split, origin.split)
     views = recipe.evaluate.clips * recipe.evaluate.crops
     measured = [f"| {name} | {value:.4g} |" for name, value in origin.scores.items()]
     several = f" They are of the mean over {views} views a sample; the file answers one." if views > 1 else ""
     scores = (
-        ["| metric | validation split |", "|---|---|", *measured] if measured else ["The store knows of none any more."]
+        [f"| metric | {split} split |", "|---|---|", *measured] if measured else ["The store knows of none any more."]
     )
     values = yaml.safe_dump(redact_values(plain(recipe)), sort_keys=False)
     return "\n".join(
@@ -90,6 +92,8 @@ def write_card(recipe: Recipe, task: Task, origin: Lineage, file: str, found: st
 def _start(recipe: Recipe) -> str:
     if recipe.model.weights is None:
         return "none, it was trained from scratch"
+    if row := named(recipe.model.kind, recipe.model.weights):
+        return f"`{row.name}`, {row.url}, {row.licence}; the data behind them may have terms of their own"
     shown = redact_values({"weights": recipe.model.weights})["weights"]
     return f"`{shown}`, whose licence is not recorded: look at where they come from"
 

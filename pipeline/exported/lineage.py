@@ -22,6 +22,8 @@ class Lineage:
     """The fingerprint of the training."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """What the evaluation measured."""
+    split: str = "val"
+    """What it was measured on: "val" or "test"."""
 
 
 def lineage(folder: Path) -> Lineage:
@@ -39,7 +41,8 @@ def lineage(folder: Path) -> Lineage:
     data = _input(trained.manifest, "shard") if trained else None
     facts: dict[str, Any] = next((made["facts"] for made in evaluations if _input(made, "train") == train), {})
     scores = {name: value for name, value in facts.items() if isinstance(value, float)}
-    return Lineage(store.find("shard", data) if data else None, data, train, scores)
+    shard = store.find("shard", data) if data else None
+    return Lineage(shard, data, train, scores, str(facts.get("split", "val")))
 
 
 def _input(manifest: Mapping[str, Any], stage: str) -> str | None:
