@@ -253,7 +253,13 @@ def predict(
 
         whole = predict_parts(console, models, files, wanted, store, column)
     else:
-        whole = predict(console, models, files, wanted, store, column)
+        try:
+            whole = predict(console, models, files, wanted, store, column)
+        except KeyboardInterrupt:
+            Terminal(stderr=True).print(
+                "Stopped. JSON lines and CSV have the answers so far; with --ray the same command can go on."
+            )
+            raise typer.Exit(130) from None
     if not whole:
         raise typer.Exit(BAD_FILES)
 
