@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pipeline.base.terminal import Terminal
-from pipeline.recipe import Recipe, load
+from pipeline.recipe import load
 from pipeline.verbs.planning import check_start, make_plan, warnings
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Ran:
 
 def plan(recipe: str | Path, rerun: Iterable[str] = (), **changes: Any) -> Planned:
     """Tell which stages `run` would run, and why. Nothing is started. Arguments and errors as of `run`."""
-    checked = _checked(recipe, changes)
+    checked = load(recipe, _overrides(changes))
     planned, _ = make_plan(checked, rerun)
     steps = tuple(Step(step.stage.name, step.action, tuple(step.reasons)) for step in planned.steps)
     return Planned(steps, planned.notes, tuple(warnings(checked, planned)))
@@ -77,16 +77,18 @@ def run(recipe: str | Path, rerun: Iterable[str] = (), quiet: bool = False, **ch
 
     Raises ZoetropeError, whose text is what the command line would say.
     """
+    from pipeline.cluster.described import Typed
     from pipeline.verbs.driver import drive
 
-    checked = _checked(recipe, changes)
+    typed = Typed(str(recipe), _overrides(changes))
+    checked = load(recipe, typed.changes)
     planned, store = make_plan(checked, rerun)
     check_start(checked, planned)
     artifacts = {step.stage.name: step.artifact for step in planned.steps if step.artifact}
     if planned.to_run:
         with open(os.devnull, "w") as nowhere:
             console = Console(file=nowhere) if quiet else Terminal()
-            artifacts = {result.stage: result.artifact for result in drive(checked, planned, store, console)}
+            artifacts = {result.stage: result.artifact for result in drive(checked, planned, store, console, typed)}
     folders = {stage: artifact.url for stage, artifact in artifacts.items()}
     metrics = {name: value for name, value in artifacts["evaluate"].facts.items() if isinstance(value, float)}
     return Ran(metrics, folders, artifacts["export"].fingerprint, store.url)
@@ -99,8 +101,8 @@ def load_model(name: str | Path, *others: str | Path, **options: Any) -> "Model"
     return load_model(str(name), *map(str, others), **options)
 
 
-def _checked(recipe: str | Path, changes: Mapping[str, Any]) -> Recipe:
-    return load(recipe, [f"{key}={json.dumps(value)}" for key, value in _dotted(changes)])
+def _overrides(changes: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{key}={json.dumps(value)}" for key, value in _dotted(changes))
 
 
 def _dotted(changes: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
