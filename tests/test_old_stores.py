@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorted((ROOT / "recipes").rglob("*.yaml"))}
 STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
+    "camvid-deeplabv3.yaml": ("96265f4cf399", "620907a2f204", "2b3b06f8651d", "34d6b80504eb", "6ccadb952b71"),
     "cifar10-hornet.yaml": ("23d75c0277a5", "571785716639", "18d11772c447", "aa351abfa5ac", "df52196f4fab"),
     "cifar10-resnet.yaml": ("23d75c0277a5", "571785716639", "a5c50a7a3547", "74b7a475eed8", "c9f0c7d60126"),
     "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
