@@ -1,6 +1,7 @@
 """Videos of numbered frames, made by PyAV, and what number a decoded frame carries."""
 
 import io
+import os
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -45,22 +46,28 @@ def video(
     container_options: dict[str, str] | None = None,
 ) -> bytes:
     """A video of FRAMES numbered frames of `size` (height, width) at 25 a second, or at the times `pts_ms`."""
+    scheduled = os.sched_getscheduler(0), os.sched_getparam(0)
     file = io.BytesIO()
     muxer = (container_options or {}) | ({"movflags": movflags} if movflags else {})
-    with av.open(file, "w", format=container, container_options=muxer) as out:
-        stream: Any = out.add_stream(codec, rate=25, options=options or {})
-        stream.height, stream.width = size
-        stream.pix_fmt = pixel_format or {"mjpeg": "yuvj420p", "ffv1": "yuv444p", "gif": "rgb8"}.get(codec, "yuv420p")
-        if codec.startswith("libvpx"):
-            stream.codec_context.thread_count = 1  # its threads wait for each other by spinning: minutes, when busy
-        stream.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, 25)
-        if rotation:
-            stream.set_display_rotation(rotation)
-        for i in range(FRAMES):
-            frame = VideoFrame.from_ndarray(numbered(i, *size), format="rgb24")
-            frame.pts, frame.time_base = pts_ms[i] if pts_ms else i, stream.codec_context.time_base
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
+    try:
+        with av.open(file, "w", format=container, container_options=muxer) as out:
+            stream: Any = out.add_stream(codec, rate=25, options=options or {})
+            stream.height, stream.width = size
+            stream.pix_fmt = pixel_format or {"mjpeg": "yuvj420p", "ffv1": "yuv444p", "gif": "rgb8"}.get(
+                codec, "yuv420p"
+            )
+            if codec.startswith("libvpx"):
+                stream.codec_context.thread_count = 1  # its threads wait for each other by spinning: minutes, when busy
+            stream.codec_context.time_base = Fraction(1, 1000) if pts_ms else Fraction(1, 25)
+            if rotation:
+                stream.set_display_rotation(rotation)
+            for i in range(FRAMES):
+                frame = VideoFrame.from_ndarray(numbered(i, *size), format="rgb24")
+                frame.pts, frame.time_base = pts_ms[i] if pts_ms else i, stream.codec_context.time_base
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode())
+    finally:  # run by root, SVT-AV1 gives real-time priority to this thread and so to all that it starts
+        os.sched_setscheduler(0, *scheduled)
     return _mirrored(file.getvalue()) if mirrored else file.getvalue()
 
 
