@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.recompute import recomputed
-from models.traced import is_traced
 from models.unet_size import MARGIN_PX, valid_size
 from pipeline.base.errors import ZoetropeError
 
@@ -36,10 +35,8 @@ class Up(nn.Module):
         """[B, 2C, h, w], [B, C, H, W] -> [B, C, 2h - 4, 2w - 4], or [B, C, H, W]."""
         x = self.up(x)
         rows, columns = skip.shape[2] - x.shape[2], skip.shape[3] - x.shape[3]
-        if self.padded and is_traced():  # one graph for even and odd sizes
-            x = functional.pad(x, (0, 1, 0, 1))[:, :, : skip.shape[2], : skip.shape[3]]
-        elif self.padded:  # by the row or column that a pooling of an odd size left out
-            x = functional.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+        if self.padded:  # by the row or column that a pooling of an odd size left out
+            x = functional.pad(x, (0, columns, 0, rows))
         else:
             x = functional.relu(x)  # the paper does not say so; the authors' network has it
             skip = skip[:, :, rows // 2 : rows // 2 + x.shape[2], columns // 2 : columns // 2 + x.shape[3]]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parallel import DistributedDataParallel
 
 import models
@@ -150,12 +151,13 @@ def test_trains_under_ddp(name: str, recompute: bool) -> None:
 @pytest.mark.parametrize("name", FEW)
 def test_compiles_whole(name: str) -> None:
     """Dynamo and autograd trace the model without a graph break; code generation is left out, for it takes a minute."""
-    model, x = build(name), batch(name)
+    # In double precision: batch norms of two small maps make much of what float32 rounds.
+    model, x = build(name).double(), batch(name).double()
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, _DropoutNd):
             module.p = 0.0
     expected = model(x)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)(x)
-    torch.testing.assert_close(compiled, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(compiled, expected, rtol=1e-6, atol=1e-8)
     torch.stack([one.sum() for one in heads(compiled)]).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
