@@ -40,7 +40,7 @@ def test_segments_with_sets_of_labels(make_project: Callable[..., Any]) -> None:
     ingested = project.facts("ingest")
     assert (ingested["samples"], ingested["quarantined"], ingested["classes"]) == (66, 0, 4)
     measured = project.facts("evaluate")
-    assert measured.keys() == {"loss", "mAP", "f1", "quarantined"}
+    assert measured.keys() == {"loss", "mAP", "f1", "quarantined", "split"}
     per_class = {row["class"]: row for row in csv.DictReader((project.artifact("evaluate") / "per_class.csv").open())}
     assert {name: int(row["samples"]) for name, row in per_class.items()} == {
         "down": 4,
