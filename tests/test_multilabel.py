@@ -66,8 +66,8 @@ def test_segments_with_sets_of_labels(make_project: Callable[..., Any]) -> None:
     made = subprocess.run(command, capture_output=True, text=True, cwd="/", env=environment, timeout=600)
     assert made.returncode == 0, made.stderr
     answer = json.loads(made.stdout.splitlines()[-1])
-    assert [column["name"] for column in answer["outputs"]] == ["labels", "scores"]
-    assert {column["type"] for column in answer["outputs"]} == {"array"}
+    assert [column["name"] for column in answer["outputs"]] == ["labels", "scores", "error"]
+    assert [column["type"] for column in answer["outputs"]] == ["array", "array", "string"]
     for row in answer["rows"]:
         assert set(row["labels"]) <= per_class.keys()
         assert len(row["scores"]) == len(row["labels"])
