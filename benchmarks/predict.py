@@ -75,7 +75,7 @@ def store(recipe: Recipe, paths: list[Path], folder: Path) -> None:
     (folder / "scratch").mkdir(parents=True)
     rows = [{"key": path.stem, "path": str(path), "label": i % 2, "split": "val"} for i, path in enumerate(paths)]
     parts = FolderParts(folder, folder / "scratch")
-    _, shard, bad = make_shard(parts, Folder(folder), "val", 0, rows, CLASSES, recipe)  # type: ignore[arg-type]
+    _, shard, bad = make_shard(parts, Folder(folder), "val", 0, rows, CLASSES, recipe)  # type: ignore[arg-type]  # of rows what it reads alone
     assert not bad
     write_dataset(folder, "image", CLASSES, {"train": [], "val": [shard]})
 
