@@ -9,7 +9,7 @@ from pipeline.base import plain_yaml
 from pipeline.decode import limits
 from pipeline.recipe.load import MAX_FILE_BYTES, MAX_FILES
 from pipeline.shards import tars
-from pipeline.sources import adopted, annotated, files, tables
+from pipeline.sources import adopted, annotated, path_or_url, tables
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "security.md").read_text()
@@ -43,4 +43,4 @@ def test_the_caps_are_those_of_the_code() -> None:
 
 
 def test_the_protocols_are_those_of_the_code() -> None:
-    assert all(f"`{protocol}`" in PAGE for protocol in files.PROTOCOLS)
+    assert all(f"`{protocol}`" in PAGE for protocol in path_or_url.PROTOCOLS)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.sources.files import is_url, suffix
 from pipeline.sources.listing import Candidate
+from pipeline.sources.path_or_url import is_url, suffix
 from pipeline.sources.rows import Row
 
 TINY_PX = 16

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from pipeline.sources import tables
-from pipeline.sources.files import folder_of, is_url, joined, read_capped, suffix
+from pipeline.sources.path_or_url import folder_of, is_url, joined, read_capped, suffix
 
 COLUMNS = ("path", "file", "filename", "file_name", "image", "video", "url")
 """What the column of a table is called that holds paths; the first of these that it has."""

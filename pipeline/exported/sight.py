@@ -20,7 +20,7 @@ from pipeline.decode.transcode import Transcoded, encode_pictures, transcode
 from pipeline.feed.feed_worker import keep_freed_memory
 from pipeline.feed.views import ViewMaker
 from pipeline.recipe import Recipe
-from pipeline.sources.files import check_url, is_url, local_copy, suffix
+from pipeline.sources.path_or_url import check_url, is_url, local_copy, suffix
 from pipeline.tasks import task_of
 
 Content = bytes | np.ndarray

@@ -51,6 +51,8 @@ MOVED = {
     "pipeline.graph.plan": "pipeline.graph",
     "pipeline.shards.file_io": "pipeline.shards.files",
     "pipeline.shards.prefetch": "pipeline.shards.ahead",
+    "pipeline.sources.class_folders": "pipeline.sources.folder",
+    "pipeline.sources.path_or_url": "pipeline.sources.files",
     "pipeline.stages.adopted_index": "pipeline.shards.adopted",
     "pipeline.stages.json_lines": "pipeline.stages.rows",
     "pipeline.store.eviction": "pipeline.store.room",
@@ -132,7 +134,7 @@ def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
     imports = tuple(_imports(tree, package))
     for node in ast.walk(tree):
         _drop_docstring(node)
-        _name_as_before(node)
+    _name_as_before(tree)
     for node in ast.walk(tree):
         _sort_imports(node)
     # unparse and not dump: the dump of one and the same source differs between Python versions.
@@ -164,14 +166,23 @@ def _drop_docstring(node: ast.AST) -> None:
             node.body[0] = ast.Pass()
 
 
-def _name_as_before(node: ast.AST) -> None:
-    """Have an import of a moved module name it as it was called: its importers are no changed code either."""
-    if isinstance(node, ast.ImportFrom) and node.module:
-        whole = f"{node.module}.{node.names[0].name}"
-        if whole in MOVED:  # `from package import module`
-            node.module, _, node.names[0].name = MOVED[whole].rpartition(".")
-        else:
-            node.module = MOVED.get(node.module, node.module)
+def _name_as_before(tree: ast.AST) -> None:
+    """Have what names a moved module name it as it was called: its importers are no changed code either."""
+    called: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            modules = [alias for alias in node.names if f"{node.module}.{alias.name}" in MOVED]
+            package = node.module
+            for alias in modules:  # `from package import module`
+                node.module, _, before = MOVED[f"{package}.{alias.name}"].rpartition(".")
+                called[alias.name], alias.name = before, before
+            if modules:
+                node.names.sort(key=lambda alias: alias.name)
+            else:
+                node.module = MOVED.get(node.module, node.module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            node.id = called.get(node.id, node.id)
 
 
 def _sort_imports(node: ast.AST) -> None:

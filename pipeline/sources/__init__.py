@@ -10,8 +10,8 @@ from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSo
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import (
+    class_folders,
     coco,
-    folder,
     frames,
     hmdb51,
     images,
@@ -57,7 +57,7 @@ class _Own:
 
 
 SOURCES: dict[str, Files] = {
-    "folder": folder,
+    "folder": class_folders,
     "frames": frames,
     "table": table,
     "images": images,

@@ -13,7 +13,7 @@ from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, BadSample
 from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.recipe.tasks import TaskSection
-from pipeline.sources import files
+from pipeline.sources import path_or_url
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import Masks
 from pipeline.sources.rows import BadRow, Row
@@ -70,7 +70,7 @@ def read_tar(
     from pipeline.store.cache import adopt
 
     try:
-        with files.local_copy(url, MAX_TAR_BYTES) as path:
+        with path_or_url.local_copy(url, MAX_TAR_BYTES) as path:
             tar = Tar(url, path.stat().st_size, sha256(path))
             if not tar.bytes:
                 raise ZoetropeError(f"{url}: this tar is empty.")
@@ -80,7 +80,7 @@ def read_tar(
             _probe(tar, path, [one for one in found if one], source, task.modality, timeout_s, masks)
             if not (tar.samples or tar.bad or tar.passed_over):
                 tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
-            if files.is_url(url):
+            if path_or_url.is_url(url):
                 with suppress(OSError, ZoetropeError):  # another disk, or a full one: then it is fetched again
                     adopt(path, tar.sha256)
     except BadSample as error:

@@ -11,7 +11,7 @@ from unicodedata import normalize
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import VIDEO_EXTENSIONS, BadSample
 from pipeline.recipe.sources import Annotations
-from pipeline.sources.folder import is_utf8, tree_digest, walk
+from pipeline.sources.class_folders import is_utf8, tree_digest, walk
 from pipeline.sources.frames import frame_folders
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import NEEDED, Candidate, FrameFolder, Listing

@@ -13,7 +13,7 @@ from pipeline.recipe.sources import CocoSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.annotated import read, wrong
-from pipeline.sources.folder import tree_digest, walk
+from pipeline.sources.class_folders import tree_digest, walk
 from pipeline.sources.images import SPLIT, of_split, present
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import Candidate, Listing

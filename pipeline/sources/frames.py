@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.recipe.sources import FramesSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
-from pipeline.sources.folder import by_class, is_utf8, tree_digest, walk
+from pipeline.sources.class_folders import by_class, is_utf8, tree_digest, walk
 from pipeline.sources.kinds import EXTENSIONS, kind
 from pipeline.sources.listing import FrameFolder, Listing
 

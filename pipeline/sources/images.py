@@ -11,7 +11,7 @@ from pipeline.decode.limits import IMAGE_EXTENSIONS
 from pipeline.recipe.sources import ImagesSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
-from pipeline.sources.folder import is_utf8, tree_digest, walk
+from pipeline.sources.class_folders import is_utf8, tree_digest, walk
 from pipeline.sources.kinds import counted, kind
 from pipeline.sources.listing import NEEDED, SPELT, SPLITS, Candidate, Listing
 from pipeline.sources.masks import foreground_of, masks_of

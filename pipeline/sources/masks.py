@@ -14,9 +14,9 @@ from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.decode.limits import BadSample
 from pipeline.decode.values import IGNORED, MAX_CLASSES, OTHERS, Values, packed
 from pipeline.recipe.sources import MaskClasses
-from pipeline.sources.files import read_capped
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import SPLITS, Masks, splits_in
+from pipeline.sources.path_or_url import read_capped
 from pipeline.sources.rows import Row
 
 MAX_FILE_BYTES = 1 << 20

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.decode.limits import BadSample
-from pipeline.sources.files import is_url
 from pipeline.sources.labels import meaning
 from pipeline.sources.listing import Candidate
+from pipeline.sources.path_or_url import is_url
 from pipeline.sources.spelling import Found
 
 

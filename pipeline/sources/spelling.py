@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pipeline.base.redact import redact
 from pipeline.decode.limits import BadSample
-from pipeline.sources.files import is_url, joined
+from pipeline.sources.path_or_url import is_url, joined
 
 PORTS = {"http": ":80", "https": ":443"}
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")

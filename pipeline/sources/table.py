@@ -18,12 +18,12 @@ from pipeline.recipe.sources import TableSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import tables
-from pipeline.sources.files import check_url, folder_of, is_url, joined, marks, read_capped, suffix
-from pipeline.sources.folder import is_utf8
+from pipeline.sources.class_folders import is_utf8
 from pipeline.sources.kinds import refusal
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import NEEDED, SPLIT_OF, Candidate, Listing
 from pipeline.sources.masks import foreground_of, masks_of
+from pipeline.sources.path_or_url import check_url, folder_of, is_url, joined, marks, read_capped, suffix
 from pipeline.sources.samples import Row, together
 from pipeline.sources.spelling import Found, finder
 

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from pipeline.sources.files import suffix
+from pipeline.sources.path_or_url import suffix
 
 MAX_TABLE_BYTES = 1 << 30
 MAX_ROWS = 20_000_000

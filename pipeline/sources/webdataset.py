@@ -10,7 +10,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.redact import redact
 from pipeline.decode.limits import BadSample
 from pipeline.recipe.sources import WebDatasetSource
-from pipeline.sources.files import check_url, is_url, marks, tried
+from pipeline.sources.path_or_url import check_url, is_url, marks, tried
 
 MAX_TARS = 100_000
 WILD = frozenset("*?[")

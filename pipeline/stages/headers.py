@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.feed.apart import each_apart
-from pipeline.sources import files
+from pipeline.sources import path_or_url
 from pipeline.sources.listing import Candidate, Masks
 from pipeline.sources.rows import BadRow, Row
 
@@ -26,7 +26,7 @@ def probe_chunk(
     """
     good: list[Row] = []
     bad: list[BadRow] = []
-    limit_s = timeout_s + files.away_s(path for one in part for path in (one.path, *one.members.values()))
+    limit_s = timeout_s + path_or_url.away_s(path for one in part for path in (one.path, *one.members.values()))
     values = {name: of.values for name, of in meaning.items()}
     headers = each_apart(header_of, [(one, modality, values.get(one.source or "")) for one in part], limit_s)
     for one, header in zip(part, headers, strict=True):
@@ -80,7 +80,7 @@ def header_of(candidate: Candidate, modality: "Kind", values: "Values | None" = 
     header = _own_header(candidate, modality)
     for name, path in candidate.members.items():
         member = MEMBERS[name]
-        with naming(name), files.opened(path) as file:
+        with naming(name), path_or_url.opened(path) as file:
             member.probe(file, header.width, header.height, values)
             if values is not None and member.count is not None:
                 file.seek(0)
@@ -112,8 +112,8 @@ def _own_header(candidate: Candidate, modality: "Kind") -> "Probe":
     if candidate.frames:
         made = probe_frames(Path(candidate.path), candidate.frames.pattern, candidate.frames.fps)
         return made if segment == (None, None) else probe_segment(made, *segment)
-    check_suffix(files.suffix(candidate.path), modality)
-    with files.opened(candidate.path) as file:
+    check_suffix(path_or_url.suffix(candidate.path), modality)
+    with path_or_url.opened(candidate.path) as file:
         if segment == (None, None):
             return probe_file(file, modality)
         return probe_segment(probe_file(file, modality, whole=False), *segment)

@@ -18,7 +18,7 @@ from pipeline.feed.apart import each_apart
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import WebDatasetSource
-from pipeline.sources import files, masks
+from pipeline.sources import masks, path_or_url
 from pipeline.sources.listing import splits_in
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
@@ -128,7 +128,7 @@ def make_shard(
     bad: list[BadRow] = []
 
     def at(path: str) -> Path | str:
-        return path if files.is_url(path) else source.file(path)
+        return path if path_or_url.is_url(path) else source.file(path)
 
     # Not sample by sample: a store that is away does not make a sample bad.
     paths = [at(row["path"]) for row in rows]
@@ -179,7 +179,7 @@ def store_samples(
     values: what those of masks mean, by the name of the source
     """
     members = (path for row in rows for path in row.get("members", {}).values())
-    limit_s = recipe.feed.timeout_s + files.away_s(chain(map(str, paths), members))
+    limit_s = recipe.feed.timeout_s + path_or_url.away_s(chain(map(str, paths), members))
     calls = [
         (path, row, classes, recipe, values.get(row.get("source", ""))) for path, row in zip(paths, rows, strict=True)
     ]
@@ -201,7 +201,7 @@ def store_sample(
 
     is_image = recipe.task.modality == "image"
     size: dict[str, Any]
-    with files.local_copy(str(path), MAX_IMAGE_BYTES if is_image else MAX_VIDEO_BYTES) as file:
+    with path_or_url.local_copy(str(path), MAX_IMAGE_BYTES if is_image else MAX_VIDEO_BYTES) as file:
         if is_image:
             with open_file(file) as opened:
                 content = opened.read()
@@ -247,7 +247,7 @@ def _store_members(
 
     contents: dict[str, bytes] = {}
     for name, path in row.get("members", {}).items():
-        with naming(name), files.local_copy(path, MAX_IMAGE_BYTES) as copy, open_file(copy) as file:
+        with naming(name), path_or_url.local_copy(path, MAX_IMAGE_BYTES) as copy, open_file(copy) as file:
             contents[name] = file.read(MAX_IMAGE_BYTES + 1)
     if "objects" in row:
         contents["objects.json"] = json.dumps(row["objects"], sort_keys=True).encode()

@@ -161,7 +161,7 @@ class _Stored:
 
 def _adopted(stack: ExitStack, shard: Shard, found: list[tuple[str, str]]) -> Path | None:
     """Check a tar that lies where it was; problems go to `found`."""
-    from pipeline.sources.files import local_copy
+    from pipeline.sources.path_or_url import local_copy
 
     assert shard.at is not None
     try:

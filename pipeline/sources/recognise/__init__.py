@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.sources.files import suffix
 from pipeline.sources.kinds import counted, kind
+from pipeline.sources.path_or_url import suffix
 from pipeline.sources.recognise import coco, folder, frames, images, table, tars
 from pipeline.sources.recognise.tree import Guess, Tree, is_split, tree_of
 

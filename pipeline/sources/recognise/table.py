@@ -10,8 +10,8 @@ from typing import Any
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from pipeline.sources import tables
-from pipeline.sources.files import is_url, suffix
 from pipeline.sources.listing import SPLIT_OF
+from pipeline.sources.path_or_url import is_url, suffix
 from pipeline.sources.recognise.tree import Guess, Tree, by_folder
 
 MAX_BYTES = 64 << 20

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
-from pipeline.sources.files import suffix
-from pipeline.sources.folder import walk
+from pipeline.sources.class_folders import walk
 from pipeline.sources.listing import SPLIT_OF
+from pipeline.sources.path_or_url import suffix
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,18 @@ def test_a_file_that_only_moved_is_no_changed_code(tmp_path: Path, monkeypatch: 
     assert changed_files(before, changed) == ["pipeline/stages/shard.py"]
 
 
+def test_a_moved_module_may_be_called_by_its_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a module is imported by itself, the name that the code calls it by is another one, and sorted elsewhere."""
+    monkeypatch.setattr(f"{MODULE}.MOVED", {"pipeline.shards.zebra": "pipeline.shards.files"})
+    text = "from pipeline.shards import files, masks\n\nfiles.read(masks.FILE)\n"
+    before = layout(tmp_path / "before", {"pipeline/stages/shard.py": text, "pipeline/shards/files.py": "X = 1\n"})
+    text = "from pipeline.shards import masks, zebra\n\nzebra.read(masks.FILE)\n"
+    after = {"pipeline/stages/shard.py": text, "pipeline/shards/zebra.py": "X = 1\n"}
+    assert changed_files(before, layout(tmp_path / "after", after)) == []
+    changed = after | {"pipeline/stages/shard.py": text.replace("zebra.read", "zebra.write")}
+    assert changed_files(before, layout(tmp_path / "changed", changed)) == ["pipeline/stages/shard.py"]
+
+
 def test_every_moved_module_is_there() -> None:
     """And no file is where one was: it would be taken for the one that moved."""
     for new, old in MOVED.items():

@@ -14,7 +14,7 @@ from pipeline.recipe.schema import Classes
 from pipeline.recipe.sources import TableSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Segmentation, TaskSection, section_of
-from pipeline.sources import files, table, tables
+from pipeline.sources import path_or_url, table, tables
 from pipeline.sources.classes import resolve_classes
 from pipeline.sources.listing import Listing
 from pipeline.sources.splits import divide
@@ -327,7 +327,7 @@ def test_backslashes_that_lead_nowhere(tmp_path: Path) -> None:
     with pytest.raises(
         BadSample, match=r"no file f\\0\.jpg; backslashes part no folders here, write / in their place$"
     ):
-        files._open_local("f\\0.jpg")
+        path_or_url._open_local("f\\0.jpg")
 
 
 def test_sets_of_labels(tmp_path: Path) -> None:

@@ -406,7 +406,7 @@ def test_remote_tars_are_fetched_when_they_are_asked_for(tmp_path: Path, monkeyp
     import fsspec
 
     monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("pipeline.sources.files.PROTOCOLS", ("memory",))
+    monkeypatch.setattr("pipeline.sources.path_or_url.PROTOCOLS", ("memory",))
     tar = pack(tmp_path / "a.tar", **good())
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe_file("/adopt/a-0.tar", tar.read_bytes())

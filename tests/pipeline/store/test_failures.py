@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
-from pipeline.sources import files
+from pipeline.sources import path_or_url
 from pipeline.store import StoreError, objects
 from pipeline.store.failures import failure_of
 from pipeline.store.objects import Objects
@@ -134,7 +134,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
         monkeypatch.setattr(objects, "LONGEST_PAUSE_S", 0.001)
         monkeypatch.setattr(objects, "_heard", set())
         monkeypatch.setattr(objects, "_given_up", set())
-        monkeypatch.setattr(files, "WAIT_S", 0.001)
+        monkeypatch.setattr(path_or_url, "WAIT_S", 0.001)
         s3fs.S3FileSystem.clear_instance_cache()
         yield server
         s3fs.S3FileSystem.clear_instance_cache()
@@ -220,7 +220,7 @@ def test_an_upload_that_was_cut_off_is_tried_again(server: Broken) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("create", [True, False])
 def test_a_silent_server_does_not_hold_a_write_for_ever(
-    server: Broken, monkeypatch: pytest.MonkeyPatch, tmp_path: files.Path, create: bool
+    server: Broken, monkeypatch: pytest.MonkeyPatch, tmp_path: path_or_url.Path, create: bool
 ) -> None:
     server.answers = [SILENT]
     monkeypatch.setattr(objects, "WRITE_S", 0.2)
@@ -245,7 +245,7 @@ def test_a_store_is_asked_again_after_a_cut_connection(server: Broken, content: 
 @pytest.mark.parametrize("content", BREAKS)
 def test_a_source_is_asked_again_after_a_cut_connection(server: Broken, content: Any) -> None:
     server.answers = [content, content, WHOLE]
-    with files.local_copy(f"{server.url}/a.mp4", 100) as copy:
+    with path_or_url.local_copy(f"{server.url}/a.mp4", 100) as copy:
         assert copy.read_bytes() == b"hello"
 
 
@@ -261,22 +261,22 @@ def test_a_source_is_asked_again_after_a_cut_connection(server: Broken, content:
 )
 def test_an_answer_is_not_asked_for_again(server: Broken, content: Any, error: type[Exception], says: str) -> None:
     server.answers = [content]
-    with pytest.raises(error, match=says) as caught, files.opened(f"{server.url}/a.mp4"):
+    with pytest.raises(error, match=says) as caught, path_or_url.opened(f"{server.url}/a.mp4"):
         pass
     assert isinstance(caught.value, BadSample) == (error is BadSample)
     assert server.asked <= 2  # fsspec asks for the head, then for the whole
     server.asked = 0
     with pytest.raises((StoreError, FileNotFoundError)):
-        Objects("s3://bucket").download("key", files.Path("unused"))
+        Objects("s3://bucket").download("key", path_or_url.Path("unused"))
     assert server.asked <= 2
 
 
 def test_a_source_that_stays_away_stops_the_run(server: Broken) -> None:
     server.answers = [NO_HTTP]
     with pytest.raises(ZoetropeError, match=r"cannot be reached: what came is no answer, or half of one") as caught:
-        files.tried(f"{server.url}/a.mp4", lambda fs, path: fs.cat_file(path))
+        path_or_url.tried(f"{server.url}/a.mp4", lambda fs, path: fs.cat_file(path))
     assert not isinstance(caught.value, BadSample)
-    assert server.asked == files.TRIES
+    assert server.asked == path_or_url.TRIES
 
 
 def test_a_full_disk_of_this_node_is_no_fault_of_the_host(server: Broken) -> None:
@@ -286,4 +286,4 @@ def test_a_full_disk_of_this_node_is_no_fault_of_the_host(server: Broken) -> Non
     with pytest.raises(
         ZoetropeError, match=r"cannot be kept in /.*: .*No space left on device. Make room there, or set"
     ):
-        files.tried("http://host/a.mp4", full)
+        path_or_url.tried("http://host/a.mp4", full)

@@ -108,7 +108,7 @@ def test_one_stage_to_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [50, 80, 160])
 def test_the_note_on_changed_code_fits_the_width(tmp_path: Path, width: int) -> None:
-    code = dict.fromkeys(("pipeline/stages/ingest.py", "pipeline/sources/folder.py", "gone.py"), "changed")
+    code = dict.fromkeys(("pipeline/stages/ingest.py", "pipeline/sources/class_folders.py", "gone.py"), "changed")
     publish_until(quickstart(tmp_path), "export", code=code)
     text = printed(show.show_plan, the_plan(quickstart(tmp_path)), width=width)
     lines = text.splitlines()

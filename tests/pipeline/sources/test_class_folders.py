@@ -12,7 +12,7 @@ from pipeline.decode.limits import CONVERT
 from pipeline.recipe.sources import FolderSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import section_of
-from pipeline.sources.folder import look, tree_digest, walk
+from pipeline.sources.class_folders import look, tree_digest, walk
 from pipeline.sources.listing import Listing
 from pipeline.sources.splits import divide
 

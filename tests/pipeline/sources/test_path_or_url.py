@@ -12,8 +12,18 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
-from pipeline.sources import files
-from pipeline.sources.files import check_url, folder_of, is_url, joined, local_copy, marks, opened, read_capped, suffix
+from pipeline.sources import path_or_url
+from pipeline.sources.path_or_url import (
+    check_url,
+    folder_of,
+    is_url,
+    joined,
+    local_copy,
+    marks,
+    opened,
+    read_capped,
+    suffix,
+)
 
 CONTENT = bytes(range(256)) * 40
 
@@ -75,7 +85,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "WAIT_S", 0.0)
+    monkeypatch.setattr(path_or_url, "WAIT_S", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +137,7 @@ def test_a_part_is_fetched_where_the_server_can(site: Site) -> None:
         sum(int(edge) * sign for edge, sign in zip(r[6:].split("-"), (-1, 1), strict=True)) for *_, r in site.seen if r
     ]
     assert asked
-    assert max(asked) <= 2 * files.BLOCK_BYTES
+    assert max(asked) <= 2 * path_or_url.BLOCK_BYTES
 
 
 def test_the_whole_is_fetched_where_the_server_cannot(site: Site) -> None:
