@@ -27,8 +27,8 @@ from pipeline.exported.predictor import Predictor
 from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.writer import write_dataset
-from pipeline.stages.evaluate import predict_part
 from pipeline.stages.export import write_model
+from pipeline.stages.measure import Trained, predict_part
 from pipeline.stages.shard import make_shard
 from pipeline.store.folder_store import FolderParts
 from pipeline.training.model import build_model
@@ -117,7 +117,7 @@ def main() -> None:
                     shutil.rmtree(at, ignore_errors=True)
                 if not at.exists():
                     store(recipe, paths, at)
-                return len(predict_part(recipe, open_dataset(at), weights).sample)
+                return len(predict_part([Trained(recipe, weights)], open_dataset(at)).sample)
 
             def predicted(paths: list[Path] = paths) -> int:
                 return sum(each.error is None for each in predictions([predictor], map(str, paths), workers=1))

@@ -1,5 +1,6 @@
 """The verbs: `python -m pipeline plan RECIPE`, `run RECIPE`. What is imported here at the top, every verb waits for."""
 
+import re
 import sys
 import time
 from contextlib import suppress
@@ -20,7 +21,8 @@ from pipeline.tasks import task_of
 from pipeline.verbs import misread, show
 
 if TYPE_CHECKING:
-    from pipeline.store import Store
+    from pipeline.recipe import Recipe
+    from pipeline.store import Artifact, Store
 
 LOG_WIDTH = 160
 """Columns of what is not a terminal: a log's lines are not broken to fit a screen."""
@@ -160,17 +162,21 @@ def feed(
     packages: Allow = None,
 ) -> None:
     """Measure how fast training batches are made, and what limits it. Shards that are not there are made first."""
+    checked = load(recipe, overrides or ())
+    show.show_feed(console, checked, _shards(checked), seconds)
+
+
+def _shards(recipe: "Recipe") -> "Artifact":
+    """Return a recipe's shards, which are made where they are not there."""
     from pipeline.verbs.planning import make_plan
 
-    checked = load(recipe, overrides or ())
-    planned, store = make_plan(checked)
+    planned, store = make_plan(recipe)
     steps = tuple(step for step in planned.steps if step.stage.name in ("ingest", "shard"))
-    shards = steps[-1].artifact
-    if not shards:
-        from pipeline.verbs.driver import drive
+    if there := steps[-1].artifact:
+        return there
+    from pipeline.verbs.driver import drive
 
-        shards = drive(checked, replace(planned, steps=steps), store, console)[-1].artifact
-    show.show_feed(console, checked, shards, seconds)
+    return drive(recipe, replace(planned, steps=steps), store, console)[-1].artifact
 
 
 @app.command()
@@ -198,6 +204,8 @@ def attention(
     console.print(f"{out} shows what the model looked at; its answer is {answer}.", markup=False)
 
 
+CHANGE = re.compile(r"[a-z_0-9.]+=")
+"""How a change of a recipe begins, which stands among other words."""
 BAD_FILES = 3
 """How `predict` ends when a file could not be used."""
 
@@ -262,6 +270,31 @@ def predict(
             raise typer.Exit(130) from None
     if not whole:
         raise typer.Exit(BAD_FILES)
+
+
+@app.command()
+def evaluate(
+    recipe: RecipePath,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]... [KEY=VALUE]...",
+            help="Runs, exported folders, MLflow URIs, or recipes for their last runs; by default that of RECIPE. And "
+            "changes of RECIPE, such as evaluate.clips=3.",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default NAME-evaluation.")] = None,
+    packages: Allow = None,
+) -> None:
+    """Measure trained models on a recipe's data; several of them together, by the mean of their scores."""
+    changes = [text for text in models or () if CHANGE.match(text)]
+    checked = load(recipe, changes)
+    shards = _shards(checked)
+    from pipeline.shards.dataset import open_dataset
+    from pipeline.verbs.evaluate import evaluate as measure
+
+    named = [text for text in models or () if text not in changes] or [str(recipe)]
+    measure(console, checked, open_dataset(shards.files), named, out or Path(f"{checked.name}-evaluation"))
 
 
 @app.command()

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.exported.files import named
+from pipeline.exported.folder import check_together
 from pipeline.exported.predictions import Prediction, predictions
-from pipeline.exported.predictor import Predictor, check_together
+from pipeline.exported.predictor import Predictor
 from pipeline.exported.sight import File
 from pipeline.training.find_model import find_model, typed
 

@@ -8,7 +8,7 @@ from pipeline.recipe import guesses
 RUN = "run RECIPE"
 VERBS = {
     f"{RUN}, which trains, measures and exports": "train fit training finetune",
-    f"{RUN}, which measures once it has trained; --rerun evaluate measures again": "val validate eval evaluate test",
+    "evaluate RECIPE, which measures its last model, or those named behind it": "val validate eval test",
     "predict MODEL FILES...": "detect infer inference classify segment demo",
     f"{RUN}, the same as before: it goes on from the last checkpoint": "resume",
     "preview RECIPE": "visualize visualise",

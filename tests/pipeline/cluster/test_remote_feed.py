@@ -23,7 +23,7 @@ from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import Feed, LocalFeed
 from pipeline.recipe.schema import RemoteFeed as Options
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.evaluate import predict_part
+from pipeline.stages.measure import Trained, predict_part
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
@@ -102,7 +102,7 @@ def test_trained_and_evaluated_as_with_a_local_feed(
     assert all(torch.equal(found[name], weights[name]) for name in weights)
 
     save_file(weights, tmp_path / "weights.safetensors")
-    parts = [predict_part(one, images, tmp_path / "weights.safetensors") for one in (recipe, alone)]
+    parts = [predict_part([Trained(one, tmp_path / "weights.safetensors")], images) for one in (recipe, alone)]
     assert np.array_equal(parts[0].sample, parts[1].sample)
     assert np.array_equal(parts[0].tally.rows["scores"], parts[1].tally.rows["scores"])
 

@@ -11,8 +11,9 @@ import torch
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import decode_image, encode_jpeg
+from pipeline.exported.folder import check_together
 from pipeline.exported.predictions import predictions
-from pipeline.exported.predictor import Predictor, check_together
+from pipeline.exported.predictor import Predictor
 from pipeline.exported.serving import serve
 from tests.pipeline.exported.untrained import exported_to
 

@@ -11,10 +11,11 @@ import torch
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import decode_image
+from pipeline.exported.folder import check_together
 from pipeline.exported.predictions import AHEAD, ONCE, predictions
-from pipeline.exported.predictor import Predictor, check_together
+from pipeline.exported.predictor import Predictor
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.evaluate import predict_part
+from pipeline.stages.measure import Trained, predict_part
 from pipeline.stages.train import WEIGHTS
 from pipeline.tasks.classification import Classification
 from tests.conftest import NO_IMAGE
@@ -46,7 +47,7 @@ def test_files_are_answered_as_the_evaluation_answers_their_samples(
     assert [each.error for each in found] == [None, NO_IMAGE, *[None] * 6, found[-1].error]
     assert "cannot be opened: No such file" in str(found[-1].error)
     good = [each.answer for each in found if each.error is None]
-    scores = predict_part(make_recipe("image"), images, tmp_path / "a" / WEIGHTS).tally.rows["scores"]
+    scores = predict_part([Trained(make_recipe("image"), tmp_path / "a" / WEIGHTS)], images).tally.rows["scores"]
     order = np.argsort(-scores, axis=1)
     assert [row["top_labels"] for row in good] == [[images.classes[k] for k in row] for row in order]
     np.testing.assert_allclose([row["top_scores"] for row in good], np.take_along_axis(scores, order, 1), atol=1e-5)
@@ -106,7 +107,9 @@ def test_several_models_answer_by_the_mean_of_their_scores(
     (found,) = predictions([model, other], [content], top=3)
     np.testing.assert_allclose(found.answer["top_scores"], -np.sort(-mean), atol=1e-6)
     other.classes = ["green", "blue", "red"]
-    with pytest.raises(ZoetropeError, match=r"/b/model knows the same classes in another order; models whose"):
+    with pytest.raises(
+        ZoetropeError, match=r"/b/model knows the same classes as the first model in another order; models whose"
+    ):
         check_together([model, other])
     other.classes = ["blue", "cyan", "red", "grey"]
     with pytest.raises(ZoetropeError, match=r"other classes \(4, such as 'cyan' where the first model has 'green'\)"):

@@ -13,8 +13,8 @@ from pipeline.decode.image import encode_jpeg
 from pipeline.exported.predictor import Predictor
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.evaluate import predict_part
 from pipeline.stages.export import write_model
+from pipeline.stages.measure import Trained, predict_part
 from pipeline.stages.train import WEIGHTS
 from pipeline.training.model_folder import FILES
 from tests.pipeline.exported.untrained import trained
@@ -43,7 +43,7 @@ def test_a_file_is_predicted_as_the_evaluation_predicts_its_sample(
     exported: Any, validation_files: Callable[[str], list[bytes]], modality: str
 ) -> None:
     recipe, dataset, folder = exported(modality)
-    part = predict_part(recipe, dataset, folder / WEIGHTS)
+    part = predict_part([Trained(recipe, folder / WEIGHTS)], dataset)
     predictor = Predictor(folder / "model", device="cpu")
     found = np.stack([predictor(content)["scores"] for content in validation_files(modality)])
     assert part.sample.tolist() == list(range(7))
@@ -55,8 +55,8 @@ def test_a_file_is_predicted_as_the_evaluation_predicts_its_sample(
 
 def test_parts_of_an_evaluation_add_up_to_the_whole(exported: Any) -> None:
     recipe, dataset, folder = exported("image")
-    whole = predict_part(recipe, dataset, folder / WEIGHTS)
-    parts = [predict_part(recipe, dataset, folder / WEIGHTS, rank, 3) for rank in range(3)]
+    whole = predict_part([Trained(recipe, folder / WEIGHTS)], dataset)
+    parts = [predict_part([Trained(recipe, folder / WEIGHTS)], dataset, rank, 3) for rank in range(3)]
     order = np.argsort(np.concatenate([part.sample for part in parts]))
     assert np.concatenate([part.sample for part in parts])[order].tolist() == list(range(7))
     np.testing.assert_allclose(

@@ -1,20 +1,17 @@
 import csv
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.torch import save_file
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.limits import BadSample
-from pipeline.feed.batch import BatchMaker, BatchSource
-from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
 from pipeline.stages import export
-from pipeline.stages.evaluate import fetch_and_predict, measured_split, pictures, sample_names
+from pipeline.stages.evaluate import fetch_and_predict
+from pipeline.stages.measure import sample_names
 from pipeline.stages.train import WEIGHTS
 from pipeline.store import Artifact, FolderStore
 from pipeline.tasks.base import Tally
@@ -26,24 +23,6 @@ from tests.pipeline.stages.alone import a_context
 def rows(path: Path) -> list[list[str]]:
     with path.open(newline="") as file:
         return list(csv.reader(file))
-
-
-@pytest.mark.parametrize("modality", ["image", "video"])
-def test_pictures_are_those_of_the_evaluation(make_recipe: Any, request: pytest.FixtureRequest, modality: str) -> None:
-    dataset: Dataset = request.getfixturevalue(modality + "s")
-    source = BatchSource(make_recipe(modality), dataset, "val")
-    arrays = new_arrays(source.layout())
-    BatchMaker(source).make(0, 0, arrays)
-    found = pictures(source.recipe, dataset, cast(Artifact, None), np.array([5, 0, 5]))
-    assert np.array_equal(np.stack([pixels for pixels, _ in found]), arrays["pixels"][[5, 0, 5], 0])
-    assert all(not more for _, more in found)
-
-
-def test_a_picture_of_another_size_is_told_of(make_recipe: Any, images: Dataset) -> None:
-    pad = [{"PadIfNeeded": {"min_height": 22, "min_width": 22}}]
-    recipe = make_recipe("image", **{"shard.image.short_side": 16, "augment.eval": pad})
-    with pytest.raises(BadSample, match=r"augment.eval makes 24 x 22 px of it, and a batch has 22 x 22 px"):
-        pictures(recipe, images, cast(Artifact, None), np.array([0, 1]))
 
 
 def test_tables(images: Dataset, tmp_path: Path) -> None:
@@ -69,12 +48,6 @@ def test_tables(images: Dataset, tmp_path: Path) -> None:
     assert table[0] == ["file", "class", "predicted", "score"]
     assert table[3] == ["2002.jpg", "red", "green", "0.8000"]
     assert len(table) == 8
-
-
-def test_the_test_split_is_measured_where_there_is_one(images: Dataset) -> None:
-    assert measured_split(images) == "val"
-    tested = replace(images, splits=images.splits | {"test": images.splits["train"]})
-    assert measured_split(tested) == "test"
 
 
 def flip_one_bit(path: Path, at: int) -> None:

@@ -19,7 +19,7 @@ from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.stages import ingest, shard
-from pipeline.stages.evaluate import merged, predict_part, sample_names
+from pipeline.stages.measure import Trained, merged, predict_part, sample_names
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
@@ -159,7 +159,10 @@ def test_it_learns_and_is_reported_whatever_the_ranks(blocks: Dataset, tmp_path:
     task = task_of(recipe, blocks.classes)
     tallies = []
     for world in (1, 2):
-        parts = [predict_part(recipe, blocks, tmp_path / "weights.safetensors", rank, world) for rank in range(world)]
+        parts = [
+            predict_part([Trained(recipe, tmp_path / "weights.safetensors")], blocks, rank, world)
+            for rank in range(world)
+        ]
         samples, tally = merged(parts)
         assert samples.tolist() == list(range(6))
         tallies.append(tally)
@@ -169,6 +172,18 @@ def test_it_learns_and_is_reported_whatever_the_ranks(blocks: Dataset, tmp_path:
     (tmp_path / "figures").mkdir()
     task.report(tmp_path, sample_names(blocks, samples), tallies[0])
     assert len((tmp_path / "shares.csv").read_text().splitlines()) == 7
+
+
+def test_masks_of_several_models_are_averaged(blocks: Dataset, tmp_path: Path) -> None:
+    """Of one size each; the toy's row is the mean over the pixels, so that of the mean is the mean."""
+    recipe, models = a_recipe(), []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        save_file(net(2).state_dict(), tmp_path / f"{seed}.safetensors")
+        models.append(Trained(recipe, tmp_path / f"{seed}.safetensors"))
+    first, second, both = (predict_part(of, blocks).tally.rows["share"] for of in (models[:1], models[1:], models))
+    assert np.abs(first - second).max() > 0.01
+    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
 
 
 def test_a_preview_shows_what_rides(blocks: Dataset) -> None:

@@ -1,0 +1,84 @@
+"""The verb `evaluate`: trained models measured on a recipe's data, several of them by the mean of their answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from pipeline.base.errors import ZoetropeError
+from pipeline.cluster.whole_shards import hashed_beside
+from pipeline.exported.folder import Exported, check_together, other_classes
+from pipeline.feed.bad_samples import check_bad, rows
+from pipeline.recipe import Recipe, check, plain
+from pipeline.shards.dataset import Dataset
+from pipeline.stages import evaluation
+from pipeline.stages.json_lines import write_rows
+from pipeline.stages.measure import Trained, measured_split, pictures, predict_part, sample_names
+from pipeline.stages.quarantine import QUARANTINE
+from pipeline.stages.train import WEIGHTS
+from pipeline.tasks.base import result_words
+from pipeline.training.find_model import find_model, typed
+from pipeline.verbs.show import facts
+
+FROM_RECIPE = ("data", "shard", "evaluate", "seed")
+"""What the recipe says of all models: the data, and how they are measured. What a model sees, its own recipe says."""
+
+
+def evaluate(console: Console, recipe: Recipe, dataset: Dataset, named: Sequence[str], out: Path) -> dict[str, float]:
+    """Measure models, as `find_model` names them, on a recipe's data set; returns the metrics.
+
+    Into `out` goes what the evaluate stage writes. One process does it, on its GPU where there is one, and each sample
+    is measured once. ZoetropeError for models of another task or other classes than the data's.
+    """
+    split = measured_split(dataset)
+    models = [Exported(find_model(typed(name), recipe.store)) for name in named]
+    for model in models:
+        _check_fits(model, recipe, dataset)
+    check_together(models)
+    trained = [Trained(_with_data(model, recipe), model.folder / WEIGHTS) for model in models]
+    dataset.fetch(split)
+    with hashed_beside(dataset, (split,)):
+        part = predict_part(trained, dataset)
+    check_bad(part.bad, recipe.data.max_bad, dataset, split)
+    task, names, tally = models[0].task, sample_names(dataset, part.sample), part.tally
+    shown = evaluation.to_show(task, tally)
+    looks = pictures(trained, dataset, part.sample[np.concatenate(list(shown.values()))])
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        measured = evaluation.write_tables(out, task, names, tally)
+        evaluation.draw(out, models[0].recipe, dataset, names, tally, shown, looks)
+        write_rows(out / QUARANTINE, rows(dataset, split, part.bad, "evaluate"))
+    except OSError as error:
+        raise ZoetropeError(f"--out {out}: cannot be written: {error.strerror}") from error
+    for remark in task.remarks(tally):
+        console.print(remark, markup=False)
+    by = f", by the mean of {len(models)} models" if len(models) > 1 else ""
+    on = f"{len(names):,} samples of the {'test' if split == 'test' else 'validation'} split"
+    left_out = f"; {len(part.bad):,} could not be used, see {QUARANTINE}" if part.bad else ""
+    console.print(f"{result_words(task, measured)} on {on}{by}{left_out}", markup=False)
+    console.print(facts(measured, task.measures), markup=False)
+    console.print(f"{out} holds the tables and figures.", markup=False)
+    return measured
+
+
+def _with_data(model: Exported, recipe: Recipe) -> Recipe:
+    """Return the model's recipe for the data of another one: its batches are as large, and made on this machine."""
+    ours = plain(recipe)
+    feed = {key: ours["feed"][key] for key in ("workers", "timeout_s")}
+    values = {**plain(model.recipe), **{key: ours[key] for key in FROM_RECIPE}, "feed": feed}
+    values["train"] = {**values["train"], "batch_size": recipe.train.batch_size}
+    return check(values, f"{model.folder / 'recipe.yaml'} on the data of {recipe.name}")
+
+
+def _check_fits(model: Exported, recipe: Recipe, dataset: Dataset) -> None:
+    if model.recipe.task.kind != recipe.task.kind:
+        raise ZoetropeError(
+            f"{model.folder} answers {model.recipe.task.kind}, and {recipe.name} is a recipe of {recipe.task.kind}: "
+            "measure it with a recipe of its own task"
+        )
+    if model.classes != list(dataset.classes):
+        raise ZoetropeError(
+            f"{model.folder} knows {other_classes(dataset.classes, model.classes, f'the data of {recipe.name}')}; "
+            "models are measured on data of their own classes, in the same order"
+        )
