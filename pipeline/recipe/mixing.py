@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, field_validator
 
+from pipeline.recipe.duration import Share, parse
 from pipeline.recipe.section import Section
+
+WHOLE = parse("100%")
 
 
 class NoMixing(Section):
@@ -13,7 +16,17 @@ class NoMixing(Section):
     kind: Literal["none"] = "none"
 
 
-class Way(Section):
+class Mixed(Section):
+    """Batches are mixed."""
+
+    late = frozenset({"until"})
+
+    until: Share = WHOLE
+    """Until when: `90%` of the training, or `270ep`. The rest sees samples as they are, which detectors trained with
+    mosaics end with."""
+
+
+class Way(Mixed):
     """One way of mixing."""
 
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -52,7 +65,7 @@ class SamplePairing(Way):
     """The share is drawn from 0 to this. 0.4 is AutoAugment's maximum."""
 
 
-class Choose(Section):
+class Choose(Mixed):
     """Each group is mixed in one of several ways."""
 
     kind: Literal["choose"]
@@ -65,6 +78,8 @@ class Choose(Section):
     def _a_chance_each(cls, ways: list[Way]) -> list[Way]:
         if not ways:
             raise ValueError("no way to choose from; write mixing: {kind: none} to leave batches unmixed")
+        if any(way.until != WHOLE for way in ways):
+            raise ValueError("until is of all ways together; write it beside `of`")
         total = sum(way.probability for way in ways)
         if total > 1 + 1e-9:
             raise ValueError(f"the probabilities sum to {total:g}; give each way a `probability`, together at most 1")

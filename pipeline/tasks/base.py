@@ -64,6 +64,10 @@ class Run(Protocol):
     """A trained model, to be called: on its device, in its precision, without gradients."""
 
     @property
+    def model(self) -> "nn.Module":
+        """The model itself, for what it makes of its outputs."""
+
+    @property
     def how(self) -> "Evaluate | None":
         """What an evaluation asks for; None in a training, which validates in the plainest way."""
 
@@ -90,7 +94,8 @@ class Task(ABC):
     in_training: ClassVar[tuple[str, ...]]
     """Those that are worth logging of training batches."""
     columns: ClassVar[dict[str, str]]
-    """What the exported model answers: names and types, "string", "double" or "binary", or a list of such."""
+    """What the exported model answers: names and types, "string", "double" or "binary", a list of such, or
+    of such lists."""
     ranked: ClassVar[dict[str, str]] = {}
     """The columns that there are besides where more than the best answer is asked for."""
     suffixes: ClassVar[dict[str, str]] = {}
@@ -99,6 +104,8 @@ class Task(ABC):
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
     """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
+    by_rows: ClassVar[bool] = False
+    """Whether the metrics of a validation are made of `rows`; else sums are enough."""
     any_size: ClassVar[bool] = False
     """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
 
@@ -128,10 +135,13 @@ class Task(ABC):
     def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
         """Mix the fields as the samples' pixels are mixed."""
 
-    def count(self, fields: Fields, weights: "Tensor") -> "dict[str, Tensor]":
+    def count(
+        self, model: "nn.Module", size: tuple[int, ...], fields: Fields, weights: "Tensor"
+    ) -> "dict[str, Tensor]":
         """Count what parts of the loss are divided by, each over these samples; those left out count samples.
 
-        It follows from the targets alone: it is added up over processes and micro-batches before the first forward.
+        It follows from the targets and the size (H, W) of the samples alone: it is added up over processes and
+        micro-batches before the first forward.
         """
         return {}
 
@@ -219,6 +229,10 @@ class Task(ABC):
 
         A row of `rows`, with what there is of `pictured`.
         """
+
+    def together(self, answers: "Sequence[Answer]") -> Answer:
+        """Join what several models answer to the same samples: the mean."""
+        return {name: sum(answer[name] for answer in answers) / len(answers) for name in answers[0]}
 
     def restored(self, answer: Answer, frame: "Tensor", size: tuple[int, int]) -> Answer:
         """Bring one picture's answer, tensors [1, ...], back to the px of its file.

@@ -1,9 +1,12 @@
 """What one of several training processes knows of the others; all of it is also true for a single one."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -58,14 +61,34 @@ def gather(value: Any, process: Process) -> list[Any]:
     """Gather every process' `value`, which JSON can hold, in the order of ranks."""
     if process.world == 1:
         return [value]
-    mine = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8).to(process.device)
+    mine = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    return [json.loads(text.tobytes()) for text in _gathered(mine, process)]
+
+
+def gather_rows(rows: Mapping[str, np.ndarray], process: Process) -> dict[str, np.ndarray]:
+    """Lay every process' arrays [n, ...] one below the other, in the order of ranks; n may differ."""
+    if process.world == 1:
+        return dict(rows)
+    widths = [column.itemsize * math.prod(column.shape[1:]) for column in rows.values()]
+    columns = [column.reshape(-1).view(np.uint8) for column in map(np.ascontiguousarray, rows.values())]
+    mine = np.concatenate([flat.reshape(-1, width) for flat, width in zip(columns, widths, strict=True)], axis=1)
+    everyone = np.concatenate([part.reshape(-1, sum(widths)) for part in _gathered(mine.reshape(-1), process)])
+    parts = np.split(everyone, np.cumsum(widths)[:-1], axis=1)
+    return {
+        name: np.ascontiguousarray(part).reshape(-1).view(column.dtype).reshape(-1, *column.shape[1:])
+        for (name, column), part in zip(rows.items(), parts, strict=True)
+    }
+
+
+def _gathered(mine: np.ndarray, process: Process) -> list[np.ndarray]:
+    """Gather every process' uint8 [bytes], of any lengths."""
     lengths = [torch.zeros(1, dtype=torch.int64, device=process.device) for _ in range(process.world)]
     distributed.all_gather(lengths, torch.tensor([len(mine)], device=process.device))
     padded = torch.zeros(int(max(lengths)), dtype=torch.uint8, device=process.device)
-    padded[: len(mine)] = mine
-    texts = [torch.empty_like(padded) for _ in lengths]
-    distributed.all_gather(texts, padded)
-    return [json.loads(bytes(text[: int(n)].cpu().numpy())) for text, n in zip(texts, lengths, strict=True)]
+    padded[: len(mine)] = torch.from_numpy(mine.copy()).to(process.device)
+    parts = [torch.empty_like(padded) for _ in lengths]
+    distributed.all_gather(parts, padded)
+    return [part[: int(n)].cpu().numpy() for part, n in zip(parts, lengths, strict=True)]
 
 
 def agree(bad: dict[str, dict[int, str]], process: Process) -> None:

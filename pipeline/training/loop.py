@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.local import MakeFeed, local_feed
 from pipeline.recipe import Recipe, plain
+from pipeline.recipe.mixing import WHOLE
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks.base import Tally, Task
 from pipeline.training import checkpoint, schedule
@@ -25,6 +26,7 @@ from pipeline.training.distributed import Process, add_up, agree, share_buffers
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
+from pipeline.training.rows import counted, in_order
 from pipeline.training.scaling import scaled_lr
 from pipeline.training.step import Normalize, Running, check_finite, to_device, train_step
 
@@ -48,6 +50,7 @@ class Plan:
     evaluate_every: int
     peak_lr: float
     factor: schedule.Curve
+    mix_until: int
 
     @classmethod
     def of(cls, recipe: Recipe, steps_per_epoch: int) -> "Plan":
@@ -61,6 +64,7 @@ class Plan:
             max(1, train.evaluate.steps(steps_per_epoch, batch)),
             scaled_lr(recipe.optimizer.lr, batch, recipe.optimizer.base_batch, recipe.optimizer.scaling),
             schedule.make(recipe.schedule, steps_per_epoch, batch, total),
+            getattr(recipe.mixing, "until", WHOLE).steps(steps_per_epoch, batch, total),
         )
 
     def lr(self, step: int) -> float:
@@ -92,7 +96,8 @@ def train(
     start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
     model = learner.parallel(process, recipe.train.compile)
     normalize = Normalize.of(recipe, process.device)
-    objective = Objective.of(recipe, dataset, process.device)
+    mixing = Objective.of(recipe, dataset, process.device)
+    unmixed = replace(mixing, mixes=False)
     meter = Meter(process, source.task)
 
     written = redact_values(plain(recipe))
@@ -103,6 +108,7 @@ def train(
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
             set_lr(learner.optimizer, plan.lr(step))
             learner.start_step(model)
+            objective = mixing if step < plan.mix_until else unmixed
             meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))
 
             reached.steps = done = step + 1
@@ -150,11 +156,16 @@ def evaluate(
     source = BatchSource(recipe, dataset, "val", process.rank, process.world)
     task, run = source.task, Running(model, normalize, recipe.train)
     total = torch.zeros((), dtype=torch.float64, device=process.device)
+    rows = []
     with closing(make_feed(source, range(source.steps), bad)) as feed:
         for batch in feed:
             fields, weights = to_device(batch.arrays, process.device)
-            total = total + task.sums(task.infer(run, batch.arrays), fields, weights)
-    measured = task.metrics(Tally(add_up(total, process).cpu().numpy()))
+            answer = task.infer(run, batch.arrays)
+            total = total + task.sums(answer, fields, weights)
+            if task.by_rows:
+                rows.append(counted(task.rows(answer, fields), batch.arrays))
+    sums = add_up(total, process).cpu().numpy()
+    measured = task.metrics(Tally(sums, in_order(rows, process) if task.by_rows else {}))
     return {f"val/{name}": value for name, value in measured.items()}
 
 

@@ -37,7 +37,7 @@ def mixing_of(options: Any) -> Mixing | None:
 
 
 def _way(options: Any) -> Mixing:
-    way: Mixing = WAYS[options.kind](**options.model_dump(exclude={"kind", "probability"}))
+    way: Mixing = WAYS[options.kind](**options.model_dump(exclude={"kind", "probability", "until"}))
     return way
 
 
@@ -49,6 +49,8 @@ class Objective:
     task: Task
     class_weights: Tensor | None = None
     teacher: Teacher | None = None
+    mixes: bool = True
+    """Whether samples are mixed, as the recipe says; see `mixing.until`."""
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: Dataset, device: torch.device) -> "Objective":
@@ -65,7 +67,7 @@ class Objective:
     @cached_property
     def mixing(self) -> Mixing | None:
         """The way of mixing."""
-        return mixing_of(self.recipe.mixing)
+        return mixing_of(self.recipe.mixing) if self.mixes else None
 
     def draw(
         self, n: int, size: tuple[int, ...], place: tuple[int, int], first_group: int, device: torch.device
@@ -80,14 +82,21 @@ class Objective:
         key = (recipe.seed, "mix", *place)
         return draw_batch(self.mixing, n, recipe.mix_group, height, width, *key, first_group=first_group).to(device)
 
-    def scales(self, parts: Sequence[tuple[Fields, Tensor]], samples: int, process: Process) -> dict[str, Tensor]:
+    def scales(
+        self,
+        model: nn.Module,
+        size: tuple[int, ...],
+        parts: Sequence[tuple[Fields, Tensor]],
+        samples: int,
+        process: Process,
+    ) -> dict[str, Tensor]:
         """Compute the factors that turn the sums of parts that have counts of their own into means over `samples`:
         samples / count.
 
-        `parts` are fields and weights of this rank's micro-batches, `samples` the whole batch's. Counts are added up
-        over all ranks, so that gradients do not depend on how the batch is cut.
+        `parts` are fields and weights of this rank's micro-batches of pictures of `size`, `samples` the whole batch's.
+        Counts are added up over all ranks, so that gradients do not depend on how the batch is cut.
         """
-        counts = [self.task.count(fields, weights) for fields, weights in parts]
+        counts = [self.task.count(model, size, fields, weights) for fields, weights in parts]
         names = sorted(counts[0])
         if not names:
             return {}

@@ -95,7 +95,7 @@ def train_step(
         draw = objective.draw(cut.stop - cut.start, size, place, (first + cut.start) // group, device)
         drawn.append(draw)
         parts.append((task.mixed(of_cut, draw) if draw else of_cut, weights[cut]))
-    scales = objective.scales(parts, samples, process)
+    scales = objective.scales(learner.model, size, parts, samples, process)
     for cut, draw, part in zip(cuts, drawn, parts, strict=True):
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]

@@ -124,7 +124,9 @@ class Segmentation(Task):
                 index[place] = torch.arange(place.start, place.stop, device=index.device)[:, None]
         return {name: column[index] for name, column in pasted.items()} | {"share": share}
 
-    def count(self, fields: Fields, weights: "Tensor") -> "dict[str, Tensor]":
+    def count(
+        self, model: "nn.Module", size: tuple[int, ...], fields: Fields, weights: "Tensor"
+    ) -> "dict[str, Tensor]":
         """Count pixels that are not ignored, for the terms that count pixels."""
         from pipeline.tasks.segmentation.losses import counts
 

@@ -151,7 +151,7 @@ def test_the_loss_is_parts_that_a_model_learns_from(case: Case) -> None:
     perfect, out = (task.losses(nn.Identity(), o, fields, weights, None) for o in (case.perfect(fields), guesses(case)))
     assert perfect.keys() == out.keys()
     assert sum(part.item() for part in perfect.values()) < sum(part.item() for part in out.values())
-    counts = task.count(fields, weights)
+    counts = task.count(nn.Identity(), SIZE, fields, weights)
     assert counts.keys() <= out.keys()
     assert all(float(count) >= 1 for count in counts.values())
     learned = guesses(case).requires_grad_()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from augment.mixing.batch import draw_batch
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
@@ -75,6 +76,24 @@ def test_plan_in_steps(make_recipe: Any) -> None:
     assert plan.lr(899) < plan.lr(900) == 0.05
     short = Plan.of(make_recipe("image", **{"train.duration": "0.1ep", "train.checkpoint": "0.1ep"}), 3)
     assert (short.total, short.checkpoint_every) == (1, 1)
+    assert plan.mix_until == 9000  # nothing is mixed, until the end
+    closed = make_recipe("image", **{"train.duration": "90ep", "mixing": {"kind": "ricap", "until": "90%"}})
+    assert Plan.of(closed, 100).mix_until == 8100
+
+
+def test_the_end_sees_samples_as_they_are(
+    make_recipe: Any, images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[tuple[int, int]] = []
+
+    def spy(mixing: Any, n: int, group: int, height: int, width: int, *key: Any, **more: Any) -> Any:
+        places.append(key[2:4])
+        return draw_batch(mixing, n, group, height, width, *key, **more)
+
+    monkeypatch.setattr("pipeline.training.objective.draw_batch", spy)
+    until = {"mixing": {"kind": "ricap", "until": "4st"}, "train.mix_group": 4, "train.duration": "2ep"}
+    run(make_recipe("image", **until), images, Log(tmp_path))
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0)]
 
 
 def test_a_training_learns_and_reports(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:

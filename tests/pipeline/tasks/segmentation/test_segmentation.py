@@ -104,7 +104,7 @@ def test_a_border_counts_more() -> None:
     fields, ones = {"mask": mask, "border": border}, torch.ones(1)
     loss = task.losses(nn.Identity(), out, fields, ones, None)["cross_entropy"]
     assert loss.item() == pytest.approx(np.log(3) * (16 + LARGEST), rel=1e-5)
-    assert task.count(fields, ones)["cross_entropy"].item() == 16
+    assert task.count(nn.Identity(), (4, 4), fields, ones)["cross_entropy"].item() == 16
 
 
 def test_of_a_model_without_padding_the_middle_is_learned() -> None:
