@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.exported.folder import Exported
@@ -58,24 +57,23 @@ class Predictor(Exported):
 
 
 def placed(predictors: Sequence[Predictor], seen: Sequence[tuple[Seen, ...]]) -> list[Arrays]:
-    """Answer some files, each as every model sees it, by the mean of the models' answers: in px of the file.
+    """Answer some files, each as every model sees it, by what the models say together: in px of the file.
 
     The predictors must go together, see `check_together`.
     """
-    total: list[dict[str, Tensor]] = [{} for _ in seen]
+    said: list[list[Answer]] = [[] for _ in seen]
     for number, predictor in enumerate(predictors):
         mine = [each[number] for each in seen]
         for group in _of_one_size(mine):
             answer = predictor.infer(np.stack([mine[i].pixels for i in group]))
             for place, i in enumerate(group):
-                for name, value in answer.items():
-                    share = value[place : place + 1] / len(predictors)
-                    total[i][name] = total[i][name] + share if name in total[i] else share
+                said[i].append({name: value[place : place + 1] for name, value in answer.items()})
     task = predictors[0].task
     answers: list[Answer] = []
-    for mean, (first, *_) in zip(total, seen, strict=True):
+    for each, (first, *_) in zip(said, seen, strict=True):
+        joined = each[0] if len(each) == 1 else task.together(each)
         where = (None, None) if first.frame is None else (torch.from_numpy(first.frame), first.size)
-        answers.append(mean if where[0] is None or where[1] is None else task.restored(mean, where[0], where[1]))
+        answers.append(joined if where[0] is None or where[1] is None else task.restored(joined, where[0], where[1]))
     return [{name: value[0].cpu().numpy() for name, value in answer.items()} for answer in answers]
 
 

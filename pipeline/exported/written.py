@@ -105,11 +105,11 @@ def _parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Row]) -> Non
     from pyarrow import parquet
 
     single = {"string": pa.string(), "double": pa.float64()}
-    types = {
-        name: pa.list_(single[kind.removeprefix("list of ")]) if kind.startswith("list of ") else single[kind]
-        for name, kind in columns.items()
-    }
-    schema = pa.schema(types.items())
+
+    def typed(kind: str) -> pa.DataType:
+        return pa.list_(typed(kind.removeprefix("list of "))) if kind.startswith("list of ") else single[kind]
+
+    schema = pa.schema((name, typed(kind)) for name, kind in columns.items())
     new = path.with_name(path.name + ".new")
     with parquet.ParquetWriter(new, schema) as writer:
         for part in cut(rows, ROWS):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 KEY = "zoetrope.call"
 """The tag by which a model that was begun is found again."""
+LIST = "list of "
 MEASURED = ("evaluate/", "test/")
 """What metrics of the finished model begin with."""
 
@@ -29,7 +30,8 @@ def save_model(
     """Write an MLflow model to `folder`, which must not exist yet.
 
     It takes a data frame with a column `content`, the bytes of one file a row, and `name` where one is given, and gives
-    the columns of `answer`, name to type: "string", "double", "binary" or a list of one of these, as "list of string".
+    the columns of `answer`, name to type: "string", "double", "binary" or a list of one of these, as "list of string",
+    or of such lists.
     `parameters`: names, and their defaults, which are of their types.
 
     `script` defines a `mlflow.pyfunc.PythonModel` and ends with `mlflow.models.set_model(...)`; it is run once here,
@@ -46,8 +48,7 @@ def save_model(
     types = {bool: DataType.boolean, int: DataType.long}
 
     def kind(text: str) -> Any:
-        single = DataType[text.removeprefix("list of ")]
-        return Array(single) if text.startswith("list of ") else single
+        return Array(kind(text.removeprefix(LIST))) if text.startswith(LIST) else DataType[text]
 
     pyfunc.save_model(
         path=str(folder),
