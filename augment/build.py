@@ -87,8 +87,8 @@ TRANSFORMS: dict[str, type[A.BasicTransform]] = {
     and issubclass(cls, A.ImageOnlyTransform | A.DualTransform)
     and cls not in (A.ImageOnlyTransform, A.DualTransform)
     and name not in REFUSED
-} | OWN
-NEEDING = {name: _mended(getattr(A, name)) for name in NEEDS}
+} | {name: cls for name, cls in OWN.items() if name not in NEEDS}
+NEEDING = {name: OWN.get(name) or _mended(getattr(A, name)) for name in NEEDS}
 
 
 def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[Transform]:

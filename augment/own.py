@@ -3,6 +3,7 @@
 import albumentations as A
 
 from augment.auto import AutoAugment, RandAugment, TrivialAugment
+from augment.boxes import RandomIoUCrop, RandomZoomOut
 from augment.erase import Cutout, RandomErasing
 from augment.pca import PCAColor
 from augment.population import PopulationBased
@@ -26,6 +27,8 @@ OWN: dict[str, type[A.BasicTransform]] = {
     "PopulationBased": PopulationBased,
     "Cutout": Cutout,
     "RandomErasing": RandomErasing,
+    "RandomIoUCrop": RandomIoUCrop,
+    "RandomZoomOut": RandomZoomOut,
     "PCAColor": PCAColor,
     "ShearX": ShearX,
     "ShearY": ShearY,
