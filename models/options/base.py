@@ -8,14 +8,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 Eats = Literal["image", "video"]
-Answers = Literal["classes", "mask"]
+Answers = Literal["classes", "mask", "objects"]
 
 
 class ModelOptions(BaseModel):
     """Base of all families; a family adds its names as the key `kind`, its options, and `build`.
 
     `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]; `answers` what it gives: logits
-    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first.
+    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first; or "objects",
+    tensors by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from pipeline.decode.instances import probe_instances, read_instances, store_instances
 from pipeline.decode.limits import BadSample
 from pipeline.decode.masks import Size, count_mask, probe_mask, read_mask, store_mask
+from pipeline.decode.objects import count_objects, probe_objects, read_objects, store_objects
 from pipeline.decode.values import Values
 
 
@@ -20,7 +21,7 @@ class Member:
            class that it has; sizes are (width, height) of the picture before and after it was made smaller, classes
            their number
     read:  (what is stored or lies in a tar, values) -> arrays
-    count: (content, values) checks it wholly and counts the pixels of each value; of those that have values
+    count: (content, values) checks it wholly and counts the pixels or objects of each value; of those that have values
 
     values: what the source says that they mean, None where it says nothing
     """
@@ -34,6 +35,7 @@ class Member:
 MEMBERS: dict[str, Member] = {
     "seg.png": Member(probe_mask, store_mask, read_mask, count_mask),
     "inst.png": Member(probe_instances, store_instances, read_instances),
+    "objects.json": Member(probe_objects, store_objects, read_objects, count_objects),
 }
 """By the extension that a companion has in our shards; with a dot, which tells it from an image or a video."""
 

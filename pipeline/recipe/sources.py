@@ -191,7 +191,7 @@ class Hmdb51Source(AnnotatedVideos):
     """Largest share of the videos named that may not be there."""
 
 
-COMPANIONS = ("seg.png", "inst.png")
+COMPANIONS = ("seg.png", "inst.png", "objects.json")
 """What rides along with images and videos: the keys of `pipeline.decode.members.MEMBERS`, which loads OpenCV."""
 Extension = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -216,7 +216,8 @@ class WebDatasetSource(MaskClasses):
     `json.meta.class`."""
     members: dict[str, Extension] = Field(default={})
     """Companions of the images or videos that every sample has -> their extensions in these tars, such as
-    `{seg.png: mask.png}`. `seg.png`: a mask, a PNG; `inst.png`: an instance map."""
+    `{seg.png: mask.png}`. `seg.png`: a mask, a PNG; `inst.png`: an instance map; `objects.json`: boxes, as
+    docs/sources.md says."""
 
     @field_validator("members")
     @classmethod

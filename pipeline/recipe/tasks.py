@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Literal, get_args
 
+from pydantic import PositiveInt
+
 from models.options import OPTIONS, Answers
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError
@@ -49,6 +51,19 @@ class Segmentation(TaskSection):
     kind: Literal["segmentation"]
     label_sets = True
     answers = "mask"
+
+
+class Detection(TaskSection):
+    """Boxes of objects, each of a class."""
+
+    late = frozenset({"max_objects"})
+
+    kind: Literal["detection"]
+    label_sets = True
+    answers = "objects"
+    max_objects: PositiveInt | None = None
+    """Places for objects in a sample of a batch; of a sample with more the largest are kept. By default as many as the
+    sample with the most has."""
 
 
 SECTIONS: dict[str, type[TaskSection]] = {

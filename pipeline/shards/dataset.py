@@ -61,6 +61,7 @@ class Contents:
     amounts: of a split, the pixels or objects of each class in the companions of its samples
     members: of adopted tars, the extension of a companion in our shards -> the one that it has in these
     values:  of adopted tars, what the values of their masks mean
+    most_objects: of a split, the most objects of one sample
     """
 
     schema: Literal[1, 2, 3]
@@ -70,6 +71,7 @@ class Contents:
     amounts: dict[str, tuple[Count, ...]] | None = None
     members: dict[str, str] | None = None
     values: Values | None = None
+    most_objects: dict[str, Count] | None = None
 
 
 CONTENTS = TypeAdapter(Contents)
@@ -79,7 +81,7 @@ CONTENTS = TypeAdapter(Contents)
 class Dataset:
     """An opened dataset folder. `digest` is the sha256 of `dataset.json`, which holds that of every shard.
 
-    amounts, members, values: as of `Contents`, empty where there are none
+    amounts, members, values, most_objects: as of `Contents`, empty where there are none
     """
 
     files: Files
@@ -90,6 +92,7 @@ class Dataset:
     amounts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     members: Mapping[str, str] = field(default_factory=dict)
     values: Values | None = None
+    most_objects: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -126,7 +129,14 @@ def open_dataset(folder: Path | Files) -> Dataset:
     adopted = {shard.name: shard for split in contents.splits.values() for shard in split.shards if shard.at}
     if adopted and not isinstance(files, Elsewhere):
         files = Elsewhere(files, adopted)
-    digest, amounts, members = hashlib.sha256(content).hexdigest(), contents.amounts or {}, contents.members or {}
     return Dataset(
-        files, contents.modality, contents.classes, contents.splits, digest, amounts, members, contents.values
+        files,
+        contents.modality,
+        contents.classes,
+        contents.splits,
+        hashlib.sha256(content).hexdigest(),
+        contents.amounts or {},
+        contents.members or {},
+        contents.values,
+        contents.most_objects or {},
     )

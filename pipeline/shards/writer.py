@@ -31,6 +31,7 @@ class StoredSample:
     width, height (px), frames, fps, duration_s: of what is stored
     members:   companions, by extensions that have a dot ("seg.png")
     amounts:   class number -> its pixels or objects in these
+    objects:   the number of objects in these
     """
 
     extension: str
@@ -46,6 +47,7 @@ class StoredSample:
     duration_s: float
     members: Mapping[str, bytes] = field(default_factory=dict)
     amounts: Mapping[int, int] = field(default_factory=dict)
+    objects: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,12 @@ class ShardInfo(Shard):
     """A written shard; `class_counts[label]` samples, as long as its highest label asks. No samples: no files.
 
     amounts: likewise, the samples' pixels or objects of each class
+    most_objects: of one sample
     """
 
     class_counts: tuple[int, ...] = ()
     amounts: tuple[int, ...] = ()
+    most_objects: int = 0
 
 
 def shard_name(split: str, number: int) -> str:
@@ -80,6 +84,7 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
     labels: list[int | tuple[int, ...]] = []
     sizes: list[tuple[int, int, int]] = []
     amounts: Counter[int] = Counter()
+    most = 0
     with publishing(tar) as temporary:
         with (
             temporary.open("wb") as file,
@@ -91,9 +96,10 @@ def write_shard(folder: Path, split: str, number: int, first_key: int, samples: 
                 labels.append(sample.label)
                 sizes.append((sample.frames, sample.width, sample.height))
                 amounts.update(sample.amounts)
+                most = max(most, sample.objects)
         index = _scan(temporary, tar.name, label_column(labels), sizes)
         write_index(index_path(tar), index, temporary.stat().st_size)
-    return _info(Path(folder), split, number, index, amounts)
+    return _info(Path(folder), split, number, index, amounts, most)
 
 
 def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
@@ -103,7 +109,7 @@ def _members(key: str, sample: StoredSample) -> dict[str, str | bytes]:
     for name in sample.members:
         if not re.fullmatch(r"[a-z0-9]+(\.[a-z0-9]+)+", name):
             raise ValueError(f"{sample.source}: {name!r} is no extension of a companion, which has a dot")
-    left = ("data", "extension", "members", "amounts")
+    left = ("data", "extension", "members", "amounts", "objects")
     described = {name: value for name, value in vars(sample).items() if name not in left}
     members: dict[str, str | bytes] = {"__key__": key, sample.extension: sample.data, **sample.members}
     if isinstance(sample.label, int):
@@ -149,7 +155,9 @@ def _scan(path: Path, name: str, labels: Labels, sizes: Sequence[tuple[int, int,
     return index
 
 
-def _info(folder: Path, split: str, number: int, index: ShardIndex, amounts: Mapping[int, int]) -> ShardInfo:
+def _info(
+    folder: Path, split: str, number: int, index: ShardIndex, amounts: Mapping[int, int], most_objects: int
+) -> ShardInfo:
     tar = folder / shard_name(split, number)
     return ShardInfo(
         name=shard_name(split, number),
@@ -159,6 +167,7 @@ def _info(folder: Path, split: str, number: int, index: ShardIndex, amounts: Map
         index_sha256=sha256(index_path(tar)),
         class_counts=tuple(np.bincount(index.flat_labels).tolist()),
         amounts=amounts_column(amounts),
+        most_objects=most_objects,
     )
 
 
@@ -197,7 +206,17 @@ def write_dataset(
             left.unlink()
     there = amounts if any(map(any, amounts.values())) else None
     schema: Literal[1, 2, 3] = 3 if there or members else 2 if label_sets else 1
-    contents = Contents(schema, modality, tuple(classes), splits, there, dict(members) if members else None, values)
+    most = {name: max((info.most_objects for info in infos), default=0) for name, infos in shards.items()}
+    contents = Contents(
+        schema,
+        modality,
+        tuple(classes),
+        splits,
+        there,
+        dict(members) if members else None,
+        values,
+        most if any(most.values()) else None,
+    )
     write_bytes(Path(folder) / DATASET_FILE, CONTENTS.dump_json(contents, indent=1, exclude_none=True) + b"\n")
     return open_dataset(folder)
 

@@ -133,7 +133,7 @@ def _find(
     labels: tuple[str, ...] = ()
     unlabelled = None
     try:
-        labels = () if task.answers == "mask" else _labels(group, content, source, task.label_sets)
+        labels = () if task.answers in ("mask", "objects") else _labels(group, content, source, task.label_sets)
     except BadSample as error:
         unlabelled = error
     try:

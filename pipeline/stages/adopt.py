@@ -53,16 +53,24 @@ def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str]
     return samples, bad, refused, passed_over
 
 
+TARGETS = {"mask": ("seg.png", "masks", "mask.png"), "objects": ("objects.json", "objects", "boxes.json")}
+"""What models answer -> the companion that says it, in words, and what it may be called in tars."""
+
+
 def masks_in(recipe: Recipe) -> dict[str, Masks]:
-    """Return what the masks in the tars mean, by ""; nothing in a task of labels. ZoetropeError for no masks."""
+    """Return what the values of masks, or the classes of objects, in the tars mean, by ""; nothing in a task of labels.
+
+    ZoetropeError where the tars have none.
+    """
     source = recipe.data.source
-    if recipe.task.answers != "mask":
+    if recipe.task.answers not in TARGETS:
         return {}
     assert isinstance(source, WebDatasetSource)
-    if "seg.png" not in source.members:
+    name, what, example = TARGETS[recipe.task.answers]
+    if name not in source.members:
         raise ZoetropeError(
-            f"data.source.members: names no masks, and task.kind {recipe.task.kind} needs them. Say which member of "
-            "the tars is the mask, such as {seg.png: mask.png}."
+            f"data.source.members: names no {what}, and task.kind {recipe.task.kind} needs them. Say which member of "
+            f"the tars has them, such as {{{name}: {example}}}."
         )
     return {"": masks_of(source)}
 
@@ -121,9 +129,10 @@ def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, flo
     for row in read_rows(ingested.file("samples.jsonl")):
         samples.setdefault((row["split"], row["tar"]), []).append(row)
     shards: dict[str, list[ShardInfo]] = {split: [] for split in NEEDED}
+    objects = recipe.task.answers == "objects"
     for done, ((split, tar), rows) in enumerate(sorted(samples.items()), 1):
         of_split = shards.setdefault(split, [])
-        of_split.append(write_adopted(context.out, split, len(of_split), rows=rows, **tars[tar]))
+        of_split.append(write_adopted(context.out, split, len(of_split), rows=rows, objects=objects, **tars[tar]))
         context.progress(done, len(samples), "indices")
     if recipe.task.label_sets:
         return shards, {}

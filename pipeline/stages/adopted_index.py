@@ -13,11 +13,19 @@ from pipeline.sources.rows import Row, label_of
 
 
 def write_adopted(
-    folder: Path, split: str, number: int, at: str, bytes: int, sha256: str, rows: Sequence[Row]
+    folder: Path,
+    split: str,
+    number: int,
+    at: str,
+    bytes: int,
+    sha256: str,
+    rows: Sequence[Row],
+    objects: bool = False,
 ) -> ShardInfo:
     """Write the index of the tar at `at`, an absolute path or URL, and returns what `dataset.json` lists of it.
 
-    rows: of the tar's samples, as ingest writes them. The index holds the image or video, and its companions.
+    rows:    of the tar's samples, as ingest writes them. The index holds the image or video, and its companions.
+    objects: whether their amounts are of objects, and not of pixels
     """
     name = shard_name(split, number)
     extensions = tuple(dict.fromkeys(name for row in rows for name in (row["extension"], *row.get("companions", ()))))
@@ -38,6 +46,16 @@ def write_adopted(
     class_counts = tuple(np.bincount(index.flat_labels).tolist())
     amounts = Counter[int]()
     for row in rows:
-        amounts.update({int(label): pixels for label, pixels in row.get("amounts", {}).items()})
+        amounts.update({int(label): amount for label, amount in row.get("amounts", {}).items()})
     found = (sha256, sha256_of(path))
-    return ShardInfo(name, len(rows), bytes, *found, at=at, class_counts=class_counts, amounts=amounts_column(amounts))
+    most = max((sum(row.get("amounts", {}).values()) for row in rows), default=0) if objects else 0
+    return ShardInfo(
+        name,
+        len(rows),
+        bytes,
+        *found,
+        at=at,
+        class_counts=class_counts,
+        amounts=amounts_column(amounts),
+        most_objects=most,
+    )

@@ -228,6 +228,7 @@ def store_sample(
         sha256=sha256,
         members=members,
         amounts=amounts,
+        objects=sum(amounts.values()) if "objects.json" in members else 0,
         **size,
     )
 
