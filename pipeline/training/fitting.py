@@ -5,13 +5,15 @@ Names and shapes are compared on torch's meta device, where nothing is computed;
 machine, and nothing is fetched.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.official import Official
 from models.options import OPTIONS
-from models.source import is_name
+from models.source import FILE, is_name, locate
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe import Recipe
+from pipeline.base.plain_yaml import parse_yaml
+from pipeline.recipe import Recipe, plain
 from pipeline.training.start import find_start
 
 if TYPE_CHECKING:
@@ -25,9 +27,9 @@ RESIZES = ("SmallestMaxSize", "Resize")
 def fitting_problems(recipe: Recipe) -> list[str]:
     """Return a sentence for weights that do not fit and for patterns that fit no parameter, as far as is known here.
 
-    Loads torch only where the recipe has either.
+    Loads torch only where the recipe has either, and not for weights of a trained model that is the same.
     """
-    if not (recipe.model.weights or recipe.train.freeze):
+    if not recipe.train.freeze and (not recipe.model.weights or _is_of_same_model(recipe)):
         return []
     import torch
 
@@ -50,6 +52,23 @@ def fitting_problems(recipe: Recipe) -> list[str]:
     except ZoetropeError as error:
         problems.append(f"model.weights: {error}")
     return problems
+
+
+def _is_of_same_model(recipe: Recipe) -> bool:
+    """Tell whether the weights are those of an exported model whose recipe builds the same: they fit."""
+    try:
+        source = find_start(recipe.model.kind, recipe.model.weights or "", recipe.store).source
+        file = Path("" if isinstance(source, Official) else locate(source)[0])
+        exported = parse_yaml(file.with_name("recipe.yaml").read_text()) if file.name == FILE else None
+    except (ZoetropeError, OSError, ValueError):  # what is wrong with them is told where they are compared
+        return False
+    ours = {**plain(recipe)["model"], "weights": None}
+    return (
+        recipe.model.kind in OPTIONS
+        and isinstance(exported, dict)
+        and isinstance(theirs := exported.get("model"), dict)
+        and {**theirs, "weights": None} == ours
+    )
 
 
 def _check_weights(recipe: Recipe, model: "nn.Module") -> None:

@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline import cli
+from pipeline.recipe import plain
+from pipeline.training.model_folder import FILES
 from tests.pipeline.stores import RECIPES, publish_until, quickstart
 
 ROOT = RECIPES.parent
@@ -65,7 +68,12 @@ def test_help_is_light() -> None:
 
 
 def test_a_first_plan_does_without_torch(tmp_path: Path) -> None:
-    output, heavy = in_a_process("plan", QUICKSTART, f"store={tmp_path}")
+    """Also one that starts from a trained model of the same recipe: its file is hashed, and not loaded."""
+    model = tmp_path / "trained"
+    model.mkdir()
+    for name in FILES:
+        (model / name).write_text(yaml.safe_dump(plain(quickstart(tmp_path))))
+    output, heavy = in_a_process("plan", QUICKSTART, f"store={tmp_path}", f"model.weights={model}")
     assert output.splitlines()[-1] == "5 stages to run"
     assert "torch" not in heavy
     assert "albumentations" in heavy  # transforms are checked

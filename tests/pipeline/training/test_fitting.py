@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from models.official import IMAGENET, named
 from pipeline.base.errors import ZoetropeError
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, plain
 from pipeline.training.fitting import fitting_problems, fitting_warnings, preprocessing_differences, start_words
 from pipeline.training.model import build_model
 from pipeline.verbs.planning import make_plan, warnings
@@ -57,6 +58,17 @@ def test_a_file_of_the_model_fits_and_so_does_a_trunk(make_recipe: Any, tmp_path
     )
     image = saved(make_recipe("image", **{"model.width": 8, "model.stem": "imagenet"}), tmp_path / "image.safetensors")
     assert fitting_problems(make_recipe("video", **{"model.weights": image})) == []
+
+
+def test_a_trained_model_fits_when_its_recipe_builds_the_same(make_recipe: Any, tmp_path: Path) -> None:
+    """Then its file is not looked at: here it is one of another width."""
+    saved(make_recipe("image", **{"model.width": 8}), tmp_path / "model.safetensors")
+    weights = {"model.weights": str(tmp_path)}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(plain(make_recipe("image"))))
+    assert fitting_problems(make_recipe("image", **weights)) == []
+    for changes in ({"model.stem": "imagenet"}, {"train.freeze": ["layer1.*"]}):
+        (problem,) = fitting_problems(make_recipe("image", **weights, **changes))
+        assert "of another shape" in problem
 
 
 def test_what_is_not_here_is_known_of_official_weights_alone(make_recipe: Any) -> None:
