@@ -3,7 +3,7 @@
 import heapq
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline.sources import files_of, webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import resolve_classes
 from pipeline.sources.listing import NEEDED, Candidate, Listing
+from pipeline.sources.masks import masks_of
 from pipeline.sources.recognise import Guess, Tree
 from pipeline.sources.rows import BadRow, Row
 from pipeline.sources.splits import divide, known_test
@@ -80,7 +81,7 @@ def look(tree: Tree, guess: Guess) -> Look:
     task = section_of(guess.task)
     source = _SOURCE.validate_python(dict(guess.source))
     if isinstance(source, WebDatasetSource):
-        return _tars(guess, task, source)
+        return _tars(tree, guess, task, source)
     listing, split, lost = _list(source, task)
     unnamed = any(not masks.values.of for masks in listing.masks.values())
     most = MOST[task.modality] * (5 if unnamed else 1)
@@ -130,13 +131,14 @@ def _probe(task: TaskSection, sample: Sequence[Candidate], listing: Listing) -> 
     return rows, bad
 
 
-def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
+def _tars(tree: Tree, guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
     """Read the first tar, and the first one of val."""
     named = webdataset.tars(source)
+    masks = masks_of(source) if source.members else None
     rows: list[Row] = []
     bad: list[BadRow] = []
     for split, urls in named.items():
-        tar = read_tar(urls[0], source, task, TIMEOUT_S)
+        tar = read_tar(urls[0], source, task, TIMEOUT_S, masks)
         if not tar.samples:
             why = f": {tar.bad[0]['reason']}" if tar.bad else ""
             raise ZoetropeError(f"{urls[0]} has no sample that can be used{why}")
@@ -144,6 +146,15 @@ def _tars(guess: Guess, task: TaskSection, source: WebDatasetSource) -> Look:
             row["split"] = split
         rows += tar.samples
         bad += tar.bad
-    listing, held_out = _divided(adopt.listing(source, rows))
+    values, notes = guess.source, tuple[str, ...]()
+    if masks and not masks.values.of:
+        more, notes = named_values(tree, guess.source, rows)
+        values = {**values, **more}
+        masks = masks_of(_SOURCE.validate_python(values))
+    found = adopt.listing(source, rows)
+    if masks:
+        order = tuple(name for name in masks.classes if name)
+        found = replace(found, class_order=order, masks={"": masks})
+    listing, held_out = _divided(found)
     count = len(next(iter(named.values())))
-    return Look(guess, task, guess.source, listing, held_out, rows, bad, {}, count)
+    return Look(guess, task, values, listing, held_out, rows, bad, {}, count, notes)

@@ -17,14 +17,30 @@ LISTS = frozenset(
     {"classes", "class_names", "class_dict", "label_colors", "label_names", "labels", "labelmap", "names", "codes"}
 )
 """What files are called that name the classes of masks, without their extensions: .txt, .csv or .json."""
+HEAD = (
+    "# The colours that the masks have: name, red, green, blue. The order of the lines is that of the classes.",
+    "# Name them; lines of one name are one class. What does not count goes into data.source.ignore, by its name.",
+)
 VOID = frozenset({"void", "unlabeled", "unlabelled", "unlabeled_area", "ignore", "ignored", "unknown"})
-SHOWN = 20
+
+
+class UnnamedColours(ZoetropeError):
+    """Masks are colours, and nothing names these.
+
+    text: a file of classes with all of them, for a person to name
+    """
+
+    def __init__(self, tree: Tree, colours: Sequence[int]) -> None:
+        super().__init__(f"{tree.root}: the masks are {len(colours):,} colours, and no list names them.")
+        written = Values({}, colours=True)
+        lines = [f"class_{i}, {', '.join(written.written(value).split())}" for i, value in enumerate(colours)]
+        self.text = "\n".join([*HEAD, *lines]) + "\n"
 
 
 def named_values(tree: Tree, source: Mapping[str, Any], rows: Sequence[Row]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return `classes` and `ignore` for the values that masks of a sample have, and what to say of these.
 
-    ZoetropeError for colours that no list names, and for more values than a mask can have classes.
+    UnnamedColours for colours that no list names; ZoetropeError for more values than a mask can have classes.
     """
     pixels: Counter[int] = Counter()
     for row in rows:
@@ -42,7 +58,7 @@ def named_values(tree: Tree, source: Mapping[str, Any], rows: Sequence[Row]) -> 
             names = {"classes": path} | ({"ignore": ignore} if ignore else {})
             return names, (f"{said}; ignored: {', '.join(map(str, ignore))}" if ignore else said,)
     if any(value & COLOUR for value in pixels):
-        raise _unnamed_colours(tree, pixels)
+        raise _unnamed(tree, pixels)
     return _numbered(tree, pixels)
 
 
@@ -81,10 +97,11 @@ def _lists(tree: Tree) -> Iterator[tuple[str, Masks]]:
                 continue
 
 
-def _unnamed_colours(tree: Tree, pixels: Counter[int]) -> ZoetropeError:
-    colours = Values({}, colours=None)
-    shown = sorted(pixels)[:SHOWN]
-    lines = [f"  class-{i}, {', '.join(colours.written(value).split())}" for i, value in enumerate(shown)]
-    more = [f"  and {len(pixels) - SHOWN:,} more"] if len(pixels) > SHOWN else []
-    head = f"{tree.root}: the masks are colours, and no list names them. Write {tree.path('classes.txt')}:"
-    return ZoetropeError("\n".join([head, *lines, *more]))
+def _unnamed(tree: Tree, pixels: Counter[int]) -> ZoetropeError:
+    if len(pixels) > MAX_CLASSES:
+        return ZoetropeError(
+            f"{tree.root}: the masks have {len(pixels):,} colours, and at most {MAX_CLASSES} are classes. Pictures "
+            "that were resized or stored as JPEG have colours between those of their classes: take the masks as they "
+            "were drawn."
+        )
+    return UnnamedColours(tree, sorted(value & ~COLOUR for value in pixels if value & COLOUR))

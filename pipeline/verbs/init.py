@@ -3,6 +3,7 @@
 import os
 import shlex
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +17,10 @@ from pipeline.draft.machine import this_machine
 from pipeline.draft.pretrained import start_of
 from pipeline.draft.recipe import draft
 from pipeline.draft.suspects import misnamed, sizes_of, tiny
+from pipeline.draft.values import UnnamedColours
 from pipeline.draft.words import facts, warnings
 from pipeline.recipe.validate import check
-from pipeline.sources.recognise import recognise, tree_of
+from pipeline.sources.recognise import Tree, recognise, tree_of
 from pipeline.stages.ingest import check_listing
 
 
@@ -38,8 +40,7 @@ def init(console: Console, data: str, out: Path, force: bool) -> None:
         raise ZoetropeError(f"{data} is a recipe already: python -m pipeline plan {shlex.quote(data)}")
     if not path.exists():
         raise ZoetropeError(f"{data} does not exist.")
-    tree = tree_of(path)
-    found = look(tree, recognise(tree))
+    found = _look(tree_of(path), out.resolve().with_name(f"{out.stem}-classes.txt"))
     sizes = sizes_of(found.listing.candidates)
     empty = [key for key, size in sizes.items() if size == 0]
     _show(console, facts(found))
@@ -48,14 +49,31 @@ def init(console: Console, data: str, out: Path, force: bool) -> None:
         console.print(escape(_wrapped("  ! ", line, console.width)))
     text = draft(found, this_machine(), start_of, path, out, bad_share(found, len(empty)))
     check_listing(check(parse_yaml(text), str(out), out.parent), found.listing)
-    try:
-        out.write_text(text)
-    except OSError as error:
-        raise ZoetropeError(f"{out} cannot be written: {error.strerror}.") from error
+    _write(out, text)
     recipe = shlex.quote(os.fspath(out))
     console.print(f"\n{out} is written. Look at it, then:", markup=False)
     console.print(f"  python -m pipeline preview {recipe}", markup=False)
     console.print(f"  python -m pipeline run {recipe}", markup=False)
+
+
+def _look(tree: Tree, classes: Path) -> Look:
+    """Look at the data. Colours of masks that nothing names get names in the file `classes`, unless it is there."""
+    guess = recognise(tree)
+    try:
+        return look(tree, guess)
+    except UnnamedColours as error:
+        note = f"{error} {classes.name} has them: name them there"
+        if not classes.exists():
+            _write(classes, error.text)
+        source = {**guess.source, "classes": str(classes)}
+    return look(tree, replace(guess, source=source, notes=(*guess.notes, note)))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ZoetropeError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def bad_share(found: Look, empty: int) -> float:

@@ -5,12 +5,27 @@ from collections.abc import Callable
 from pipeline.base.errors import ZoetropeError
 from pipeline.sources.kinds import counted, kind
 from pipeline.sources.path_or_url import suffix
-from pipeline.sources.recognise import coco, folder, frames, images, table, tars
+from pipeline.sources.recognise import (
+    coco,
+    folder,
+    frames,
+    hmdb51,
+    images,
+    kinetics,
+    something,
+    table,
+    tars,
+    ucf101,
+)
 from pipeline.sources.recognise.tree import Guess, Tree, is_split, tree_of
 
 __all__ = ["RECOGNISERS", "Guess", "Tree", "recognise", "tree_of"]
 
 RECOGNISERS: dict[str, Callable[[Tree], Guess | None]] = {
+    "ucf101": ucf101.recognise,
+    "hmdb51": hmdb51.recognise,
+    "kinetics": kinetics.recognise,
+    "something-something": something.recognise,
     "coco": coco.recognise,
     "images": images.recognise,
     "table": table.recognise,
@@ -21,11 +36,12 @@ RECOGNISERS: dict[str, Callable[[Tree], Guess | None]] = {
 """By the kind of a source, in the order in which they are asked: the first that knows a folder has it."""
 LAYOUTS = """\
   rose/1.jpg tulip/2.jpg              a folder a class, of images or videos; or below train/ and val/
-  images/1.jpg masks/1.png            a mask an image
+  images/1.jpg masks/1.png            a mask an image; or 1.jpg 1_mask.png in one folder
   labels.csv                          a table: path,label and perhaps split
   run/video1/img_00001.jpg            folders of frames
   images/1.jpg instances.json         COCO's annotations
-  train-000000.tar                    WebDataset tars"""
+  train-000000.tar                    WebDataset tars
+  trainlist01.txt, train.csv, ...     UCF101, HMDB51, Kinetics, Something-Something: their files and the videos"""
 
 
 def recognise(tree: Tree) -> Guess:

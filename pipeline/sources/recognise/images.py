@@ -1,6 +1,7 @@
-"""Pictures with a mask each, in folders beside each other."""
+"""Pictures with a mask each, in folders beside each other or in one."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -26,18 +27,18 @@ class _Side:
 
 
 def recognise(tree: Tree) -> Guess | None:
-    """Take a folder called as masks are, whose PNGs have the names of the pictures in another one."""
+    """Take a folder called as masks are, whose PNGs have the names of the pictures in another one; or such pairs in one
+    folder.
+    """
     masks = _sides(name for name in tree.named(".png") if MASKED.search(name.rpartition("/")[0]))
-    if not masks:
-        return None
-    pictures = _sides(name for name in tree.images if not MASKED.search(name.rpartition("/")[0]))
-    pairs = [pair for mask in masks if (pair := _best(mask, pictures))]
+    pictures = _sides(name for name in tree.images if not MASKED.search(name.rpartition("/")[0])) if masks else []
+    pairs = [pair for mask in masks if (pair := _best(mask, pictures))] or _in_one_folder(tree)
     if not pairs:
         return None
     source: dict[str, str] = {"kind": "images"}
     chosen = [pair for pair in pairs if not INSTANCES.search(pair[1].root)] or pairs
     picture, mask = chosen[0]
-    key = "instances" if INSTANCES.search(mask.root) else "masks"
+    key = "instances" if INSTANCES.search(mask.root + mask.suffix) else "masks"
     split = _by_split(chosen)
     for ours, side in (("path", picture), (key, mask)):
         source[ours] = tree.path(_pattern(side.root) if split == "above" else side.root)
@@ -45,10 +46,35 @@ def recognise(tree: Tree) -> Guess | None:
     for ours, side in (("image_suffix", picture), (f"{key.removesuffix('s')}_suffix", mask)):
         source |= {ours: side.suffix} if side.suffix else {}
     what = "an instance map" if key == "instances" else "a mask"
-    folders = f"{picture.root or '.'}/ and {mask.root}/"
+    folders = f"{picture.root or '.'}/ and {mask.root}/" if picture.root != mask.root else "one folder"
     lacking = len({(of.root, stem) for image, of in chosen for stem in image.stems - of.stems if not _unused(stem)})
     notes = (f"{lacking:,} pictures have no {what.partition(' ')[2]}: they are left out",) if lacking else ()
     return Guess("segmentation", source, f"pictures with {what} each, in {folders}", notes)
+
+
+def _in_one_folder(tree: Tree) -> list[tuple[_Side, _Side]]:
+    """Return pictures and masks that differ in their extension, `1.jpg` and `1.png`, or in how masks end, `1_mask.png`.
+
+    At most one pair; nothing where too few pictures have a mask.
+    """
+    pngs = {name.rpartition(".")[0] for name in tree.named(".png")}
+    others = {stem for name in tree.images if (stem := name.rpartition(".")[0]) != name and not name.endswith(".png")}
+    found = [("", pngs & others)]
+    ends = Counter(end for stem in pngs for end in _ends(stem) if stem.removesuffix(end) in pngs | others)
+    found += [(end, {stem.removesuffix(end) for stem in pngs if stem.endswith(end)}) for end, _ in ends.most_common(1)]
+    end, masked = max(found, key=lambda one: len(one[1]))
+    pictures = (others or pngs) - {stem + end for stem in masked if end}
+    both = len(masked & pictures)
+    if both <= FEWEST * len(masked) or both <= FEWEST * len(pictures):
+        return []
+    return [(_Side("", "", frozenset(pictures)), _Side("", end, frozenset(masked)))]
+
+
+def _ends(stem: str) -> list[str]:
+    """Return the ends of a name that say that it is a mask: of "a_gtFine_labelIds" `_gtFine_labelIds`, `_labelIds`."""
+    name = stem.rpartition("/")[2]
+    ends = [name[match.start() :] for match in re.finditer(r"[_.-](?=[A-Za-z])", name) if match.start()]
+    return [end for end in ends if MASKED.search(end)]
 
 
 def _sides(names: Iterable[str]) -> list[_Side]:

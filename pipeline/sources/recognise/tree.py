@@ -86,6 +86,11 @@ def common_start(texts: Iterable[str]) -> str:
     return first[:length]
 
 
+def common_folder(names: Iterable[str]) -> str:
+    """Return the innermost folder that all paths lie in; "" is the root."""
+    return common_start(f"{name.rpartition('/')[0]}/" for name in names).rpartition("/")[0]
+
+
 def is_split(name: str) -> bool:
     """Tell whether a folder is called as a split is."""
     return name.lower() in SPLIT_OF

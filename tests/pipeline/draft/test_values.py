@@ -8,7 +8,9 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.values import COLOUR
-from pipeline.draft.values import named_values
+from pipeline.draft.values import UnnamedColours, named_values
+from pipeline.recipe.sources import ImagesSource
+from pipeline.sources.masks import masks_of
 from pipeline.sources.recognise import tree_of
 from pipeline.sources.rows import Row
 
@@ -62,8 +64,17 @@ def test_a_list_of_something_else_is_no_list(tmp_path: Path) -> None:
     assert "classes.txt" not in str(named_values(tree_of(tmp_path), {}, rows(0, 1, 2, 3))[0])
 
 
-def test_colours_without_a_list_are_written_out(tmp_path: Path) -> None:
-    with pytest.raises(ZoetropeError) as error:
-        named_values(tree_of(tmp_path), {}, rows(COLOUR | 0xFF0000, COLOUR))
-    assert str(error.value).splitlines()[1:] == ["  class-0, 0, 0, 0", "  class-1, 255, 0, 0"]
-    assert f"Write {tmp_path}/classes.txt:" in str(error.value)
+def test_colours_without_a_list_get_one_to_be_named(tmp_path: Path) -> None:
+    """It can be read as it is."""
+    with pytest.raises(UnnamedColours, match="the masks are 2 colours, and no list names them") as error:
+        named_values(tree_of(tmp_path), {}, rows(COLOUR | 0xFF0001, COLOUR))
+    lines = [line for line in error.value.text.splitlines() if not line.startswith("#")]
+    assert lines == ["class_0, 0, 0, 0", "class_1, 255, 0, 1"]
+    (tmp_path / "mine.txt").write_text(error.value.text)
+    masks = masks_of(ImagesSource(kind="images", path="", classes=str(tmp_path / "mine.txt")))
+    assert (masks.classes, dict(masks.values.of)) == (("class_0", "class_1"), {0: 0, 0xFF0001: 1})
+
+
+def test_too_many_colours_are_no_classes(tmp_path: Path) -> None:
+    with pytest.raises(ZoetropeError, match="the masks have 256 colours, and at most 255 are classes"):
+        named_values(tree_of(tmp_path), {}, rows(*(COLOUR | i for i in range(256))))

@@ -105,6 +105,25 @@ def split_masks(root: Path) -> Path:
     return root
 
 
+def coloured_pairs(root: Path) -> Path:
+    """In one folder, of two colours that nothing names."""
+    for i in range(20):
+        put(root / f"{i}.jpg", jpeg(i % 2, i))
+        put(root / f"{i}_mask.png", png(np.array([[0, 0, 0], [30, 20, 200]], np.uint8)[mask(i)]))
+    return root
+
+
+def masks_in_tars(root: Path) -> Path:
+    root.mkdir()
+    with tarfile.open(root / "all.tar", "w") as tar:
+        for i in range(20):
+            for suffix, content in (("jpg", jpeg(i % 2, i)), ("mask.png", png(mask(i, 1 + i % 2)))):
+                info = tarfile.TarInfo(f"{i:05}.{suffix}")
+                info.size = len(content)
+                tar.addfile(info, BytesIO(content))
+    return root
+
+
 def instances(root: Path) -> Path:
     for i in range(20):
         put(root / "images" / f"{i}.jpg", jpeg(i % 2, i))
@@ -171,6 +190,8 @@ def typed(tmp_path: Path) -> Typed:
         (multilabel, "image-multilabel", "table", ["2, in this order (train+val): sea "]),
         (masks, "segmentation", "images", ["background", "object", "! nothing names the masks' values"]),
         (split_masks, "segmentation", "images", ["sky ", "road ", "named by classes.txt; ignored: 2"]),
+        (coloured_pairs, "segmentation", "images", ["class_0 ", "class_1 ", "! ", "recipe-classes.txt has them: name"]),
+        (masks_in_tars, "segmentation", "webdataset", ["masks in .mask.png", "background ", "class-1 ", "class-2 "]),
         (instances, "segmentation", "images", ["an instance map each", "background ", "object "]),
         (coco, "segmentation", "coco", ["COCO's outlines of 1 categories", "cat "]),
         (

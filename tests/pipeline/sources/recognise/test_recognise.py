@@ -117,6 +117,28 @@ FOLDER = {"kind": "folder", "path": "."}
             "segmentation",
             {"kind": "images", "path": "images", "instances": "instances"},
         ),
+        (
+            ["a.jpg", "a.png", "b.jpg", "b.png", "c.jpg"],
+            "segmentation",
+            {"kind": "images", "path": ".", "masks": "."},
+        ),
+        (
+            ["a.png", "a_mask.png", "b.png", "b_mask.png", "b_mask_1.png"],
+            "segmentation",
+            {"kind": "images", "path": ".", "masks": ".", "mask_suffix": "_mask"},
+        ),
+        (
+            [f"{s}/{i}{e}" for s in ("train", "val") for i in "12" for e in ("_rgb.jpg", "_rgb_gt_seg.png")],
+            "segmentation",
+            {"kind": "images", "path": "{split}", "masks": "{split}", "mask_suffix": "_gt_seg"},
+        ),
+        (
+            ["cell/a.jpg", "cell/a-instances.png", "gland/b.jpg", "gland/b-instances.png"],
+            "segmentation",
+            {"kind": "images", "path": ".", "instances": ".", "instance_suffix": "-instances"},
+        ),
+        # A few pictures that are there twice are no masks.
+        (["rose/1.jpg", "rose/1.png", "rose/2.jpg", "rose/3.jpg", "tulip/1_seg.jpg"], "image-classification", FOLDER),
     ],
 )
 def test_layouts_of_files(make: Make, names: list[str], task: str, source: dict[str, Any]) -> None:
