@@ -1,14 +1,12 @@
 """A drawing as a picture of its own: its words stand above it."""
 
 import io
-from functools import lru_cache
 
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.figures.drawing import Drawing
 from pipeline.figures.figures import film_strip
-from pipeline.figures.fonts import drawable, families
+from pipeline.figures.fonts import drawable, drawing_font
 
 LEAST_PX = 240
 """Smaller pictures are enlarged to that width, pixel by pixel, so that words have room."""
@@ -22,7 +20,7 @@ def captioned(drawing: Drawing) -> bytes:
     if factor > 1:
         picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
     words = drawable(drawing.words)
-    font = _font(frozenset(words), max(14, picture.width // 30))
+    font = drawing_font(words, max(14, picture.width // 30))
     while words and font.getlength(words) > picture.width:
         words = words.removesuffix("...")[:-1] + "..." if len(words) > 4 else ""
     height = sum(font.getmetrics()) + 6
@@ -32,10 +30,3 @@ def captioned(drawing: Drawing) -> bytes:
     file = io.BytesIO()
     sheet.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
-
-
-@lru_cache(256)
-def _font(chars: frozenset[str], size_px: int) -> ImageFont.FreeTypeFont:
-    family = families("".join(sorted(chars)))[-1]
-    path = font_manager.findfont(font_manager.FontProperties(family=[family]))
-    return ImageFont.truetype(path, size_px)

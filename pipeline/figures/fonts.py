@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 
 import matplotlib
 from matplotlib import font_manager
+from PIL import ImageFont
 
 from pipeline.base.visible import visible
 
@@ -16,6 +17,11 @@ FIRST = "DejaVu Sans"
 def families(text: str) -> list[str]:
     """Find font families that together have the letters of `text`, as far as this machine's do; the usual one first."""
     return [FIRST, *_cover(frozenset(text))[0]]
+
+
+def drawing_font(text: str, size_px: int) -> ImageFont.FreeTypeFont:
+    """Load a font for drawing `text` into a picture with Pillow, which takes one alone: the last that is needed."""
+    return _loaded(families("".join(sorted(set(text))))[-1], size_px)
 
 
 def class_names(classes: Sequence[str]) -> list[str]:
@@ -30,6 +36,12 @@ def drawable(text: str) -> str:
     text = visible(text)
     lacking = _cover(frozenset(text))[1]
     return "".join(char.encode("unicode_escape").decode() if char in lacking else char for char in text)
+
+
+@lru_cache(64)
+def _loaded(family: str, size_px: int) -> ImageFont.FreeTypeFont:
+    path = font_manager.findfont(font_manager.FontProperties(family=[family]))
+    return ImageFont.truetype(path, size_px)
 
 
 @lru_cache(64)

@@ -65,23 +65,27 @@ def coco(overlap: np.ndarray, crowd: np.ndarray, detected_px2: np.ndarray, objec
     overlap:                   [D, N], 0 between different classes
     detected_px2, object_px2:  areas [D] and [N]
     """
-    shape = (len(overlap), len(AREAS), len(IOUS))
-    matched, ignored = np.zeros(shape, bool), np.zeros(shape, bool)
-    objects = np.full(len(overlap), NOBODY)
     uncounted = outside(object_px2) | (crowd > 0)
+    near = overlap >= IOUS[0]
+    hard = _chosen_among(near)
+    # Other objects are taken by the first detection that overlaps enough, whatever the area.
+    easy = (overlap[..., None] >= IOUS) & ~hard[:, None]
+    easy &= (easy.cumsum(0) == 1) | (crowd > 0)[:, None]
+    matched = np.repeat(easy.any(1)[:, None], len(AREAS), 1)
+    ignored = (easy[:, None] & uncounted[..., None]).any(2)
+    objects = np.where(matched[:, 0, 0], _argmax(easy[..., 0]), NOBODY)
     free = np.ones((len(AREAS), len(IOUS), len(crowd)), bool)
     grid = np.ogrid[: len(AREAS), : len(IOUS)]
-    for d in np.flatnonzero((overlap >= IOUS[0]).any(1)):
-        near = np.flatnonzero(overlap[d] >= IOUS[0])[::-1]
-        usable = free[..., near] & (overlap[d, near] >= IOUS[:, None])
-        counted = usable & ~uncounted[:, None, near]
+    for d in np.flatnonzero(near[:, hard].any(1)):
+        these = np.flatnonzero(near[d])[::-1]
+        usable = free[..., these] & (overlap[d, these] >= IOUS[:, None])
+        counted = usable & ~uncounted[:, None, these]
         usable = np.where(counted.any(-1, keepdims=True), counted, usable)
-        best = near[np.where(usable, overlap[d, near], -1).argmax(-1)]
+        best = these[np.where(usable, overlap[d, these], -1).argmax(-1)]
         matched[d] = usable.any(-1)
         ignored[d] = matched[d] & uncounted[grid[0], best]
         free[(*grid, best)] &= ~matched[d] | (crowd[best] > 0)
-        if matched[d, 0, 0]:
-            objects[d] = best[0, 0]
+        objects[d] = best[0, 0] if matched[d, 0, 0] else NOBODY
     ignored |= ~matched & outside(detected_px2).T[..., None]
     return Found(matched, ignored, objects)
 
@@ -150,16 +154,29 @@ def anyhow(overlap: np.ndarray, counted: np.ndarray) -> np.ndarray:
 
     int [D]: the object, NOBODY, or -2 where it lies on one that does not count. A confusion matrix is made of it.
     """
-    taken = np.full(len(overlap), NOBODY)
-    near = overlap >= FOUND
-    taken[(near & ~counted).any(1)] = NOBODY - 1
-    free = counted.copy()
-    for d in np.flatnonzero((near & counted).any(1)):
+    near = (overlap >= FOUND) & counted
+    hard = _chosen_among(near)
+    easy = near & ~hard
+    easy &= easy.cumsum(0) == 1
+    taken = np.where(easy.any(1), _argmax(easy), NOBODY)
+    free = hard.copy()
+    for d in np.flatnonzero(near[:, hard].any(1)):
         usable = np.where(near[d] & free, overlap[d], 0)
         if usable.any():
             taken[d] = usable.argmax()
             free[taken[d]] = False
-    return taken
+    uncounted = ((overlap >= FOUND) & ~counted).any(1)
+    return np.where((taken == NOBODY) & uncounted, NOBODY - 1, taken)
+
+
+def _chosen_among(near: np.ndarray) -> np.ndarray:
+    """Tell which objects are near a detection that is near another, too: bool [N] of [D, N]."""
+    return near[near.sum(1) > 1].any(0)
+
+
+def _argmax(flags: np.ndarray) -> np.ndarray:
+    """Return the first that is set of each row of [D, N], 0 where none is, and where there are no columns."""
+    return flags.argmax(1) if flags.shape[1] else np.zeros(len(flags), np.int64)
 
 
 def _firsts(values: np.ndarray) -> np.ndarray:

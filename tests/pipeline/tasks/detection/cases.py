@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -19,14 +20,15 @@ Pair = tuple[Arrays, Arrays]
 Pairs = list[Pair]
 
 
-def arrays(boxes: Sequence[Sequence[float]] = (), **columns: Sequence[float]) -> Arrays:
+def arrays(boxes: npt.ArrayLike = (), **columns: npt.ArrayLike) -> Arrays:
     """Boxes [n, 4] and columns [n]; in a truth areas are those of the boxes, and nothing is a crowd."""
-    made = {"boxes": np.array(boxes, np.float32).reshape(-1, 4), "kind": np.array(columns.pop("kind", []), np.int64)}
+    edges = np.array(boxes, np.float32).reshape(-1, 4)
+    made: Arrays = {"boxes": edges, "kind": np.array(columns.get("kind", []), np.int64)}
     if "score" in columns:
-        return made | {"score": np.array(columns["score"], np.float32)}
-    sides = made["boxes"][:, 2:] - made["boxes"][:, :2]
-    made["crowd"] = np.array(columns.get("crowd", [0] * len(sides)), np.uint8)
-    return made | {"area": np.array(columns.get("area", sides.prod(1)), np.float32)}
+        return {**made, "score": np.array(columns["score"], np.float32)}
+    sides = edges[:, 2:] - edges[:, :2]
+    crowd = np.array(columns.get("crowd", np.zeros(len(edges))), np.uint8)
+    return {**made, "crowd": crowd, "area": np.array(columns.get("area", sides.prod(1)), np.float32)}
 
 
 def pictures(
