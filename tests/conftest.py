@@ -125,6 +125,13 @@ def tiny_values(modality: str, **changes: Any) -> dict[str, Any]:
     return values
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Ray as slow."""
+    for item in items:
+        if "ray_of_two" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """What a test draws without a seed of its own does not depend on the tests before it."""
