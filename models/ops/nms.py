@@ -1,0 +1,127 @@
+"""Non-maximum suppression: of boxes that overlap, the one with the highest score stays. Ties go by place.
+
+Who stays follows from who stays before it: a box does unless one of those overlaps it. Here all boxes begin as staying
+and that rule is applied to all at once until nothing changes. The first box is right from the start, and each round
+makes one more link of every chain right, so that the end is what the loop over boxes gives, after as many rounds as the
+longest chain of boxes that decide over one another: a few.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from models.ops.boxes import overlaps
+
+BLOCK = 1024
+"""Boxes that are compared with one another at once."""
+PAIRS = 1 << 19
+"""Pairs of boxes whose overlap is computed at once: what a processor's cache holds, and a small part of any GPU."""
+
+
+def nms(boxes: Tensor, scores: Tensor, overlap: float, kinds: Tensor | None = None) -> Tensor:
+    """Find the boxes that stay: corners [D, 4] and scores [D] -> places int64 [N], the highest score first.
+
+    overlap: a box goes when its IoU with one that stays is above this
+    kinds: int [D], class-wise: boxes of different kinds let each other be. The number of a picture may be in it, too.
+
+    Memory is bounded by `PAIRS` and by what the boxes take, whatever D is.
+    """
+    order = scores.sort(descending=True, stable=True).indices
+    kept = []
+    while len(order):
+        block, order = order[:BLOCK], order[BLOCK:]
+        iou = overlaps(boxes[block], boxes[block]) > overlap
+        if kinds is not None:
+            iou &= kinds[block, None] == kinds[block]
+        block = block[_first_come(iou.triu(1))]
+        kept.append(block)
+        order = order[_apart(boxes, block, order, overlap, kinds)]
+    return torch.cat(kept) if kept else order
+
+
+@torch.library.custom_op("zoetrope::nms", mutates_args=())
+def staying(boxes: Tensor, scores: Tensor, overlap: float, threshold: float) -> Tensor:
+    """Mark the boxes that stay in each row: corners [R, D, 4] and scores [R, D] -> bool [R, D].
+
+    Boxes whose score is not above `threshold` take no part. The most that do in one row are compared at once, so D is
+    some hundreds. It is an operator of its own in a traced model, which ONNX has, too: `pipeline.exported.operators`.
+    """
+    ranked, order = scores.sort(dim=1, descending=True, stable=True)
+    stays = torch.zeros_like(scores, dtype=torch.bool)
+    most = int((scores > threshold).sum(1).max()) if scores.numel() else 0
+    if not most:
+        return stays
+    ranked, order = ranked[:, :most], order[:, :most]
+    inside = boxes.gather(1, order[..., None].expand(-1, -1, 4))
+    alive = ranked > threshold
+    rows = max(1, PAIRS // most**2)
+    for first in range(0, len(boxes), rows):
+        cut = slice(first, first + rows)
+        iou = (overlaps(inside[cut], inside[cut]) > overlap).triu(1)
+        stays[cut] = stays[cut].scatter(1, order[cut], _first_come(iou & alive[cut, :, None]) & alive[cut])
+    return stays
+
+
+@staying.register_fake
+def _(boxes: Tensor, scores: Tensor, overlap: float, threshold: float) -> Tensor:
+    return torch.empty_like(scores, dtype=torch.bool)
+
+
+NMS = torch.ops.zoetrope.nms.default
+"""`staying` as it stands in a graph."""
+
+
+def soft_nms(boxes: Tensor, scores: Tensor, decay: Callable[[Tensor], Tensor], threshold: float = 0.001) -> Tensor:
+    """Lower the scores of boxes by those before them (Bodla et al. 2017): [..., D, 4] and [..., D] -> scores [..., D].
+
+    The box with the highest score is settled, the others' scores are multiplied by the decay of their IoU with it, and
+    so on; what is no longer above `threshold` is dropped and gets 0. In a round here, all are settled that no higher
+    one overlaps. Memory is D x D a row.
+    """
+    factor = decay(overlaps(boxes, boxes))
+    touches = factor < 1
+    places = torch.arange(scores.shape[-1], device=scores.device)
+    earlier = places[:, None] < places
+    waiting = scores > threshold
+    while waiting.any():
+        before = scores[..., :, None] > scores[..., None, :]
+        before |= (scores[..., :, None] == scores[..., None, :]) & earlier
+        blocked = (before & touches & waiting[..., :, None]).any(-2)
+        settled, waiting = waiting & ~blocked, waiting & blocked
+        lowered = scores * torch.where(settled[..., :, None], factor, 1).prod(-2)
+        scores = torch.where(waiting, lowered, scores)
+        waiting = waiting & (scores > threshold)
+    return torch.where(scores > threshold, scores, 0)
+
+
+def linear(overlap: float) -> Callable[[Tensor], Tensor]:
+    """Decay of 1 - IoU where that is above `overlap` (eq. 2 of soft NMS)."""
+    return lambda iou: torch.where(iou > overlap, 1 - iou, 1)
+
+
+def gaussian(sigma: float = 0.5) -> Callable[[Tensor], Tensor]:
+    """Decay of exp(-IoU^2 / sigma) (eq. 3 of soft NMS)."""
+    return lambda iou: (-iou.square() / sigma).exp()
+
+
+def _first_come(removes: Tensor) -> Tensor:
+    """bool [..., D, D], whether i would remove j, for i before j alone -> bool [..., D], who stays."""
+    stays = torch.ones_like(removes[..., 0, :])
+    while True:
+        before, stays = stays, ~(removes & stays[..., :, None]).any(-2)
+        if torch.equal(before, stays):
+            return stays
+
+
+def _apart(boxes: Tensor, block: Tensor, order: Tensor, overlap: float, kinds: Tensor | None) -> Tensor:
+    """Mark those of `order` that no box of `block` removes: bool, as long as `order`."""
+    apart = torch.ones_like(order, dtype=torch.bool)
+    step = PAIRS // len(block)  # the first box of a block stays, so there is one
+    for first in range(0, len(order), step):
+        part = order[first : first + step]
+        removes = overlaps(boxes[block], boxes[part]) > overlap
+        if kinds is not None:
+            removes &= kinds[block, None] == kinds[part]
+        apart[first : first + step] = ~removes.any(0)
+    return apart
