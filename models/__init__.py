@@ -45,7 +45,8 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
     `model.features(x)` what the head sees. Models that answer a mask return logits [B, num_classes, h, w], which are
-    `model.margin_px` smaller on each side. ZoetropeError for an unknown name, an unknown or a wrong option.
+    `model.margin_px` smaller on each side, and those that answer objects named tensors, see `models.ssd`. ZoetropeError
+    for an unknown name, an unknown or a wrong option.
     """
     checked = check_options(name, **options)
     if num_classes < 1:

@@ -18,8 +18,8 @@ class InvertedResidual(nn.Module):
         hidden = in_channels * expansion
         self.expands = expansion != 1
         self.has_identity = stride == 1 and in_channels == channels
-        groups = [_conv_bn_relu(in_channels, hidden, 1)] if self.expands else []
-        groups.append(_conv_bn_relu(hidden, hidden, 3, stride, groups=hidden))
+        groups = [conv_bn_relu(in_channels, hidden, 1)] if self.expands else []
+        groups.append(conv_bn_relu(hidden, hidden, 3, stride, groups=hidden))
         layers: list[nn.Module] = []
         for group in groups:
             layers += [nn.Sequential(*group)] if nested else group
@@ -52,16 +52,16 @@ class MobileNetV2Backbone(nn.Module):
     def __init__(self, *, width_mult: float, in_channels: int, nested: bool) -> None:
         super().__init__()
         self.in_channels = in_channels
-        channels = _rounded(32 * width_mult)
-        features: list[nn.Module] = [nn.Sequential(*_conv_bn_relu(in_channels, channels, 3, 2))]
+        channels = rounded_channels(32 * width_mult)
+        features: list[nn.Module] = [nn.Sequential(*conv_bn_relu(in_channels, channels, 3, 2))]
         for expansion, base, depth, first_stride in LAYOUT:
             for i in range(depth):
-                out_channels = _rounded(base * width_mult)
+                out_channels = rounded_channels(base * width_mult)
                 stride = first_stride if i == 0 else 1
                 features.append(InvertedResidual(channels, out_channels, stride, expansion, nested))
                 channels = out_channels
-        self.num_features = _rounded(1280 * max(1.0, width_mult))
-        features.append(nn.Sequential(*_conv_bn_relu(channels, self.num_features, 1)))
+        self.num_features = rounded_channels(1280 * max(1.0, width_mult))
+        features.append(nn.Sequential(*conv_bn_relu(channels, self.num_features, 1)))
         self.features = Features(*features)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -100,13 +100,14 @@ class MobileNetV2(MobileNetV2Backbone):
         return self.classifier(self.features(x))
 
 
-def _conv_bn_relu(in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def conv_bn_relu(in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    """Build a convolution that keeps the size but for its stride, a batch norm and ReLU6."""
     padding = (kernel - 1) // 2
     conv = nn.Conv2d(in_channels, channels, kernel, stride, padding, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(channels), nn.ReLU6(inplace=True)]
 
 
-def _rounded(channels: float) -> int:
+def rounded_channels(channels: float) -> int:
     """Round to the nearest multiple of 8, at least 8 and not less than 90 % of what was asked
     for, as the authors have it.
     """

@@ -21,6 +21,7 @@ from models.options.mobilenet import MobileNetV2Options
 from models.options.pspnet import PSPNetOptions
 from models.options.resnet import ResNetOptions
 from models.options.segnet import SegNetOptions
+from models.options.ssd import SSDMobileNetV2Options, SSDOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
@@ -63,5 +64,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     DeepLabV3PlusOptions,
     DeepLabV3PlusXceptionOptions,
     GCNOptions,
+    SSDOptions,
+    SSDMobileNetV2Options,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

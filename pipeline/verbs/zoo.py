@@ -15,7 +15,7 @@ from pipeline.recipe.tasks import SECTIONS, section_of
 def show_models(console: Console, names: Sequence[str]) -> None:
     """Print a line a model, and one a name that `model.weights` may be.
 
-    Costs are counted for as many classes as ImageNet, Kinetics-400 and, of masks, PASCAL VOC have.
+    Costs are counted for as many classes as ImageNet, Kinetics-400 and, of masks and objects, PASCAL VOC have.
     """
     table = Table()
     table.add_column("model", no_wrap=True)
@@ -29,7 +29,8 @@ def show_models(console: Console, names: Sequence[str]) -> None:
         options = options_of(name)
         fitting = [section_of(kind) for kind in SECTIONS]
         tasks = [one.kind for one in fitting if (one.modality, one.answers) == (options.eats, options.answers)]
-        cost = complexity(name, 21 if options.answers == "mask" else 1000 if options.eats == "image" else 400)
+        classes = {"mask": 21, "objects": 20, "classes": 1000 if options.eats == "image" else 400}
+        cost = complexity(name, classes[options.answers])
         shape = "x".join(str(size) for size in cost.input_shape)
         weights = "\n".join(words(row, name) for row in weights_of(name))
         table.add_row(name, ", ".join(tasks), shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}", weights)

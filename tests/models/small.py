@@ -16,6 +16,7 @@ from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import TrunkOptions
 from models.options.segnet import SegNetOptions
+from models.options.ssd import SSDMobileNetV2Options, SSDOptions
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.unet import UNetFamily
@@ -46,6 +47,8 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     SegNetOptions: {"width": 4},
     DeepLabV1Options: {"width": 4, "branches": True},
     DeepLabV3PlusXceptionOptions: {"width": 8},
+    SSDOptions: {"width": 4},
+    SSDMobileNetV2Options: {"width_mult": 0.1},
 }
 # One name for each module that families build: the first one.
 ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]

@@ -52,22 +52,34 @@ def build(name: str, **options: Any) -> nn.Module:
 
 
 def heads(out: Any) -> tuple[Tensor, ...]:
-    """The main head's logits, and behind them what auxiliary heads give in training."""
+    """The main head's logits, and behind them what auxiliary heads give in training; or what a detector gives."""
+    if isinstance(out, dict):
+        return (out["codes"], out["scores"])
     return out if isinstance(out, tuple) else (out,)
 
 
-def answered(name: str, model: Any, x: Tensor) -> tuple[int, ...]:
-    """The shape of the logits that are due."""
+def answer(out: Any) -> Tensor:
+    """What is compared: the logits, or the two of a detector beside each other."""
+    assert isinstance(out, Tensor | dict)
+    return torch.cat(heads(out), -1)
+
+
+def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
+    """The shapes that are due."""
     if OPTIONS[name].answers == "classes":
-        return (len(x), NUM_CLASSES)
-    return (len(x), NUM_CLASSES, *(side - 2 * model.margin_px for side in x.shape[2:]))
+        return {(len(x), NUM_CLASSES)}
+    if OPTIONS[name].answers == "objects":
+        places = zip(*(model.sides(px) for px in x.shape[2:]), strict=True)
+        boxes = sum(h * w * count for (h, w), count in zip(places, model.priors.counts, strict=True))
+        return {(len(x), boxes, 4), (len(x), boxes, NUM_CLASSES + 1)}
+    return {(len(x), NUM_CLASSES, *(side - 2 * model.margin_px for side in x.shape[2:]))}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_backward_and_determinism(name: str) -> None:
     model, x = build(name), batch(name, (64, 64))
     logits = heads(model(x))
-    assert {tuple(one.shape) for one in logits} == {answered(name, model, x)}
+    assert {tuple(one.shape) for one in logits} == answered(name, model, x)
     torch.stack([one.square().sum() for one in logits]).sum().backward()
     without = [key for key, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
@@ -76,11 +88,11 @@ def test_shapes_backward_and_determinism(name: str) -> None:
         if OPTIONS[name].answers == "classes":
             features: Tensor = model.features(x)  # type: ignore[operator]  # which all of these have
             assert (features.shape[0], features.dim()) == (2, 2)
-        assert isinstance(model(x), Tensor)
-        assert torch.equal(model(x), model(x))
+        said = answer(model(x))
+        assert torch.equal(said, answer(model(x)))
         # Samples do not see each other; sums of large numbers round as these do.
-        atol = 1e-5 * max(1.0, model(x).abs().max().item())
-        torch.testing.assert_close(model(x)[:1], model(x[:1]), rtol=1e-4, atol=atol)
+        atol = 1e-5 * max(1.0, said.abs().max().item())
+        torch.testing.assert_close(said[:1], answer(model(x[:1])), rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,9 +101,9 @@ def test_state_dict_round_trip(name: str) -> None:
     with torch.no_grad():
         for p in other.parameters():
             p.fill_(0.5)
-        assert not torch.equal(model(x), other(x))
+        assert not torch.equal(answer(model(x)), answer(other(x)))
         other.load_state_dict(model.state_dict())
-        assert torch.equal(model(x), other(x))
+        assert torch.equal(answer(model(x)), answer(other(x)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,20 +112,20 @@ def test_other_input_sizes(name: str, size_px: tuple[int, int]) -> None:
     model = build(name).eval()
     with torch.no_grad():
         x = batch(name, size_px)
-        assert model(x).shape == answered(name, model, x)
-        assert model(batch(name, size_px, num_frames=1)).isfinite().all()
+        assert {tuple(one.shape) for one in heads(model(x))} == answered(name, model, x)
+        assert answer(model(batch(name, size_px, num_frames=1))).isfinite().all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_channels_last_gives_the_same(name: str) -> None:
     model, x = build(name).eval(), batch(name)
     with torch.no_grad():
-        expected = model(x)
+        expected = answer(model(x))
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         channels_last = torch.channels_last_3d if x.dim() == 5 else torch.channels_last
         # Of the largest logit: what rounds differently is as large as what is added up.
         atol = 1e-5 * max(1.0, expected.abs().max().item())
-        torch.testing.assert_close(model(x.to(memory_format=channels_last)), expected, rtol=1e-4, atol=atol)
+        torch.testing.assert_close(answer(model(x.to(memory_format=channels_last))), expected, rtol=1e-4, atol=atol)
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -156,8 +168,8 @@ def test_compiles_whole(name: str) -> None:
     for module in model.modules():
         if isinstance(module, _DropoutNd):
             module.p = 0.0
-    expected = model(x)
-    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)(x)
+    expected = heads(model(x))
+    compiled = heads(torch.compile(model, backend="aot_eager", fullgraph=True)(x))
     torch.testing.assert_close(compiled, expected, rtol=1e-6, atol=1e-8)
-    torch.stack([one.sum() for one in heads(compiled)]).sum().backward()
+    torch.stack([one.sum() for one in compiled]).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
