@@ -6,10 +6,10 @@ from pathlib import Path
 from augment import policy
 from models.weights import fetch
 from pipeline.base import plain_yaml
-from pipeline.decode import limits
+from pipeline.decode import limits, objects
 from pipeline.recipe.load import MAX_FILE_BYTES, MAX_FILES
 from pipeline.shards import tars
-from pipeline.sources import adopted, annotated, path_or_url, tables
+from pipeline.sources import adopted, annotated, path_or_url, pictures, safe_xml, tables
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "security.md").read_text()
@@ -25,6 +25,9 @@ CAPS = {
     "table, bytes": tables.MAX_TABLE_BYTES,
     "table, rows": tables.MAX_ROWS,
     "annotation file, bytes": annotated.MAX_ANNOTATION_BYTES,
+    "annotations of one image, bytes": pictures.MAX_ANNOTATION_BYTES,
+    "XML file, bytes": safe_xml.MAX_BYTES,
+    "objects of one image": objects.MAX_OBJECTS,
     "tar that is used where it lies, bytes": adopted.MAX_TAR_BYTES,
     "tar, members": tars.MAX_MEMBERS,
     "weights from the web, bytes": fetch.MAX_BYTES,

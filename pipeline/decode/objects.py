@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.decode.limits import BadSample, check_bytes
-from pipeline.decode.values import IGNORED, Values
+from pipeline.decode.values import IGNORED, Values, spans
 
 PLAIN, CROWD, DIFFICULT = 0, 1, 2
 """`crowd`: one object; several as one, whose overlap is counted over what is detected (COCO); one that is neither to be
@@ -82,7 +82,8 @@ def count_objects(content: bytes, values: Values) -> dict[int, int]:
     counts = Counter(found.classes.tolist())
     if values.of and (unknown := sorted(counts.keys() - values.of.keys())):
         raise BadSample(
-            f"it has an object of the class {unknown[0]}, and data.source.classes names {len(values.of)} others"
+            f"it has an object of the class {unknown[0]}; data.source.classes and ignore name {spans(values.of)}: add "
+            "it to one of them"
         )
     return dict(counts)
 
@@ -114,23 +115,30 @@ def _scaled(
     boxes = np.array(said["boxes"], np.float64).reshape(-1, 4) * scale
     boxes = np.clip(boxes, 0, [*stored_size, *stored_size])
     kept = {"boxes": _rounded(boxes), **{key: said[key] for key in PARALLEL if key in said}}
+    x, y = scale[:2]
     if stored_size != source_size:
         kept["areas"] = _rounded(found.areas)
-        x, y = scale[:2]
-        if "outlines" in kept:
-            kept["outlines"] = [_moved(one, x, y) for one in kept["outlines"]]
-        if "keypoints" in kept:
-            kept["keypoints"] = [
-                one and _rounded((np.array(one).reshape(-1, 3) * [x, y, 1]).reshape(-1)) for one in kept["keypoints"]
-            ]
+    if "outlines" in kept:
+        kept["outlines"] = [_outline(one, x, y) for one in kept["outlines"]]
+    if "keypoints" in kept:
+        kept["keypoints"] = [one and _points(one, x, y, 1) for one in kept["keypoints"]]
     return kept
 
 
-def _moved(outline: Any, x: float, y: float) -> Any:
+def _outline(outline: Any, x: float, y: float) -> Any:
     """Scale polygons; run lengths stay, as they hold the size of their picture."""
-    if not isinstance(outline, list):
-        return outline
-    return [_rounded((np.array(points, np.float64).reshape(-1, 2) * [x, y]).reshape(-1)) for points in outline]
+    return [_points(points, x, y) for points in outline] if isinstance(outline, list) else outline
+
+
+def _points(numbers: Any, *factors: float) -> list[float]:
+    """Multiply x, y (and what follows them) of each point by its factor. BadSample for what is no list of numbers."""
+    try:
+        points = np.array(numbers, np.float64).reshape(-1, len(factors))
+    except (TypeError, ValueError):
+        raise BadSample("its outlines or key points are no lists of numbers, a point after the other") from None
+    if not np.isfinite(points).all():
+        raise BadSample("its outlines or key points have a value that means nothing")
+    return _rounded((points * factors).reshape(-1))
 
 
 def _rounded(numbers: npt.NDArray[Any]) -> Any:

@@ -12,7 +12,7 @@ from pipeline.base.redact import redact
 from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
 from pipeline.recipe.schema import Train
-from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITHOUT_LABELS
+from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITH_OBJECTS, WITHOUT_LABELS
 from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, fitting_models, own_section, section_of
 
 
@@ -60,11 +60,12 @@ def task_section(values: Mapping[str, Any]) -> TaskSection | None:
 
 def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
     """Refuse a source that does not give what the task's targets are."""
-    if task.answers == "mask" and kind not in ("", *WITH_MASKS):
-        return [
-            f"{where}.kind: {kind} gives no masks, and task.kind {task.kind} needs them; sources that give them are: "
-            f"{', '.join(WITH_MASKS)}"
-        ]
+    for answers, what, kinds in (("mask", "masks", WITH_MASKS), ("objects", "boxes", WITH_OBJECTS)):
+        if task.answers == answers and kind not in ("", *kinds):
+            return [
+                f"{where}.kind: {kind} gives no {what}, and task.kind {task.kind} needs them; sources that give them "
+                f"are: {', '.join(kinds)}"
+            ]
     if task.answers == "classes" and kind in WITHOUT_LABELS:
         return [
             f"{where}.kind: {kind} gives no labels, and task.kind {task.kind} needs them; for a folder a class set it "

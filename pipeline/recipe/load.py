@@ -26,6 +26,8 @@ _PATH_KEYS = (
     ("data", "source", "masks"),
     ("data", "source", "instances"),
     ("data", "source", "classes"),
+    ("data", "source", "labels"),
+    ("data", "source", "sets"),
     ("data", "source", "urls"),
     ("data", "source", "val_urls"),
     ("data", "source", "test_urls"),
@@ -35,6 +37,8 @@ _PATH_KEYS = (
     ("data", "source", "of", "*", "masks"),
     ("data", "source", "of", "*", "instances"),
     ("data", "source", "of", "*", "classes"),
+    ("data", "source", "of", "*", "labels"),
+    ("data", "source", "of", "*", "sets"),
     ("model", "weights"),
     ("loss", "distill", "teacher"),
 )

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator
 
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
+from pipeline.recipe.object_sources import OBJECT_SOURCES, ObjectSources
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.tasks import TaskSection
 
@@ -50,7 +51,7 @@ class FolderSource(Section):
 class TableColumns(Section):
     """How a table's columns are called."""
 
-    late = frozenset({"mask", "instances"})
+    late = frozenset({"mask", "instances", "box", "crowd"})
 
     path: str = "path"
     """The file: a path or a URL (https, s3, ...)."""
@@ -68,10 +69,21 @@ class TableColumns(Section):
     """The mask of an image: a path or a URL. By default `mask` when there is one, and task.kind asks for masks."""
     instances: str | None = None
     """The instance map of an image, likewise. Without a column of masks, what has an object is class 1 of two."""
+    box: str | Annotated[list[str], Field(min_length=4, max_length=4)] | None = None
+    """Of objects: the four columns of a box in the order of `boxes`, such as `[xmin, ymin, xmax, ymax]`, or the one
+    that holds all four numbers. By default the ones that are called as boxes usually are. Where they are empty, the
+    image shows no object."""
+    crowd: str | None = None
+    """Of objects: 0 for one object, 1 for several in one box, 2 for one that is neither to be found nor missed. By
+    default `crowd` when there is one."""
 
 
 class TableSource(MaskClasses):
-    """A table with a row a sample: text, JSON lines or Parquet. Several segments of one video are several samples."""
+    """A table with a row a sample: text, JSON lines or Parquet. Several segments of one video are several samples. For
+    detection, a row an object.
+    """
+
+    late = MaskClasses.late | {"boxes", "relative"}
 
     kind: Literal["table"]
     path: str
@@ -83,6 +95,11 @@ class TableSource(MaskClasses):
     `images` or `videos` in it where the first file lies there."""
     separator: str | None = None
     """What stands between the labels of one sample, such as "|"; JSON lines and Parquet may hold lists instead."""
+    boxes: Literal["xyxy", "xywh", "centre"] = "xyxy"
+    """Of objects: what the four numbers of a box are: two corners; a corner, width and height; or the centre, width and
+    height. Edges, from 0."""
+    relative: bool = False
+    """Of objects: whether these are shares of the image's width and height, and not pixels."""
 
 
 class ImagesSource(MaskClasses):
@@ -108,7 +125,7 @@ class ImagesSource(MaskClasses):
 
 
 class CocoSource(Section):
-    """Images with COCO's annotations: polygons and run lengths, drawn as masks in the annotations' order."""
+    """Images with COCO's annotations: boxes, or for masks polygons and run lengths, drawn in the annotations' order."""
 
     kind: Literal["coco"]
     path: str
@@ -117,8 +134,8 @@ class CocoSource(Section):
     """The JSON file, such as `./coco/annotations/instances_{split}2017.json`. `{split}` stands for train, val
     and, where there is one, test; without it `data.split` holds out."""
     background: str | None = "background"
-    """The class of pixels without an object, the first one; null: these are neither trained on nor measured. Categories
-    follow in the file's order."""
+    """Of masks: the class of pixels without an object, the first one; null: these are neither trained on nor measured.
+    Categories follow in the file's order."""
 
 
 class FramesSource(Section):
@@ -304,7 +321,7 @@ class DigitScenesSource(DrawnSource):
 
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
-FileSource = FolderSource | TableSource | ImagesSource | CocoSource | FramesSource | Annotations
+FileSource = FolderSource | TableSource | ImagesSource | CocoSource | ObjectSources | FramesSource | Annotations
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 
@@ -326,6 +343,7 @@ Source = Annotated[
 SOURCE_MODALITY: dict[str, Modality] = {
     "images": "image",
     "coco": "image",
+    **dict.fromkeys(OBJECT_SOURCES, "image"),
     "frames": "video",
     "kinetics": "video",
     "something-something": "video",
@@ -337,5 +355,7 @@ SOURCE_MODALITY: dict[str, Modality] = {
 }
 WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
-WITHOUT_LABELS = ("images", "coco", "digit-scenes")
+WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "table", "webdataset")
+"""The kinds that may give boxes of objects."""
+WITHOUT_LABELS = ("images", "coco", *OBJECT_SOURCES, "digit-scenes")
 """The kinds that give no label beside them."""

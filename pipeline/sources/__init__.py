@@ -12,15 +12,19 @@ from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import (
     class_folders,
     coco,
+    cvat,
     frames,
     hmdb51,
     images,
     kinetics,
+    labelme,
     mixture,
     something,
     table,
     ucf101,
+    voc,
     webdataset,
+    yolo,
 )
 from pipeline.sources.listing import Listing
 
@@ -62,6 +66,10 @@ SOURCES: dict[str, Files] = {
     "table": table,
     "images": images,
     "coco": coco,
+    "voc": voc,
+    "yolo": yolo,
+    "labelme": labelme,
+    "cvat": cvat,
     "kinetics": kinetics,
     "something-something": something,
     "ucf101": ucf101,

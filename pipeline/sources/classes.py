@@ -11,6 +11,7 @@ from pipeline.graph.plan import some
 from pipeline.recipe.schema import Classes
 from pipeline.sources.labels import class_name, meaning, spellings
 from pipeline.sources.listing import Candidate, Listing, Masks
+from pipeline.sources.things import renamed as renamed_objects
 
 Naming = Mapping[str, str | None]
 """Each label -> its class; None for one that is left out."""
@@ -50,7 +51,7 @@ def naming(labels: Iterable[str], asked: Classes) -> Naming:
 def renamed(labels: Iterable[str], names: Naming, label_sets: bool) -> tuple[str, ...] | None:
     """Return a sample's classes by its labels, sorted; None for a sample that is left out.
 
-    In a multi-label task a class that is left out is no question any more, and its samples stay.
+    In a multi-label task and of objects a class that is left out is no question any more, and its samples stay.
     """
     classes = {name for label in labels if (name := names[label]) is not None}
     return tuple(sorted(classes)) if classes or label_sets else None
@@ -63,7 +64,7 @@ def resolve_classes(listing: Listing, asked: Classes, label_sets: bool) -> Listi
     A class is lost when the source has it and nothing of it can be used.
     """
     occurring = {label for candidate in listing.candidates for label in candidate.labels}
-    names = naming(occurring | listing.lost.keys() | listing.mask_classes, asked)
+    names = naming(occurring | listing.lost.keys() | listing.mask_classes | {*listing.declared}, asked)
     candidates: list[Candidate] = []
     others = Counter(listing.others)
     for candidate in listing.candidates:
@@ -71,7 +72,7 @@ def resolve_classes(listing: Listing, asked: Classes, label_sets: bool) -> Listi
         if classes is None:
             others[LEFT_OUT] += 1
         else:
-            candidates.append(candidate if classes == candidate.labels else replace(candidate, labels=classes))
+            candidates.append(_with_classes(candidate, classes, names))
     check_lost(listing.where, listing.lost, names, occurring)
     order = tuple(name for label in listing.class_order if (name := names.get(label)) is not None)
     return replace(
@@ -82,7 +83,18 @@ def resolve_classes(listing: Listing, asked: Classes, label_sets: bool) -> Listi
         lost={},
         notes=(*listing.notes, *notes(names)),
         masks=named_masks(listing.masks, names),
+        declared=tuple(dict.fromkeys(name for label in listing.declared if (name := names[label]) is not None)),
     )
+
+
+def _with_classes(candidate: Candidate, classes: tuple[str, ...], names: Naming) -> Candidate:
+    """Return a candidate with its classes in place of its labels, and so its objects."""
+    objects = candidate.objects
+    if objects is not None and any(names[name] != name for name in objects["classes"]):
+        objects = renamed_objects(objects, names)
+    if classes == candidate.labels and objects is candidate.objects:
+        return candidate
+    return replace(candidate, labels=classes, objects=objects)
 
 
 def named_masks(masks: Mapping[str, Masks], names: Naming) -> dict[str, Masks]:

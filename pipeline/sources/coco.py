@@ -1,4 +1,4 @@
-"""COCO's annotation files: images whose masks are drawn of polygons and run lengths."""
+"""COCO's annotation files: images with boxes of objects, or whose masks are drawn of polygons and run lengths."""
 
 import hashlib
 import json
@@ -14,19 +14,26 @@ from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.annotated import read, wrong
 from pipeline.sources.class_folders import tree_digest, walk
+from pipeline.sources.coco_objects import category_names, things_of
 from pipeline.sources.images import SPLIT, of_split, present
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import Candidate, Listing
 from pipeline.sources.masks import categories
+from pipeline.sources.pictures import Found
+from pipeline.sources.things import objects_of
 
 LAYOUT = "the images that the annotations name"
+OWN_SPLIT = f"write {SPLIT} in data.source.annotations, and have a file for train and one for val"
 
 
 def look(source: CocoSource, task: TaskSection, split: Split) -> Listing:
     """List the images that the annotations name. ZoetropeError for annotations that are none, or of no image there.
 
-    Categories are classes by their names, in the order of the first file, then what the second one adds.
+    Categories are classes by their names, in the order of the first file (of their numbers, for objects), then what the
+    second one adds.
     """
+    if task.answers == "objects":
+        return _objects(source)
     by_split = _places(source)
     by_ratio = "val" not in by_split
     candidates: list[Candidate] = []
@@ -66,11 +73,60 @@ def look(source: CocoSource, task: TaskSection, split: Split) -> Listing:
         by_ratio,
         where=f"data.source.path: {source.path}",
         layout=LAYOUT,
-        own_split=f"write {SPLIT} in data.source.annotations, and have a file for train and one for val",
+        own_split=OWN_SPLIT,
         refused=refused,
         class_order=tuple(name for name in masks.classes if name),
         masks={"": masks},
     )
+
+
+def _objects(source: CocoSource) -> Listing:
+    """List the images with their objects."""
+    by_split = _places(source)
+    by_ratio = "val" not in by_split
+    found = Found()
+    there: dict[Path, set[str]] = {}
+    named: dict[tuple[Path, str], str] = {}
+    for part, at in by_split.items():
+        path = at["annotations"]
+        content = _parse(path)
+        names = category_names(content, path)
+        found.classes |= dict.fromkeys(names.values())
+        folder = Path(at["path"]).resolve()
+        if folder not in there:
+            there[folder] = {name for name, _ in walk(folder, LAYOUT)}
+        images = _by_number(content, path)
+        things, refused, notes = things_of(content, names, images, path)
+        found.notes += notes
+        prefix = part and f"{part}/"
+        for number, (name, width, height) in images.items():
+            if (before := named.setdefault((folder, name), part)) != part:
+                raise wrong(f"the image {name} is named for {before} and for {part}: name it for one of them")
+            if name not in there[folder]:
+                found.refused[prefix + name] = f"{Path(path).name} names it, and there is no file {folder / name}"
+            elif number in refused:
+                found.refused[prefix + name] = refused[number]
+            else:
+                objects = objects_of(things.get(number, []), (width, height), "xywh")
+                found.enter(prefix + name, folder / name, "" if by_ratio and part != "test" else part, objects)
+    if passed_over := sum((folder, name) not in named for folder, files in there.items() for name in files):
+        found.others["not named by the annotations"] += passed_over
+    return found.listing(source.path, by_ratio, LAYOUT, OWN_SPLIT)
+
+
+def _by_number(content: Mapping[str, Any], path: str) -> dict[int, tuple[str, int, int]]:
+    """Number of an image -> name, width and height. ZoetropeError where a number or a name stands twice."""
+    images: dict[int, tuple[str, int, int]] = {}
+    for number, name, width, height in (_image(image, path) for image in content["images"]):
+        if number in images:
+            raise wrong(
+                f"{path} has two images with the id {number}, {images[number][0]} and {name}, so nobody knows whose "
+                "the annotations are. Were files put together? Then number the images anew"
+            )
+        images[number] = (name, width, height)
+    if twice := [name for name, count in Counter(name for name, _, _ in images.values()).items() if count > 1]:
+        raise wrong(f"{path} names the image {twice[0]} twice")
+    return images
 
 
 def digest(source: CocoSource) -> str:

@@ -45,7 +45,8 @@ class Candidate:
     source: name of its source in a mixture
     start_s, end_s: the part of a video that is the sample; None is the video's own start or end
     members: companions, keys of `pipeline.decode.members.MEMBERS` -> the local path or URL of each
-    objects: what is in the picture, where annotations of all of them lie in one file: `objects.json` itself
+    objects: what is in the picture: `objects.json` with names of classes, as `pipeline.sources.things.objects_of` gives
+             it
     outlines: what its mask is drawn of: `size` (width and height in px) and `objects`, pairs of a value and a
               segmentation as `pipeline.decode.outlines` takes them
     unit:   what `data.split` draws for, and keeps on one side, where that is not `key`: the file of a segment, a group
@@ -102,6 +103,7 @@ class Listing:
     lost:       classes that the source has and of which nothing can be used -> what there is instead, in words
     notes:      what else to say of it, in sentences
     masks:      where samples have masks, what these mean, by the name of the source in a mixture, else ""
+    declared:   classes of objects that the source lists: they are classes, too, where nothing is of them
     """
 
     candidates: list[Candidate]
@@ -116,13 +118,15 @@ class Listing:
     lost: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     masks: Mapping[str, Masks] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
 
     def classes(self) -> list[str]:
         """Return the names of the classes that occur, by their numbers: the data set's own, then `class_order`'s.
 
         Those of masks are all there: which ones occur is known once these are decoded.
         """
-        found = {label for candidate in self.candidates for label in candidate.labels} | self.mask_classes
+        found = {label for candidate in self.candidates for label in candidate.labels}
+        found |= self.mask_classes | {*self.declared}
         own = [name for name in dict.fromkeys(self.class_order) if name in found]
         return own + class_order(found.difference(own))
 

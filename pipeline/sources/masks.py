@@ -217,8 +217,10 @@ def _place(counted: tuple[tuple[str, int], int]) -> tuple[str, bool, int]:
     return source, value == OTHERS, value
 
 
-def tally(rows: Iterable[Row], masks: Mapping[str, Masks], numbers: Mapping[str, int]) -> Tally:
+def tally(rows: Iterable[Row], masks: Mapping[str, Masks], numbers: Mapping[str, int], what: str = "pixels") -> Tally:
     """Count the values of rows' masks, and put the classes that these have into `classes` of each row.
+
+    what: what has these values: pixels of masks, or objects, whose classes' numbers they are
 
     `values` of a row is taken out; of an adopted tar's its `amounts` are made. ZoetropeError, with all values, where a
     source does not say what they mean.
@@ -239,16 +241,18 @@ def tally(rows: Iterable[Row], masks: Mapping[str, Masks], numbers: Mapping[str,
             row["amounts"] = {str(numbers[name]): pixels for name, pixels in amounts.items()}
     for source, of in masks.items():
         if not of.values.of:
-            raise _unknown(source, [row for row in found.rows(masks) if row["source"] == source])
+            raise _unknown(source, [row for row in found.rows(masks) if row["source"] == source], what)
     return found
 
 
-def _unknown(source: str, rows: Sequence[ValueRow]) -> ZoetropeError:
+def _unknown(source: str, rows: Sequence[ValueRow], what: str) -> ZoetropeError:
     most = sorted(rows, key=lambda row: -row["pixels"])[:SHOWN]
     most = [row for row in rows if row in most]
     more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
     where = f"data.source.of.{source}.classes" if source else "data.source.classes"
-    if any(" " in row["value"] for row in rows):
+    if what == "objects":
+        how = f"Name the classes in their order, {where}=[name of 0, name of 1, ...], or by number, {{1: car, 3: bus}}"
+    elif any(" " in row["value"] for row in rows):
         how = f"Name in {where} a file with a line `name, red, green, blue` a class, the first one first"
     else:
         how = (
@@ -257,7 +261,14 @@ def _unknown(source: str, rows: Sequence[ValueRow]) -> ZoetropeError:
             "their folder in data.source.instances"
         )
     return ZoetropeError(
-        "\n".join([f"{where}: is not set, and the masks have these values:", *lines(most, rows), *more, f"{how}."])
+        "\n".join(
+            [
+                f"{where}: is not set, and the {'masks' if what == 'pixels' else what} have these values:",
+                *lines(most, rows, what),
+                *more,
+                f"{how}.",
+            ]
+        )
     )
 
 
@@ -269,14 +280,17 @@ def _arrow(row: ValueRow, rows: Sequence[ValueRow]) -> str:
     return f" -> {row['name'] or 'ignored'}" if any(one["name"] for one in rows) else ""
 
 
-def lines(shown: Sequence[ValueRow], rows: Sequence[ValueRow]) -> list[str]:
-    """Write a line a value: its class, its share of the pixels of all `rows`, and in how many pictures it is."""
+def lines(shown: Sequence[ValueRow], rows: Sequence[ValueRow], what: str = "pixels") -> list[str]:
+    """Write a line a value: its class, its share of the pixels of all `rows`, and in how many pictures it is.
+
+    what: as of `tally`
+    """
     total = Counter[str]()
     for row in rows:
         total[row["source"]] += row["pixels"]
     return [
         f"  {row['source'] and row['source'] + ': '}{row['value']}{_arrow(row, rows)}: "
-        f"{row['pixels'] / total[row['source']]:.2%} of the pixels, in "
+        f"{row['pixels'] / total[row['source']]:.2%} of the {what}, in "
         f"{'+'.join(f'{row[split]:,}' for split in SPLITS if split in row)} pictures"  # type: ignore[literal-required]
         for row in shown
     ]

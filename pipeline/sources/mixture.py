@@ -30,6 +30,8 @@ def look(source: MixtureSource, task: TaskSection, split: Split) -> Listing:
     classes: dict[str, None] = {}
     by_ratio = False
     masks: dict[str, Masks] = {}
+    declared: dict[str, None] = {}
+    notes: list[str] = []
     for name, one in sorted(source.of.items()):
         try:
             listing = _kind(one).look(one, task, split)
@@ -43,6 +45,8 @@ def look(source: MixtureSource, task: TaskSection, split: Split) -> Listing:
         if listing.masks:
             (masks[name],) = listing.masks.values()
         classes |= dict.fromkeys(listing.classes())
+        declared |= dict.fromkeys(listing.declared)
+        notes += [f"{name}: {note}" for note in listing.notes]
         by_ratio |= listing.held_out_by_ratio
     return Listing(
         candidates,
@@ -56,6 +60,8 @@ def look(source: MixtureSource, task: TaskSection, split: Split) -> Listing:
         class_order=tuple(classes),
         lost=lost,
         masks=masks,
+        declared=tuple(declared),
+        notes=tuple(notes),
     )
 
 

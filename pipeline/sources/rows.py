@@ -38,7 +38,9 @@ class Row(TypedDict):
     members: NotRequired[dict[str, str]]
     """Companion -> its path, as `path`."""
     objects: NotRequired[dict[str, Any]]
-    """The companion `objects.json`."""
+    """The companion `objects.json`, with names of classes until these are numbered."""
+    settled: NotRequired[tuple[dict[str, int], list[str], str | None]]
+    """Of its objects, what was left out, and what their numbers may be, until this is told."""
     outlines: NotRequired[dict[str, Any]]
     """What the companion `seg.png` is drawn of."""
     values: NotRequired[dict[int, int]]
@@ -62,6 +64,8 @@ class Row(TypedDict):
 def number_classes(row: Row, numbers: Mapping[str, int], label_sets: bool) -> None:
     """Put the label of a row, by `numbers`, in the place of the names of its classes."""
     label = sorted(numbers[name] for name in row.pop("classes"))
+    if "objects" in row:
+        row["objects"]["classes"] = [numbers[name] for name in row["objects"]["classes"]]
     row["label"] = label if label_sets else label[0]
 
 

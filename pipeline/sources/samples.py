@@ -9,6 +9,7 @@ from pipeline.sources.labels import meaning
 from pipeline.sources.listing import Candidate
 from pipeline.sources.path_or_url import is_url
 from pipeline.sources.spelling import Found
+from pipeline.sources.things import Thing
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Row:
     split: str
     group: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
+    things: tuple[Thing, ...] | None = None
+    """Of a row an object: the object; none where the row says that there is none. None for rows of other samples."""
+    size: tuple[int, int] | None = None
+    """Width and height of the picture in px, where the row says them."""
 
     @property
     def sample(self) -> tuple[Any, ...]:
@@ -77,6 +82,8 @@ def _candidate(key: str, rows: list[Row], label_sets: bool) -> Candidate:
     unit = first.group or key  # segments of one video go together
     if (first.start_s, first.end_s) != (None, None):
         key = f"{key}#{_time(first.start_s)}-{_time(first.end_s)}"
+    if len(sizes := {row.size: row.number for row in reversed(rows)}) > 1:
+        raise BadSample(f"{key} has several sizes: {_and_where(sizes)}")
     chosen = sorted(labels) if label_sets else first.labels
     times = (first.start_s, first.end_s)
     return Candidate(key, first.found.path, tuple(chosen), first.split, *times, members=first.members, unit=unit)

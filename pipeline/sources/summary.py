@@ -8,6 +8,7 @@ from pipeline.sources.kinds import counted
 from pipeline.sources.listing import Listing, splits_in
 
 SHOWN = 8
+MOST_LINES = 100
 LONGEST = 40
 """Characters of a class's name that are shown."""
 
@@ -35,6 +36,23 @@ def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[s
     return f"data: {sizes}, {len(classes):,} classes: {', '.join(shown)}{more}"
 
 
+def of_classes(objects: Mapping[tuple[str, str], int], classes: Sequence[str]) -> list[str]:
+    """Write a line a class in the order of their numbers: its objects in each split, of counts by (split, class)."""
+    splits = splits_in({split for split, _ in objects})
+    lines = [
+        f"class {number} {_short(name)}: {', '.join(f'{objects.get((split, name), 0):,} {split}' for split in splits)}"
+        for number, name in enumerate(classes[:MOST_LINES])
+    ]
+    return lines + ([f"and {len(classes) - MOST_LINES:,} classes more"] if len(classes) > MOST_LINES else [])
+
+
+def of_objects(objects: Mapping[tuple[str, str], int], most: int) -> str:
+    """Count the objects of each split: "objects: 2,805 train, 1,138 val, at most 30 in a picture"."""
+    splits = splits_in({split for split, _ in objects})
+    counts = [f"{sum(n for (of, _), n in objects.items() if of == split):,} {split}" for split in splits]
+    return f"objects: {', '.join(counts)}, at most {most:,} in a picture"
+
+
 def of_masks(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[str]) -> str:
     """Say how many samples there are, and the first classes, of which masks that are not decoded yet say nothing."""
     splits = Counter(split for split, _ in samples)
@@ -60,7 +78,8 @@ def of_others(listing: Listing) -> list[str]:
         found.append(f"files passed over: {counted(listing.others)}")
     found += [f"{line}; ingest lists all in missing.txt" for line in of_missing(listing.missing)]
     if not listing.masks and (unlabelled := sum(not candidate.labels for candidate in listing.candidates)):
-        found.append(f"{unlabelled:,} samples have no label at all")
+        has_objects = any(candidate.objects is not None for candidate in listing.candidates)
+        found.append(f"{unlabelled:,} {'pictures show no object' if has_objects else 'samples have no label at all'}")
     return found
 
 

@@ -18,6 +18,7 @@ from pipeline.recipe.sources import TableSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import tables
+from pipeline.sources.boxed_rows import box_columns, classes_of, with_objects, with_thing, without_spoilt
 from pipeline.sources.class_folders import is_utf8
 from pipeline.sources.kinds import refusal
 from pipeline.sources.labels import class_name
@@ -46,7 +47,10 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
         columns["group"] = split.column
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
+    boxed = task.answers == "objects"
+    box, classes = (box_columns(source, names), classes_of(source)) if boxed else ((), {})
     find, rows = _finder(source, rows, columns["path"])
+    spoilt: dict[Any, int] = {}
     others: Counter[str] = Counter()
     good: list[Row] = []
     other_files: list[Row] = []
@@ -54,8 +58,13 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
     for number, values in enumerate(rows, 1):
         try:
             row = _row(number, values, columns, find, source, task)
+            if boxed and row is not None:
+                row = with_thing(row, values, columns, box, source, classes)
         except BadSample as error:
             refused[number] = error.reason
+            if boxed:
+                with suppress(BadSample):
+                    spoilt[_find(values.get(columns["path"]), find).file] = number
             continue
         if row is None:
             others["in test, without a label"] += 1
@@ -72,7 +81,9 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
             f"{first.number}: {refused[first.number]}. Set task.kind to what they are, as "
             "recipes/table-images.yaml does for images and recipes/table.yaml for videos",
         )
+    good = without_spoilt(good, spoilt, refused) if spoilt else good
     candidates, contradictions, repeated = together(good, task.label_sets)
+    candidates = with_objects(candidates, good, source) if boxed else candidates
     refused |= contradictions
     if repeated:
         others["the same as another row"] = repeated
@@ -98,8 +109,9 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
             for label in row.labels
             if row.number in refused and label not in there
         },
-        class_order=tuple(name for one in masks.values() for name in one.classes if name),
+        class_order=tuple(name for one in masks.values() for name in one.classes if name) or tuple(classes),
         masks=masks,
+        declared=tuple(classes),
     )
 
 
@@ -175,14 +187,15 @@ def _columns(source: TableSource, names: list[str], task: TaskSection | None = N
     Without a task, as for a digest, what it asks for is taken where it is there. A column that is only called `mask`
     counts where `classes` says what it means, so that what other tables say by it changes nothing.
     """
-    asked = source.columns.model_dump()
+    asked = source.columns.model_dump(exclude={"box"})
     masked = source.classes is not None if task is None else task.answers == "mask"
+    boxed = task is not None and task.answers == "objects"
     columns = {}
     for ours, theirs in asked.items():
         if ours in COMPANIONS and task and not masked:
             continue
         if theirs is None:
-            if ours in names and (ours not in COMPANIONS or masked):
+            if ours in names and (ours not in COMPANIONS or masked) and (ours != "crowd" or boxed):
                 columns[ours] = ours
         elif theirs in names:
             columns[ours] = theirs
@@ -215,7 +228,7 @@ def _row(
     if end_s is not None and end_s <= (start_s or 0.0):
         raise BadSample(f"end_s {end_s:g} is not behind start_s {start_s or 0:g}")
     split = _split(row, columns, source) if "split" in columns else ""
-    masked = task.answers == "mask"
+    masked = task.answers != "classes"  # of objects each row has a label, which is read beside its box
     if split == "test" and not masked and not task.label_sets and row.get(columns["label"]) in (None, ""):
         return None  # as where a benchmark keeps them to itself
     labels = () if masked else _labels(row.get(columns["label"]), source, task.label_sets)

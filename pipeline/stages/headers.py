@@ -11,6 +11,7 @@ from pipeline.feed.apart import each_apart
 from pipeline.sources import path_or_url
 from pipeline.sources.listing import Candidate, Masks
 from pipeline.sources.rows import BadRow, Row
+from pipeline.sources.things import names_in, settled
 
 if TYPE_CHECKING:
     from pipeline.decode.probe import Kind, Probe
@@ -30,16 +31,19 @@ def probe_chunk(
     values = {name: of.values for name, of in meaning.items()}
     headers = each_apart(header_of, [(one, modality, values.get(one.source or "")) for one in part], limit_s)
     for one, header in zip(part, headers, strict=True):
-        if isinstance(header, BadSample):
-            bad.append({"source": one.key, "stage": "ingest", "reason": header.reason})
-        elif isinstance(header, ZoetropeError):
+        if isinstance(header, ZoetropeError) and not isinstance(header, BadSample):
             raise header
-        else:
+        try:
+            if isinstance(header, BadSample):
+                raise header
             good.append(_row(one, header))
+        except BadSample as error:
+            bad.append({"source": one.key, "stage": "ingest", "reason": error.reason})
     return good, bad
 
 
 def _row(one: Candidate, header: "Probe") -> Row:
+    """Return the row of a sample. BadSample where its objects are of another picture."""
     row: Row = {
         "path": one.path,
         "key": one.key,
@@ -61,7 +65,9 @@ def _row(one: Candidate, header: "Probe") -> Row:
     if one.members:
         row["members"] = dict(one.members)
     if one.objects is not None:
-        row["objects"] = dict(one.objects)
+        found = settled(one.objects, header.width, header.height)
+        row["objects"], row["classes"] = found.objects, names_in(found.objects)
+        row["settled"] = (found.dropped, found.fits, found.reading)
     if one.outlines is not None:
         row["outlines"] = dict(one.outlines)
     if header.values:

@@ -12,7 +12,7 @@ from pipeline.cluster.parallel import chunks, run_parallel
 from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
-from pipeline.sources import digest, files_of, masks, mixture, summary
+from pipeline.sources import digest, files_of, masks, mixture, summary, things
 from pipeline.sources.classes import resolve_classes
 from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.listing import SPLITS, Listing, splits_in
@@ -76,6 +76,7 @@ def run(context: Context) -> dict[str, Any]:
     classes = listing.classes()
     numbers = {name: number for number, name in enumerate(classes)}
     said = _read_masks(context, listing, samples, numbers) if listing.masks else []
+    objects = _count_objects(context, samples, classes)
     samples = _measurable(context, listing, samples)
     for split in splits_in({row["split"] for row in samples}):
         left = [row for row in samples if row["split"] == split]
@@ -109,7 +110,7 @@ def run(context: Context) -> dict[str, Any]:
         "classes": len(classes),
         **missing,
         **({"values": len(said)} if said else {}),
-        DATA: [told, *summary.of_values(said), *summary.of_others(listing), *why],
+        DATA: [told, *objects, *summary.of_values(said), *summary.of_others(listing), *why],
     }
 
 
@@ -117,13 +118,24 @@ def _read_masks(
     context: Context, listing: Listing, samples: list[Row], numbers: Mapping[str, int]
 ) -> list[masks.ValueRow]:
     """Give the rows the classes that their masks show, and write and say what the values of these mean."""
-    said = masks.tally(samples, listing.masks, numbers).rows(listing.masks)
+    what = "objects" if context.recipe.task.answers == "objects" else "pixels"
+    said = masks.tally(samples, listing.masks, numbers, what).rows(listing.masks)
     write_rows(context.out / VALUES, said)
     masks.write(context.out / masks.MASKS, {name: one.numbered(numbers) for name, one in listing.masks.items()})
-    shown = masks.lines(said[: masks.SHOWN], said)
+    shown = masks.lines(said[: masks.SHOWN], said, what)
     more = [f"and {len(said) - masks.SHOWN:,} values more, see {context.out / VALUES}"] if shown[masks.SHOWN :] else []
     _tell(context, [*shown, *more])
     return said
+
+
+def _count_objects(context: Context, samples: list[Row], classes: Sequence[str]) -> list[str]:
+    """Say how many objects of each class there are, and what was left out; returns the lines that a plan shows."""
+    rows = [row for row in samples if "settled" in row]
+    if not rows:
+        return []
+    found = things.tally(rows)
+    _tell(context, [*summary.of_classes(found.objects, classes), *found.words()])
+    return [summary.of_objects(found.objects, found.most), *found.words()]
 
 
 def _measurable(context: Context, listing: Listing, samples: list[Row]) -> list[Row]:
@@ -171,13 +183,14 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
         for name in recipe.data.source.of:
             mixture.check_trained(name, [one for one in listing.candidates if one.source == name])
     names = set.union(*classes.values())
-    if len(listing.mask_classes) == 1:
+    if len(listing.mask_classes) == 1 and recipe.task.answers == "mask":
         raise ZoetropeError(
             f"data.source.classes: names one class only, {min(listing.mask_classes)!r}, and a mask needs two, such as "
             "[background, object]."
         )
     if not names and not listing.masks:
-        raise ZoetropeError(f"{listing.where} gives no sample a label. It should hold {listing.layout}.")
+        what = "shows no object in any picture" if recipe.task.answers == "objects" else "gives no sample a label"
+        raise ZoetropeError(f"{listing.where} {what}. It should hold {listing.layout}.")
     if len(names) == 1 and not recipe.task.label_sets:
         raise ZoetropeError(
             f"{listing.where} has one class only, {min(names)!r}, and a classifier needs two. "

@@ -7,15 +7,19 @@ from pipeline.sources.kinds import counted, kind
 from pipeline.sources.path_or_url import suffix
 from pipeline.sources.recognise import (
     coco,
+    cvat,
     folder,
     frames,
     hmdb51,
     images,
     kinetics,
+    labelme,
     something,
     table,
     tars,
     ucf101,
+    voc,
+    yolo,
 )
 from pipeline.sources.recognise.tree import Guess, Tree, is_split, tree_of
 
@@ -28,6 +32,10 @@ RECOGNISERS: dict[str, Callable[[Tree], Guess | None]] = {
     "something-something": something.recognise,
     "coco": coco.recognise,
     "images": images.recognise,
+    "voc": voc.recognise,
+    "yolo": yolo.recognise,
+    "labelme": labelme.recognise,
+    "cvat": cvat.recognise,
     "table": table.recognise,
     "frames": frames.recognise,
     "folder": folder.recognise,
@@ -40,6 +48,7 @@ LAYOUTS = """\
   labels.csv                          a table: path,label and perhaps split
   run/video1/img_00001.jpg            folders of frames
   images/1.jpg instances.json         COCO's annotations
+  images/1.jpg labels/1.txt           YOLO's, with data.yaml or classes.txt; VOC's and CVAT's XML; LabelMe's JSON
   train-000000.tar                    WebDataset tars
   trainlist01.txt, train.csv, ...     UCF101, HMDB51, Kinetics, Something-Something: their files and the videos"""
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.base.errors import ZoetropeError
 from pipeline.sources.images import SPLIT
 from pipeline.sources.listing import SPELT
 from pipeline.sources.recognise.tree import Guess, Tree
@@ -16,20 +15,20 @@ KEYS = ("images", "annotations", "categories")
 
 
 def recognise(tree: Tree) -> Guess | None:
-    """Take a JSON file with outlines of objects in pictures that are there. ZoetropeError for boxes alone."""
+    """Take a JSON file with outlines of objects in pictures that are there, else one with boxes."""
     files = {name: content for name in _candidates(tree) if (content := _read(tree.root / name))}
     boxes = [name for name, content in files.items() if not _outlined(content)]
-    for name, content in files.items():
-        if name in boxes or (folder := _folder(tree, content)) is None:
+    if any(masked in name for name in tree.images for masked in ("mask", "instance")):
+        boxes, files = [], {name: content for name, content in files.items() if name not in boxes}
+    for name, content in sorted(files.items(), key=lambda one: one[0] in boxes):
+        if (folder := _folder(tree, content)) is None:
             continue
         annotations, folder = _with_split(tree, name, folder)
         source = {"kind": "coco", "path": tree.path(folder), "annotations": tree.path(annotations)}
+        task, what = ("detection", "boxes") if name in boxes else ("segmentation", "outlines")
         count = len(content["categories"])
-        return Guess("segmentation", source, f"pictures with COCO's outlines of {count:,} categories, in {name}")
-    if boxes and not any(masked in name for name in tree.images for masked in ("mask", "instance")):
-        raise ZoetropeError(
-            f"{tree.path(boxes[0])} has boxes alone: no task learns boxes here. Outlines or masks are needed."
-        )
+        notes = () if name in boxes else ("to learn their boxes, set task.kind to detection",)
+        return Guess(task, source, f"pictures with COCO's {what} of {count:,} categories, in {name}", notes)
     return None
 
 

@@ -66,7 +66,7 @@ def test_numbers_of_classes_in_tars_of_others() -> None:
     assert count_objects(content(), values) == {2: 1, 0: 1}
     read = read_objects(content(crowd=[2, 0]), values)
     assert (read.classes.tolist(), read.boxes.tolist(), read.crowd.tolist()) == ([0], [[10, 5, 20, 10]], [2])
-    with pytest.raises(BadSample, match=r"an object of the class 2, and data\.source\.classes names 1 others"):
+    with pytest.raises(BadSample, match=r"an object of the class 2; data\.source\.classes and ignore name 0: add it"):
         count_objects(content(), Values({0: 0}))
     assert count_objects(content(), Values({})) == {2: 1, 0: 1}  # where nothing is said yet
 
@@ -97,6 +97,21 @@ def test_what_is_none(wrong: bytes, says: str) -> None:
         probe_objects(io.BytesIO(wrong), 100, 50)
     with pytest.raises(BadSample, match=says):
         store_objects(wrong, (100, 50), (50, 25), classes=3)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"outlines": [[1, 2, 3, 4, 5, 6], None]}, "its outlines or key points are no lists of numbers"),
+        ({"outlines": [[[1, 2, 3]], None]}, "its outlines or key points are no lists of numbers"),
+        ({"outlines": [[[1, "a"]], None]}, "its outlines or key points are no lists of numbers"),
+        ({"keypoints": [[1, 2], None]}, "its outlines or key points are no lists of numbers"),
+        ({"keypoints": [[1, 2, float("inf")], None]}, "its outlines or key points have a value that means nothing"),
+    ],
+)
+def test_outlines_that_are_none(more: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadSample, match=says):
+        store_objects(content(**more), (100, 50), (100, 50), classes=3)
 
 
 def test_a_class_that_there_is_not() -> None:

@@ -6,7 +6,7 @@ from pipeline.recipe import Recipe, RecipeError, check, plain
 from pipeline.recipe.combos import cross_problems
 from pipeline.recipe.loss import MASK_TERMS, Loss
 from pipeline.recipe.mixing import mixes
-from pipeline.recipe.tasks import SECTIONS
+from pipeline.recipe.tasks import SECTIONS, Detection
 from pipeline.tasks.segmentation.losses import TERMS
 from tests.pipeline.tasks import toy
 
@@ -526,6 +526,23 @@ def test_a_task_of_masks_takes_terms(small: dict[str, Any], monkeypatch: pytest.
     with toy.known():
         assert not [line for line in cross_problems(values) if line.startswith("loss")]
     assert Loss(terms={"lovasz": 0.5}).terms == {"lovasz": 0.5}
+
+
+def test_a_task_of_objects_asks_for_boxes(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SECTIONS, "detection", Detection)
+    values = small | {"task": {"kind": "detection"}}
+    needs = (
+        "data.source.kind: folder gives no boxes, and task.kind detection needs them; sources that give them are: "
+        "coco, voc, yolo, labelme, cvat, table, webdataset"
+    )
+    assert needs in cross_problems(put(values, "data.source", {"kind": "folder", "path": "x"}))
+    for kind in ("yolo", "table"):
+        assert needs not in str(cross_problems(put(values, "data.source", {"kind": kind, "path": "x"})))
+    labels = put(small, "data.source", {"kind": "voc", "path": "x", "annotations": "y"})
+    assert "data.source.kind: voc gives no labels" in str(
+        cross_problems(labels | {"task": {"kind": "image-multilabel"}})
+    )
+    assert Detection.model_validate({"kind": "detection", "max_objects": 3}).max_objects == 3
 
 
 def test_a_recipe_without_terms_says_nothing_of_them(small: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.image_header import ORIENTATION
-from pipeline.decode.members import MEMBERS, Member
+from pipeline.decode.members import MEMBERS
 from pipeline.graph.plan import Context, fingerprint, read_values
 from pipeline.recipe import Recipe, check, plain
 from pipeline.recipe.sources import COMPANIONS
@@ -23,6 +23,7 @@ from pipeline.shards.index import index_path, read_index
 from pipeline.shards.reader import ShardReader
 from pipeline.sources import SOURCES
 from pipeline.sources.listing import Candidate, Listing
+from pipeline.sources.rows import number_classes
 from pipeline.stages import headers, ingest, shard
 from pipeline.stages.json_lines import read_rows
 from pipeline.store import Artifact, FolderStore
@@ -262,18 +263,49 @@ def test_a_source_that_names_no_companion_has_the_fingerprint_that_it_had() -> N
     assert mark({"members": {"seg.png": "png"}}) != FINGERPRINT
 
 
-def test_objects_that_annotations_hold(pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The row has them as the source gives them; what is made of them, a kind of companion says."""
-    kind = Member(lambda *header: None, lambda content, *sizes: (content, {CAR: 1}), lambda data, values: bytes(data))
-    monkeypatch.setitem(MEMBERS, "objects.json", kind)
+def test_objects_that_annotations_hold(tmp_path: Path) -> None:
+    """The row has them in px of the source, with what is wrong left out; the shard in px of what it stores."""
     path = tmp_path / "1.jpg"
-    path.write_bytes(encode_jpeg(np.zeros((4, 8, 3), np.uint8), 90))
-    boxes = {"boxes": [[0, 0, 2, 3]], "classes": [CAR]}
-    rows, _ = headers.probe_chunk("image", 60, [Candidate("1.jpg", str(path), ("road",), "train", objects=boxes)])
-    assert rows[0]["objects"] == boxes
-    rows[0]["label"] = [ROAD]
-    recipe = a_recipe({"kind": "folder", "path": "unused"})
-    (sample,) = shard.store_samples([path], rows, ["car", "road"], recipe)
+    path.write_bytes(encode_jpeg(np.zeros((40, 80, 3), np.uint8), 90))
+    boxes = [[0, 0, 20, 30], [8, 8, 8, 9], [70, 0, 90, 10], [81, 1, 85, 2]]
+    objects = {"boxes": boxes, "classes": ["car", "road", "road", "car"], "size": [80, 40], "crowd": [0, 0, 2, 0]}
+    (row,), _ = headers.probe_chunk("image", 60, [Candidate("1.jpg", str(path), ("car",), "train", objects=objects)])
+    left = {"size": [80, 40], "boxes": [[0, 0, 20, 30], [70, 0, 80, 10]], "classes": ["car", "road"], "crowd": [0, 2]}
+    assert (row["objects"], row["classes"]) == (left, ("car", "road"))
+    assert row["settled"] == (
+        {
+            "without a size": 1,
+            "outside of their picture": 1,
+            "clipped at the border of their picture": 1,
+        },
+        [],
+        None,
+    )
+    number_classes(row, {"car": CAR, "road": ROAD}, True)
+    assert (row["objects"]["classes"], row["label"]) == ([CAR, ROAD], [CAR, ROAD])
+    (sample,) = shard.store_samples([path], [row], ["car", "road"], a_recipe({"kind": "folder", "path": "unused"}))
     assert not isinstance(sample, Exception)
-    assert sample.members == {"objects.json": b'{"boxes": [[0, 0, 2, 3]], "classes": [0]}'}
-    assert (sample.label, sample.class_name, sample.amounts) == ((CAR, ROAD), ("car", "road"), {CAR: 1})
+    assert json.loads(sample.members["objects.json"]) == {
+        "size": [80, 40],
+        "boxes": [[0, 0, 10, 15], [35, 0, 40, 5]],
+        "classes": [CAR, ROAD],
+        "crowd": [0, 2],
+        "areas": [600, 100],
+    }
+    assert (sample.label, sample.class_name) == ((CAR, ROAD), ("car", "road"))
+    assert (sample.amounts, sample.objects) == ({CAR: 1, ROAD: 1}, 2)
+
+
+def test_objects_of_another_picture_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "1.jpg"
+    path.write_bytes(jpeg(8, 4, orientation=6))
+    whole: dict[str, Any] = {"boxes": [[0, 0, 2, 3]], "classes": ["car"]}
+    given = [
+        Candidate(str(size), str(path), ("car",), "train", objects={**whole, "size": size}) for size in ([8, 4], [9, 9])
+    ]
+    _, bad = headers.probe_chunk("image", 60, given)
+    assert [row["reason"] for row in bad] == [
+        "its annotations are of 8 x 4 pixels, and it has 4 x 8 as it is shown: EXIF may turn a photograph, and boxes "
+        "are of it as it is shown",
+        "its annotations are of 9 x 9 pixels, and it has 4 x 8 as it is shown",
+    ]

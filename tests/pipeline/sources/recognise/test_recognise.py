@@ -170,9 +170,70 @@ def test_one_file_of_annotations(make: Make) -> None:
     assert guessed(root)[1] == {"kind": "coco", "path": "pictures", "annotations": "all.json"}
 
 
-def test_boxes_alone_are_said(make: Make) -> None:
-    with pytest.raises(ZoetropeError, match=r"boxes\.json has boxes alone: no task learns boxes here"):
-        recognise(tree_of(make("images/1.jpg", **{"boxes.json": coco("1.jpg", outlined=False)})))
+def test_boxes_of_coco(make: Make) -> None:
+    root = make("images/1.jpg", **{"boxes.json": coco("1.jpg", outlined=False)})
+    assert guessed(root) == ("detection", {"kind": "coco", "path": "images", "annotations": "boxes.json"})
+    (root / "masks").mkdir()
+    (root / "masks/1.png").touch()
+    assert guessed(root)[0] == "segmentation"  # masks say more
+
+
+VOC, CVAT = "<annotation><object/></annotation>", "<annotations><version>1.1</version></annotations>"
+LABELME, BOX = '{"version": "5.0", "shapes": []}', "0 0.5 0.5 0.1 0.1\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "texts", "source"),
+    [
+        (
+            ["JPEGImages/1.jpg", "JPEGImages/2.jpg"],
+            {
+                "Annotations/1.xml": VOC,
+                "Annotations/2.xml": VOC,
+                "ImageSets/Main/train.txt": "1",
+                "ImageSets/Main/val.txt": "2",
+                "train.txt": "1",
+            },
+            {"kind": "voc", "path": "JPEGImages", "annotations": "Annotations", "sets": "ImageSets/Main/{split}.txt"},
+        ),
+        (
+            ["train/1.jpg", "valid/2.jpg"],
+            {"train/1.xml": VOC, "valid/2.xml": VOC},
+            {"kind": "voc", "path": "{split}", "annotations": "{split}"},
+        ),
+        (
+            ["images/train/1.jpg", "images/val/2.jpg"],
+            {"labels/train/1.txt": BOX, "data.yaml": "train: images/train\nval: images/val\nnames: [dog]\n"},
+            {"kind": "yolo", "path": "data.yaml"},
+        ),
+        (
+            ["images/train/1.jpg", "images/val/2.jpg"],
+            {"labels/train/1.txt": BOX * 2, "labels/val/2.txt": f"{BOX}\n\n{BOX}", "classes.txt": "dog\n"},
+            {"kind": "yolo", "path": "images/{split}", "labels": "labels/{split}", "classes": "classes.txt"},
+        ),
+        (["1.jpg", "2.jpg"], {"1.json": LABELME, "2.json": LABELME}, {"kind": "labelme", "path": "."}),
+        (
+            ["a/1.jpg", "a/2.jpg"],
+            {"b/1.json": LABELME, "b/2.json": LABELME},
+            {"kind": "labelme", "path": "a", "annotations": "b"},
+        ),
+        (
+            ["images/a/1.jpg", "images/b/2.jpg"],
+            {"annotations.xml": CVAT},
+            {"kind": "cvat", "path": "images", "annotations": "annotations.xml"},
+        ),
+    ],
+)
+def test_layouts_of_objects(make: Make, names: list[str], texts: dict[str, str], source: dict[str, Any]) -> None:
+    assert guessed(make(*names, **texts)) == ("detection", source)
+
+
+def test_text_files_of_yolo_without_names(make: Make) -> None:
+    root = make("a/1.jpg", "a/2.jpg", **{"a/1.txt": BOX, "a/2.txt": BOX})
+    with pytest.raises(
+        ZoetropeError, match=r"a has YOLO's text files, whose classes are numbers, and nothing names them"
+    ):
+        recognise(tree_of(root))
 
 
 def test_several_data_sets_are_no_classes(make: Make) -> None:
