@@ -71,6 +71,14 @@ class Sight:
             )
         return _built[self.token]
 
+    def sees_as(self, other: "Sight") -> bool:
+        """Tell whether both store and show files alike; a seed is of no matter where nothing is drawn at random."""
+        ours, theirs = (
+            (one.shard, one.clip, one.augment.eval, one.evaluate.clips, one.evaluate.crops)
+            for one in (self.recipe, other.recipe)
+        )
+        return ours == theirs and (self.cap_pixels, self.shows) == (other.cap_pixels, other.shows)
+
     def __call__(self, content: Content) -> Seen:
         """See an image or a video. ZoetropeError for one that cannot be."""
         if self.recipe.task.modality == "video":
@@ -111,10 +119,16 @@ _built: dict[str, ViewMaker] = {}
 
 
 def see(sights: Sequence[Sight], file: File) -> tuple[Seen, ...]:
-    """See one file as each model does. ZoetropeError, such as BadSample, with the reason."""
+    """See one file as each model does, once for those that see alike. ZoetropeError, such as BadSample, with the
+    reason.
+    """
     try:
         content = read(file, sights[0].recipe.task.modality) if isinstance(file, str) else file
-        return tuple(sight(content) for sight in sights)
+        seen: list[Seen] = []
+        for i, sight in enumerate(sights):
+            same = next((j for j in range(i) if sights[j].sees_as(sight)), None)
+            seen.append(sight(content) if same is None else seen[same])
+        return tuple(seen)
     except (ZoetropeError, MemoryError):
         raise
     except Exception as error:  # decoders and transforms raise whatever broken data makes them
