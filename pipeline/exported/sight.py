@@ -27,6 +27,8 @@ Content = bytes | np.ndarray
 """Of a file, or its pixels: uint8 [H, W, 3] RGB of an image, [T, H, W, 3] of a video."""
 File = str | Content
 """By its path or URL, or by its content."""
+OWN_SIZE_PX = 1 << 16
+"""A shorter side that no video has, so that none is made smaller."""
 FPS = 25
 """Of frames that are given by their pixels; no model looks at it."""
 
@@ -105,7 +107,12 @@ class Sight:
         if isinstance(content, np.ndarray):
             frames = iter(_picture(content, "[T, H, W, 3]"))
             return encode_pictures(frames, FPS, video.short_side, video.gop, video.crf)
-        return transcode(content, video.short_side, video.gop, video.crf) if video.transcode else check_video(content)
+        if video.transcode:
+            return transcode(content, video.short_side, video.gop, video.crf)
+        try:
+            return check_video(content)
+        except BadSample:  # a kind that no shard may have; of a broken file the next line says what is wrong
+            return transcode(content, OWN_SIZE_PX, video.gop, video.crf)
 
 
 def _picture(pixels: np.ndarray, shape: str) -> np.ndarray:
