@@ -1,7 +1,9 @@
-"""Which sizes the unpadded U-Net takes and gives (Ronneberger et al. 2015). No torch here."""
+"""Which sizes U-Nets take, and the unpadded one gives (Ronneberger et al. 2015). No torch here."""
 
 MARGIN_PX = 92
 """What the unpadded network's logits are smaller on each side: 572 px give 388."""
+LEAST_PX = 16
+"""Side of the padded networks' input, of which four poolings leave one place."""
 SMALLEST_PX = 188
 """Of the unpadded network, for 4 px of logits."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from models.options.base import ModelOptions
-from models.unet_size import MARGIN_PX, valid_size
+from models.unet_size import LEAST_PX, MARGIN_PX, valid_size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,3 +57,7 @@ class UNetBNOptions(UNetFamily):
     """U-Net with padding and batch norms: logits of the input's size, which is any from 16 px on."""
 
     kind: Literal["unet_bn"]
+
+    def valid_side(self, px: int) -> int:
+        """See `ModelOptions.valid_side`: four poolings halve it."""
+        return max(px, LEAST_PX)

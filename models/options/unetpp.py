@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from models.options.base import ModelOptions
+from models.unet_size import LEAST_PX
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +37,10 @@ class UNetPlusPlusOptions(ModelOptions):
     def input_shape(self) -> tuple[int, ...]:
         """The paper's crop of the cell nuclei is of 96 px; this is a usual size of U-Nets."""
         return (self.in_channels, 512, 512)
+
+    def valid_side(self, px: int) -> int:
+        """See `ModelOptions.valid_side`: four poolings halve it."""
+        return max(px, LEAST_PX)
 
     def build(self, num_classes: int) -> "nn.Module":
         """See `ModelOptions.build`."""

@@ -17,7 +17,8 @@ from pipeline.exported.predictor import Predictor
 from pipeline.exported.serving import serve
 from tests.pipeline.exported.untrained import exported_to
 
-SIZES = ((40, 64), (48, 32), (40, 64))
+SIZES = ((40, 64), (48, 32), (40, 64), (2, 1))
+"""The last one is less than what the model takes."""
 
 
 @pytest.fixture

@@ -10,16 +10,21 @@ import pytest
 import torch
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.foreign import check_video
 from pipeline.decode.image import decode_image
+from pipeline.decode.limits import BadSample
 from pipeline.exported.folder import check_together
 from pipeline.exported.predictions import AHEAD, ONCE, predictions
 from pipeline.exported.predictor import Predictor
+from pipeline.exported.sight import Sight, see
 from pipeline.shards.dataset import Dataset
 from pipeline.stages.measure import Trained, predict_part
 from pipeline.stages.train import WEIGHTS
 from pipeline.tasks.classification import Classification
-from tests.conftest import NO_IMAGE
+from tests.conftest import NO_IMAGE, ROOT
 from tests.pipeline.exported.untrained import exported_to
+
+CASES = ROOT / "tests" / "cases"
 
 
 @pytest.fixture
@@ -97,6 +102,18 @@ def test_a_video_by_its_frames(make_recipe: Any, videos: Dataset, tmp_path: Path
     assert found.drawing.pixels.shape == (3, 28, 28, 3)  # what the model saw
 
 
+def test_a_video_that_no_shard_may_have_as_it_is_is_encoded(make_recipe: Any, tmp_path: Path) -> None:
+    """A model that was trained on videos as they came is no less able to answer for another kind."""
+    recipe = make_recipe("video", **{"shard.video.transcode": False})
+    h263 = (CASES / "h263.avi").read_bytes()
+    with pytest.raises(BadSample, match="H263 in AVI cannot be read frame by frame as it is"):
+        check_video(h263)
+    assert Sight(recipe)(h263).pixels.shape == (1, 3, 28, 28, 3)
+    (tmp_path / "cut.avi").write_bytes(h263[: len(h263) // 2])
+    with pytest.raises(BadSample, match="the video is cut off"):
+        see([Sight(recipe)], str(tmp_path / "cut.avi"))
+
+
 def test_several_models_answer_by_the_mean_of_their_scores(
     make_recipe: Any, images: Dataset, model: Predictor, files: list[str], tmp_path: Path
 ) -> None:
@@ -106,6 +123,11 @@ def test_several_models_answer_by_the_mean_of_their_scores(
     mean = (model(content)["scores"] + other(content)["scores"]) / 2
     (found,) = predictions([model, other], [content], top=3)
     np.testing.assert_allclose(found.answer["top_scores"], -np.sort(-mean), atol=1e-6)
+    crop = {"augment.eval": [{"CenterCrop": {"height": 12, "width": 12}}]}
+    nearer = Predictor(exported_to(tmp_path / "c", make_recipe("image", **crop), images), device="cpu")
+    ours, theirs, others = see([model.sight, other.sight, nearer.sight], content)
+    assert ours is theirs  # decoded once
+    assert others.pixels.shape == (1, 12, 12, 3)
     other.classes = ["green", "blue", "red"]
     with pytest.raises(
         ZoetropeError, match=r"/b/model knows the same classes as the first model in another order; models whose"
