@@ -107,13 +107,13 @@ def test_state_dict_round_trip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("size_px", [(16, 16), (33, 47), (64, 48)])
-def test_other_input_sizes(name: str, size_px: tuple[int, int]) -> None:
+def test_other_input_sizes(name: str) -> None:
     model = build(name).eval()
-    with torch.no_grad():
-        x = batch(name, size_px)
-        assert {tuple(one.shape) for one in heads(model(x))} == answered(name, model, x)
-        assert answer(model(batch(name, size_px, num_frames=1))).isfinite().all()
+    for size_px in ((16, 16), (33, 47), (64, 48)):
+        with torch.no_grad():
+            x = batch(name, size_px)
+            assert {tuple(one.shape) for one in heads(model(x))} == answered(name, model, x), size_px
+            assert answer(model(batch(name, size_px, num_frames=1))).isfinite().all(), size_px
 
 
 @pytest.mark.parametrize("name", NAMES)

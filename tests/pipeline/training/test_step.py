@@ -18,6 +18,7 @@ from pipeline.training.learner import Learner
 from pipeline.training.model import build_model
 from pipeline.training.objective import Objective
 from pipeline.training.step import Normalize, Running, check_finite, micro_batches, train_step
+from tests.pipeline.training import one_step
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -177,10 +178,11 @@ def done(make_recipe: Any, images: Dataset, tmp_path_factory: pytest.TempPathFac
     (folder / "jobs.json").write_text(json.dumps(jobs))
     script = str(Path(__file__).with_name("one_step.py"))
     running = [
-        subprocess.Popen([sys.executable, script, str(rank), str(world), str(folder)], cwd=ROOT, env=environment())
-        for rank, world in ((0, 1), (0, 2), (1, 2))
+        subprocess.Popen([sys.executable, script, str(rank), "2", str(folder)], cwd=ROOT, env=environment())
+        for rank in range(2)
     ]
-    assert [process.wait(timeout=600) for process in running] == [0, 0, 0]
+    one_step.main(0, 1, folder)
+    assert [process.wait(timeout=600) for process in running] == [0, 0]
     return lambda job, rank, world: torch.load(folder / f"{rank}-of-{world}-{job}.pt", weights_only=True)
 
 
