@@ -71,7 +71,7 @@ def with_thing(
     classes: Mapping[str, None],
 ) -> Row:
     """Return a row with its object, or with none where its box and its label are empty. BadSample for half of one."""
-    cells = [values.get(name) for name in box]
+    cells: Any = [values.get(name) for name in box]
     label = values.get(columns["label"])
     crowd = finite(values.get(columns.get("crowd", "")) or PLAIN, "crowd")
     if crowd not in range(DIFFICULT + 1):
@@ -85,10 +85,10 @@ def with_thing(
             raise BadSample("it has a label, and its box is empty")
         return replace(row, labels=(), things=(), size=size)
     if len(cells) == 1:
-        whole = cells[0]
-        cells = [one for one in _BETWEEN.split(whole) if one] if isinstance(whole, str) else list(whole or ())
-    if len(cells) != 4:
-        raise BadSample(f"its box has {len(cells)} numbers, and a box has four")
+        (whole,) = cells
+        cells = [one for one in _BETWEEN.split(whole) if one] if isinstance(whole, str) else whole
+    if not isinstance(cells, list | tuple) or len(cells) != 4:
+        raise BadSample(f"its box {str(cells)[:40]!r} is not four numbers")
     numbers = [finite(cell, "a number of its box") for cell in cells]
     if source.relative and any(not -1e-6 <= number <= 1 + 1e-6 for number in numbers):
         raise BadSample(f"its box has {max(numbers):g}, which is no share of the picture; see data.source.relative")

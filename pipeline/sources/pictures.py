@@ -99,8 +99,10 @@ def pictures(folder: Path, layout: str, others: Counter[str], passed: Iterable[s
     found: dict[str, list[str]] = {}
     for name, _ in walk(folder, layout):
         stem, dot, extension = name.rpartition(".")
+        if f".{extension.lower()}" in passed:
+            continue
         if not dot or f".{extension.lower()}" not in IMAGE_EXTENSIONS:
-            others[kind(Path(name).suffix.lower())] += f".{extension.lower()}" not in passed
+            others[kind(Path(name).suffix.lower())] += 1
         elif not is_utf8(name):
             others["with a name that is not UTF-8"] += 1
         else:

@@ -51,9 +51,14 @@ def look(source: YoloSource, task: TaskSection, split: Split) -> Listing:
     found.classes = names
     by_ratio = "val" not in {place.split for place in places}
     lacking = total = twice = 0
+    listed: dict[Path, str] = {}
     for place in places:
         for key, (picture, notes) in place.files.items():
             total += 1
+            if (before := listed.setdefault(picture, place.split)) != place.split:
+                raise ZoetropeError(
+                    f"data.source.path: {picture} is named for {before} and for {place.split}: name it for one of them."
+                )
             things: list[Thing] = []
             if notes.is_file():
                 try:

@@ -106,7 +106,7 @@ def test_sizes_that_contradict_each_other(tmp_path: Path) -> None:
         ),
         ("path,label,x\n1.png,a,1\n", {"columns": {"box": "y"}}, "has no such column: unknown column 'y'"),
         ("path,label,box\n1.png,a,1\n", {"classes": {0: "a"}}, "of boxes it is a list of names, or a file"),
-        ("path,label,box\n1.png,a,1 2 3\n", {}, "its box has 3 numbers, and a box has four"),
+        ("path,label,box\n1.png,a,1 2 3\n", {}, "its box \"['1', '2', '3']\" is not four numbers"),
         ("path,label,box\n1.png,a,1 2 3 4\n", {"relative": True}, "its box has 4, which is no share of the picture"),
         ("path,label,box,crowd\n1.png,a,1 2 3 4,7\n", {}, "its crowd is 7, and may be 0, 1 or 2"),
     ],

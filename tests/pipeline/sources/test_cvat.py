@@ -130,7 +130,8 @@ def test_frames_without_images_and_images_without_frames(tmp_path: Path) -> None
 
 
 def test_annotations_that_are_refused(tmp_path: Path) -> None:
-    picture(tmp_path / "images/1.png")
+    for name in ("1.png", "2.png"):
+        picture(tmp_path / "images" / name)
     unknown = listed(tmp_path, image("1.png", box(0, 0, 1, 1, label="dog")), image("2.png"), labels=("dgo",))
     assert "unknown class 'dog'; did you mean 'dgo'" in unknown.refused["1.png"]
 

@@ -115,6 +115,13 @@ def test_a_yaml_file_without_a_val_of_its_own(val: str, note: str, root: Path) -
     assert listing.notes[0] == note
 
 
+def test_an_image_of_train_and_of_val(root: Path) -> None:
+    write(root / "val.txt", "images/val/1.jpg\nimages/train/1.jpg\n")
+    path = write(root / "data.yaml", "train: images/train\nval: val.txt\nnames: [dog, cat]\n")
+    with pytest.raises(ZoetropeError, match=r"images/train/1\.jpg is named for train and for val: name it for one of"):
+        listed(path)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
