@@ -52,12 +52,12 @@ def write_report(
     present = np.flatnonzero(objects[:, 0])
     at_half = accumulated.precision[0, :, :, 0, -1]
     if present.size:
-        lines = {f"{names[k]} {at_half[:, k].mean():.2f}": at_half[:, k] for k in present}
+        lines = {f"{at_half[:, k].mean():.2f} {names[k]}": at_half[:, k] for k in present}
         mean = at_half[:, present].mean(1)
-        whole = (f"all classes {mean.mean():.2f}", mean)
+        whole = (f"{mean.mean():.2f} all classes", mean)
         class_lines(RECALLS, lines, whole, ("recall", "precision at an IoU of 0.5"), figures / "precision_recall.png")
-        lines = {f"{names[k]} {each.f1[k].max():.2f}": each.f1[k] for k in present}
-        whole = (f"together {pooled.f1[place]:.2f} at {threshold:.2f}", pooled.f1)
+        lines = {f"{each.f1[k].max():.2f} {names[k]}": each.f1[k] for k in present}
+        whole = (f"{pooled.f1[place]:.2f} together, at {threshold:.2f}", pooled.f1)
         class_lines(THRESHOLDS, lines, whole, ("score from which on it counts", "F1"), figures / "f1.png", threshold)
     return {
         **coco_numbers(accumulated),
@@ -85,7 +85,10 @@ def _write_classes(
         **{f"AP_{area}": class_precision(accumulated, area=area) for area in AREAS[1:]},
         **dict(zip(("VOC07", "VOC12"), voc, strict=True)),
         "threshold": thresholds,
-        **{name: np.take_along_axis(values, places[:, None], 1)[:, 0] for name, values in found._asdict().items()},
+        **{
+            name: np.take_along_axis(values, places[:, None], 1)[:, 0]
+            for name, values in zip(("precision", "recall", "F1"), found, strict=True)
+        },
     }
     rows = (
         (name, int(objects[i, 0]), *(_cell(column[i]) if objects[i, 0] else "" for column in columns.values()))
