@@ -5,7 +5,7 @@ Nothing here imports torch, for a plan asks too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pipeline.base.errors import ZoetropeError, nearest
@@ -56,7 +56,13 @@ class Official:
 # The enums of torchvision 0.28.0 (pytorch/vision@8fb8771); scores are of the validation split. The package says of the
 # weights that they may have terms derived from the data.
 def _vision(
-    name: str, kinds: str, file: str, score: float, resize_px: int, crop_px: int | None = 224, metric: str = "top-1"
+    name: str,
+    kinds: str,
+    file: str,
+    score: float,
+    resize_px: int | None,
+    crop_px: int | None = 224,
+    metric: str = "top-1",
 ) -> Official:
     stem, _, digits = file.rpartition(".")[0].rpartition("-")
     url = f"https://download.pytorch.org/models/{file}"
@@ -93,6 +99,8 @@ def _hornet(name: str, kind: str, share: str, score: float | None) -> Official:
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
+_SSD = "ssd300_vgg16 ssd512_vgg16"
+_MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2"
 
 # fmt: off
 ROWS: tuple[Official, ...] = (
@@ -106,12 +114,16 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k-v1", "resnet101", "resnet101-63fe2227.pth", 77.374, 256),
     _vision("imagenet1k", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-63fe2227.pth", 77.374, 256),
     _vision("imagenet1k-v2", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-cd907fc2.pth", 81.886, 232),
-    _vision("imagenet1k", "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2", "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
-    _vision("imagenet1k-v1", "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2", "mobilenet_v2-b0353104.pth", 71.878, 256),
-    _vision("imagenet1k", "fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16", "vgg16-397923af.pth", 71.592, 256),
+    _vision("imagenet1k", _MOBILES, "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
+    _vision("imagenet1k-v1", _MOBILES, "mobilenet_v2-b0353104.pth", 71.878, 256),
+    _vision("imagenet1k", f"fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16 {_SSD}", "vgg16-397923af.pth", 71.592, 256),
     _vision("imagenet1k", "timesformer_base timesformer_hr timesformer_l", "vit_b_16-c867db91.pth", 81.072, 256),
     _vision("coco", "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth", 66.4, 520, None, "mIoU"),
     _vision("coco", "deeplabv3_resnet101", "deeplabv3_resnet101_coco-586e9e4e.pth", 67.4, 520, None, "mIoU"),
+    replace(
+        _vision("coco", "ssd300_vgg16", "ssd300_vgg16_coco-b556d3b4.pth", 25.1, None, None, "box AP"),
+        mean=(0.48235, 0.45882, 0.40784), std=(1 / 255, 1 / 255, 1 / 255), wants={"model.priors": "torchvision"},
+    ),
     _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
     _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),
     _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),

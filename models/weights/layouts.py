@@ -1,7 +1,8 @@
-"""Layouts of released segmentation networks: their names of parameters brought to our models' own.
+"""Layouts of released segmentation networks and detectors: their names of parameters brought to our models' own.
 
-Three code bases name the same networks each in its way: hszhao/semseg, yassouali/pytorch-segmentation and
-kazuto1011/deeplab-pytorch. A layout is told by two parts that no other one has together.
+Code bases name the same networks each in its way: hszhao/semseg, yassouali/pytorch-segmentation and
+kazuto1011/deeplab-pytorch; amdegroot/ssd.pytorch and torchvision. A layout is told by two parts that no other one has
+together.
 """
 
 import re
@@ -97,6 +98,27 @@ _KAZUTO: tuple[Rule, ...] = (
     (r"^fc2\.conv2\.bn\.", "classifier.fuse.4."),
     (r"^fc2\.conv3\.", "classifier.head."),
 )
+# SSD on VGG-16. Both have a place's boxes in one order, and what is told of each in one, so that names are all.
+_SSD_PYTORCH: tuple[Rule, ...] = (
+    (r"^vgg\.", ""),
+    (r"^31\.", "fc.0."),
+    (r"^33\.", "fc.2."),
+    (r"^(?=\d)", "features."),
+    (r"^L2Norm\.", "norm."),
+    (r"^extras\.(\d+)\.", lambda found: f"extras.{int(found[1]) // 2}.{int(found[1]) % 2 * 2}."),
+    (r"^loc\.", "boxes."),
+    (r"^conf\.", "scores."),
+)
+_TORCHVISION_SSD: tuple[Rule, ...] = (
+    (r"^backbone\.scale_weight$", "norm.weight"),
+    (r"^backbone\.features\.", "features."),
+    (r"^backbone\.extra\.0\.7\.1\.", "fc.0."),
+    (r"^backbone\.extra\.0\.7\.3\.", "fc.2."),
+    (r"^backbone\.extra\.0\.(\d)\.", lambda found: f"features.{23 + int(found[1])}."),
+    (r"^backbone\.extra\.(\d)\.", lambda found: f"extras.{int(found[1]) - 1}."),
+    (r"^head\.regression_head\.module_list\.", "boxes."),
+    (r"^head\.classification_head\.module_list\.", "scores."),
+)
 # Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
@@ -107,6 +129,9 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
     (("trunk.", "classifier."), _TRUNK),
     (("layer1.conv1.conv.", "layer2.block1.reduce."), _KAZUTO),
+    (("vgg.0.", "conf.0."), _SSD_PYTORCH),
+    (("31.", "33."), _SSD_PYTORCH),  # the trunk alone, vgg16_reducedfc.pth
+    (("backbone.scale_weight", "head.classification_head."), _TORCHVISION_SSD),
 )
 
 

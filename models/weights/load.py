@@ -29,12 +29,13 @@ def load_weights(
 
     Official layouts are recognised: torchvision's ResNet, VGG, AlexNet, MobileNetV2, ViT, FCN and DeepLab v3, the
     releases of TSM (RGB, flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from,
-    HorNet, and segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch (see `layouts.py`).
+    HorNet, segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch, and SSD of ssd.pytorch and
+    torchvision (see `layouts.py`).
     Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its
     channels for an input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model
     has it, and so does one of the same size where `new_head` says that it is for other classes. Attentions that ViT
     does not have start as a copy of the one that it has. A classifier's weights start the trunk of a model that answers
-    a mask, and VGG-16's fc6 and fc7 the convolutions that FCN has in their place.
+    a mask or objects, and VGG-16's fc6 and fc7 the convolutions that FCN has in their place.
 
     Where the weights stand in the file is searched: under any keys, behind any prefix. Where more than one entry fits,
     such as an average beside the weights themselves, the weights are taken, and the report tells of the average;

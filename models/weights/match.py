@@ -22,7 +22,7 @@ FIRST_CONVOLUTIONS = (
     "inc.0.weight",
 )
 # Layers whose shape follows the number of classes.
-HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "skip.")
+HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.")
 Shape = tuple[int, ...]
 
 
@@ -245,8 +245,9 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
         return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
-    if common.startswith(("mask.", "mask_head.")):
-        return not _has_part("mask", by_common, start=True)
+    for part in ("mask", "objects"):
+        if common.startswith((f"{part}.", f"{part}_head.")):
+            return not _has_part(part, by_common, start=True)
     if found := re.match(r"skip\.\w+\.\w+\.", common):
         return not _has_part(found[0], by_common, start=True)
     if ".nl." in common:

@@ -26,7 +26,9 @@ _TORCHVISION_VIT = (
     (r"\.mlp\.(0|linear_1)\.", ".mlp.fc1."),
     (r"\.mlp\.(3|linear_2)\.", ".mlp.fc2."),
 )
-# Of models that answer a mask, the last layer becomes `mask_head.`, and what is between it and the trunk `mask.`.
+# Of models that answer a mask, the last layer becomes `mask_head.`, and what is between it and the trunk `mask.`. Of
+# detectors, what tells classes becomes `objects_head.`, and what else no classifier has `objects.`.
+_OBJECTS = ((r"^(?=extras\.|norm\.weight$|boxes\.)", "objects."), (r"^scores\.", "objects_head."))
 _DEEPLAB = (
     (r"^backbone\.", ""),
     (r"^classifier\.(4|1\.4|head)\.", "mask_head."),
@@ -37,9 +39,10 @@ _DEEPLAB = (
 )
 _UNET = ((r"\.(maxpool_conv\.1\.)?double_conv\.", "."), (r"^outc\.(conv\.)?", "mask_head."))
 # Linear layers of the classifier are convolutions in FCN, whose `skip.` is what not every stride has. The first rules
-# are for SegNet and DeepLab v1, those behind for the FCN-8s of pytorch-segmentation, whose trunk is in three parts.
+# are for SSD, SegNet and DeepLab v1, those behind for the FCN-8s of pytorch-segmentation, whose trunk is in three.
 _VGG = (
-    (r"^(?=decoder\.|fc[67]\.|branches\.)", "mask."),
+    *_OBJECTS,
+    (r"^(?=decoder\.|fc[67]?\.|branches\.)", "mask."),
     (r"^(fc8|score)\.(?=weight$|bias$)", "mask_head."),
     *((rf"^pool4\.{layer}\.", f"features.{17 + layer}.") for layer in (0, 2, 4)),
     *((rf"^pool5\.{layer}\.", f"features.{24 + layer}.") for layer in (0, 2, 4)),
@@ -87,7 +90,7 @@ def read_names(names: Iterable[str]) -> Names:
         shifts = frozenset(short.split(".net.")[0] for short in plain.values() if ".net." in short)
         common = {name: _HEAD.sub("head.", short.replace(".net.", ".")) for name, short in plain.items()}
         if family == "MobileNetV2":
-            common = _flat(common)
+            common = _flat({name: _renamed(short, _OBJECTS) for name, short in common.items()})
         else:
             # The block inside the wrapper that carries a non-local block.
             common = {name: short.replace(".block.", ".") for name, short in common.items()}
