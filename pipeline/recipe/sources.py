@@ -319,6 +319,18 @@ class DigitScenesSource(DrawnSource):
     """Width and height."""
 
 
+class DigitObjectsSource(DrawnSource):
+    """JPEG images of one to four real handwritten digits on photographs, with their boxes: a class a digit. Both splits
+    show the same 200 digits, at other places and sizes.
+    """
+
+    kind: Literal["digit-objects"]
+    samples: Annotated[int, Field(ge=20)] = 1000
+    """How many images are drawn."""
+    size_px: Annotated[int, Field(ge=64, le=512)] = 96
+    """Width and height."""
+
+
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
 FileSource = FolderSource | TableSource | ImagesSource | CocoSource | ObjectSources | FramesSource | Annotations
@@ -335,8 +347,9 @@ class MixtureSource(Section):
     """Name of each source, of letters, digits, '-' and '_' -> the source, of a kind that is files."""
 
 
+Drawn = MovingDigitsSource | DigitsSource | DigitScenesSource | DigitObjectsSource
 Source = Annotated[
-    FileSource | MixtureSource | WebDatasetSource | MovingDigitsSource | DigitsSource | DigitScenesSource,
+    FileSource | MixtureSource | WebDatasetSource | Drawn,
     Field(discriminator="kind"),
     *OWN,
 ]
@@ -352,10 +365,11 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "moving-digits": "video",
     "digits": "image",
     "digit-scenes": "image",
+    "digit-objects": "image",
 }
 WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
-WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "table", "webdataset")
+WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "table", "webdataset", "digit-objects")
 """The kinds that may give boxes of objects."""
-WITHOUT_LABELS = ("images", "coco", *OBJECT_SOURCES, "digit-scenes")
+WITHOUT_LABELS = ("images", "coco", *OBJECT_SOURCES, "digit-scenes", "digit-objects")
 """The kinds that give no label beside them."""

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from pipeline.recipe.sources import DigitScenesSource, DrawnSource, FolderSource, ImagesSource, MovingDigitsSource
+from pipeline.recipe.object_sources import YoloSource
+from pipeline.recipe.sources import (
+    DigitObjectsSource,
+    DigitScenesSource,
+    DrawnSource,
+    FolderSource,
+    ImagesSource,
+    MovingDigitsSource,
+)
 
 
 def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
@@ -13,13 +21,18 @@ def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
         digits.draw_clips(folder, numbers, source.size_px, source.frames)
     elif isinstance(source, DigitScenesSource):
         scenes.draw_scenes(folder, numbers, source.size_px)
+    elif isinstance(source, DigitObjectsSource):
+        scenes.draw_objects(folder, numbers, source.size_px)
     else:
         digits.draw_images(folder, numbers, source.size_px)
 
 
-def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource:
+def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource | YoloSource:
     """Say how what a source drew into a folder is read."""
     if isinstance(source, DigitScenesSource):
         classes: list[str] = ["background", *(str(digit) for digit in range(10))]
         return ImagesSource(kind="images", path=f"{folder}/images", masks=f"{folder}/masks", classes=classes)
+    if isinstance(source, DigitObjectsSource):
+        digits: list[str] = [str(digit) for digit in range(10)]
+        return YoloSource(kind="yolo", path=f"{folder}/images", labels=f"{folder}/labels", classes=digits)
     return FolderSource(kind="folder", path=str(folder))

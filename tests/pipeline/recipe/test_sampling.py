@@ -112,8 +112,8 @@ def test_shares_leave_no_rest_to_keep(small: dict[str, Any]) -> None:
         (
             {"a": {"kind": "digits"}, "b": {"kind": "folder", "path": "x"}},
             [
-                "data.source.of.a.kind: unknown kind 'digits'; known are: coco, folder, frames, hmdb51, images, "
-                "kinetics, something-something, table, ucf101"
+                "data.source.of.a.kind: unknown kind 'digits'; known are: coco, cvat, folder, frames, hmdb51, images, "
+                "kinetics, labelme, something-something, table, ucf101, voc, yolo"
             ],
         ),
         (
