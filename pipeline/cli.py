@@ -230,6 +230,13 @@ def predict(
     save: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write answers that are files, such as masks.")
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Write boxes as annotations: .json (COCO), .xml (CVAT) or a folder of YOLO's text files.",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="So many classes a file, not the best alone.")] = 1,
     views: Annotated[
         list[str] | None,
@@ -254,8 +261,10 @@ def predict(
     from pipeline.verbs.predict import Wanted, predict, views_of
 
     count = max(1, cores() - 1) if workers is None else workers
-    wanted = Wanted(top, views_of(views or ()), batch, count, out, save, draw)
+    wanted = Wanted(top, views_of(views or ()), batch, count, out, save, draw, labels)
     models = [model, *(others or ())]
+    if on_ray and labels:
+        raise ZoetropeError("--labels: is written by one process; leave --ray out, or make labels of its --out table")
     if on_ray:
         from pipeline.verbs.predict_parts import predict_parts
 

@@ -36,6 +36,7 @@ class Prediction:
     words:   the answer in a line
     error:   why it cannot be used; None for one that can
     drawing: the file's picture with the answer, where it is asked for
+    size:    (H, W) of a file in px, where the answer has places in it
     """
 
     file: str
@@ -43,6 +44,7 @@ class Prediction:
     words: str = ""
     error: str | None = None
     drawing: Drawing | None = None
+    size: tuple[int, int] | None = None
 
 
 def predictions(
@@ -72,7 +74,7 @@ def predictions(
                 continue
             answer, shown = next(answers), each[0].shown
             drawing = None if shown is None else first.task.drawn(shown, answer)
-            yield Prediction(name, first.task.row(answer, top), first.task.words(answer), None, drawing)
+            yield Prediction(name, first.task.row(answer, top), first.task.words(answer), None, drawing, each[0].size)
 
 
 def cut(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -15,6 +15,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.plain_yaml import parse_yaml
 from pipeline.base.visible import visible
 from pipeline.exported.files import named
+from pipeline.exported.labels import check_labels, labelled
 from pipeline.exported.model import load_model
 from pipeline.exported.predictions import Prediction, predictions
 from pipeline.exported.written import check_table, rows, table_of, write_table
@@ -28,7 +29,7 @@ REFRESH_S = 0.2
 class Wanted:
     """How to predict, and where answers go; it travels to other nodes.
 
-    views: keys of `evaluate`; save, draw: folders for files and for drawings; see `rows`
+    views: keys of `evaluate`; save, draw: folders for files and for drawings, see `rows`; labels: see `labelled`
     """
 
     top: int = 1
@@ -38,6 +39,7 @@ class Wanted:
     out: Path | None = None
     save: Path | None = None
     draw: Path | None = None
+    labels: Path | None = None
 
 
 @dataclass
@@ -91,6 +93,9 @@ def predict(
         wanted.draw is not None,
         wanted.batch_size,
     )
+    if wanted.labels:
+        check_labels(wanted.labels, first.task)
+        found = labelled(wanted.labels, found, first.task.classes)
     seen = Seen()
     made = rows(shown(console, found, seen, quiet=wanted.out is not None), first.task, wanted.save, wanted.draw)
     if wanted.out:

@@ -59,7 +59,10 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_boxes_are_lists_in_lists(tmp_path: Path) -> None:
-    found = [{"file": "a.jpg", "boxes": [[0.0, 1.0, 2.0, 3.5], [1.0, 1.0, 9.0, 9.0]]}, {"file": "b.jpg", "boxes": []}]
+    found: list[dict[str, Any]] = [
+        {"file": "a.jpg", "boxes": [[0.0, 1.0, 2.0, 3.5], [1.0, 1.0, 9.0, 9.0]]},
+        {"file": "b.jpg", "boxes": []},
+    ]
     columns = {"file": "string", "boxes": "list of list of double"}
     write_table(tmp_path / "a.parquet", columns, found)
     assert parquet.read_table(tmp_path / "a.parquet").to_pylist() == found
