@@ -55,7 +55,7 @@ class BatchSource:
     @cached_property
     def task(self) -> Task:
         """What a sample means."""
-        return task_of(self.recipe, self.dataset.classes)
+        return task_of(self.recipe, self.dataset.classes).sized(self.dataset, self.training)
 
     @property
     def framed(self) -> bool:

@@ -10,7 +10,7 @@ from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.redact import redact
 from pipeline.recipe.duration import parse
-from pipeline.recipe.evaluate import FOR_MASKS, Evaluate
+from pipeline.recipe.evaluate import KEYS, Evaluate
 from pipeline.recipe.schema import Train
 from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITH_OBJECTS, WITHOUT_LABELS
 from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, fitting_models, own_section, section_of
@@ -32,13 +32,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems += _sampling_problems(values) + _split_problems(values, checked)
         problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, checked)
-        if _at(values, "loss.border") and checked.answers != "mask":
-            problems.append(f"loss.border: is of masks with instance maps, and task.kind is {task}; leave it out")
-        if _at(values, "loss.terms") is not None and checked.answers == "classes":
-            problems.append(
-                f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task} answer classes, "
-                "which have one loss; leave it out"
-            )
+        problems += _loss_problems(values, checked)
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
@@ -100,13 +94,32 @@ def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str
     if not isinstance(evaluate, Mapping):
         return []
     fields = Evaluate.model_fields
-    others = ("clips", "crops") if task.answers == "mask" else FOR_MASKS
-    asked = "models that answer classes" if task.answers == "mask" else "models that answer masks"
+    asked = {key: [answer for answer, keys in KEYS.items() if key in keys] for key in evaluate}
     return [
-        f"evaluate.{key}: is for {asked}, and those of task.kind {task.kind} answer {task.answers}; leave it out"
-        for key in others
-        if key in evaluate and evaluate[key] != fields[key].default
+        f"evaluate.{key}: is for models that answer {' or '.join(answers)}, and those of task.kind {task.kind} answer "
+        f"{task.answers}; leave it out"
+        for key, answers in asked.items()
+        if answers and task.answers not in answers and evaluate[key] != fields[key].default
     ]
+
+
+def _loss_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
+    """Refuse keys of the loss that mean nothing for the task's targets."""
+    problems = []
+    if _at(values, "loss.border") and task.answers != "mask":
+        problems.append(f"loss.border: is of masks with instance maps, and task.kind is {task.kind}; leave it out")
+    if _at(values, "loss.terms") is not None and task.answers in ("classes", "objects"):
+        problems.append(
+            f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task.kind} answer "
+            f"{task.answers}, which have one loss; leave it out"
+        )
+    if task.answers == "objects":
+        problems += [
+            f"loss.{key}: a detector's loss is its architecture's, as published, which has none; leave it out"
+            for key in ("label_smoothing", "class_weights", "distill")
+            if _at(values, f"loss.{key}")
+        ]
+    return problems
 
 
 def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:

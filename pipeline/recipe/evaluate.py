@@ -4,11 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from pipeline.recipe.section import Section
+from pipeline.recipe.section import Fraction, Section
 
 Scale = Annotated[float, Field(ge=0.1, le=4)]
-FOR_MASKS = ("scales", "flip", "tile", "overlap", "crf")
-"""Keys that mean something where models answer masks."""
+KEYS: dict[str, tuple[str, ...]] = {
+    "classes": ("clips", "crops"),
+    "mask": ("scales", "flip", "tile", "overlap", "crf"),
+    "objects": ("scales", "flip", "tile", "overlap", "threshold", "max_detections"),
+}
+"""Keys that mean something for what models answer; the others mean something for all."""
 LEAST_KEPT_PX = 32
 """Tiles begin at multiples of it, so that they fit the strides of networks."""
 
@@ -35,7 +39,7 @@ class Crf(Section):
 class Evaluate(Section):
     """How the trained model is measured."""
 
-    late = frozenset({"batch_size", *FOR_MASKS})
+    late = frozenset({"batch_size", *KEYS["mask"], *KEYS["objects"]})
 
     batch_size: PositiveInt | None = None
     """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
@@ -45,16 +49,24 @@ class Evaluate(Section):
     crops: Literal[1, 3] = 1
     """Three crops lie along the longer side, where the last `CenterCrop` of `augment.eval` would cut one."""
     scales: Annotated[list[Scale], Field(min_length=1)] = Field(default=[1.0])
-    """Of masks: the picture is enlarged by each of these, and the probabilities are averaged."""
+    """Of masks and objects: the picture is enlarged by each of these. Probabilities of masks are averaged; of objects
+    that are found several times the best answer stays."""
     flip: bool = False
-    """Of masks: average with what is said of the mirrored picture."""
+    """Of masks and objects: look at the mirrored picture, too."""
     tile: Annotated[int, Field(ge=64)] | None = None
-    """Of masks: the side in pixels of the squares in which a picture goes through the model, for one that is too large
-    for the memory. A model that looks at the whole picture (DeepLab v3, PSPNet) then answers otherwise."""
+    """Of masks and objects: the side in pixels of the squares in which a picture goes through the model, for one that
+    is too large for the memory, or whose objects are too small for the model. A model that looks at the whole picture
+    (DeepLab v3, PSPNet) then answers otherwise."""
     overlap: Annotated[int, Field(ge=0)] | None = None
-    """What is seen at each side of a tile and left to its neighbour, in pixels. By default an eighth of the tile, and
-    none for a model that does not pad."""
+    """Of masks: what is seen at each side of a tile and left to its neighbour, in pixels. By default an eighth of the
+    tile, and none for a model that does not pad. Of objects: what neighbours share; by default a quarter of the
+    tile."""
     crf: Crf | None = None
+    threshold: Fraction | dict[str, Fraction] = 0.5
+    """Of objects: the least score of what is said of a file, drawn and counted; one number, or a mapping of classes to
+    numbers, in which those left out have 0.5. Average precision is of all scores."""
+    max_detections: PositiveInt = 100
+    """Of objects: the most that are looked for in a picture, the best ones. COCO has 100."""
 
     @model_validator(mode="after")
     def _something_kept(self) -> "Evaluate":

@@ -68,7 +68,7 @@ class Detection(TaskSection):
 
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
-    for section in (Classification, Multilabel, Segmentation)
+    for section in (Classification, Multilabel, Segmentation, Detection)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
 

@@ -153,15 +153,13 @@ def alike(models: Sequence[Trained]) -> list[list[Trained]]:
 
 
 def _answering(groups: Sequence[Sequence[Trained]], dataset: "Dataset") -> "Callable[[Sequence[Arrays]], Answer]":
-    """Return the function that answers a batch, given as each group sees it, by the mean of all models."""
+    """Return the function that answers a batch, given as each group sees it, by all models together."""
     models = [[_answers(model, dataset) for model in group] for group in groups]
+    task = task_of(groups[0][0].recipe, dataset.classes)
 
     def answered(seen: "Sequence[Arrays]") -> "Answer":
         answers = [answer(arrays) for arrays, group in zip(seen, models, strict=True) for answer in group]
-        total = dict(answers[0])
-        for answer in answers[1:]:
-            total = {name: value + answer[name] for name, value in total.items()}
-        return {name: value / len(answers) for name, value in total.items()}
+        return answers[0] if len(answers) == 1 else task.together(answers)
 
     return answered
 

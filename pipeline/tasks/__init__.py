@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection import Detection
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.segmentation import Segmentation
 
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
     "image-multilabel": Multilabel,
     "video-multilabel": Multilabel,
     "segmentation": Segmentation,
+    "detection": Detection,
 }
 """By a recipe's `task.kind`; a user's own is named by its section."""
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
     from pipeline.recipe.evaluate import Evaluate
+    from pipeline.shards.dataset import Dataset
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.suited import Facts, Suited
 
@@ -118,6 +119,10 @@ class Task(ABC):
     def suited(cls, facts: "Facts") -> "Suited":
         """Choose the parts of a recipe that suit such data; asked of tasks that a source takes a folder for."""
         raise NotImplementedError
+
+    def sized(self, dataset: "Dataset", training: bool) -> "Task":
+        """Fit fields whose size the data say."""
+        return self
 
     @abstractmethod
     def layout(self, height: int, width: int) -> Layout:
@@ -232,7 +237,9 @@ class Task(ABC):
 
     def together(self, answers: "Sequence[Answer]") -> Answer:
         """Join what several models answer to the same samples: the mean."""
-        return {name: sum(answer[name] for answer in answers) / len(answers) for name in answers[0]}
+        import torch
+
+        return {name: torch.stack([answer[name] for answer in answers]).mean(0) for name in answers[0]}
 
     def restored(self, answer: Answer, frame: "Tensor", size: tuple[int, int]) -> Answer:
         """Bring one picture's answer, tensors [1, ...], back to the px of its file.

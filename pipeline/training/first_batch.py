@@ -42,7 +42,7 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
     with closing(LocalFeed(source, range(1), recipe.feed.workers, recipe.feed.timeout_s, {})) as feed:
         samples = next(iter(feed)).arrays["sample"].tolist()
     maker, split, occurrences = BatchMaker(source), dataset.split("train"), source.positions(0, 0).occurrence.tolist()
-    task = task_of(recipe, tuple(class_names(dataset.classes)))
+    task = task_of(recipe, tuple(class_names(dataset.classes))).sized(dataset, training=True)
     stored, augmented, seen, fields, truth = [], [], [], [], []
     for i, sample in enumerate(samples):
         raw = maker.reader.read(*split.place(sample))

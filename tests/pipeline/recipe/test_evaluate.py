@@ -3,16 +3,24 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.recipe.evaluate import FOR_MASKS, Crf, Evaluate
+from pipeline.recipe.evaluate import KEYS, Crf, Evaluate
 from pipeline.recipe.section import without_late
 
 
 def test_what_came_later_is_left_out_at_its_default() -> None:
     written = Evaluate()
     assert without_late(written, written.model_dump(mode="json")) == {"clips": 1, "crops": 1}
-    told = Evaluate(scales=[0.5, 1], flip=True, tile=256, overlap=16, crf=Crf(iterations=5))
+    told = Evaluate(
+        scales=[0.5, 1],
+        flip=True,
+        tile=256,
+        overlap=16,
+        crf=Crf(iterations=5),
+        threshold={"cat": 0.25},
+        max_detections=300,
+    )
     left = without_late(told, told.model_dump(mode="json"))
-    assert set(left) == {"clips", "crops", *FOR_MASKS}
+    assert set(left) == {"clips", "crops", *KEYS["mask"], *KEYS["objects"]}
     assert Evaluate.model_validate(left) == told
 
 

@@ -89,7 +89,7 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
         ("optimizer", {"lr": 1}, "optimizer: says no kind; write optimizer: {kind: ...}"),
         ("optimizer", "adamw", "optimizer: is a section; write optimizer: {kind: adamw}, not 'adamw'"),
         ("train", [1], "train: is a section; write train: {key: value, ...}, not [1]"),
-        ("task.kind", "classify", "task.kind: unknown kind 'classify'; known are: image-classification, "),
+        ("task.kind", "classify", "task.kind: unknown kind 'classify'; known are: detection, image-classification, "),
         ("train.precision", "fp8", "train.precision: 'fp8' is not allowed; allowed are 'fp32', 'bf16' or 'fp16'"),
         ("train.batch_size", 0, "train.batch_size: input should be greater than 0, not 0"),
         ("train.batch_size", 1.5, "train.batch_size: input should be a valid integer"),
@@ -170,11 +170,11 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
         ),
         (
             {"evaluate": {"flip": True}},
-            "evaluate.flip: is for models that answer masks, and those of task.kind image-classification answer",
+            "evaluate.flip: is for models that answer mask or objects, and those of task.kind image",
         ),
-        ({"evaluate": {"scales": [0.5, 1.0]}}, "evaluate.scales: is for models that answer masks"),
-        ({"evaluate": {"tile": 512}}, "evaluate.tile: is for models that answer masks"),
-        ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer masks"),
+        ({"evaluate": {"scales": [0.5, 1.0]}}, "evaluate.scales: is for models that answer mask or objects"),
+        ({"evaluate": {"tile": 512}}, "evaluate.tile: is for models that answer mask or objects"),
+        ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer mask,"),
         (
             {"model": {"kind": "resnet18", "in_channels": 10}},
             "model.in_channels: 10 channels are for models built in Python",
@@ -528,12 +528,11 @@ def test_a_task_of_masks_takes_terms(small: dict[str, Any], monkeypatch: pytest.
     assert Loss(terms={"lovasz": 0.5}).terms == {"lovasz": 0.5}
 
 
-def test_a_task_of_objects_asks_for_boxes(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SECTIONS, "detection", Detection)
+def test_a_task_of_objects_asks_for_boxes(small: dict[str, Any]) -> None:
     values = small | {"task": {"kind": "detection"}}
     needs = (
         "data.source.kind: folder gives no boxes, and task.kind detection needs them; sources that give them are: "
-        "coco, voc, yolo, labelme, cvat, table, webdataset"
+        "coco, voc, yolo, labelme, cvat, table, webdataset, digit-objects"
     )
     assert needs in cross_problems(put(values, "data.source", {"kind": "folder", "path": "x"}))
     for kind in ("yolo", "table"):

@@ -21,11 +21,11 @@ def test_every_task_chooses_what_a_recipe_may_say(kind: str, gpu: bool, short_px
     section = SECTIONS[kind].model_validate({"kind": kind})
     facts = replace(PHOTOS, modality=section.modality, width=2 * short_px, height=short_px, gpu=gpu, fps=25.0)
     suited = TASKS[kind].suited(facts)
-    source = {"kind": "images", "path": "a", "masks": "b"} if section.answers == "mask" else None
+    source = {"mask": {"kind": "images", "path": "a", "masks": "b"}, "objects": {"kind": "yolo", "path": "a"}}
     values = {
         "name": "x",
         "task": {"kind": kind},
-        "data": {"source": source or {"kind": "table", "path": "a.jsonl"}},
+        "data": {"source": source.get(section.answers, {"kind": "table", "path": "a.jsonl"})},
         **suited.sections,
         "train": {"duration": f"{suited.epochs}ep", "batch_size": 8},
     }
@@ -74,6 +74,18 @@ def test_official_weights_that_cannot_be_reached_are_offered() -> None:
     assert suited.sections["model"] == {"kind": "resnet18", "width": 32}
     line = "model: {kind: resnet18, weights: official}   # official weights, which could not be reached"
     assert suited.offers == {"model": (line,)}
+
+
+def test_boxes_start_from_ssd300_where_its_weights_and_a_gpu_are() -> None:
+    only = {"ssd300_vgg16": START}.get
+    light = {"kind": "ssd_mobilenet_v2", "stride": 8, "scales": [0.1, 0.9]}
+    for gpu, model, side_px in (
+        (False, light | {"width_mult": 0.5}, 256),
+        (True, {"kind": "ssd300_vgg16", "weights": "official"}, 300),
+    ):
+        suited = TASKS["detection"].suited(replace(PHOTOS, gpu=gpu, start=only))
+        assert (suited.sections["model"], suited.side_px) == (model, side_px)
+    assert TASKS["detection"].suited(replace(PHOTOS, gpu=True)).sections["model"] == light
 
 
 def test_masks_start_from_deeplab_where_its_weights_and_a_gpu_are() -> None:

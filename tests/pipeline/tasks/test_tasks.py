@@ -1,12 +1,13 @@
 """One contract for every task, over a table of all."""
 
 import csv
+import json
 import pickle
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ from torch.nn import functional
 
 from augment.mixing.base import Draw
 from augment.mixing.batch import Drawn
-from augment.rides import View
+from augment.rides import Companions, View, unmoved
+from pipeline.decode.objects import read_objects
 from pipeline.feed.ring import new_arrays
 from pipeline.recipe.tasks import SECTIONS
 from pipeline.shards.reader import RawSample
 from pipeline.tasks import TASKS
 from pipeline.tasks.base import Arrays, Fields, Inputs, Tally, Task, result_words
 from pipeline.tasks.classification import Classification
+from pipeline.tasks.detection import Detection
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.segmentation import Segmentation
 from tests.pipeline.tasks.toy import IGNORED, Blocks
@@ -40,8 +43,9 @@ class Case:
 
     task: Task
     samples: list[RawSample]
-    perfect: Callable[[Fields], Tensor]
+    perfect: Callable[[Fields], Any]
     views: Sequence[View | None] = (None,) * N
+    model: nn.Module = field(default_factory=nn.Identity)
 
     def arrays(self, garbage: int = 0) -> dict[str, np.ndarray]:
         """The fields of the samples, put where something else was."""
@@ -59,6 +63,34 @@ class Case:
 
 def raw(label: int | tuple[int, ...]) -> RawSample:
     return RawSample(memoryview(b""), "jpg", label, "0", SIZE[1], SIZE[0], 1)
+
+
+def objects(i: int) -> bytes:
+    """Objects of sample i, of which the first is half the size of the picture."""
+    boxes, kinds = [[0, 0, 6, 8], [7, 1, 10 + i % 3, 5]], [i % 3, (i + 1) % 3]
+    return json.dumps({"size": SIZE[::-1], "boxes": boxes[: i % 2 + 1], "classes": kinds[: i % 2 + 1]}).encode()
+
+
+class Places(nn.Module):
+    """A detector whose outputs are boxes, scores and classes themselves."""
+
+    def counts(self, fields: Fields, size: tuple[int, ...]) -> dict[str, Tensor]:
+        return {"place": (fields["kind"] >= 0).sum(1).float()}
+
+    def losses(self, heads: Fields, fields: Fields) -> dict[str, Tensor]:
+        there = (fields["kind"] >= 0) * fields["share"]
+        away = (heads["boxes"] - fields["boxes"]).square().sum(2) + (1 - heads["score"]).square()
+        return {"place": (away * there).sum(1)}
+
+    def decode(self, heads: Fields, size: tuple[int, ...], most: int) -> Fields:
+        return dict(heads)
+
+
+def found(fields: Fields) -> dict[str, Tensor]:
+    """What a perfect detector says."""
+    score = (fields["kind"] >= 0) * 0.9
+    said = {"boxes": fields["boxes"].clone(), "score": score, "kind": fields["kind"].long()}
+    return said | {"loss.place": torch.zeros(len(score))}
 
 
 def block(i: int) -> np.ndarray:
@@ -92,6 +124,13 @@ CASES: dict[str, Case] = {
         lambda fields: 30.0 * torch.stack([fields["mask"] == k for k in range(3)], 1) - 15,
         [View(np.zeros((*SIZE, 3), np.uint8), mask=block(i).astype(np.uint16) + 256 * (5 * i)) for i in range(N)],
     ),
+    "detection": Case(
+        Detection(CLASSES, most_objects=2, most=4, thresholds=(0.5,) * 3),
+        [replace(raw(()), members={"objects.json": memoryview(objects(i))}) for i in range(N)],
+        found,
+        [unmoved(np.zeros((*SIZE, 3), np.uint8), Companions(boxes=read_objects(objects(i)).boxes)) for i in range(N)],
+        Places(),
+    ),
     "blocks": Case(
         Blocks(("beside", "block")),
         [raw(()) for _ in range(N)],
@@ -115,14 +154,22 @@ def case(request: pytest.FixtureRequest) -> Case:
 def tally_of(case: Case, out: Any, rows: slice = slice(None), training: bool = False) -> Tally:
     """What is measured of some of the samples, whose outputs are `out`."""
     fields = {name: field[rows] for name, field in case.fields().items()}
-    answer = case.task.answer(out[rows])
+    answer = case.task.answer(each(out, lambda column: column[rows]))
     sums = case.task.sums(answer, fields, torch.ones(N)[rows], training).numpy()
     return Tally(sums, {name: column.numpy() for name, column in case.task.rows(answer, fields).items()})
 
 
-def guesses(case: Case, seed: int = 0) -> Tensor:
+def each(out: Any, change: Callable[[Tensor], Any]) -> Any:
+    """Change outputs, which are one tensor or several by name."""
+    return {name: change(column) for name, column in out.items()} if isinstance(out, dict) else change(out)
+
+
+def guesses(case: Case, seed: int = 0) -> Any:
     """Outputs of a model that knows nothing."""
-    return torch.randn(case.perfect(case.fields()).shape, generator=torch.Generator().manual_seed(seed))
+    rng = torch.Generator().manual_seed(seed)
+    known = case.perfect(case.fields())
+    draw = torch.rand if isinstance(known, dict) else torch.randn
+    return each(known, lambda out: draw(out.shape, generator=rng) if out.is_floating_point() else out)
 
 
 def test_put_fills_the_layout_whatever_was_there(case: Case) -> None:
@@ -148,17 +195,17 @@ def test_a_perfect_answer_scores_best(case: Case) -> None:
 
 def test_the_loss_is_parts_that_a_model_learns_from(case: Case) -> None:
     task, fields, weights = case.task, case.fields(), torch.ones(N)
-    perfect, out = (task.losses(nn.Identity(), o, fields, weights, None) for o in (case.perfect(fields), guesses(case)))
+    perfect, out = (task.losses(case.model, o, fields, weights, None) for o in (case.perfect(fields), guesses(case)))
     assert perfect.keys() == out.keys()
     assert sum(part.item() for part in perfect.values()) < sum(part.item() for part in out.values())
-    counts = task.count(nn.Identity(), SIZE, fields, weights)
+    counts = task.count(case.model, SIZE, fields, weights)
     assert counts.keys() <= out.keys()
     assert all(float(count) >= 1 for count in counts.values())
-    learned = guesses(case).requires_grad_()
+    learned = each(guesses(case), lambda out: out.requires_grad_() if out.is_floating_point() else out)
     weights[1] = 0
-    torch.stack([*task.losses(nn.Identity(), learned, fields, weights, None).values()]).sum().backward()
-    assert learned.grad is not None
-    moved = learned.grad.flatten(1).abs().sum(1)
+    torch.stack([*task.losses(case.model, learned, fields, weights, None).values()]).sum().backward()
+    heads = [out for out in (learned.values() if isinstance(learned, dict) else [learned]) if out.requires_grad]
+    moved = torch.stack([head.grad.reshape(N, -1).abs().sum(1) for head in heads if head.grad is not None]).sum(0)
     assert moved[1] == 0
     assert (moved[[0, 2, 3, 4]] > 0).all()
 
@@ -178,7 +225,7 @@ def test_tallies_of_any_cut_merge_to_that_of_the_whole(case: Case, cuts: tuple[i
 def test_the_sums_of_training_suffice(case: Case) -> None:
     task, out = case.task, guesses(case)
     measured, logged = (task.metrics(tally_of(case, out, training=training)) for training in (False, True))
-    assert {"loss"} < {*task.in_training} <= logged.keys() & measured.keys()
+    assert {"loss"} <= {*task.in_training} <= logged.keys() & measured.keys()
     for name in task.in_training:
         assert logged[name] == pytest.approx(measured[name], rel=1e-12)
 
@@ -194,7 +241,7 @@ def test_mixing_with_oneself_changes_nothing(case: Case) -> None:
     fields, out = case.fields(), guesses(case)
     alone = Drawn(((slice(0, N), Draw()),), torch.arange(N)[:, None], torch.ones(N, 1))
     losses = [
-        case.task.losses(nn.Identity(), out, f, torch.ones(N), None) for f in (fields, case.task.mixed(fields, alone))
+        case.task.losses(case.model, out, f, torch.ones(N), None) for f in (fields, case.task.mixed(fields, alone))
     ]
     for name, part in losses[0].items():
         torch.testing.assert_close(losses[1][name], part)
@@ -204,7 +251,7 @@ def test_views_are_answered_as_one(case: Case) -> None:
     """Three equal views of each sample say what one says."""
 
     class Known:
-        how = None
+        how, model = None, case.model
 
         def parts(self, n: int) -> Any:
             return (slice(i, i + 2) for i in range(0, n, 2))
@@ -212,8 +259,8 @@ def test_views_are_answered_as_one(case: Case) -> None:
         def inputs(self, arrays: Arrays) -> Inputs:
             return {"pixels": torch.from_numpy(arrays["pixels"]).movedim(-1, 1)}
 
-        def __call__(self, inputs: Inputs) -> Tensor:
-            return guesses(case)[inputs["pixels"][:, 0, 0, 0].long()]
+        def __call__(self, inputs: Inputs) -> Any:
+            return each(guesses(case), lambda out: out[inputs["pixels"][:, 0, 0, 0].long()])
 
     pixels = np.arange(N, dtype=np.uint8)[:, None, None, None, None] * np.ones((1, 3, *SIZE, 3), np.uint8)
     answer, expected = case.task.infer(Known(), {"pixels": pixels}), case.task.answer(guesses(case))
@@ -233,14 +280,15 @@ def test_it_says_and_draws_what_it_means(case: Case, tmp_path: Path) -> None:
         assert truth.words
         assert truth.words in said.words
     frame = torch.eye(2, 3)
-    each = [{name: value[i : i + 1] for name, value in task.answer(out).items()} for i in range(N)]
-    placed = [{n: value[0].numpy() for n, value in task.restored(one, frame, SIZE).items()} for one in each]
+    apart = [{name: value[i : i + 1] for name, value in task.answer(out).items()} for i in range(N)]
+    placed = [{n: value[0].numpy() for n, value in task.restored(one, frame, SIZE).items()} for one in apart]
     for one in placed:
         assert task.row(one).keys() == task.table().keys() == task.columns.keys()
         assert task.row(one, top=2).keys() == task.table(2).keys() == (task.columns | task.ranked).keys()
         assert {name for name, kind in task.columns.items() if kind == "binary"} == task.suffixes.keys()
         drawn = task.drawn(pixels, one)
-        assert (drawn.pixels.shape, drawn.words, drawn.right) == (pixels.shape, task.words(one), None)
+        assert (drawn.words, drawn.right) == (task.words(one), None)
+        assert drawn.pixels.shape[0] * SIZE[1] == drawn.pixels.shape[1] * SIZE[0]  # perhaps enlarged
         assert drawn.words
     (tmp_path / "figures").mkdir()
     exact = task.report(tmp_path, [str(i) for i in range(N)], tally)

@@ -59,7 +59,7 @@ class Blocks(Task):
         mask = fields["mask"]
         return {"mask": torch.cat([paste(mask[place], draw.shifts, draw.patches) for place, draw in drawn.groups])}
 
-    def count(self, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
+    def count(self, model: Any, size: Any, fields: Fields, weights: Tensor) -> dict[str, Tensor]:
         return {"pixels": ((fields["mask"] != IGNORED).sum((1, 2)) * weights).sum()}
 
     def losses(self, model: Any, out: Tensor, fields: Fields, weights: Tensor, class_weights: Any) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from pipeline.feed.ring import new_arrays
 from pipeline.recipe import check
 from pipeline.recipe.optimizers import Sgd
 from pipeline.shards.dataset import open_dataset
-from pipeline.tasks import task_of
 from pipeline.training.distributed import Process, add_up, share_buffers, wrap
 from pipeline.training.freeze import freeze
 from pipeline.training.learner import Learner
@@ -55,7 +54,7 @@ def main(rank: int, world: int, folder: Path) -> None:
             samples,
             (0, job["k"]),
             Normalize.of(recipe, process.device),
-            Objective(recipe, task_of(recipe, ("blue", "green", "red"))),
+            Objective(recipe, source.task),
             process,
         )
         own = {name: buffer.clone() for name, buffer in model.named_buffers()}
