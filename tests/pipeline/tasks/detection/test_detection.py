@@ -1,0 +1,159 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from augment.rides import unmoved
+from pipeline.decode.limits import BadSample
+from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.ring import new_arrays
+from pipeline.recipe import check
+from pipeline.recipe.combos import cross_problems
+from pipeline.shards.dataset import Dataset
+from pipeline.tasks import task_of
+from pipeline.tasks.base import Tally
+from pipeline.tasks.detection import Detection
+from pipeline.training.distributed import Process
+from pipeline.training.loop import evaluate
+from pipeline.training.step import Normalize
+from tests.conftest import tiny_values
+from tests.pipeline.tasks.detection.boxed import HEIGHT, WIDTH, write_boxed
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_boxed(tmp_path_factory.mktemp("boxed"))
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    source = {"kind": "coco", "path": "/nowhere", "annotations": "/nowhere.json"}
+    return tiny_values(
+        "image",
+        **{
+            "task": {"kind": "detection"},
+            "data": {"source": source},
+            "model": {"kind": "ssd_mobilenet_v2", "width_mult": 0.1, "stride": 8},
+            "augment": {"train": [{"CenterCrop": {"height": HEIGHT, "width": WIDTH}}], "eval": []},
+            **changes,
+        },
+    )
+
+
+def fields_of(task: Detection, boxed: Dataset, count: int, **changes: Any) -> dict[str, np.ndarray]:
+    source = BatchSource(check(values(**changes), "x"), boxed, "val")
+    maker = BatchMaker(source)
+    layout = {name: (dtype, (count, *shape)) for name, (dtype, shape) in task.layout(HEIGHT, WIDTH).items()}
+    arrays = new_arrays(layout)
+    for i in range(count):
+        raw = maker.reader.read(*maker.split.place(i))
+        pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        task.put(arrays, i, raw, unmoved(pixels, task.companions(raw)))
+    return arrays
+
+
+def test_a_batch_has_places_for_the_most_objects_of_a_sample(boxed: Dataset) -> None:
+    assert boxed.most_objects == {"train": 3, "val": 3}
+    recipe = check(values(), "x")
+    assert BatchSource(recipe, boxed, "train", training=True).layout()["boxes"][1] == (8, 3, 4)
+    less = check(values(**{"task": {"kind": "detection", "max_objects": 2}}), "x")
+    assert BatchSource(less, boxed, "train", training=True).layout()["boxes"][1] == (8, 2, 4)
+    assert BatchSource(less, boxed, "val").layout()["boxes"][1][1] == 3  # what is measured is all there is
+
+
+def test_the_largest_objects_are_kept_where_not_all_have_a_place(boxed: Dataset) -> None:
+    task = task_of(check(values(**{"task": {"kind": "detection", "max_objects": 2}}), "x"), boxed.classes)
+    whole, cut = (fields_of(task.sized(boxed, training), boxed, 6) for training in (False, True))
+    dropped = 0
+    for i in range(6):
+        there = whole["kind"][i] >= 0
+        largest = np.sort(whole["area"][i][there])[::-1][:2]
+        assert np.sort(cut["area"][i][cut["kind"][i] >= 0])[::-1].tolist() == largest.tolist()
+        dropped += there.sum() > 2
+    assert dropped
+
+
+def test_more_objects_than_anybody_counted_are_a_bad_sample(boxed: Dataset) -> None:
+    with pytest.raises(BadSample, match="it has 3 objects, and batches of these tars have room for 2"):
+        fields_of(Detection(boxed.classes, most_objects=2), boxed, 6)
+
+
+def test_sizes_are_those_of_the_source() -> None:
+    """A box of 20 x 20 px in a view that shows the source at half of its size is no small one, but of medium size."""
+    task = Detection(("cell",), most_objects=1, most=1, thresholds=(0.5,))
+    fields = {
+        "boxes": torch.tensor([[[0.0, 0, 20, 20]]]),
+        "kind": torch.zeros(1, 1, dtype=torch.int16),
+        "crowd": torch.zeros(1, 1, dtype=torch.uint8),
+        "area": torch.tensor([[1600.0]]),
+        "share": torch.ones(1, 1),
+        "unit": torch.tensor([2.0]),
+    }
+    answer = {"boxes": fields["boxes"], "score": torch.ones(1, 1), "kind": torch.zeros(1, 1, dtype=torch.int64)}
+    rows = {name: column.numpy() for name, column in task.rows(answer, fields).items()}
+    measured = task.metrics(Tally(task.sums(answer, fields, torch.ones(1)).numpy(), rows))
+    assert (measured["AP"], measured["AP_medium"]) == (pytest.approx(1), pytest.approx(1))
+    assert measured["AP_small"] == 0
+    beside = {**answer, "boxes": answer["boxes"] + 100, "score": torch.full((1, 1), 0.9)}
+    two = {name: torch.cat([answer[name], beside[name]], 1) for name in answer}
+    rows = {name: column.numpy() for name, column in replace(task, most=2).rows(two, fields).items()}
+    assert task.certainty(rows).tolist() == [pytest.approx(2 / 3)]
+
+
+def test_a_validation_measures_by_rows_however_it_is_cut(boxed: Dataset) -> None:
+    recipe = check(values(**{"evaluate": {"batch_size": 3}}), "x")
+    other = check(values(**{"evaluate": {"batch_size": 7}}), "x")
+    torch.manual_seed(1)
+    model, process = recipe.model.build(3).eval(), Process()
+    measured = [evaluate(model, one, boxed, process, Normalize.of(one, process.device), {}) for one in (recipe, other)]
+    assert measured[0] == pytest.approx(measured[1], rel=1e-5)
+    assert {"val/loss", "val/AP", "val/AP50", "val/AR_100"} <= measured[0].keys()
+    assert measured[0]["val/loss"] > 1
+
+
+def test_answers_of_several_models_are_joined() -> None:
+    task = Detection(("cat", "dog"), most=2, thresholds=(0.5, 0.5))
+    one, two = (
+        {
+            "boxes": torch.tensor([[[0.0, 0, 10, 10], [shift, 20, 10, 30]]]),
+            "score": torch.tensor([[0.9 - shift / 10, 0.3]]),
+            "kind": torch.tensor([[1, -1]]),
+            "loss.boxes": torch.tensor([1 + shift]),
+        }
+        for shift in (0.0, 1.0)
+    )
+    joined = task.together([one, two])
+    assert joined["kind"].tolist() == [[1, -1]]
+    assert joined["score"][0, 0].item() == pytest.approx(0.9)
+    assert joined["loss.boxes"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"loss": {"label_smoothing": 0.1}}, "loss.label_smoothing: a detector's loss is its architecture's"),
+        ({"loss": {"class_weights": "balanced"}}, "loss.class_weights: a detector's loss is its architecture's"),
+        ({"loss": {"terms": {"dice": 1}}}, "loss.terms: are for tasks whose models answer masks"),
+        ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer mask, and those of task.kind detection"),
+        ({"model": {"kind": "resnet18"}}, "models that answer objects are: ssd300_vgg16"),
+    ],
+)
+def test_what_means_nothing_for_boxes_is_refused(changes: dict[str, Any], says: str) -> None:
+    assert says in "\n".join(cross_problems(values(**changes)))
+
+
+def test_the_recipe_says_what_is_said(tmp_path: Path) -> None:
+    recipe = check(values(**{"evaluate": {"threshold": {"red": 0.2}, "max_detections": 7}}), "x")
+    task = task_of(recipe, ("blue", "red"))
+    assert isinstance(task, Detection)
+    assert (task.most, task.thresholds) == (7, (0.5, 0.2))
+    answer = {
+        "boxes": np.array([[0, 0, 4, 4], [1, 1, 3.14159, 9], [0, 0, 1, 1]]),
+        "score": np.array([0.9, 0.25, 0.1], np.float32),
+        "kind": np.array([0, 1, 1]),
+    }
+    row = task.row(answer)
+    assert (row["boxes"], row["labels"]) == ([[0, 0, 4, 4], [1, 1, 3.14, 9]], ["blue", "red"])
+    assert task.words(answer) == "1 blue, 1 red"
