@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONPATH := $(CURDIR)
 PYTEST := $(BIN)/python -m pytest
+# Whole files, in the order of tests/conftest.py.
+FILES := --dist loadfile --no-loadscope-reorder
 # Where the environment forbids it, each of the tests' thousands of processes would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -11,12 +13,13 @@ unexport PYTHONDONTWRITEBYTECODE
 quickstart: .venv/ready
 	$(BIN)/python -m pipeline run recipes/quickstart.yaml
 
-# Two files at a time: quick tests compute, and slow ones wait for half of their time.
+# One file a core: quick tests compute.
 test: lint
-	$(PYTEST) -m "not slow" -n 2 --dist loadfile
+	$(PYTEST) -m "not slow" -n 2 $(FILES)
 
-test-all: test
-	$(PYTEST) -m slow -n 2 --dist loadfile --durations=20
+# One more than there are cores: slow tests wait for half of their time, and the quick ones, at the end, fill it.
+test-all: lint
+	$(PYTEST) -n 3 $(FILES) --durations=20
 
 lint: .venv/ready
 	$(BIN)/ruff check .

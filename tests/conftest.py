@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,11 +126,19 @@ def tiny_values(modality: str, **changes: Any) -> dict[str, Any]:
     return values
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts Ray as slow."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what starts Ray as slow, and put the files that take long first, so that no process is left with one.
+
+    These are files with slow tests, first those of whole runs, then files with many tests.
+    """
     for item in items:
         if "ray_of_two" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    yield  # `-m` chooses
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent != ROOT / "tests", -tests[item.path]))
 
 
 @pytest.fixture(autouse=True)
