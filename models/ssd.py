@@ -47,18 +47,23 @@ class SSD(nn.Module):
             "priors": priors.expand(x.shape[0], -1, -1),
         }
 
-    def count(self, targets: Targets, size: tuple[int, int]) -> dict[str, Tensor]:
-        """Count matched priors of pictures of `size` (H, W) px, by which both parts of the loss are divided: from 0."""
+    def counts(self, targets: Targets, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Count matched priors of each picture of `size` (H, W) px, by which both parts of the loss are divided."""
         places = list(zip(*(self.sides(px) for px in size), strict=True))
-        matched = (match(self.priors.boxes(places, size, targets["boxes"].device), targets) >= 0).sum().float()
+        matched = (match(self.priors.boxes(places, size, targets["boxes"].device), targets) >= 0).sum(1).float()
         return {"boxes": matched, "classes": matched}
 
     def losses(self, heads: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
-        """Sum the parts of the loss, see `ssd_losses`, which has the targets."""
+        """Sum the parts of each picture's loss, see `ssd_losses`, which has the targets."""
         return ssd_losses(heads["codes"], heads["scores"], heads["priors"][0], targets)
 
     def decode(
-        self, heads: Mapping[str, Tensor], size: tuple[int, int], most: int, threshold: float, overlap: float
+        self,
+        heads: Mapping[str, Tensor],
+        size: tuple[int, int],
+        most: int,
+        threshold: float = 0.01,
+        overlap: float = 0.45,
     ) -> dict[str, Tensor]:
         """Find objects of pictures of `size` (H, W) px: see `detections`. Boxes are corners in px."""
         boxes = clipped(cornered(decode(heads["codes"].float(), heads["priors"])), size)

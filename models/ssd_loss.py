@@ -52,7 +52,9 @@ def hardest(losses: Tensor, free: Tensor, most: Tensor) -> Tensor:
 
 
 def ssd_losses(codes: Tensor, scores: Tensor, priors: Tensor, targets: Targets) -> dict[str, Tensor]:
-    """Sum the loss of places and of classes (eq. 1 to 3): codes [n, P, 4], scores [n, P, K + 1], centred priors [P, 4].
+    """Sum each picture's loss of places and of classes (eq. 1 to 3), [n] each.
+
+    codes [n, P, 4], scores [n, P, K + 1], centred priors [P, 4].
 
     `boxes` is the smooth L1 of the codes of matched priors, `classes` the cross-entropy of these and of the hardest
     of the others in the same picture, `NEGATIVES` times as many. Both are to be divided by the matched priors.
@@ -69,4 +71,4 @@ def ssd_losses(codes: Tensor, scores: Tensor, priors: Tensor, targets: Targets) 
     kinds = torch.where(positive, targets["kind"].long().gather(1, place) + 1, 0)
     wrong = functional.cross_entropy(scores.float().transpose(1, 2), kinds, reduction="none")
     negative = hardest(wrong.detach(), found == FREE, NEGATIVES * positive.sum(1))
-    return {"boxes": (off * share).sum(), "classes": (wrong * (share + negative)).sum()}
+    return {"boxes": (off * share).sum(1), "classes": (wrong * (share + negative)).sum(1)}
