@@ -18,21 +18,21 @@ def areas(boxes: Tensor) -> Tensor:
 
 
 def overlaps(boxes: Tensor, others: Tensor, crowd: Tensor | None = None) -> Tensor:
-    """Compute the IoU of every pair of corners, [..., N, 4] and [..., M, 4] -> [..., N, M], which has no gradient.
+    """Compute the IoU of every pair of corners, [..., N, 4] and [..., M, 4] -> [..., N, M].
 
     crowd: bool [..., M]; over a crowd it is the shared part of the box's own area (COCO's rule). Boxes of no area
     overlap with nothing.
     """
     # Each number by itself lies in memory as pairs do; it is several times quicker.
-    x0, y0, x1, y1 = boxes.detach().movedim(-1, 0).contiguous()[..., None]
-    left, top, right, bottom = others.detach().movedim(-1, 0).contiguous()[..., None, :]
-    shared = torch.minimum(x1, right).sub_(torch.maximum(x0, left)).clamp_(min=0)
-    shared *= torch.minimum(y1, bottom).sub_(torch.maximum(y0, top)).clamp_(min=0)
-    own = areas(boxes.detach())[..., None]
-    whole = (own + areas(others.detach())[..., None, :]).sub_(shared)
+    x0, y0, x1, y1 = boxes.movedim(-1, 0).contiguous()[..., None]
+    left, top, right, bottom = others.movedim(-1, 0).contiguous()[..., None, :]
+    width = (torch.minimum(x1, right) - torch.maximum(x0, left)).clamp(min=0)
+    height = (torch.minimum(y1, bottom) - torch.maximum(y0, top)).clamp(min=0)
+    shared, own = width * height, areas(boxes)[..., None]
+    whole = own + areas(others)[..., None, :] - shared
     if crowd is not None:
         whole = torch.where(crowd[..., None, :], own, whole)
-    return shared.div_(whole.clamp_(min=torch.finfo(whole.dtype).tiny))
+    return shared / whole.clamp(min=torch.finfo(whole.dtype).tiny)
 
 
 def clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,31 +13,43 @@ from torch import Tensor
 
 from models.ops.boxes import overlaps
 
-BLOCK = 1024
+BLOCK = 256
 """Boxes that are compared with one another at once."""
+PART = 1024
+"""Boxes that are compared with those of a block that stay."""
 PAIRS = 1 << 19
-"""Pairs of boxes whose overlap is computed at once: what a processor's cache holds, and a small part of any GPU."""
+"""Pairs of rows whose overlap is computed at once: what a processor's cache holds, and a small part of any GPU."""
 
 
 def nms(boxes: Tensor, scores: Tensor, overlap: float, kinds: Tensor | None = None) -> Tensor:
     """Find the boxes that stay: corners [D, 4] and scores [D] -> places int64 [N], the highest score first.
 
-    overlap: a box goes when its IoU with one that stays is above this
+    overlap: a box goes when its IoU with one that stays is above this, which is 0 or more
     kinds: int [D], class-wise: boxes of different kinds let each other be. The number of a picture may be in it, too.
 
-    Memory is bounded by `PAIRS` and by what the boxes take, whatever D is.
+    Those of a block that stay are compared with all behind it, from left to right, a part at a time: most boxes of the
+    block lie wholly beside a part. Beyond what the boxes take, memory is that of `BLOCK` x `PART` pairs.
     """
-    order = scores.sort(descending=True, stable=True).indices
-    kept = []
+
+    def removes(first: Tensor, second: Tensor) -> Tensor:
+        removed = overlaps(boxes[first], boxes[second]) > overlap
+        return removed if kinds is None else removed & (kinds[first, None] == kinds[second])
+
+    left, right = boxes[:, 0], boxes[:, 2]
+    order, across = scores.sort(descending=True, stable=True).indices, left.argsort()
+    waiting = torch.ones_like(scores, dtype=torch.bool)
+    kept = [order[:0]]
     while len(order):
         block, order = order[:BLOCK], order[BLOCK:]
-        iou = overlaps(boxes[block], boxes[block]) > overlap
-        if kinds is not None:
-            iou &= kinds[block, None] == kinds[block]
-        block = block[_first_come(iou.triu(1))]
+        waiting[block] = False
+        block = block[_first_come(removes(block, block).triu(1))]
         kept.append(block)
-        order = order[_apart(boxes, block, order, overlap, kinds)]
-    return torch.cat(kept) if kept else order
+        across = across[waiting[across]]
+        for part in across.split(PART) if len(across) else ():
+            beside = block[(left[block] < right[part].max()) & (right[block] > left[part].min())]
+            waiting[part] = ~removes(beside, part).any(0)
+        order = order[waiting[order]]
+    return torch.cat(kept)
 
 
 @torch.library.custom_op("zoetrope::nms", mutates_args=())
@@ -112,16 +124,3 @@ def _first_come(removes: Tensor) -> Tensor:
         before, stays = stays, ~(removes & stays[..., :, None]).any(-2)
         if torch.equal(before, stays):
             return stays
-
-
-def _apart(boxes: Tensor, block: Tensor, order: Tensor, overlap: float, kinds: Tensor | None) -> Tensor:
-    """Mark those of `order` that no box of `block` removes: bool, as long as `order`."""
-    apart = torch.ones_like(order, dtype=torch.bool)
-    step = PAIRS // len(block)  # the first box of a block stays, so there is one
-    for first in range(0, len(order), step):
-        part = order[first : first + step]
-        removes = overlaps(boxes[block], boxes[part]) > overlap
-        if kinds is not None:
-            removes &= kinds[block, None] == kinds[part]
-        apart[first : first + step] = ~removes.any(0)
-    return apart

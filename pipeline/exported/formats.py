@@ -14,6 +14,7 @@ import torch
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.exported.answering import Exportable
+from pipeline.exported.operators import onnx_operators, with_torch_alone
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -42,7 +43,12 @@ def write_onnx(given: Exportable, program: "ExportedProgram", path: Path) -> Non
     """Write an ONNX file; weights of more than 2 GB lie beside it, in `model.onnx.data`."""
     with _quiet():
         made = torch.onnx.export(
-            program, input_names=list(given.inputs), output_names=list(given.outputs), dynamo=True, verbose=False
+            program,
+            input_names=list(given.inputs),
+            output_names=list(given.outputs),
+            dynamo=True,
+            verbose=False,
+            custom_translation_table=onnx_operators(),
         )
         assert made is not None
         made.save(str(path))
@@ -50,7 +56,7 @@ def write_onnx(given: Exportable, program: "ExportedProgram", path: Path) -> Non
 
 def write_torch(given: Exportable, program: "ExportedProgram", path: Path) -> None:
     """Write what `torch.export.load` reads."""
-    torch.export.save(program, str(path))
+    torch.export.save(with_torch_alone(program), str(path))
 
 
 def run_onnx(path: Path) -> Runner:

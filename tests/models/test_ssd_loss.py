@@ -102,9 +102,10 @@ def test_mining_equals_the_loop(seed: int, most: int) -> None:
         assert found[i].nonzero()[:, 0].tolist() == sorted(j for _, j in ranked[:count])
 
 
-def losses_by_loop(codes: Tensor, scores: Tensor, priors: Tensor, given: Targets) -> tuple[float, float]:
-    boxes_sum = classes_sum = 0.0
+def losses_by_loop(codes: Tensor, scores: Tensor, priors: Tensor, given: Targets) -> list[tuple[float, float]]:
+    sums = []
     for i, found in enumerate(match(priors, given).tolist()):
+        boxes_sum = classes_sum = 0.0
         background = [-functional.log_softmax(one, 0)[0].item() for one in scores[i]]
         for p, j in enumerate(found):
             if j < 0:
@@ -116,7 +117,8 @@ def losses_by_loop(codes: Tensor, scores: Tensor, priors: Tensor, given: Targets
             classes_sum -= share * functional.log_softmax(scores[i, p], 0)[given["kind"][i, j] + 1].item()
         free = sorted((-background[p], p) for p, j in enumerate(found) if j == FREE)
         classes_sum += sum(-loss for loss, _ in free[: 3 * sum(j >= 0 for j in found)])
-    return boxes_sum, classes_sum
+        sums.append((boxes_sum, classes_sum))
+    return sums
 
 
 @settings(max_examples=25, deadline=None)
@@ -126,8 +128,8 @@ def test_losses_equal_the_loop(seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
     codes, scores = (torch.randn(2, len(priors), numbers, generator=rng) for numbers in (4, 4))
     found = ssd_losses(codes, scores, priors, given)
-    expected = losses_by_loop(codes, scores, priors, given)
-    assert [found["boxes"].sum().item(), found["classes"].sum().item()] == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    expected = torch.tensor(losses_by_loop(codes, scores, priors, given))
+    torch.testing.assert_close(torch.stack([found["boxes"], found["classes"]], 1), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_losses_by_hand() -> None:
@@ -151,9 +153,9 @@ def model() -> Any:
 
 def test_nothing_to_find_costs_nothing_and_touches_all(model: Any) -> None:
     found = model.losses(model(torch.randn(2, 3, 64, 64)), targets([], []))
-    assert [one.tolist() for one in found.values()] == [[0, 0]] * 2
-    counts = model.counts(targets([], []), (64, 64))
-    assert {name: one.tolist() for name, one in counts.items()} == {name: [0, 0] for name in found}
+    assert [one.tolist() for one in found.values()] == [[0, 0], [0, 0]]
+    counts = {name: one.tolist() for name, one in model.counts(targets([], []), (64, 64)).items()}
+    assert counts == {name: [0, 0] for name in found}
     sum(found.values()).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
 
@@ -163,11 +165,9 @@ def test_counts_follow_from_targets(model: Any, size: tuple[int, int]) -> None:
     given = scene(3, places=20)
     priors = model(torch.zeros(1, 3, *size))["priors"][0]
     matched = (match(priors, given) >= 0).sum(1).tolist()
-    assert {name: one.tolist() for name, one in model.counts(given, size).items()} == {
-        "boxes": matched,
-        "classes": matched,
-    }
-    assert sum(matched) > 5
+    counts = {name: one.tolist() for name, one in model.counts(given, size).items()}
+    assert counts == {"boxes": matched, "classes": matched}
+    assert min(matched) > 1
 
 
 def test_gradients_add_up_over_pictures(model: Any) -> None:

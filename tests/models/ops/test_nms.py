@@ -72,6 +72,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, classwise = nms(boxes, scores, 0.3), nms(boxes, scores, 0.3, kinds)
     rows = staying(boxes.view(8, 50, 4), scores.view(8, 50), 0.3, 0.0)
     monkeypatch.setattr(module, "BLOCK", 16)
+    monkeypatch.setattr(module, "PART", 7)
     monkeypatch.setattr(module, "PAIRS", 100)
     assert torch.equal(nms(boxes, scores, 0.3), whole)
     assert torch.equal(nms(boxes, scores, 0.3, kinds), classwise)
