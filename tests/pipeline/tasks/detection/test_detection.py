@@ -14,7 +14,7 @@ from pipeline.recipe import check
 from pipeline.recipe.combos import cross_problems
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks import task_of
-from pipeline.tasks.base import Tally
+from pipeline.tasks.base import Tally, Task
 from pipeline.tasks.detection import Detection
 from pipeline.training.distributed import Process
 from pipeline.training.loop import evaluate
@@ -42,7 +42,7 @@ def values(**changes: Any) -> dict[str, Any]:
     )
 
 
-def fields_of(task: Detection, boxed: Dataset, count: int, **changes: Any) -> dict[str, np.ndarray]:
+def fields_of(task: Task, boxed: Dataset, count: int, **changes: Any) -> dict[str, np.ndarray]:
     source = BatchSource(check(values(**changes), "x"), boxed, "val")
     maker = BatchMaker(source)
     layout = {name: (dtype, (count, *shape)) for name, (dtype, shape) in task.layout(HEIGHT, WIDTH).items()}
