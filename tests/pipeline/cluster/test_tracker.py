@@ -1,6 +1,7 @@
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, make_recipe: Any) -> Place:
+def place(mlflow_tables: Path, tmp_path: Path, make_recipe: Any) -> Place:
+    shutil.copy(mlflow_tables, tmp_path)
     return Place(tmp_path, make_recipe("image"))
 
 
@@ -199,7 +201,8 @@ def test_a_store_that_takes_nothing_is_said(place: Place) -> None:
     assert tracker.end("FINISHED") == []
 
 
-def test_warnings_reach_the_stage_that_works_and_else_the_driver(place: Place) -> None:
+def test_warnings_reach_the_stage_that_works_and_else_the_driver(tmp_path: Path, make_recipe: Any) -> None:
+    place = Place(tmp_path, make_recipe("image"))
     tracker, said = place.tracker(), Said()
     log = logging.getLogger("pipeline.tracking.writer")
     log.warning("too early")

@@ -12,8 +12,9 @@ from pipeline.tracking.outbox import Outbox
 
 
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+def tracking(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     folder = tmp_path_factory.mktemp("store")
+    shutil.copy(mlflow_tables, folder)
     return resolve(f"sqlite:///{folder}/mlflow.db", folder)
 
 

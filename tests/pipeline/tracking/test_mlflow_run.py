@@ -1,4 +1,5 @@
 import json
+import shutil
 import uuid
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from pipeline.tracking.mlflow_run import experiment_of, log_dataset, log_files, 
 
 
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+def tracking(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     folder = tmp_path_factory.mktemp("store")
+    shutil.copy(mlflow_tables, folder)
     return resolve(f"sqlite:///{folder}/mlflow.db", folder)
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.tracking import model as model_module
-from pipeline.tracking.address import resolve
+from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
 from pipeline.tracking.mlflow_run import open_run
 from pipeline.tracking.model import log_model, save_model, score_models
@@ -59,6 +60,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "saved"
 
 
+@pytest.fixture
+def tracking(mlflow_tables: Path, tmp_path: Path) -> Tracking:
+    shutil.copy(mlflow_tables, tmp_path)
+    return resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+
+
 def predict(uri: str, tracking_uri: str) -> dict[str, list[object]]:
     """What the model says in a fresh process that knows nothing of this project."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking_uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -77,8 +84,7 @@ def test_nothing_is_pickled_and_nothing_inferred(saved: Path) -> None:
     assert [line.split("==")[0] for line in lines] == ["mlflow", "pandas"]
 
 
-def test_a_logged_model_predicts_from_bytes_in_a_fresh_process(saved: Path, tmp_path: Path) -> None:
-    tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+def test_a_logged_model_predicts_from_bytes_in_a_fresh_process(saved: Path, tracking: Tracking) -> None:
     run_id = open_run(tracking, "models", "run", "key")
     before = (saved / "MLmodel").read_bytes()
     uri = log_model(tracking, run_id, "model", "this-one", saved)
@@ -92,8 +98,9 @@ def test_a_logged_model_predicts_from_bytes_in_a_fresh_process(saved: Path, tmp_
     assert client(tracking).get_logged_model(uri.removeprefix("models:/")).source_run_id == run_id
 
 
-def test_a_model_that_was_begun_is_gone_on_with(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+def test_a_model_that_was_begun_is_gone_on_with(
+    saved: Path, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run_id = open_run(tracking, "models", "run", "key")
     with monkeypatch.context() as patch:
         patch.setattr(model_module, "_log", lambda *_: (_ for _ in ()).throw(ConnectionError("gone")))
@@ -106,8 +113,7 @@ def test_a_model_that_was_begun_is_gone_on_with(saved: Path, tmp_path: Path, mon
     assert log_model(tracking, run_id, "model", "another", saved) != uri
 
 
-def test_a_model_has_what_the_evaluation_measured(saved: Path, tmp_path: Path) -> None:
-    tracking = resolve(f"sqlite:///{tmp_path}/mlflow.db", tmp_path)
+def test_a_model_has_what_the_evaluation_measured(saved: Path, tracking: Tracking) -> None:
     run_id = open_run(tracking, "models", "run", "key")
     mlflow = client(tracking)
     score_models(tracking, run_id)  # of no model

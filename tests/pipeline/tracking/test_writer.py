@@ -1,6 +1,7 @@
 import logging
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,9 @@ WAIT_S = 300.0
 
 
 @pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+def tracking(mlflow_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     folder = tmp_path_factory.mktemp("store")
+    shutil.copy(mlflow_tables, folder)
     return resolve(f"sqlite:///{folder}/mlflow.db", folder)
 
 
