@@ -1,11 +1,15 @@
 """Every model small: what tests over all of them build and feed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import models
+from models import resnet
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.alexnet import AlexNetOptions
 from models.options.deeplab_v2 import DeepLabV1Options
@@ -57,6 +61,17 @@ ONE_EACH = list({family.build: family.names()[0] for family in reversed(FAMILIES
 def small(name: str) -> dict[str, Any]:
     """The options that make `name` cheap; as published where its family has no row in `SMALL`."""
     return next((options for family, options in SMALL.items() if issubclass(OPTIONS[name], family)), {})
+
+
+@contextmanager
+def shallow(blocks: tuple[int, int, int, int] = (1, 2, 1, 3)) -> Iterator[None]:
+    """Inside, ResNets are built of few blocks, with and without a projection, for what traces each block anew.
+
+    A deeper one has no other blocks; the last stage's three are those of a multi-grid.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet, "LAYOUTS", {depth: (block, blocks) for depth, (block, _) in resnet.LAYOUTS.items()})
+        yield
 
 
 def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
