@@ -66,11 +66,11 @@ def compared(
 
 
 def counted_words(kinds: np.ndarray, classes: Sequence[str]) -> str:
-    """Count a picture's most frequent classes: "3 cell, 1 platelet"."""
+    """Count a picture's most frequent classes: "3 x cell, 1 x platelet"."""
     numbers = np.bincount(kinds, minlength=len(classes))
     most = [k for k in np.argsort(-numbers, kind="stable").tolist() if numbers[k]]
     more = [f"{len(most) - NAMED} more classes"] if len(most) > NAMED else []
-    return ", ".join([f"{numbers[k]} {classes[k]}" for k in most[:NAMED]] + more) or "nothing"
+    return ", ".join([f"{numbers[k]} x {classes[k]}" for k in most[:NAMED]] + more) or "nothing"
 
 
 def _colour(error: int) -> Colour:

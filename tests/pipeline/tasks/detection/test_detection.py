@@ -156,4 +156,4 @@ def test_the_recipe_says_what_is_said(tmp_path: Path) -> None:
     }
     row = task.row(answer)
     assert (row["boxes"], row["labels"]) == ([[0, 0, 4, 4], [1, 1, 3.14, 9]], ["blue", "red"])
-    assert task.words(answer) == "1 blue, 1 red"
+    assert task.words(answer) == "1 x blue, 1 x red"

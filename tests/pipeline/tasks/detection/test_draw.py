@@ -37,9 +37,9 @@ def test_all_found_is_right_and_so_is_nothing_where_nothing_is() -> None:
 def test_a_truth_and_an_answer_name_what_is_there() -> None:
     objects = arrays([(10, 30, 60, 80)] * 6, kind=[0, 1, 1, 2, 3, -1], crowd=[0, 1, 2, 0, 0, 0])
     drawing = truth(GROUND, objects, CLASSES)
-    assert drawing.words == "2 dog, 1 cat, 1 eel, 1 more classes"
+    assert drawing.words == "2 x dog, 1 x cat, 1 x eel, 1 more classes"
     assert drawing.right is None
     assert (drawing.pixels != GROUND).any()
     answer = said(GROUND, arrays([(10, 30, 60, 80)] * 2, kind=[2, -1], score=[0.5, 0]), CLASSES)
-    assert answer.words == "1 eel"
+    assert answer.words == "1 x eel"
     assert truth(GROUND, arrays(), CLASSES).words == "nothing"
