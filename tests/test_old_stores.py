@@ -17,9 +17,11 @@ ROOT = Path(__file__).parents[1]
 RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorted((ROOT / "recipes").rglob("*.yaml"))}
 STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
+    "bccd-ssd.yaml": ("2d2d2af9747b", "705299b0c500", "c1ccbf6d04e8", "9b7e576abbde", "d92ddd797b35"),
+    "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "f97823b2108a", "8ee0cdea7ab7", "ab6177edc24f"),
     "camvid-deeplabv3.yaml": ("96265f4cf399", "620907a2f204", "2b3b06f8651d", "34d6b80504eb", "6ccadb952b71"),
-    "camvid-fcn8s.yaml": ("96265f4cf399", "620907a2f204", "52008b0c45f2", "77f3c1963fd9", "fd5b528b220b"),
-    "camvid-unet.yaml": ("96265f4cf399", "620907a2f204", "125892ea864b", "ad909d1d728b", "d9354e7da5e8"),
+    "camvid-fcn8s.yaml": ("96265f4cf399", "620907a2f204", "f04d32af9e60", "77f3c1963fd9", "fd5b528b220b"),
+    "camvid-unet.yaml": ("96265f4cf399", "620907a2f204", "607524f84736", "ad909d1d728b", "d9354e7da5e8"),
     "cifar10-hornet.yaml": ("23d75c0277a5", "571785716639", "18d11772c447", "aa351abfa5ac", "df52196f4fab"),
     "cifar10-resnet.yaml": ("23d75c0277a5", "571785716639", "a5c50a7a3547", "74b7a475eed8", "c9f0c7d60126"),
     "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
@@ -27,9 +29,10 @@ PINNED: dict[str, tuple[str, ...]] = {
     "moving-digits-timesformer.yaml": ("66ea7606145a", "a4b75edf213b", "f8dbc20fb709", "f246314e8eb7", "59df8ebacb3a"),
     "moving-digits-tsn.yaml": ("66ea7606145a", "a4b75edf213b", "204ebb51ef6c", "337de23013ed", "786fa143958c"),
     "moving-digits.yaml": ("66ea7606145a", "a4b75edf213b", "470150bd61ee", "b82b9b7687de", "b0fae48bd9b5"),
-    "nuclei-unet-paper.yaml": ("978796c52fa5", "53f19b03e559", "d23e8a77c207", "70f648ea7441", "aec345c92f51"),
-    "nuclei-unet-plain.yaml": ("978796c52fa5", "53f19b03e559", "0ed68c20e32e", "30bbf377205e", "06493e6d060a"),
-    "nuclei-unet.yaml": ("978796c52fa5", "53f19b03e559", "b59251361edc", "30bbf377205e", "06493e6d060a"),
+    "nuclei-unet-paper.yaml": ("978796c52fa5", "53f19b03e559", "478efc0e6da6", "70f648ea7441", "aec345c92f51"),
+    "nuclei-unet-plain.yaml": ("978796c52fa5", "53f19b03e559", "8a6fde28c2d9", "30bbf377205e", "06493e6d060a"),
+    "nuclei-unet.yaml": ("978796c52fa5", "53f19b03e559", "540c961eaefe", "30bbf377205e", "06493e6d060a"),
+    "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "0ead2019b46f", "19c78b0c121b", "cc13c31b95b9"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
     "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
     "quickstart-tsn.yaml": ("f24ae61aa4bc", "98ca51814aed", "076960c1d078", "de644f82a54c", "53841aa4cc4d"),

@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 ABOUT: dict[str, Any] = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
 LABELS: list[str] = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
 SHOWN = 5
+LEAST = 0.5
+"""Score of a box, from which on it is shown."""
 
 
 def read(path: str) -> np.ndarray:
@@ -112,28 +114,36 @@ def load() -> Callable[[list[np.ndarray]], list[np.ndarray]]:
     return lambda inputs: [output.detach().numpy() for output in module(*map(torch.from_numpy, inputs))]
 
 
-def answer(path: str) -> np.ndarray:
-    """Answer a file: what the model's first output says, without the batch; of a stream the mean over its frames."""
+def answer(path: str) -> list[np.ndarray]:
+    """Answer a file: what the model's outputs say, without the batch; of a stream the mean over its frames."""
     pixels, run = read(path), load()
     if ABOUT["clip"]:
         pixels = choose_frames(pixels)
     pixels = fit(pixels)
     if not ABOUT["caches"]:
-        return run([prepare(pixels)])[0][0]
+        return [output[0] for output in run([prepare(pixels)])]
     caches = [np.zeros((1, *shape), np.float32) for shape in ABOUT["caches"]]
     answers = []
     for frame in pixels:
         output, *caches = run([prepare(frame), *caches])
         answers.append(output[0])
-    return np.mean(answers, 0)
+    return [np.mean(answers, 0)]
 
 
 def main(paths: Sequence[str]) -> None:
-    """Print the classes that the model finds in each file; of a picture's pixels, write their classes as mask.png."""
+    """Print the classes that the model finds in each file; of a picture's pixels, write their classes as mask.png.
+
+    Of a detector they are boxes, x0, y0, x1, y1 in pixels of what the model takes.
+    """
     if not paths:
         sys.exit(__doc__)
     for path in paths:
-        found = answer(path)
+        found, *others = answer(path)
+        if others:
+            for box, score, kind in zip(found, *others, strict=True):
+                if score >= LEAST:
+                    print(f"{score:.6f} {LABELS[int(kind)]}", *(f"{edge:.1f}" for edge in box))
+            continue
         if found.ndim == 3:
             mask = found.argmax(0).astype(np.uint8)
             Image.fromarray(mask).save("mask.png")

@@ -128,6 +128,11 @@ class Detection(Task):
         """Return named tensors as they are: what objects they mean is the model's to say, see `infer`."""
         return out
 
+    def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
+        """Find objects in whole pictures, boxes in px of the view."""
+        found: Answer = model.decode(model(x), x.shape[2:], self.most)  # type: ignore[operator]
+        return found
+
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Find objects as `evaluate` says. Where the truth is known, the parts of the loss are in the answer, too."""
         import torch

@@ -18,7 +18,7 @@ from pipeline.tasks.base import Tally, Task
 from pipeline.tasks.detection import Detection
 from pipeline.training.distributed import Process
 from pipeline.training.loop import evaluate
-from pipeline.training.step import Normalize
+from pipeline.training.step import Normalize, Running
 from tests.conftest import tiny_values
 from tests.pipeline.tasks.detection.boxed import HEIGHT, WIDTH, write_boxed
 
@@ -157,3 +157,18 @@ def test_the_recipe_says_what_is_said(tmp_path: Path) -> None:
     row = task.row(answer)
     assert (row["boxes"], row["labels"]) == ([[0, 0, 4, 4], [1, 1, 3.14, 9]], ["blue", "red"])
     assert task.words(answer) == "1 x blue, 1 x red"
+
+
+def test_what_is_exported_finds_what_is_measured(boxed: Dataset) -> None:
+    recipe = check(values(**{"evaluate": {"max_detections": 5}}), "x")
+    torch.manual_seed(2)
+    model, task = recipe.model.build(3).eval(), task_of(recipe, boxed.classes)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 1, HEIGHT, WIDTH, 3), dtype=np.uint8)
+    run = Running(model, Normalize.of(recipe, torch.device("cpu")), recipe.train)
+    measured = task.infer(run, {"pixels": pixels})
+    with torch.no_grad():
+        exported = task.exported(model, run.inputs({"pixels": pixels[:, 0]})["pixels"])
+    assert exported.keys() == measured.keys() == {"boxes", "score", "kind"}
+    assert (exported["kind"] >= 0).all()
+    for name, value in measured.items():
+        torch.testing.assert_close(exported[name], value)
