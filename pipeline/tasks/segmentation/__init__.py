@@ -130,7 +130,7 @@ class Segmentation(Task):
         """Count pixels that are not ignored, for the terms that count pixels."""
         from pipeline.tasks.segmentation.losses import counts
 
-        return counts(self.terms, self._truths(fields), weights)
+        return counts(self.terms, self._truths(fields, self.margin_px), weights)
 
     def losses(
         self, model: "nn.Module", out: "Tensor", fields: Fields, weights: "Tensor", class_weights: "Tensor | None"
@@ -138,7 +138,9 @@ class Segmentation(Task):
         """Compute the recipe's terms, each times its weight."""
         from pipeline.tasks.segmentation.losses import losses
 
-        return losses(self.terms, out, self._truths(fields), weights, class_weights, self.label_smoothing)
+        return losses(
+            self.terms, out, self._truths(fields, self.margin_px), weights, class_weights, self.label_smoothing
+        )
 
     def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
         """Measure it between the distributions over classes, the mean over pixels."""
@@ -183,17 +185,20 @@ class Segmentation(Task):
 
         scores = answer["scores"]
         said, total = scores.argmax(1), torch.zeros((), dtype=torch.float64, device=scores.device)
-        for mask, share, _ in self._truths(fields):
+        for mask, share, _ in self._truths(fields, self._margin(scores, fields)):
             found = confusions(said, mask, len(self.classes))
             total = total + sums(nats(scores, mask), found, weights * share)
         return total
 
-    def _truths(self, fields: Fields) -> "list[Truth]":
-        """Return the middle of the masks, and weights of their pixels; several where pictures are blended."""
+    def _margin(self, scores: "Tensor", fields: Fields) -> int:
+        """Return what answers lack at each side of the masks: nothing where pictures were answered as a whole."""
+        return 0 if scores.shape[-2:] == fields["mask"].shape[-2:] else self.margin_px
+
+    def _truths(self, fields: Fields, margin: int) -> "list[Truth]":
+        """Return the masks without a margin, and weights of their pixels; several where pictures are blended."""
         from pipeline.tasks.segmentation.border import LARGEST
         from pipeline.tasks.segmentation.losses import Truth
 
-        margin = self.margin_px
         masks, *border = (
             fields[name][..., margin : fields[name].shape[-2] - margin, margin : fields[name].shape[-1] - margin]
             for name in ("mask", "border")
@@ -214,7 +219,8 @@ class Segmentation(Task):
         from pipeline.tasks.segmentation.boundary import boundary_f1
         from pipeline.tasks.segmentation.measure import confusions, sample_ious
 
-        said, mask = answer["scores"].argmax(1), self._truths(fields)[0].mask
+        scores = answer["scores"]
+        said, mask = scores.argmax(1), self._truths(fields, self._margin(scores, fields))[0].mask
         found = confusions(said, mask, len(self.classes))
         pairs = zip(said.byte().cpu().numpy(), mask.cpu().numpy(), strict=True)
         outlines = np.stack([boundary_f1(*pair, len(self.classes)) for pair in pairs])

@@ -117,6 +117,17 @@ def test_of_a_model_without_padding_the_middle_is_learned() -> None:
     assert loss.item() == pytest.approx(20 * np.log(3), rel=1e-5)
 
 
+def test_of_a_model_without_padding_whole_pictures_are_measured() -> None:
+    """In a training step the middle, in an evaluation, whose pictures are mirrored at their borders, every pixel."""
+    task = Segmentation(CLASSES, margin_px=2)
+    mask = torch.randint(0, 3, (1, 8, 9), dtype=torch.uint8)
+    scores = nn.functional.one_hot(mask.long(), 3).movedim(-1, 1).float()
+    for seen, pixels in ((scores[..., 2:-2, 2:-2], 20), (scores, 72)):
+        sums = task.sums({"scores": seen}, {"mask": mask}, torch.ones(1))
+        assert sums[1:-1].view(3, 3).diagonal().sum() == sums[1:-1].sum() == pixels
+        assert task.rows({"scores": seen}, {"mask": mask})["iou"].item() == 1
+
+
 def masks(n: int = 4) -> Tensor:
     return torch.randint(0, 3, (n, 8, 10), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
