@@ -91,8 +91,7 @@ def held_out(made: dict[str, Any], member: str) -> Iterator[tuple[bytes, np.ndar
 
 def answer(model: Predictor, image: bytes) -> np.ndarray:
     """The class of each pixel, [H, W]."""
-    (mask,) = model.answers([image])["mask"]
-    return np.asarray(Image.open(io.BytesIO(mask)))
+    return np.asarray(Image.open(io.BytesIO(model.task.row(model(image))["mask"])))
 
 
 def confusion(model: Predictor, image: bytes, truth: np.ndarray, classes: int) -> np.ndarray:
