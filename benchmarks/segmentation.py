@@ -45,7 +45,8 @@ def camvid(folder: Path, store: str) -> None:
         at = {"path": f"{folder}/camvid/{{split}}/images", "masks": f"{folder}/camvid/{{split}}/masks"}
         made, model = trained(name, store, at)
         counts = np.sum([confusion(model, image, truth, 11) for image, truth in held_out(made, "seg.png")], 0)
-        cost = count_multiply_adds(model.model, (3, *SIZE)) / 1e9
+        with torch.device("meta"):
+            cost = count_multiply_adds(model.recipe.model.build(11), (3, *SIZE)) / 1e9
         print(
             f"{name:18} {count_parameters(model.model):10,} {cost:6.2f} {rate(model):8.1f} "
             f"{made['train'].manifest['duration_s']:8.0f} "

@@ -19,8 +19,8 @@ def test_recipe_can_be_planned_and_says_what_to_expect(path: Path, tmp_path: Pat
     source, overrides = load(path).data.source, [f"store={tmp_path}/runs"]
     if not isinstance(source, DrawnSource):
         suffix = ".mp4" if load(path).task.modality == "video" else ".jpg"
-        lines = "".join(f"{i}{suffix},{i % 2},{i}.png\n" for i in range(20))
-        (tmp_path / "table.csv").write_text(f"path,label,mask\n{lines}")
+        lines = "".join(f"{i}{suffix},{i % 2},{i}.png,1,2,5,7\n" for i in range(20))
+        (tmp_path / "table.csv").write_text(f"path,label,mask,xmin,ymin,xmax,ymax\n{lines}")
         for i in range(20):
             (tmp_path / f"{i}{suffix}").touch()
         more = ', separator: "|"' if load(path).task.kind.endswith("multilabel") else ""
