@@ -66,7 +66,7 @@ def nuclei(folder: Path, store: str) -> None:
         counts = np.sum([objects(model, image, truth) for image, truth in held_out(made, "inst.png")], 0)
         true, found, matched, near, told = counts.tolist()
         print(
-            f"{name:18} {made['evaluate'].facts['mIoU']:6.1%} {matched / found:18.1%} {matched / true:7.1%} "
+            f"{name:18} {made['evaluate'].facts['mIoU']:6.1%} {matched / max(found, 1):18.1%} {matched / true:7.1%} "
             f"{2 * matched / (true + found):6.1%} {told / near:11.1%} {true:5,}/{found:6,}",
             flush=True,
         )
