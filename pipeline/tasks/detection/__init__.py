@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pipeline.tasks.suited import Facts, Suited
 
 MEMBER = "objects.json"
-ANSWER = ("boxes", "score", "kind")
+MOST = 100
+"""Answers a picture of an exported file; `evaluate.max_detections` says it elsewhere."""
+ANSWER = ("boxes", "score", "kind", "said")
 PICTURED = {"said": ANSWER, "true": objects.EACH}
 LOSS = "loss."
 """What the parts of the loss are called in an answer."""
@@ -34,7 +36,8 @@ class Detection(Task):
     """Fields as of `fields.py`.
 
     A model gives named tensors, which its own `losses`, `counts` and `decode` understand; answers are `boxes` float
-    [n, D, 4] in px of the view, `score` float [n, D], the highest first, and `kind` int64 [n, D], -1 in empty places.
+    [n, D, 4] in px of the view, `score` float [n, D], the highest first, `kind` int64 [n, D], -1 in empty places, and
+    `said` bool [n, D], whether `evaluate.threshold` is reached: what is not is measured, and not said.
     """
 
     most_objects: int = 100
@@ -43,10 +46,6 @@ class Detection(Task):
     """Whether of a sample with more objects the largest are taken, as `task.max_objects` asks for in training."""
     max_objects: int | None = None
     """The recipe's limit of them in training."""
-    most: int = 100
-    """Answers a picture (D)."""
-    thresholds: tuple[float, ...] = ()
-    """Of each class: what has a lower score is measured, and not said."""
 
     headline = Headline("AP", "AP")
     measures: ClassVar = {
@@ -63,13 +62,8 @@ class Detection(Task):
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Detection":
-        """Make the task that a recipe asks for. ZoetropeError for a threshold of a class that there is not."""
-        from pipeline.tasks.detection.thresholds import thresholds
-
-        how = recipe.evaluate
-        at = thresholds(how.threshold, classes)
-        most_in_training = getattr(recipe.task, "max_objects", None)
-        return cls(classes, max_objects=most_in_training, most=how.max_detections, thresholds=at)
+        """Make the task that a recipe asks for."""
+        return cls(classes, max_objects=getattr(recipe.task, "max_objects", None))
 
     @classmethod
     def suited(cls, facts: "Facts") -> "Suited":
@@ -130,16 +124,21 @@ class Detection(Task):
 
     def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
         """Find objects in whole pictures, boxes in px of the view."""
-        found: Answer = model.decode(model(x), x.shape[2:], self.most)  # type: ignore[operator]
+        found: Answer = model.decode(model(x), x.shape[2:], MOST)  # type: ignore[operator]
         return found
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
-        """Find objects as `evaluate` says. Where the truth is known, the parts of the loss are in the answer, too."""
+        """Find objects as `evaluate` says. Where the truth is known, the parts of the loss are in the answer, too.
+
+        ZoetropeError for a threshold of a class that there is not.
+        """
         import torch
 
         from pipeline.tasks.detection.infer import find, looks
+        from pipeline.tasks.detection.thresholds import USUAL, thresholds
 
-        pixels, look = arrays["pixels"][:, 0], looks(run.how, self.most)
+        pixels, look = arrays["pixels"][:, 0], looks(run.how)
+        least = torch.tensor([*thresholds(run.how.threshold if run.how else USUAL, self.classes), torch.inf])
         known = look.plain and "kind" in arrays
         found: list[Answer] = []
         for cut in run.parts(len(pixels)):
@@ -148,9 +147,10 @@ class Detection(Task):
 
             def once(x: "Tensor", inputs: Any = inputs, heads: list[Any] = heads) -> Any:
                 heads.append(run({**inputs, "pixels": x}))
-                return run.model.decode(heads[-1], x.shape[2:], self.most)  # type: ignore[operator]
+                return run.model.decode(heads[-1], x.shape[2:], look.most)  # type: ignore[operator]
 
             one = find(once, inputs["pixels"], look)
+            one |= {"said": one["score"] >= least.to(one["score"])[one["kind"]]}
             if known:
                 device = inputs["pixels"].device
                 fields = {name: torch.from_numpy(arrays[name][cut]).to(device) for name in objects.EACH}
@@ -163,7 +163,8 @@ class Detection(Task):
         from pipeline.tasks.detection.infer import Options, merged
 
         losses = [{name: value for name, value in answer.items() if name.startswith(LOSS)} for answer in answers]
-        return {**merged(answers, self.most, Options().overlap), **super().together(losses)}
+        most = answers[0]["score"].shape[1]
+        return {**merged(answers, most, Options().overlap), **super().together(losses)}
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
         """Sum the loss, objects by class and size of those that count, and samples."""
@@ -188,7 +189,7 @@ class Detection(Task):
         unit = fields["unit"].clamp(min=1e-9)[:, None, None]
         truths = _pictures({**fields, "boxes": fields["boxes"] * unit}, objects.EACH)
         answers = _pictures({**answer, "boxes": answer["boxes"] * unit}, ANSWER)
-        rows = [match(*pair, most=self.most) for pair in zip(answers, truths, strict=True)]
+        rows = [match(*pair, most=answer["score"].shape[1]) for pair in zip(answers, truths, strict=True)]
         return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
     def metrics(self, tally: Tally) -> dict[str, float]:
@@ -202,7 +203,7 @@ class Detection(Task):
         """Take F1 of each picture, of the answers that are said: at an IoU of one half."""
         from pipeline.tasks.detection.match import unpacked
 
-        said = (self._said(rows)["kind"] >= 0) & ~unpacked(rows["ignored"])
+        said = rows["said"] & ~unpacked(rows["ignored"])
         right = (said & unpacked(rows["matched"])).sum(1)
         return np.where(said.sum(1) + rows["objects"], 2 * right / np.maximum(said.sum(1) + rows["objects"], 1), 1.0)
 
@@ -273,9 +274,8 @@ class Detection(Task):
         return tally.sums[1:-1].reshape(len(self.classes), -1).astype(np.int64)
 
     def _said(self, answer: Arrays) -> dict[str, np.ndarray]:
-        """Empty the places of answers, [D] or [n, D], whose score is too low to be said."""
-        at = np.array([*self.thresholds, np.inf])[answer["kind"]]
-        return {**answer, "kind": np.where(answer["score"] >= at, answer["kind"], objects.EMPTY)}
+        """Empty the places of answers that are not said."""
+        return {**answer, "kind": np.where(answer["said"], answer["kind"], objects.EMPTY)}
 
 
 def _losses(model: "nn.Module", heads: Any, fields: Fields, size: tuple[int, ...]) -> Answer:

@@ -89,26 +89,26 @@ def starts(length: int, tile_px: int | None, overlap_px: int) -> list[int]:
 
 def merged(found: Sequence[Mapping[str, Tensor]], most: int, overlap: float) -> Found:
     """Join lists of the same pictures: of those of one class that overlap, the highest score stays; the best `most`."""
-    boxes, score, kind = (torch.cat([one[name] for one in found], 1) for name in ("boxes", "score", "kind"))
+    whole = {name: torch.cat([one[name] for one in found], 1) for name in found[0] if found[0][name].dim() > 1}
+    boxes, score, kind = (whole[name] for name in ("boxes", "score", "kind"))
+    empty = {"kind": -1}
     made = {
-        "boxes": boxes.new_zeros(len(boxes), most, 4),
-        "score": score.new_zeros(len(boxes), most),
-        "kind": kind.new_full((len(boxes), most), -1),
+        name: value.new_full((len(value), most, *value.shape[2:]), empty.get(name, 0)) for name, value in whole.items()
     }
     for i in range(len(boxes)):
         there = (kind[i] >= 0).nonzero()[:, 0]
         kept = there[nms(boxes[i][there], score[i][there], overlap, kind[i][there])[:most]]
-        for name, value in (("boxes", boxes), ("score", score), ("kind", kind)):
+        for name, value in whole.items():
             made[name][i, : len(kept)] = value[i][kept]
     return made
 
 
-def looks(how: "Evaluate | None", most: int) -> Options:
+def looks(how: "Evaluate | None") -> Options:
     """Return the options that a recipe's `evaluate` asks for; None looks once."""
     if how is None:
-        return Options(most)
+        return Options()
     overlap_px = (how.tile or 0) // 4 if how.overlap is None else how.overlap
-    return Options(most, Options.overlap, how.tile, overlap_px, how.scales, how.flip)
+    return Options(how.max_detections, Options.overlap, how.tile, overlap_px, how.scales, how.flip)
 
 
 def restored(boxes: Tensor, frame: Tensor, size: tuple[int, int]) -> Tensor:

@@ -36,6 +36,7 @@ def match(answer: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], mos
     mends    bool [D]     whether it would find that object, were its error mended
     meets    int16 [D]    the class of the object that it lies on, see `assign.anyhow`; -1 for background, -2 ignored
     objects  int32 []     the objects that count
+    said     bool [D]     as in the answer, where it has it
     """
     chosen = np.flatnonzero(answer["kind"] >= 0)
     chosen = chosen[np.argsort(-answer["score"][chosen], kind="stable")[:most]]
@@ -59,6 +60,8 @@ def match(answer: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], mos
         "mends": (blamed.mends, np.bool_, False),
         "meets": (named[anyhow(overlap, counted)], np.int16, -1),
     }
+    if "said" in answer:
+        columns["said"] = (answer["said"][chosen], np.bool_, False)
     rows = {name: _padded(values, dtype, most, empty) for name, (values, dtype, empty) in columns.items()}
     return rows | {"objects": np.array(counted.sum(), np.int32)}
 

@@ -89,7 +89,7 @@ class Places(nn.Module):
 def found(fields: Fields) -> dict[str, Tensor]:
     """What a perfect detector says."""
     score = (fields["kind"] >= 0) * 0.9
-    said = {"boxes": fields["boxes"].clone(), "score": score, "kind": fields["kind"].long()}
+    said = {"boxes": fields["boxes"].clone(), "score": score, "kind": fields["kind"].long(), "said": score > 0.5}
     return said | {"loss.place": torch.zeros(len(score))}
 
 
@@ -125,7 +125,7 @@ CASES: dict[str, Case] = {
         [View(np.zeros((*SIZE, 3), np.uint8), mask=block(i).astype(np.uint16) + 256 * (5 * i)) for i in range(N)],
     ),
     "detection": Case(
-        Detection(CLASSES, most_objects=2, most=4, thresholds=(0.5,) * 3),
+        Detection(CLASSES, most_objects=2),
         [replace(raw(()), members={"objects.json": memoryview(objects(i))}) for i in range(N)],
         found,
         [unmoved(np.zeros((*SIZE, 3), np.uint8), Companions(boxes=read_objects(objects(i)).boxes)) for i in range(N)],
@@ -169,7 +169,8 @@ def guesses(case: Case, seed: int = 0) -> Any:
     rng = torch.Generator().manual_seed(seed)
     known = case.perfect(case.fields())
     draw = torch.rand if isinstance(known, dict) else torch.randn
-    return each(known, lambda out: draw(out.shape, generator=rng) if out.is_floating_point() else out)
+    made = each(known, lambda out: draw(out.shape, generator=rng) if out.is_floating_point() else out)
+    return made | {"said": (made["score"] >= 0.5) & (made["kind"] >= 0)} if isinstance(made, dict) else made
 
 
 def test_put_fills_the_layout_whatever_was_there(case: Case) -> None:

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +6,7 @@ import pytest
 import torch
 
 from augment.rides import unmoved
+from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
@@ -82,7 +82,7 @@ def test_more_objects_than_anybody_counted_are_a_bad_sample(boxed: Dataset) -> N
 
 def test_sizes_are_those_of_the_source() -> None:
     """A box of 20 x 20 px in a view that shows the source at half of its size is no small one, but of medium size."""
-    task = Detection(("cell",), most_objects=1, most=1, thresholds=(0.5,))
+    task = Detection(("cell",), most_objects=1)
     fields = {
         "boxes": torch.tensor([[[0.0, 0, 20, 20]]]),
         "kind": torch.zeros(1, 1, dtype=torch.int16),
@@ -91,14 +91,19 @@ def test_sizes_are_those_of_the_source() -> None:
         "share": torch.ones(1, 1),
         "unit": torch.tensor([2.0]),
     }
-    answer = {"boxes": fields["boxes"], "score": torch.ones(1, 1), "kind": torch.zeros(1, 1, dtype=torch.int64)}
+    answer = {
+        "boxes": fields["boxes"],
+        "score": torch.ones(1, 1),
+        "kind": torch.zeros(1, 1, dtype=torch.int64),
+        "said": torch.ones(1, 1, dtype=torch.bool),
+    }
     rows = {name: column.numpy() for name, column in task.rows(answer, fields).items()}
     measured = task.metrics(Tally(task.sums(answer, fields, torch.ones(1)).numpy(), rows))
     assert (measured["AP"], measured["AP_medium"]) == (pytest.approx(1), pytest.approx(1))
     assert measured["AP_small"] == 0
     beside = {**answer, "boxes": answer["boxes"] + 100, "score": torch.full((1, 1), 0.9)}
     two = {name: torch.cat([answer[name], beside[name]], 1) for name in answer}
-    rows = {name: column.numpy() for name, column in replace(task, most=2).rows(two, fields).items()}
+    rows = {name: column.numpy() for name, column in task.rows(two, fields).items()}
     assert task.certainty(rows).tolist() == [pytest.approx(2 / 3)]
 
 
@@ -114,18 +119,20 @@ def test_a_validation_measures_by_rows_however_it_is_cut(boxed: Dataset) -> None
 
 
 def test_answers_of_several_models_are_joined() -> None:
-    task = Detection(("cat", "dog"), most=2, thresholds=(0.5, 0.5))
+    task = Detection(("cat", "dog"))
     one, two = (
         {
             "boxes": torch.tensor([[[0.0, 0, 10, 10], [shift, 20, 10, 30]]]),
             "score": torch.tensor([[0.9 - shift / 10, 0.3]]),
             "kind": torch.tensor([[1, -1]]),
+            "said": torch.tensor([[True, False]]),
             "loss.boxes": torch.tensor([1 + shift]),
         }
         for shift in (0.0, 1.0)
     )
     joined = task.together([one, two])
     assert joined["kind"].tolist() == [[1, -1]]
+    assert joined["said"].tolist() == [[True, False]]
     assert joined["score"][0, 0].item() == pytest.approx(0.9)
     assert joined["loss.boxes"].tolist() == [1.5]
 
@@ -144,23 +151,35 @@ def test_what_means_nothing_for_boxes_is_refused(changes: dict[str, Any], says: 
     assert says in "\n".join(cross_problems(values(**changes)))
 
 
-def test_the_recipe_says_what_is_said(tmp_path: Path) -> None:
-    recipe = check(values(**{"evaluate": {"threshold": {"red": 0.2}, "max_detections": 7}}), "x")
-    task = task_of(recipe, ("blue", "red"))
-    assert isinstance(task, Detection)
-    assert (task.most, task.thresholds) == (7, (0.5, 0.2))
+def test_the_recipe_says_what_is_said(boxed: Dataset) -> None:
+    recipe = check(values(**{"evaluate": {"threshold": {"red": 0.02}, "max_detections": 7}}), "x")
+    torch.manual_seed(2)
+    model, task = recipe.model.build(3).eval(), task_of(recipe, boxed.classes)
+    run = Running(model, Normalize.of(recipe, torch.device("cpu")), recipe.train, recipe.evaluate)
+    answer = task.infer(run, {"pixels": np.full((1, 1, HEIGHT, WIDTH, 3), 90, np.uint8)})
+    assert answer["score"].shape == (1, 7)
+    assert (answer["kind"] == 2).any()
+    assert torch.equal(answer["said"], (answer["kind"] == 2) & (answer["score"] >= 0.02))
+    wrong = check(values(**{"evaluate": {"threshold": {"rad": 0.2}}}), "x")
+    with pytest.raises(ZoetropeError, match=r"evaluate.threshold: .*'rad'.*'red'"):
+        task.infer(replace(run, how=wrong.evaluate), {"pixels": np.zeros((1, 1, HEIGHT, WIDTH, 3), np.uint8)})
+
+
+def test_what_has_a_low_score_is_not_said() -> None:
     answer = {
         "boxes": np.array([[0, 0, 4, 4], [1, 1, 3.14159, 9], [0, 0, 1, 1]]),
         "score": np.array([0.9, 0.25, 0.1], np.float32),
         "kind": np.array([0, 1, 1]),
+        "said": np.array([True, True, False]),
     }
+    task = Detection(("blue", "red"))
     row = task.row(answer)
     assert (row["boxes"], row["labels"]) == ([[0, 0, 4, 4], [1, 1, 3.14, 9]], ["blue", "red"])
     assert task.words(answer) == "1 x blue, 1 x red"
 
 
 def test_what_is_exported_finds_what_is_measured(boxed: Dataset) -> None:
-    recipe = check(values(**{"evaluate": {"max_detections": 5}}), "x")
+    recipe = check(values(), "x")
     torch.manual_seed(2)
     model, task = recipe.model.build(3).eval(), task_of(recipe, boxed.classes)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 1, HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -168,7 +187,7 @@ def test_what_is_exported_finds_what_is_measured(boxed: Dataset) -> None:
     measured = task.infer(run, {"pixels": pixels})
     with torch.no_grad():
         exported = task.exported(model, run.inputs({"pixels": pixels[:, 0]})["pixels"])
-    assert exported.keys() == measured.keys() == {"boxes", "score", "kind"}
-    assert (exported["kind"] >= 0).all()
-    for name, value in measured.items():
-        torch.testing.assert_close(exported[name], value)
+    assert exported.keys() == measured.keys() - {"said"} == {"boxes", "score", "kind"}
+    assert (exported["kind"] >= 0).any()
+    for name, value in exported.items():
+        torch.testing.assert_close(measured[name], value)

@@ -67,6 +67,8 @@ def test_of_one_object_the_best_answer_stays() -> None:
     torch.testing.assert_close(made["score"], torch.tensor([[0.7, 0.6, 0.4, 0]]))
     assert made["boxes"][0, 0].tolist() == beside
     assert merged([one, two], 1, 0.5)["kind"].tolist() == [[0]]
+    told = [each | {"said": each["score"] >= 0.5, "loss": torch.ones(1)} for each in (one, two)]
+    assert merged(told, 4, 0.5)["said"].tolist() == [[True, True, False, False]]
 
 
 @given(st.integers(1, 500), st.integers(64, 200), st.integers(0, 60))
@@ -89,12 +91,12 @@ def test_boxes_come_back_to_the_file() -> None:
 @pytest.mark.parametrize(
     ("how", "check"),
     [
-        (None, lambda options: options.plain and options.most == 7),
-        (Evaluate(), lambda options: options.plain),
+        (None, lambda options: options.plain and options.most == 100),
+        (Evaluate(max_detections=7), lambda options: options.plain and options.most == 7),
         (Evaluate(flip=True), lambda options: options.flip and not options.plain),
         (Evaluate(tile=100), lambda options: (options.tile_px, options.tile_overlap_px) == (100, 25)),
         (Evaluate(tile=100, overlap=10), lambda options: options.tile_overlap_px == 10),
     ],
 )
 def test_a_recipe_says_how_to_look(how: Evaluate | None, check: Callable[[Options], bool]) -> None:
-    assert check(looks(how, 7))
+    assert check(looks(how))
