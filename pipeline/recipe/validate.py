@@ -23,6 +23,10 @@ class RecipeError(ZoetropeError):
     """A recipe that cannot be run; the message lists everything that is wrong, a line each."""
 
 
+RIDING = {"mask": frozenset({"mask"}), "objects": frozenset({"boxes"})}
+"""What rides with the pixels of a task whose models answer so."""
+
+
 def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems: Sequence[str] = ()) -> Recipe:
     """Make a recipe from plain values, as `load` makes it from a file; `where` names it in errors.
 
@@ -42,9 +46,9 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         found += _sentences(error, values) + cross_problems(values)
-        raise recipe_error(where, found + transform_problems(values)) from None
+        raise recipe_error(where, found + transform_problems(values, _riding(values))) from None
     if found := found + cross_problems(plain(recipe)):
-        raise recipe_error(where, found + transform_problems(values))
+        raise recipe_error(where, found + transform_problems(values, _riding(values)))
     return recipe
 
 
@@ -101,6 +105,13 @@ def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset
         for name, spec in named.items()
         for line in check_transforms(bare_names(spec), f"augment.{name}", Rides(riding.get(name, frozenset())))
     ]
+
+
+def _riding(values: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Return what goes through the transforms by the task's section alone, of values that may be wrong elsewhere."""
+    task = task_section(values)
+    kinds = RIDING.get(task.answers, frozenset()) if task else frozenset()
+    return {"train": kinds, "eval": kinds}
 
 
 def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:

@@ -151,6 +151,12 @@ def test_what_means_nothing_for_boxes_is_refused(changes: dict[str, Any], says: 
     assert says in "\n".join(cross_problems(values(**changes)))
 
 
+def test_a_crop_that_needs_boxes_is_no_second_fault() -> None:
+    wrong = values(**{"augment": {"train": ["RandomIoUCrop"], "eval": []}, "loss": {"label_smoothing": 0.1}})
+    with pytest.raises(ZoetropeError, match=r"1 problem\n.*loss.label_smoothing"):
+        check(wrong, "x")
+
+
 def test_the_recipe_says_what_is_said(boxed: Dataset) -> None:
     recipe = check(values(**{"evaluate": {"threshold": {"red": 0.02}, "max_detections": 7}}), "x")
     torch.manual_seed(2)
