@@ -245,6 +245,16 @@ class Project:
         assert process.wait(timeout=600) == 0, self.log.read_text()
         return self.log.read_text()
 
+    def plan(self, *arguments: str, code: int = 0) -> str:
+        """What `python -m pipeline plan` prints, in this process, which has loaded all that it needs."""
+        from typer.testing import CliRunner
+
+        from pipeline.cli import app
+
+        answered = CliRunner().invoke(app, ["plan", str(self.recipe), f"store={self.store}", *arguments])
+        assert answered.exit_code == code, answered.output
+        return answered.output
+
     def artifact(self, stage: str) -> Path:
         """The newest artifact of a stage."""
         return max((self.store / "artifacts" / stage).iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -268,9 +278,16 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
-    """`make_project("video", **{"train.duration": "1ep"})`: a `Project` in a folder of its own."""
-    return lambda modality, **changes: Project(tmp_path_factory.mktemp(f"{modality}-project"), modality, **changes)
+def make_project(tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Path) -> Callable[..., Project]:
+    """`make_project("video", **{"train.duration": "1ep"})`: a `Project` in its own folder, with MLflow's tables."""
+
+    def make(modality: str, **changes: Any) -> Project:
+        project = Project(tmp_path_factory.mktemp(f"{modality}-project"), modality, **changes)
+        project.store.mkdir()
+        shutil.copy(mlflow_tables, project.store)
+        return project
+
+    return make
 
 
 @contextmanager

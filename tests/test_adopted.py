@@ -31,7 +31,7 @@ def test_a_run_on_tars_of_webdataset(make_project: Callable[..., Any], tmp_path:
     assert "top-1" in project.run()
     assert not list((project.store / "artifacts" / "shard").rglob("*.tar"))
     assert (project.facts("shard")["train"], project.facts("shard")["val"]) != (0, 0)
-    planned = project.run(verb="plan")
+    planned = project.plan()
     assert planned.count("reuse") == 5, planned
 
     assert CliRunner().invoke(app, ["verify", str(project.store)]).exit_code == 0

@@ -98,7 +98,7 @@ def test_videos(make_project: Callable[..., Any]) -> None:
     assert "Ray" not in again  # it was not started
     assert output.partition("\ntop-1")[2] == again.partition("\ntop-1")[2]
 
-    planned = project.run("loss.label_smoothing=0.2", "tracking.experiment=other", verb="plan")
+    planned = project.plan("loss.label_smoothing=0.2", "tracking.experiment=other")
     assert actions(planned) == [*((s, "reuse") for s in STAGES[:2]), *((s, "run") for s in STAGES[2:])]
     assert "loss.label_smoothing changed 0.0 -> 0.2" in planned
 

@@ -25,9 +25,9 @@ from tests.test_tracking import tracked
 
 pytestmark = pytest.mark.slow
 
-STEPS, EVERY = 240, 6
-# 40 checkpoints of 0.2 s at least, since Ray Train looks for them every 0.2 s. A training that is interrupted goes on
-# for up to 3 s, so there is time to do that three times, on a fast machine too.
+STEPS, EVERY = 300, 6
+# 50 checkpoints of 0.2 s at least, since Ray Train looks for them every 0.2 s. A training that is interrupted goes on
+# for up to 3 s, so there is time to do that twice and to be killed three times, on a fast machine too.
 CHANGES = {
     "cluster.workers": 2,
     "train.duration": f"{STEPS}st",
@@ -112,7 +112,19 @@ def check_same_result(project: Any, undisturbed: Any) -> str:
     return str(run.info.run_id)
 
 
-def test_a_killed_driver_and_then_a_killed_training_worker(project: Any, undisturbed: Any) -> None:
+def check_interrupted(project: Any, children: set[int]) -> str:
+    """No process and no artifact are left; returns the id of the MLflow run, which says so too."""
+    assert left_of(children) == []
+    assert not (project.store / "artifacts" / "train").exists()
+    (left,) = project.mlflow_runs()
+    assert left.info.status == "KILLED"
+    return str(left.info.run_id)
+
+
+def test_killed_and_stopped_again_and_again(project: Any, undisturbed: Any) -> None:
+    """Kill the driver; send a signal to it alone, and as Ctrl-C in a terminal, which reaches every process (SIGTERM is
+    what `ray job stop` sends, see test_jobs.py); in the last run, kill a training worker, then Ray Train's controller.
+    """
     process = started_and_in_mid_training(project)
     children = begotten(process.pid)
     process.kill()
@@ -124,65 +136,57 @@ def test_a_killed_driver_and_then_a_killed_training_worker(project: Any, undistu
         [sys.executable, "-m", "pipeline", "ls", str(project.store)], cwd=ROOT, capture_output=True, text=True
     )
     assert "interrupted" in listed.stdout
-    assert project.mlflow.get_run(left.info.run_id).info.status == "KILLED"
-    assert not (project.store / "artifacts" / "train").exists()
+    runs, resumed = {check_interrupted(project, children)}, []
 
-    process = started_and_in_mid_training(project)
-    workers = family(process.pid, "RayTrainWorker")
-    assert len(workers) == 2
-    workers[1].kill()
-    assert process.wait(timeout=600) == 0, project.log.read_text()
-    driver, worker = resumed_after(project)
-    assert 0 < driver < worker
-    assert check_same_result(project, undisturbed) == left.info.run_id
-
-
-def test_the_death_of_ray_trains_controller(project: Any, undisturbed: Any) -> None:
-    """What it held is free for the next try."""
-    process = started_and_in_mid_training(project)
-    (controller,) = family(process.pid, "TrainController")
-    controller.kill()
-    assert process.wait(timeout=600) == 0, project.log.read_text()
-    assert resumed_after(project)
-    check_same_result(project, undisturbed)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_tracker_that_dies_or_stands_still(project: Any, undisturbed: Any, number: signal.Signals) -> None:
-    """MLflow has each point, once, and the run its end and its model."""
-    process = started_and_in_mid_training(project)
-    (note,) = project.store.glob(f"runs/*/{TRACKER}")
-    tracker = json.loads(note.read_text())["pid"]
-    os.kill(tracker, number)
-    assert process.wait(timeout=600) == 0, project.log.read_text()
-    assert json.loads(note.read_text())["pid"] != tracker
-    run_id = check_same_result(project, undisturbed)
-    assert project.facts("export")["mlflow_model"]
-    assert {"figures", "evaluation"} <= {item.path for item in project.mlflow.list_artifacts(run_id)}
-
-
-def test_stopped_again_and_again(project: Any, undisturbed: Any) -> None:
-    """By a signal to the driver alone, and as by Ctrl-C in a terminal, which reaches every process."""
-    runs, resumed = set(), []
-    for send, number in ((os.kill, signal.SIGINT), (os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)):
+    for send in (os.kill, os.killpg):
         process = started_and_in_mid_training(project)
         children = begotten(process.pid)
-        send(process.pid, number)
+        send(process.pid, signal.SIGINT)
         assert process.wait(timeout=120) == 130, project.log.read_text()
         shown = project.log.read_text()
         assert "Traceback" not in shown
         assert "Stopped. The same command goes on from here." in shown
         assert send is os.killpg or shown.rstrip().endswith("goes on from here.")
-        assert left_of(children) == []
-        (left,) = project.mlflow_runs()
-        assert left.info.status == "KILLED"
-        runs.add(left.info.run_id)
+        runs.add(check_interrupted(project, children))
         resumed += resumed_after(project)
-    project.run()
+
+    process = started_and_in_mid_training(project)
+    for number, (name, count) in enumerate((("RayTrainWorker", 2), ("TrainController", 1)), 1):
+        before, processes = newest_checkpoint(project), family(process.pid, name)
+        assert len(processes) == count
+        processes[-1].kill()
+        wait_until(
+            lambda: len(resumed_after(project)) > number and newest_checkpoint(project) > before,  # noqa: B023
+            process,
+            project,
+        )
+    assert process.wait(timeout=600) == 0, project.log.read_text()
     resumed += resumed_after(project)
-    assert len(resumed) == 3
-    assert 0 < resumed[0] < resumed[1] < resumed[2]
+    assert len(resumed) == 5
+    assert 0 < resumed[0] < resumed[1] < resumed[2] < resumed[3] < resumed[4]
     assert {check_same_result(project, undisturbed)} == runs
+
+
+def test_a_tracker_that_dies_and_one_that_stands_still(project: Any, undisturbed: Any) -> None:
+    """MLflow has each point, once, and the run its end and its model."""
+    process = started_and_in_mid_training(project)
+    (note,) = project.store.glob(f"runs/*/{TRACKER}")
+
+    def other_than(pid: int) -> int:
+        """The tracker's process, 0 while it is still that one, or is being noted."""
+        with suppress(ValueError):
+            return int(found) if (found := json.loads(note.read_text())["pid"]) != pid else 0
+        return 0
+
+    first = other_than(0)
+    os.kill(first, signal.SIGKILL)
+    second = wait_until(lambda: other_than(first), process, project)
+    os.kill(second, signal.SIGSTOP)
+    assert process.wait(timeout=600) == 0, project.log.read_text()
+    assert other_than(second)
+    run_id = check_same_result(project, undisturbed)
+    assert project.facts("export")["mlflow_model"]
+    assert {"figures", "evaluation"} <= {item.path for item in project.mlflow.list_artifacts(run_id)}
 
 
 def test_a_training_that_diverges(project: Any) -> None:

@@ -50,19 +50,18 @@ def test_a_mixture_and_then_balanced(make_project: Callable[..., Any]) -> None:
     first = project.facts("train")
 
     # Another share is another training on the same shards.
-    planned = project.run(*SHARES, "train.sampling.of.more=2", verb="plan")
+    planned = project.plan(*SHARES, "train.sampling.of.more=2")
     assert "train.sampling.of.more changed 1.0 -> 2.0" in planned
     assert "3 stages to run" in planned
-    assert "0 stages to run" in project.run(*SHARES, verb="plan")
+    assert "0 stages to run" in project.plan(*SHARES)
 
     balanced = ["train.sampling.kind=balanced", "train.sampling.epoch=80sa", "train.duration=1ep"]
     assert "reuse" in project.run(*balanced)
     assert project.facts("train")["mlflow_run_id"] != first["mlflow_run_id"]
     seen = Counter(int(sample) for positions in batches(project, balanced) for sample in positions.sample)
     assert sum(seen.values()) == 80
-    wrong = project.start("plan", "train.sampling.kind=weighted", "train.sampling.classes={viollet: 2}")
-    assert wrong.wait(timeout=300) == 1
-    assert "train.sampling.classes: unknown class 'viollet'; did you mean 'violet'?" in project.log.read_text()
+    wrong = project.plan("train.sampling.kind=weighted", "train.sampling.classes={viollet: 2}", code=1)
+    assert "train.sampling.classes: unknown class 'viollet'; did you mean 'violet'?" in " ".join(wrong.split())
 
 
 def batches(project: Any, overrides: list[str]) -> list[Any]:
