@@ -9,6 +9,7 @@ import albumentations as A
 import numpy as np
 import numpy.typing as npt
 
+from augment.boxes_at_end import may_wait, move
 from augment.build import Transform, leaves
 from augment.magnitudes import MAGNITUDES
 from augment.operations import Steps
@@ -31,7 +32,9 @@ class Augmentation:
         self.shapes: dict[tuple[int, int], tuple[int, int]] = {}
         """What `transforms.shape_of` found."""
         self._framed = not any(bends(leaf) for leaf in every)
-        boxes = A.BboxParams("pascal_voc", clip=True, filter_invalid_bboxes=True) if "boxes" in rides.names else None
+        self._boxes_at_end = "boxes" in rides.names and may_wait(transforms)
+        step_by_step = "boxes" in rides.names and not self._boxes_at_end
+        boxes = A.BboxParams("pascal_voc", clip=True, filter_invalid_bboxes=True) if step_by_step else None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Got processor for bboxes")  # where all are photometric
             # Off: a check that several targets have one shape; pixels come alone, or with what was made for them
@@ -74,7 +77,7 @@ class Augmentation:
             if mask.shape != (height, width):
                 raise ZoetropeError(f"the mask is {list(mask.shape)}, but must be {[height, width]} as its picture is")
             data["mask"] = mask
-        if companions.boxes is not None:
+        if companions.boxes is not None and not self._boxes_at_end:
             numbers = np.arange(len(companions.boxes))
             data["bboxes"] = np.column_stack([companions.boxes, numbers]).astype(np.float32)
         if self._framed:
@@ -87,7 +90,10 @@ class Augmentation:
         parts: dict[str, Any] = {"mask": moved.get("mask")}
         if self._framed:
             parts["frame"] = frame_of(moved["keypoints"], height, width)
-        if companions.boxes is not None:
+        if self._boxes_at_end:
+            assert companions.boxes is not None
+            parts["boxes"], parts["numbers"] = move(companions.boxes, parts["frame"], pixels.shape, made.shape)
+        elif companions.boxes is not None:
             boxes = moved["bboxes"].reshape(-1, 5).astype(np.float32)  # where none is left, it has four columns
             parts |= {"boxes": boxes[:, :4], "numbers": boxes[:, 4].astype(np.int64)}
         if companions.keypoints is not None:

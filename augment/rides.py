@@ -159,19 +159,20 @@ def points_of(height: int, width: int, keypoints: npt.NDArray[Any] | None) -> Fl
     """Return `[3 + M, 5]` as albumentations wants them: the frame's three corners, then the
     objects' key points `[M, 2]`.
     """
-    corners = np.array([(0, 0), (width, 0), (0, height)], np.float32)
-    xy = corners if keypoints is None else np.concatenate([corners, keypoints])
-    points = np.zeros((len(xy), 5), np.float32)
-    points[:, :2] = xy - 0.5
-    return points
+    corners = (0, 0), (width, 0), (0, height)
+    points = np.array([(x - 0.5, y - 0.5, 0, 0, 0) for x, y in corners], np.float32)
+    if keypoints is None:
+        return points
+    return np.concatenate([points, np.pad(keypoints - 0.5, ((0, 0), (0, 3)))], dtype=np.float32)
 
 
 def frame_of(points: npt.NDArray[Any], height: int, width: int) -> Float32Array:
     """Compute the frame `[2, 3]` from what became of the corners of `points_of`, for a stored
     picture of `height` x `width` px.
     """
-    origin, right, down = points[:3, :2].astype(np.float64) + 0.5
-    return np.stack([(right - origin) / width, (down - origin) / height, origin], 1).astype(np.float32)
+    (x, y), (right_x, right_y), (down_x, down_y) = (points[:3, :2].astype(np.float64) + 0.5).tolist()
+    rows = ((right_x - x) / width, (down_x - x) / height, x), ((right_y - y) / width, (down_y - y) / height, y)
+    return np.array(rows, np.float32)
 
 
 def cut(target: UInt8Array, frame: Float32Array, stored: tuple[int, ...], made: tuple[int, ...]) -> UInt8Array:
