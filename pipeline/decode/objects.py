@@ -167,12 +167,14 @@ def _parsed(content: bytes | memoryview) -> tuple[dict[str, Any], Objects]:
         if key in said and (not isinstance(said[key], list) or len(said[key]) != count):
             raise BadSample(f"its {key} are no list of {count}, one an object, as its boxes are")
     boxes = _array(said["boxes"], "boxes", np.float32, (count, 4))
-    areas = said.get("areas")
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
     return said, Objects(
         boxes,
         _array(said["classes"], "classes", np.int64, (count,), lambda found: found >= 0),
-        _array(said.get("crowd", [PLAIN] * count), "crowd", np.uint8, (count,), lambda found: found <= DIFFICULT),
-        (boxes[:, 2:] - boxes[:, :2]).prod(1) if areas is None else _array(areas, "areas", np.float32, (count,)),
+        _array(said["crowd"], "crowd", np.uint8, (count,), lambda found: found <= DIFFICULT)
+        if "crowd" in said
+        else np.full(count, PLAIN, np.uint8),
+        _array(said["areas"], "areas", np.float32, (count,)) if "areas" in said else width * height,
         tuple(_array(said["size"], "size", np.int64, (2,), lambda found: found > 0).tolist()),
     )
 

@@ -39,6 +39,8 @@ class RawSample:
     height: int
     members: Mapping[str, memoryview] = field(default_factory=dict)
     values: Values | None = None
+    decoded: dict[str, Any] = field(default_factory=dict)
+    """Companions that were asked for."""
 
     def member(self, name: str) -> memoryview:
         """Return a companion, still encoded, by its extension in our shards: of those that the
@@ -47,10 +49,12 @@ class RawSample:
         return self.members[name]
 
     def companion(self, name: str) -> Any:
-        """Decode a companion; the values of a mask in an adopted tar become the numbers of classes. BadSample."""
+        """Decode a companion, once; the values of a mask in an adopted tar become the numbers of classes. BadSample."""
         from pipeline.decode.members import MEMBERS
 
-        return MEMBERS[name].read(self.members[name], self.values)
+        if name not in self.decoded:
+            self.decoded[name] = MEMBERS[name].read(self.members[name], self.values)
+        return self.decoded[name]
 
 
 @dataclass(frozen=True, eq=False)

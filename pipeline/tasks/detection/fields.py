@@ -46,9 +46,11 @@ def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tupl
     assert view.boxes is not None
     assert view.numbers is not None
     room = fields["kind"].shape[1]
-    areas = (view.boxes[:, 2:] - view.boxes[:, :2]).prod(1)
-    chosen = slice(None) if len(areas) <= room else np.sort(np.argsort(-areas, kind="stable")[:room])
-    boxes, numbers = view.boxes[chosen], view.numbers[chosen]
+    boxes, numbers = view.boxes, view.numbers
+    if len(boxes) > room:
+        areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        chosen = np.sort(np.argsort(-areas, kind="stable")[:room])
+        boxes, numbers = boxes[chosen], numbers[chosen]
     number = len(boxes)
     for name, value in (("boxes", 0), ("kind", EMPTY), ("crowd", 0), ("area", 0), ("share", 1)):
         fields[name][i] = value
@@ -59,7 +61,8 @@ def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tupl
     fields["unit"][i] = 0
     if view.frame is not None:
         width, height = objects.size
-        scale = abs(np.linalg.det(view.frame[:, :2].astype(np.float64)))
+        (a, b, _), (c, d, _) = view.frame.tolist()
+        scale = np.float64(abs(a * d - b * c))
         fields["unit"][i] = np.sqrt(width * height / (stored[0] * stored[1] * scale))
 
 

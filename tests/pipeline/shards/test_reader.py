@@ -178,3 +178,12 @@ def test_companions_of_adopted_tars_have_names_of_their_own(tmp_path: Path) -> N
     raw = ShardReader(tmp_path, "train", frozenset({"seg.png"})).read(0, 1)
     assert bytes(raw.member("seg.png")) == b"\1" * 9
     assert fits(raw, 1)
+
+
+def test_a_companion_is_decoded_once() -> None:
+    content = b'{"size": [8, 6], "boxes": [[1, 2, 3, 5]], "classes": [4]}'
+    raw = RawSample(memoryview(b""), "jpg", (), "0", 1, 8, 6, {"objects.json": memoryview(content)})
+    objects = raw.companion("objects.json")
+    assert objects.areas.tolist() == [6]
+    assert objects.crowd.tolist() == [0]
+    assert raw.companion("objects.json") is objects
