@@ -14,6 +14,7 @@ from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import Plan, train
 from pipeline.training.model import build_model
+from tests.pipeline.tasks.detection.boxed import write_boxed
 
 MIXED = {"mixing": {"kind": "ricap"}, "train.mix_group": 4}
 
@@ -139,6 +140,31 @@ def test_interrupted_and_resumed_is_as_undisturbed_bit_for_bit(
     for step in (4, 6):
         for name in ("train/loss", "train/top1", "lr", "epoch"):
             assert second.points[step][name] == whole.points[step][name]
+
+
+BOXES = {
+    "task": {"kind": "detection"},
+    "data": {"source": {"kind": "coco", "path": "/nowhere", "annotations": "/nowhere.json"}},
+    "model": {"kind": "ssd_mobilenet_v2", "width_mult": 0.1},
+    "augment": {
+        "train": [{"RandomIoUCrop": {}}, {"Resize": {"height": 64, "width": 64}}, {"HorizontalFlip": {}}],
+        "eval": [{"Resize": {"height": 64, "width": 64}}],
+    },
+}
+
+
+def test_a_detector_is_resumed_as_undisturbed_bit_for_bit(make_recipe: Any, tmp_path: Path) -> None:
+    """After two of an epoch's three steps; mosaics, which end behind the fourth."""
+    mosaics = {"mixing": {"kind": "ricap", "beta": 1.0, "until": "4st"}, "train.mix_group": 4}
+    recipe = make_recipe("image", **BOXES, **mosaics, **{"train.checkpoint": "2st"})
+    dataset = write_boxed(tmp_path / "data")
+    whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
+    run(recipe, dataset, whole)
+    with pytest.raises(Stop):
+        run(recipe, dataset, first)
+    run(recipe, dataset, second, tmp_path / "b" / "2")
+    assert sorted(second.saved) == [4, 6]
+    assert_same(second.state(6), whole.state(6))
 
 
 def test_a_checkpoint_that_is_asked_for_changes_nothing_else(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
