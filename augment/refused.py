@@ -14,7 +14,7 @@ REFUSED: dict[str, str] = {
     "FDA": _NEEDS_DATA,
     "HistogramMatching": _NEEDS_DATA,
     "PixelDistributionAdaptation": _NEEDS_DATA,
-    "Mosaic": _NEEDS_DATA,
+    "Mosaic": "it needs other samples; write mixing: {kind: ricap}, which makes one of four in a batch, boxes and all",
     "OverlayElements": _NEEDS_DATA,
     "TextImage": _NEEDS_DATA,
     "Lambda": "it takes Python functions, which a recipe cannot hold",

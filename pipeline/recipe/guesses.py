@@ -29,6 +29,7 @@ KEYS = {
     "loss.label_smoothing={}": "smoothing label_smooth",
     "mixing={{kind: mixup, alpha: {}}}": "mixup mixup_alpha",
     "mixing={{kind: cutmix, alpha: {}}}": "cutmix cutmix_alpha",
+    "mixing={{kind: ricap, probability: {}}}": "mosaic mosaic_prob",
     "model.kind={}": "arch architecture backbone encoder net network model_name model.name model.type model.arch",
     "model.weights={}": "weights load_from init_checkpoint pretrained_weights",
     "data.source.path={}": "data data.source data.path data.root data.dir data.train dataset root data_dir data_path "
@@ -60,11 +61,29 @@ WORDS = {
     "the size is that of the crops that end augment.train and augment.eval, such as {{CenterCrop: {{height: {}, "
     "width: {}}}}}": "imgsz img_size image_size input_size crop_size resolution",
     "model.weights=imagenet1k starts from official weights; docs/weights.md has more": "pretrained pretrain finetune",
+    "mixing.until=90% leaves the last tenth unmixed": "close_mosaic no_aug_epochs num_last_epochs mixup_off_epoch",
     "nothing: the same command goes on from the last checkpoint": "resume auto_resume",
     "train.batch_size is the batch of an optimizer step; train.micro_batch=auto lets it go through the model in parts "
     "that fit": "accumulate accumulate_grad_batches gradient_accumulation_steps grad_accum_steps",
 }
 """Answers that are no single key -> their guesses."""
+
+KINDS = {
+    "task.kind=video-classification": "action_recognition",
+    "data.source.kind=folder": "directory dir",
+    "data.source.kind=table": "csv tsv parquet",
+    "data.source.kind=coco": "cocodetection",
+    "data.source.kind=voc": "pascal pascal_voc",
+    "data.source.kind=yolo": "ultralytics",
+    "data.source.kind=webdataset": "wds tar tars",
+    "mixing.kind=ricap, which makes a mosaic of four samples' crops, boxes and all": "mosaic mosaic4",
+    "optimizer.kind=sgd": "momentum nesterov",
+    "schedule.kind=cosine": "cosineannealinglr cosine_annealing",
+    "schedule.kind=polynomial": "poly poly_lr",
+    "schedule.kind=polynomial, with power 1": "linear linearlr",
+    "schedule.kind=step": "multisteplr multi_step_lr",
+}
+"""Kind to write -> its names elsewhere that do not look like it."""
 
 MOST_PLACES = 3
 NUMBER = "10"
@@ -95,6 +114,20 @@ def elsewhere(path: str, value: Any) -> str | None:
     if 0 < len(places) <= MOST_PLACES:
         return f"write {' or '.join(f'{place}={_shown(value, place)}' for place in places)}"
     return _inside(elsewhere, path, value)
+
+
+def kind(path: str, name: str) -> str | None:
+    """Answer a kind that the section at `path` does not have, as it is called elsewhere; None: nobody knows.
+
+    >>> kind("mixing.of[0]", "mosaic4")
+    "write kind: ricap, which makes a mosaic of four samples' crops, boxes and all"
+    """
+    asked = name.lower().replace("-", "_")
+    for right, names in KINDS.items():
+        section, _, words = right.partition(".kind=")
+        if asked in names.split() and (path == section or path.startswith(f"{section}.")):
+            return f"write kind: {words}"
+    return None
 
 
 def _inside(find: Callable[[str, Any], str | None], path: str, value: Any) -> str | None:

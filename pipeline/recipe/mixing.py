@@ -50,7 +50,9 @@ class CutMix(Way):
 
 
 class Ricap(Way):
-    """Four samples' random crops make one picture; targets are mixed by area (Takahashi et al. 2018)."""
+    """Four samples' random crops make one picture, a mosaic; targets are mixed by area (Takahashi et al. 2018), and the
+    boxes and masks of each crop go with it.
+    """
 
     kind: Literal["ricap"]
     beta: NonNegativeFloat = 0.3

@@ -141,7 +141,9 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
         names = [name.strip(" '") for name in context["expected_tags"].split(",")]
         if path == "model" and (task := task_section(values)):
             names = fitting_models(task)
-        return f"{path}.kind", unknown("kind", str(context["tag"]), names)
+        tag = str(context["tag"])
+        right = guesses.kind(path, tag)
+        return f"{path}.kind", f"unknown kind {brief(tag)}; {right}" if right else unknown("kind", tag, names)
     if kind in ("model_type", "model_attributes_type"):
         if isinstance(item["input"], str) and (right := guesses.answer(path, item["input"])):
             return path, redact(f"is a section; {right}")

@@ -1,12 +1,14 @@
 """Every guess of the tables is answered, and what is answered is a right recipe."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from pipeline.recipe import load
-from pipeline.recipe.guesses import KEYS, WORDS, answer, every_key
+from pipeline.base.errors import nearest
+from pipeline.recipe import Recipe, load
+from pipeline.recipe.guesses import KEYS, KINDS, WORDS, answer, every_key, kind
+from pipeline.recipe.section import sections
 from tests.pipeline.stores import RECIPES
 
 GIVEN = {
@@ -23,6 +25,7 @@ GIVEN = {
     "data.source.path={}": "clips",
     "data.source={{kind: folder, path: {}}}": "clips",
     "data.classes.keep=[{}]": "left",
+    "mixing={{kind: ricap, probability: {}}}": 0.5,
     "store={}": "runs",
     "tracking.uri={}": "http://127.0.0.1:5000",
     "tracking.experiment={}": "study",
@@ -61,6 +64,26 @@ def test_what_is_no_single_key_is_explained(guess: str, words: str) -> None:
     assert "{0}" not in said
     for key in re.findall(r"\b([a-z]+(?:\.[a-z_]+)+)(?:=|\b)", said):
         assert key in every_key() or key in ("cluster.md", "weights.md", "data.classes", "cluster.workers"), key
+
+
+@pytest.mark.parametrize("right", KINDS)
+def test_a_kind_of_other_names_is_there_and_they_do_not_look_like_it(right: str) -> None:
+    key, known = right.partition(",")[0].split(".kind=")
+    model: Any = Recipe
+    for name in key.split("."):
+        choices = sections(model.model_fields[name].annotation)
+        model = choices[0]
+    kinds = [kind for one in choices for kind in get_args(one.model_fields["kind"].annotation)]
+    assert known in kinds
+    for guess in KINDS[right].split():
+        assert known not in nearest(guess, kinds)
+        assert (kind(key, guess.upper()) or "").startswith(f"write kind: {known}")
+
+
+def test_other_names_of_kinds_are_a_section_s_own() -> None:
+    assert kind("data.source.of.mine", "pascal-voc") == "write kind: voc"
+    assert kind("mixing", "pascal-voc") is None
+    assert kind("mixing", "mixupp") is None
 
 
 @pytest.mark.parametrize(
