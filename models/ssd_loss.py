@@ -1,9 +1,8 @@
 """How SSD learns (Liu et al. 2016, section 2.2): priors are matched to objects, and the hardest of the rest count.
 
 n pictures, P priors, C places for objects, K + 1 columns of scores, the first of which is the background. Targets are
-`boxes` float [n, C, 4], corners in px, `kind` int [n, C], -1 where there is no object, `crowd` int [n, C], above 0 for
-a crowd (1) or an object that is neither to be found nor missed (2), and `share` float [n, C], 1 or, where pictures are
-blended, less.
+`boxes` float [n, C, 4], corners in px, `kind` int [n, C], -1 where there is no object, and `crowd` int [n, C], above 0
+for a crowd (1) or an object that is neither to be found nor missed (2).
 """
 
 from collections.abc import Mapping
@@ -62,7 +61,6 @@ def ssd_losses(codes: Tensor, scores: Tensor, priors: Tensor, targets: Targets) 
     found = match(priors, targets)
     positive = found >= 0
     place = found.clamp(min=0)
-    share = targets["share"].float().gather(1, place) * positive
 
     boxes = targets["boxes"].float().gather(1, place[..., None].expand(-1, -1, 4))
     aims = encode(torch.where(positive[..., None], centred(boxes), priors), priors)
@@ -71,4 +69,4 @@ def ssd_losses(codes: Tensor, scores: Tensor, priors: Tensor, targets: Targets) 
     kinds = torch.where(positive, targets["kind"].long().gather(1, place) + 1, 0)
     wrong = functional.cross_entropy(scores.float().transpose(1, 2), kinds, reduction="none")
     negative = hardest(wrong.detach(), found == FREE, NEGATIVES * positive.sum(1))
-    return {"boxes": (off * share).sum(1), "classes": (wrong * (share + negative)).sum(1)}
+    return {"boxes": (off * positive).sum(1), "classes": (wrong * (positive | negative)).sum(1)}

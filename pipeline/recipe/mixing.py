@@ -34,7 +34,9 @@ class Way(Mixed):
 
 
 class Mixup(Way):
-    """A weighted mean of two samples, and of their targets (Zhang et al. 2018)."""
+    """A weighted mean of two samples, and of their targets (Zhang et al. 2018); of detection, of the losses for the
+    objects of each: what is an object in one is background in the other.
+    """
 
     kind: Literal["mixup"]
     alpha: NonNegativeFloat = 0.2

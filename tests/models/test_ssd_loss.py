@@ -26,7 +26,6 @@ def targets(*objects: list[tuple[list[int], int, int]]) -> Targets:
         "boxes": torch.tensor(columns[0], dtype=torch.float32),
         "kind": torch.tensor(columns[1], dtype=torch.int16),
         "crowd": torch.tensor(columns[2], dtype=torch.uint8),
-        "share": torch.ones(len(objects), places),
     }
 
 
@@ -37,14 +36,14 @@ def grid(side: int, step: int, size: float) -> Tensor:
 
 
 def scene(seed: int, pictures: int = 2, places: int = 5) -> Targets:
-    """Random objects on a picture of 64 px: of all sorts, some of no area, shares below 1."""
+    """Random objects on a picture of 64 px: of all sorts, some of no area."""
     rng = torch.Generator().manual_seed(seed)
     low = torch.randint(0, 48, (pictures, places, 2), generator=rng)
     boxes = torch.cat([low, low + torch.randint(0, 24, (pictures, places, 2), generator=rng)], 2).float()
     kind = torch.randint(-1, 3, (pictures, places), generator=rng).to(torch.int16)
     crowd = torch.randint(0, 5, (pictures, places), generator=rng).clamp(max=2)
     crowd = torch.where(crowd == 2, torch.randint(1, 3, crowd.shape, generator=rng), 0).to(torch.uint8)
-    return {"boxes": boxes, "kind": kind, "crowd": crowd, "share": torch.rand(pictures, places, generator=rng)}
+    return {"boxes": boxes, "kind": kind, "crowd": crowd}
 
 
 def matched_by_loop(priors: Tensor, given: Targets, picture: int) -> list[int]:
@@ -110,11 +109,10 @@ def losses_by_loop(codes: Tensor, scores: Tensor, priors: Tensor, given: Targets
         for p, j in enumerate(found):
             if j < 0:
                 continue
-            share = given["share"][i, j].item()
             aim = encode(centred(given["boxes"][i, j]), priors[p])
             off = (codes[i, p] - aim).abs().tolist()
-            boxes_sum += share * sum(0.5 * x * x if x < 1 else x - 0.5 for x in off)
-            classes_sum -= share * functional.log_softmax(scores[i, p], 0)[given["kind"][i, j] + 1].item()
+            boxes_sum += sum(0.5 * x * x if x < 1 else x - 0.5 for x in off)
+            classes_sum -= functional.log_softmax(scores[i, p], 0)[given["kind"][i, j] + 1].item()
         free = sorted((-background[p], p) for p, j in enumerate(found) if j == FREE)
         classes_sum += sum(-loss for loss, _ in free[: 3 * sum(j >= 0 for j in found)])
         sums.append((boxes_sum, classes_sum))
@@ -139,10 +137,6 @@ def test_losses_by_hand() -> None:
     found = ssd_losses(codes, torch.zeros(1, 4, 3), priors, given)
     assert found["boxes"].item() == pytest.approx(0.125 + 1.5)
     assert found["classes"].item() == pytest.approx(4 * math.log(3))
-    given["share"] = torch.full((1, 2), 0.25)
-    found = ssd_losses(codes, torch.zeros(1, 4, 3), priors, given)
-    assert found["boxes"].item() == pytest.approx(0.25 * 1.625)
-    assert found["classes"].item() == pytest.approx(3.25 * math.log(3))
 
 
 @pytest.fixture

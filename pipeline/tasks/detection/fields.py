@@ -1,10 +1,12 @@
 """The objects of a batch: arrays of one width, whose empty places have the class -1.
 
 boxes float32 [n, C, 4] in px of the view, x0, y0, x1, y1; kind int16 [n, C]; crowd uint8 [n, C], see
-`pipeline.decode.objects`; area float32 [n, C] in px2 of the source's picture; share float32 [n, C], how much an object
-counts, less than 1 where pictures are blended. unit float32 [n]: px of the source's picture a px of the view.
+`pipeline.decode.objects`; area float32 [n, C] in px2 of the source's picture. unit float32 [n]: px of the source's
+picture a px of the view. Mixed batches have layer uint8 [n, C], which of M blended pictures an object is of, and share
+float32 [n, M], how much of each is seen.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +25,7 @@ EMPTY = -1
 LEAST_PX = 2.0
 LEAST_SHARE = 0.1
 """What is less than so many px wide or high, or shows less of its object, is no object of a mixed picture."""
-EACH = ("boxes", "kind", "crowd", "area", "share")
+EACH = ("boxes", "kind", "crowd", "area")
 
 
 def layout(most: int) -> "Layout":
@@ -33,7 +35,6 @@ def layout(most: int) -> "Layout":
         "kind": (np.dtype(np.int16), (most,)),
         "crowd": (np.dtype(np.uint8), (most,)),
         "area": (np.dtype(np.float32), (most,)),
-        "share": (np.dtype(np.float32), (most,)),
         "unit": (np.dtype(np.float32), ()),
     }
 
@@ -52,7 +53,7 @@ def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tupl
         chosen = np.sort(np.argsort(-areas, kind="stable")[:room])
         boxes, numbers = boxes[chosen], numbers[chosen]
     number = len(boxes)
-    for name, value in (("boxes", 0), ("kind", EMPTY), ("crowd", 0), ("area", 0), ("share", 1)):
+    for name, value in (("boxes", 0), ("kind", EMPTY), ("crowd", 0), ("area", 0)):
         fields[name][i] = value
     fields["boxes"][i, :number] = boxes
     fields["kind"][i, :number] = objects.classes[numbers]
@@ -67,13 +68,20 @@ def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tupl
 
 
 def mixed(fields: "Fields", drawn: "Drawn") -> "Fields":
-    """Move boxes as pixels are pasted; of blended pictures the objects of both, each by its picture's share."""
-    import torch
-
+    """Move boxes as pixels are pasted; of blended pictures the objects of both, each in a layer of its own."""
     groups = [_group({name: fields[name][place] for name in EACH}, draw) for place, draw in drawn.groups]
-    most = max(group["kind"].shape[1] for group in groups)
-    padded = [_padded(group, most) for group in groups]
-    return dict(fields) | {name: torch.cat([group[name] for group in padded]) for name in EACH}
+    return dict(fields) | {name: _joined(name, [group[name] for group in groups]) for name in groups[0]}
+
+
+def layers(fields: "Fields") -> "Iterator[tuple[Fields, Tensor]]":
+    """Yield the fields of each of the pictures that were blended, and its share, float [n]: a loss is the sum of what
+    it is for each, times this (Zhang et al. 2018, "mixup", eq. 1), as it is for labels.
+    """
+    if "share" not in fields:
+        yield fields, fields["boxes"].new_ones(len(fields["boxes"]))
+        return
+    for number, share in enumerate(fields["share"].unbind(1)):
+        yield {**fields, "kind": fields["kind"].masked_fill(fields["layer"] != number, EMPTY)}, share
 
 
 def _group(fields: "Fields", draw: "Draw") -> "Fields":
@@ -85,10 +93,11 @@ def _group(fields: "Fields", draw: "Draw") -> "Fields":
     if draw.patches:
         for one, patch in zip(seen, draw.patches, strict=True):
             _cut(one, patch.rows, patch.columns, patch.rows.start - patch.top, patch.columns.start - patch.left)
-    elif draw.blend is not None:
-        for one, weight in zip(seen, draw.weights, strict=True):
-            one["share"] = one["share"] * weight
-    return {name: torch.cat([one[name] for one in seen], 1) for name in fields}
+    for number, one in enumerate(seen):
+        one["layer"] = torch.full_like(one["crowd"], 0 if draw.patches else number)
+    shares = fields["boxes"].new_tensor([1.0] if draw.patches else draw.weights)
+    together = {name: torch.cat([one[name] for one in seen], 1) for name in seen[0]}
+    return together | {"share": shares.expand(len(fields["kind"]), -1)}
 
 
 def _cut(fields: "dict[str, Tensor]", rows: slice, columns: slice, down: int, right: int) -> None:
@@ -107,14 +116,10 @@ def _cut(fields: "dict[str, Tensor]", rows: slice, columns: slice, down: int, ri
     fields["area"] = fields["area"] * visible
 
 
-def _padded(fields: "Fields", most: int) -> "Fields":
+def _joined(name: str, parts: "list[Tensor]") -> "Tensor":
+    """Join groups [g, C, ...] of which some have fewer places; these are empty at the end."""
     import torch
 
-    empty = {"kind": EMPTY, "share": 1}
-
-    def longer(name: str, value: "Tensor") -> "Tensor":
-        lacking = most - value.shape[1]
-        more = value.new_full((len(value), lacking, *value.shape[2:]), empty.get(name, 0))
-        return torch.cat([value, more], 1) if lacking else value
-
-    return {name: longer(name, value) for name, value in fields.items()}
+    most, empty = max(part.shape[1] for part in parts), EMPTY if name == "kind" else 0
+    lacking = [part.new_full((len(part), most - part.shape[1], *part.shape[2:]), empty) for part in parts]
+    return torch.cat([torch.cat(pair, 1) for pair in zip(parts, lacking, strict=True)])

@@ -171,6 +171,7 @@ JOBS: list[dict[str, Any]] = [
     {"net": "ssd", "k": 0, **BOXES, "train.batch_size": 7},  # 3 and 4 samples, of one to three objects
     {"net": "ssd", "k": 0, **BOXES, "train.micro_batch": 2},
     {"net": "ssd", "k": 0, **BOXES, "mixing": {"kind": "ricap", "beta": 1.0}, "train.mix_group": 4},  # mosaics
+    {"net": "ssd", "k": 0, **BOXES, "mixing": {"kind": "mixup", "alpha": 1.0}, "train.mix_group": 4},
     {"net": "ssd", "k": 1, **BOXES, "train.keep_last": True, "train.batch_size": 25},  # 1 is left: rank 0 has none
 ]
 
@@ -206,7 +207,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13])
+@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14])
 def test_two_processes_step_where_one_does(done: Any, job: int) -> None:
     alone, first, second = done(job, 0, 1), done(job, 0, 2), done(job, 1, 2)
     # A step of lr 1: weights are as large as gradients, and so are their rounding errors

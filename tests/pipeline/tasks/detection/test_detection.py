@@ -1,11 +1,16 @@
+import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from augment.mixing.base import Draw
+from augment.mixing.batch import Drawn
 from augment.rides import unmoved
+from models.ssd_loss import match, ssd_losses
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.feed.batch import BatchMaker, BatchSource
@@ -88,7 +93,6 @@ def test_sizes_are_those_of_the_source() -> None:
         "kind": torch.zeros(1, 1, dtype=torch.int16),
         "crowd": torch.zeros(1, 1, dtype=torch.uint8),
         "area": torch.tensor([[1600.0]]),
-        "share": torch.ones(1, 1),
         "unit": torch.tensor([2.0]),
     }
     answer = {
@@ -105,6 +109,45 @@ def test_sizes_are_those_of_the_source() -> None:
     two = {name: torch.cat([answer[name], beside[name]], 1) for name in answer}
     rows = {name: column.numpy() for name, column in task.rows(two, fields).items()}
     assert task.certainty(rows).tolist() == [pytest.approx(2 / 3)]
+
+
+def test_the_loss_of_blended_pictures_is_that_of_each_by_its_share() -> None:
+    """Four priors, two classes, all scores alike: of a share of 0.75 the object of class 1 on the first prior, of the
+    rest that of class 0 on the second; what is the object of one picture is the other one's background.
+    """
+    priors = torch.tensor([[5.0, 5, 10, 10], [15, 5, 10, 10], [5, 15, 10, 10], [15, 15, 10, 10]])
+    fields = {
+        "boxes": torch.tensor([[[0.0, 0, 10, 10]], [[10, 0, 20, 10]]]),
+        "kind": torch.tensor([[1], [0]], dtype=torch.int16),
+        "crowd": torch.zeros(2, 1, dtype=torch.uint8),
+        "area": torch.full((2, 1), 100.0),
+    }
+    model: Any = SimpleNamespace(
+        losses=lambda out, targets: ssd_losses(out["codes"], out["scores"], priors, targets),
+        counts=lambda targets, size: dict.fromkeys(("boxes", "classes"), (match(priors, targets) >= 0).sum(1).float()),
+    )
+    task, draw, one = Detection(("cat", "dog")), Draw((0, 1), (0.75, 0.25), (), (1, 0.75)), torch.tensor([1.0, 0.0])
+    made = task.mixed(fields, Drawn(((slice(0, 2), draw),), torch.tensor([[0, 1], [1, 0]]), torch.ones(2, 2)))
+    codes, scores = torch.full((2, 4, 4), 0.5), torch.zeros(2, 4, 3, requires_grad=True)
+    losses = task.losses(model, {"codes": codes, "scores": scores}, made, one, None)
+    assert losses["classes"].item() == pytest.approx(4 * math.log(3))  # an object and three others in each
+    assert losses["boxes"].item() == pytest.approx(4 * 0.125)
+    assert {name: each.item() for name, each in task.count(model, (20, 20), made, one).items()} == {
+        "boxes": 1,
+        "classes": 1,
+    }
+    losses["classes"].backward()  # probabilities, less what they should be: background, cat, dog
+    expected = 1 / 3 - torch.tensor([[0.25, 0, 0.75], [0.75, 0.25, 0], [1, 0, 0], [1, 0, 0]])
+    assert scores.grad is not None
+    torch.testing.assert_close(scores.grad[0], expected)
+    # With itself a picture is as it was
+    itself = {name: value[:1] for name, value in fields.items()}
+    alone = Drawn(((slice(0, 1), Draw((0, 0), (0.5, 0.5), (), (0, 0.5))),), torch.zeros(1, 2).long(), torch.ones(1, 2))
+    out = {"codes": codes[:1], "scores": torch.randn(1, 4, 3)}
+    plain, blended = (task.losses(model, out, one, torch.ones(1), None) for one in (itself, task.mixed(itself, alone)))
+    assert {name: each.item() for name, each in blended.items()} == pytest.approx(
+        {name: each.item() for name, each in plain.items()}
+    )
 
 
 def test_a_validation_measures_by_rows_however_it_is_cut(boxed: Dataset) -> None:

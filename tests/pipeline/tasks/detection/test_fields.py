@@ -11,7 +11,7 @@ from augment.mixing.patches import Patch
 from augment.mixing.ricap import Ricap
 from augment.rides import View
 from pipeline.feed.ring import new_arrays
-from pipeline.tasks.detection.fields import layout, mixed, put
+from pipeline.tasks.detection.fields import layers, layout, mixed, put
 
 
 def objects(boxes: Any, classes: Any, size: tuple[int, int] = (40, 20), crowd: Any = None) -> Any:
@@ -34,7 +34,6 @@ def fields_of(boxes: Any, kinds: Any) -> dict[str, torch.Tensor]:
         "kind": torch.tensor(kinds, dtype=torch.int16)[:, None],
         "crowd": torch.zeros(n, 1, dtype=torch.uint8),
         "area": (boxes[..., 2:] - boxes[..., :2]).prod(-1),
-        "share": torch.ones(n, 1),
         "unit": torch.ones(n),
     }
 
@@ -59,7 +58,6 @@ def test_objects_that_left_the_view_leave_their_places_empty() -> None:
     assert arrays["boxes"][0].tolist() == [[4, 4, 8, 10], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert arrays["kind"][0].tolist() == [6, -1, -1]
     assert arrays["area"][0].tolist() == [6, 0, 0]
-    assert arrays["share"][0].tolist() == [1, 1, 1]
     assert arrays["unit"][0] == pytest.approx(1.0)
 
 
@@ -72,7 +70,8 @@ def test_pasted_pictures_bring_their_objects() -> None:
     # of the second picture one column of its object is left, and none of the other's
     assert made["kind"].tolist() == [[0, 1], [-1, -1]]
     assert made["area"][0].tolist() == [24, 18]
-    assert made["share"].tolist() == [[1, 1], [1, 1]]
+    assert made["share"].tolist() == [[1], [1]]
+    assert not made["layer"].any()
 
 
 def test_what_shows_little_of_its_object_is_none() -> None:
@@ -91,7 +90,12 @@ def test_blended_pictures_have_the_objects_of_both() -> None:
     fields = fields_of([[0, 0, 4, 6], [5, 2, 9, 8]], [0, 1])
     made = mixed(fields, drawn(Draw((0, 1), (0.75, 0.25), (), (1, 0.75)), 2))
     assert made["kind"].tolist() == [[0, 1], [1, 0]]
+    assert made["layer"].tolist() == [[0, 1], [0, 1]]
     assert made["share"].tolist() == [[0.75, 0.25], [0.75, 0.25]]
+    assert [(one["kind"].tolist(), share.tolist()) for one, share in layers(made)] == [
+        ([[0, -1], [1, -1]], [0.75, 0.75]),
+        ([[-1, 1], [-1, 0]], [0.25, 0.25]),
+    ]
     assert made["boxes"][1].tolist() == [[5, 2, 9, 8], [0, 0, 4, 6]]
 
 
@@ -100,7 +104,8 @@ def test_groups_that_mix_fewer_have_empty_places() -> None:
     groups = ((slice(0, 2), Draw((0, 1), (0.5, 0.5), (), (1, 0.5))), (slice(2, 3), Draw()))
     made = mixed(fields, Drawn(groups, torch.arange(3)[:, None], torch.ones(3, 1)))
     assert made["kind"].tolist() == [[0, 1], [1, 0], [2, -1]]
-    assert {name: value.dtype for name, value in made.items()} == {name: value.dtype for name, value in fields.items()}
+    assert made["share"].tolist() == [[0.5, 0.5], [0.5, 0.5], [1, 0]]
+    assert {name: made[name].dtype for name in fields} == {name: value.dtype for name, value in fields.items()}
 
 
 def test_boxes_move_as_the_pixels_that_they_are_around() -> None:
