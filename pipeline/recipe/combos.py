@@ -33,6 +33,11 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, checked)
         problems += _loss_problems(values, checked)
+        if _at(values, "train.sizes") and checked.answers != "objects":
+            problems.append(
+                f"train.sizes: is for detection, and task.kind is {task}; let augment.train draw a size a sample, "
+                "as RandomResizedCrop does"
+            )
     channels = _at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")

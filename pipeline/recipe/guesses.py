@@ -60,6 +60,7 @@ WORDS = {
     "n_classes classes",
     "the size is that of the crops that end augment.train and augment.eval, such as {{CenterCrop: {{height: {}, "
     "width: {}}}}}": "imgsz img_size image_size input_size crop_size resolution",
+    "train.sizes=[256, 320, 384] draws a size for each batch of a detector": "multi_scale multiscale random_size",
     "model.weights=imagenet1k starts from official weights; docs/weights.md has more": "pretrained pretrain finetune",
     "mixing.until=90% leaves the last tenth unmixed": "close_mosaic no_aug_epochs num_last_epochs mixup_off_epoch",
     "nothing: the same command goes on from the last checkpoint": "resume auto_resume",

@@ -141,7 +141,7 @@ class EarlyStopping(Section):
 class Train(Section):
     """The training loop."""
 
-    late = frozenset({"freeze", "keep"})
+    late = frozenset({"freeze", "keep", "sizes"})
 
     duration: Duration
     """How long to train."""
@@ -157,6 +157,10 @@ class Train(Section):
     sampling: Annotated[Sampling, Field(discriminator="kind")] = AllSamples()
     mix_group: Annotated[int, Field(ge=2)] = 8
     """Of `mixing`: neighbours in the batch that are mixed with each other, by one draw; they stay on one worker."""
+    sizes: list[PositiveInt] = Field(default=[])
+    """Multi-scale training of detectors: `[256, 320, 384]`, of which each batch has one, drawn by its place. What
+    `augment.train` makes is resized on the device, boxes with it, so that its shorter side has so many px; let it make
+    the largest of them."""
     repeats: PositiveInt = 1
     """Repeated augmentation (Hoffer et al. 2020): so many copies of each sample in a batch, each augmented by its own
     draw. `batch_size` counts them all, and an epoch has every sample so often."""

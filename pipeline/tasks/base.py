@@ -140,6 +140,10 @@ class Task(ABC):
     def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
         """Mix the fields as the samples' pixels are mixed."""
 
+    def resized(self, fields: Fields, size: tuple[int, ...], to: tuple[int, ...]) -> Fields:
+        """Fit the fields to pixels that are brought from one size (H, W) to another; asked for by `train.sizes`."""
+        raise NotImplementedError
+
     def count(
         self, model: "nn.Module", size: tuple[int, ...], fields: Fields, weights: "Tensor"
     ) -> "dict[str, Tensor]":

@@ -21,6 +21,7 @@ from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import add_l1
+from pipeline.training.sizes import batch_size_px, resized
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -85,11 +86,13 @@ def train_step(
     group = recipe.mix_group
     first = rank_slice(samples, group, process.rank, process.world).start
     fields, weights = to_device(batch, device)
+    made = batch["pixels"].shape[-3:-1]
+    size = batch_size_px(recipe, made, place)
+    fields = task.resized(fields, made, size) if size != made else fields
     total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(weights), recipe.train.most_at_once))
     drawn: list[Drawn | None] = []
     parts: list[tuple[Fields, Tensor]] = []
-    size = batch["pixels"].shape[-3:-1]
     for cut in cuts:
         of_cut: Fields = {name: field[cut] for name, field in fields.items()}
         draw = objective.draw(cut.stop - cut.start, size, place, (first + cut.start) // group, device)
@@ -101,6 +104,8 @@ def train_step(
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
             inputs = inputs_of({"pixels": batch["pixels"][cut, 0]}, normalize)
+            if size != made:
+                inputs = {name: resized(x, size) for name, x in inputs.items()}
             inputs = {name: draw.apply(x) for name, x in inputs.items()} if draw else inputs
             with autocast(recipe.train.precision, device):
                 out = call(model, inputs)
@@ -135,7 +140,7 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
     return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"})
 
 
-def to_device(arrays: Arrays, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
+def to_device(arrays: Arrays, device: torch.device) -> tuple[Fields, Tensor]:
     """Return a batch's fields, and its samples' weights."""
     there = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.keys() - {"pixels", "sample"}}
     weights = there.pop("weight")

@@ -23,6 +23,7 @@ from pipeline.tasks.base import riding
 from pipeline.tracking.address import resolve
 from pipeline.training.fitting import fitting_problems, fitting_warnings, start_words
 from pipeline.training.lone import lone_problem
+from pipeline.training.sizes import scaled
 from pipeline.training.unreached import unreached
 
 GRAPH = Graph((ingest.STAGE, shard.STAGE, train.STAGE, evaluate.STAGE, export.STAGE))
@@ -87,6 +88,22 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
             problems.append(
                 f"augment.{name}: makes {width} x {height} px, which {model.kind} does not take; end the list with "
                 f"{{RandomCrop: {{height: {valid[0]}, width: {valid[1]}}}}}"
+            )
+        if is_training:
+            problems += _size_problems(recipe, (height, width))
+    return problems
+
+
+def _size_problems(recipe: Recipe, made: tuple[int, int]) -> list[str]:
+    """Report sizes of `train.sizes` that the model does not take, of views of `made` (H, W) px."""
+    problems, model = [], recipe.model
+    for short_px in recipe.train.sizes:
+        height, width = scaled(made, short_px)
+        valid = model.valid_side(height), model.valid_side(width)
+        if valid != (height, width):
+            problems.append(
+                f"train.sizes: {short_px} is {width} x {height} px, which {model.kind} does not take; the next that it "
+                f"takes is {valid[1]} x {valid[0]} px"
             )
     return problems
 

@@ -104,12 +104,16 @@ class Detection(Task):
         """Move boxes as pixels are pasted; blended pictures have the objects of both."""
         return objects.mixed(fields, drawn)
 
+    def resized(self, fields: Fields, size: tuple[int, ...], to: tuple[int, ...]) -> Fields:
+        """Scale the boxes, and what a px stands for."""
+        return objects.resized(fields, size, to)
+
     def count(
         self, model: "nn.Module", size: tuple[int, ...], fields: Fields, weights: "Tensor"
     ) -> "dict[str, Tensor]":
         """Count what the model's own parts are divided by."""
         of_layers = [(model.counts(one, size), share * weights) for one, share in objects.layers(fields)]  # type: ignore[operator]
-        return _weighted(of_layers)
+        return objects.summed(of_layers)
 
     def losses(
         self, model: "nn.Module", out: Any, fields: Fields, weights: "Tensor", class_weights: "Tensor | None"
@@ -117,7 +121,7 @@ class Detection(Task):
         """Compute the model's own parts. Each output takes part, used or not, so that every weight has a gradient."""
         unused = sum(head.float().sum() * 0 for head in out.values() if head.requires_grad)
         of_layers = [(model.losses(out, one), share * weights) for one, share in objects.layers(fields)]  # type: ignore[operator]
-        return {name: part + unused for name, part in _weighted(of_layers).items()}
+        return {name: part + unused for name, part in objects.summed(of_layers).items()}
 
     def answer(self, out: Any) -> Answer:
         """Return named tensors as they are: what objects they mean is the model's to say, see `infer`."""
@@ -277,15 +281,6 @@ class Detection(Task):
     def _said(self, answer: Arrays) -> dict[str, np.ndarray]:
         """Empty the places of answers that are not said."""
         return {**answer, "kind": np.where(answer["said"], answer["kind"], objects.EMPTY)}
-
-
-def _weighted(of_layers: "Sequence[tuple[Fields, Tensor]]") -> "dict[str, Tensor]":
-    """Sum numbers [n] by name over pictures and layers, each times the weight [n] beside it."""
-    import torch
-
-    return {
-        name: torch.stack([(each[name] * weight).sum() for each, weight in of_layers]).sum() for name in of_layers[0][0]
-    }
 
 
 def _losses(model: "nn.Module", heads: Any, fields: Fields, size: tuple[int, ...]) -> Answer:

@@ -6,7 +6,8 @@ picture a px of the view. Mixed batches have layer uint8 [n, C], which of M blen
 float32 [n, M], how much of each is seen.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +74,13 @@ def mixed(fields: "Fields", drawn: "Drawn") -> "Fields":
     return dict(fields) | {name: _joined(name, [group[name] for group in groups]) for name in groups[0]}
 
 
+def resized(fields: "Fields", size: tuple[int, ...], to: tuple[int, ...]) -> "Fields":
+    """Scale boxes from a view of `size` (H, W) to one of another, and say what a px then stands for."""
+    down, right = (new / old for new, old in zip(to, size, strict=True))
+    scale = fields["boxes"].new_tensor([right, down, right, down])
+    return {**fields, "boxes": fields["boxes"] * scale, "unit": fields["unit"] / math.sqrt(down * right)}
+
+
 def layers(fields: "Fields") -> "Iterator[tuple[Fields, Tensor]]":
     """Yield the fields of each of the pictures that were blended, and its share, float [n]: a loss is the sum of what
     it is for each, times this (Zhang et al. 2018, "mixup", eq. 1), as it is for labels.
@@ -82,6 +90,15 @@ def layers(fields: "Fields") -> "Iterator[tuple[Fields, Tensor]]":
         return
     for number, share in enumerate(fields["share"].unbind(1)):
         yield {**fields, "kind": fields["kind"].masked_fill(fields["layer"] != number, EMPTY)}, share
+
+
+def summed(of_layers: "Sequence[tuple[Fields, Tensor]]") -> "dict[str, Tensor]":
+    """Sum numbers [n] by name over pictures and layers, each times the weight [n] beside it."""
+    import torch
+
+    return {
+        name: torch.stack([(each[name] * weight).sum() for each, weight in of_layers]).sum() for name in of_layers[0][0]
+    }
 
 
 def _group(fields: "Fields", draw: "Draw") -> "Fields":

@@ -343,6 +343,14 @@ def test_mlflow_s_address_may_hold_a_password(small: dict[str, Any]) -> None:
     assert check(put(small, "tracking", {"uri": uri}), "r").tracking.uri == uri
 
 
+def test_sizes_are_for_detection(small: dict[str, Any]) -> None:
+    assert check(put(small, "train.sizes", []), "r") == check(small, "r")
+    lines = problems(put(small, "train.sizes", [64, 96]))
+    assert lines[0] == "r: 1 problem"
+    assert lines[1].startswith("train.sizes: is for detection, and task.kind is image-classification; let augment")
+    assert problems(put(small, "train.sizes", [0]))[1].startswith("train.sizes[0]: input should be greater than 0")
+
+
 def test_a_recipe_cannot_be_changed(small: dict[str, Any]) -> None:
     recipe = check(small, "r")
     with pytest.raises(ValueError, match="frozen"):

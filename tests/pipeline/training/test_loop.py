@@ -154,9 +154,9 @@ BOXES = {
 
 
 def test_a_detector_is_resumed_as_undisturbed_bit_for_bit(make_recipe: Any, tmp_path: Path) -> None:
-    """After two of an epoch's three steps; mosaics, which end behind the fourth."""
+    """After two of an epoch's three steps, of several sizes; mosaics, which end behind the fourth."""
     mosaics = {"mixing": {"kind": "ricap", "beta": 1.0, "until": "4st"}, "train.mix_group": 4}
-    recipe = make_recipe("image", **BOXES, **mosaics, **{"train.checkpoint": "2st"})
+    recipe = make_recipe("image", **BOXES, **mosaics, **{"train.checkpoint": "2st", "train.sizes": [48, 64, 80]})
     dataset = write_boxed(tmp_path / "data")
     whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
     run(recipe, dataset, whole)

@@ -171,7 +171,8 @@ JOBS: list[dict[str, Any]] = [
     {"net": "ssd", "k": 0, **BOXES, "train.batch_size": 7},  # 3 and 4 samples, of one to three objects
     {"net": "ssd", "k": 0, **BOXES, "train.micro_batch": 2},
     {"net": "ssd", "k": 0, **BOXES, "mixing": {"kind": "ricap", "beta": 1.0}, "train.mix_group": 4},  # mosaics
-    {"net": "ssd", "k": 0, **BOXES, "mixing": {"kind": "mixup", "alpha": 1.0}, "train.mix_group": 4},
+    # Resized to the second of the sizes, then blended
+    {"net": "ssd", "k": 0, **BOXES, "mixing": {"kind": "mixup"}, "train.mix_group": 4, "train.sizes": [257, 264]},
     {"net": "ssd", "k": 1, **BOXES, "train.keep_last": True, "train.batch_size": 25},  # 1 is left: rank 0 has none
 ]
 

@@ -241,3 +241,18 @@ def test_a_crop_that_the_model_does_not_take_is_said_before_anything_starts(tmp_
     ):
         make_plan(quickstart(tmp_path, *unpadded, crop, name="quickstart-segmentation"))
     make_plan(quickstart(tmp_path, *unpadded, crop.replace("200", "204"), name="quickstart-segmentation"))
+
+
+def test_a_size_that_the_model_does_not_take_is_said_before_anything_starts(tmp_path: Path) -> None:
+    def planned(sizes: str, model: str = "{kind: ssd300_vgg16, width: 8}") -> None:
+        crop = "augment.train=[{Resize: {height: 300, width: 400}}]"
+        make_plan(quickstart(tmp_path, f"model={model}", crop, f"train.sizes={sizes}", name="quickstart-detection"))
+
+    with pytest.raises(ZoetropeError) as error:
+        planned("[150, 225, 300]")
+    assert str(error.value).splitlines()[1:] == [
+        "  train.sizes: 150 is 200 x 150 px, which ssd300_vgg16 does not take; the next that it takes is 257 x 257 px",
+        "  train.sizes: 225 is 300 x 225 px, which ssd300_vgg16 does not take; the next that it takes is 300 x 257 px",
+    ]
+    planned("[257, 300]")
+    planned("[150, 225, 300]", "{kind: ssd_mobilenet_v2}")

@@ -1,3 +1,4 @@
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from augment.mixing.patches import Patch
 from augment.mixing.ricap import Ricap
 from augment.rides import View
 from pipeline.feed.ring import new_arrays
-from pipeline.tasks.detection.fields import layers, layout, mixed, put
+from pipeline.tasks.detection.fields import layers, layout, mixed, put, resized
 
 
 def objects(boxes: Any, classes: Any, size: tuple[int, int] = (40, 20), crowd: Any = None) -> Any:
@@ -106,6 +107,16 @@ def test_groups_that_mix_fewer_have_empty_places() -> None:
     assert made["kind"].tolist() == [[0, 1], [1, 0], [2, -1]]
     assert made["share"].tolist() == [[0.5, 0.5], [0.5, 0.5], [1, 0]]
     assert {name: made[name].dtype for name in fields} == {name: value.dtype for name, value in fields.items()}
+
+
+def test_boxes_are_resized_with_the_view() -> None:
+    fields = fields_of([[0, 2, 4, 6], [5, 2, 9, 8]], [0, 1])
+    made = resized(fields, (20, 40), (40, 60))
+    assert made["boxes"][:, 0].tolist() == [[0, 4, 6, 12], [7.5, 4, 13.5, 16]]
+    assert made["unit"].tolist() == pytest.approx([1 / math.sqrt(3)] * 2)
+    assert {name: made[name] is fields[name] for name in ("kind", "crowd", "area")} == dict.fromkeys(
+        ("kind", "crowd", "area"), True
+    )
 
 
 def test_boxes_move_as_the_pixels_that_they_are_around() -> None:
