@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from models.ops.boxes import overlaps
+from models.ops.boxes import areas, overlaps
 
 BLOCK = 256
 """Boxes that are compared with one another at once."""
@@ -30,17 +30,26 @@ def nms(boxes: Tensor, scores: Tensor, overlap: float, kinds: Tensor | None = No
     Those of a block that stay are compared with all behind it, from left to right, a part at a time: most boxes of the
     block lie wholly beside a part. Beyond what the boxes take, memory is that of `BLOCK` x `PART` pairs.
     """
+    order = scores.sort(descending=True, stable=True).indices
+    ranked, kinds = boxes[order], None if kinds is None else kinds[order]
+    # IoU as `overlaps` computes it, to the bit; a box's area is computed once, and pairs are not copied.
+    rows = torch.cat([ranked, areas(ranked)[:, None]], 1)
 
     def removes(first: Tensor, second: Tensor) -> Tensor:
-        removed = overlaps(boxes[first], boxes[second]) > overlap
+        x0, y0, x1, y1, own = rows[first].T.contiguous()[..., None]
+        left, top, right, bottom, others = rows[second].T.contiguous()
+        shared = torch.minimum(x1, right).sub_(torch.maximum(x0, left)).clamp_(min=0)
+        shared *= torch.minimum(y1, bottom).sub_(torch.maximum(y0, top)).clamp_(min=0)
+        whole = (own + others).sub_(shared).clamp_(min=torch.finfo(boxes.dtype).tiny)
+        removed = shared.div_(whole) > overlap
         return removed if kinds is None else removed & (kinds[first, None] == kinds[second])
 
-    left, right = boxes[:, 0], boxes[:, 2]
-    order, across = scores.sort(descending=True, stable=True).indices, left.argsort()
+    left, right = rows[:, 0].contiguous(), rows[:, 2].contiguous()
+    rest, across = torch.arange(len(order), device=boxes.device), left.argsort()
     waiting = torch.ones_like(scores, dtype=torch.bool)
-    kept = [order[:0]]
-    while len(order):
-        block, order = order[:BLOCK], order[BLOCK:]
+    kept = [rest[:0]]
+    while len(rest):
+        block, rest = rest[:BLOCK], rest[BLOCK:]
         waiting[block] = False
         block = block[_first_come(removes(block, block).triu(1))]
         kept.append(block)
@@ -48,8 +57,8 @@ def nms(boxes: Tensor, scores: Tensor, overlap: float, kinds: Tensor | None = No
         for part in across.split(PART) if len(across) else ():
             beside = block[(left[block] < right[part].max()) & (right[block] > left[part].min())]
             waiting[part] = ~removes(beside, part).any(0)
-        order = order[waiting[order]]
-    return torch.cat(kept)
+        rest = rest[waiting[rest]]
+    return order[torch.cat(kept)]
 
 
 @torch.library.custom_op("zoetrope::nms", mutates_args=())
