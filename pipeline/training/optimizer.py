@@ -62,12 +62,12 @@ def lr_factors(names: list[str], patterns: Mapping[str, float], layer_decay: flo
 
 def sgd(groups: Groups, options: Sgd) -> torch.optim.Optimizer:
     """Make SGD with momentum."""
-    return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
+    return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov, fused=True)
 
 
 def adamw(groups: Groups, options: AdamW) -> torch.optim.Optimizer:
     """Make AdamW."""
-    return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps)
+    return torch.optim.AdamW(groups, lr=options.lr, betas=options.betas, eps=options.eps, fused=True)
 
 
 def rmsprop(groups: Groups, options: RmsProp) -> torch.optim.Optimizer:
