@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterable
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layer|blocks\.|stages\.|features\.)(\d+)(?:\.(\d+))?\.")
-_DOWNSAMPLING = re.compile(r"^downsample_layers\.(\d+)\.")
+_DOWNSAMPLING = re.compile(r"(?:^|\.)downsample_layers\.(\d+)\.")
 
 
 def _place(name: str) -> tuple[int, int] | None:
     """Return (stage, block) of a parameter, None outside of all blocks."""
-    if match := _DOWNSAMPLING.match(name):  # HorNet's stem is the first; the others lead to a stage's first block
+    if match := _DOWNSAMPLING.search(
+        name
+    ):  # a hierarchical backbone's stem is the first; the others lead to a stage's first block
         stage = int(match[1])
         return (stage, 0) if stage else None
     match = _BLOCK.search(name)

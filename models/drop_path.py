@@ -23,6 +23,11 @@ class DropPath(nn.Module):
         mask = self.mask(branch)
         return branch if mask is None else branch * mask
 
+    def add_scaled(self, x: Tensor, branch: Tensor, gamma: Tensor) -> Tensor:
+        """Add drop_path(gamma * branch) to x [B, ...], in one pass over the map."""
+        mask = self.mask(branch)
+        return torch.addcmul(x, branch, gamma if mask is None else gamma * mask)
+
 
 def drop_path_rates(rate: float, depth: int) -> list[float]:
     """Return one rate a block: from 0 in the first, in equal steps, to `rate` in the last."""

@@ -17,8 +17,8 @@ EPS = 1e-6
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of a map, place by place: [B, C, H, W] -> [B, C, H, W], channels-last."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=EPS)
+    def __init__(self, channels: int, eps: float = EPS) -> None:
+        super().__init__(channels, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C, H, W] -> [B, C, H, W]."""

@@ -2,34 +2,18 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from models.options.base import ModelOptions
+from models.options.staged import StagedFamily
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class HorNetFamily(ModelOptions):
+class HorNetFamily(StagedFamily):
     """Hierarchical backbone of gated convolutions, 7x7 or global; the defaults are those of HorNet-T."""
 
-    eats = "image"
-    width: int = Field(
-        default=64,
-        ge=4,
-        le=1024,
-        multiple_of=4,
-        description="channels of the first stage; the later ones have 2, 4, 8 times it",
-    )
-    depths: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
-        default=(2, 3, 18, 2), description="blocks of the four stages"
-    )
     size_px: int = Field(default=224, ge=1, description="side of the images that global filters are made for")
-    patch_px: int = Field(default=4, ge=1, description="side of the stem's patches; smaller for small images")
-    drop_path: float = Field(default=0.2, ge=0, lt=1, description="rate of the last block; the first has 0")
-    gradient_checkpointing: bool = Field(
-        default=False, description="keep no activations inside blocks but compute them again: less memory, more time"
-    )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
