@@ -116,6 +116,18 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k-v2", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-cd907fc2.pth", 81.886, 232),
     _vision("imagenet1k", _MOBILES, "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
     _vision("imagenet1k-v1", _MOBILES, "mobilenet_v2-b0353104.pth", 71.878, 256),
+    *(
+        replace(_vision("imagenet1k", kind, file, score, resize_px), interpolation="bicubic")
+        for kind, file, score, resize_px in (
+            ("swin_t", "swin_t-704ceda3.pth", 81.474, 232),
+            ("swin_s", "swin_s-5e29d889.pth", 83.196, 246),
+            ("swin_b", "swin_b-68c6b09e.pth", 83.582, 238),
+        )
+    ),
+    _vision("imagenet1k", "convnext_tiny", "convnext_tiny-983f1562.pth", 82.52, 236),
+    _vision("imagenet1k", "convnext_small", "convnext_small-0c510722.pth", 83.616, 230),
+    _vision("imagenet1k", "convnext_base", "convnext_base-6075fbad.pth", 84.062, 232),
+    _vision("imagenet1k", "convnext_large", "convnext_large-ea097f82.pth", 84.414, 232),
     _vision("imagenet1k", f"fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16 {_SSD}", "vgg16-397923af.pth", 71.592, 256),
     _vision("imagenet1k", "timesformer_base timesformer_hr timesformer_l", "vit_b_16-c867db91.pth", 81.072, 256),
     _vision("coco", "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth", 66.4, 520, None, "mIoU"),

@@ -9,6 +9,12 @@ new name that builds the same module with the same defaults is a word in its fam
 
 from models.options.alexnet import AlexNetOptions
 from models.options.base import Answers, ModelOptions
+from models.options.convnext import (
+    ConvNeXtBaseOptions,
+    ConvNeXtLargeOptions,
+    ConvNeXtSmallOptions,
+    ConvNeXtTinyOptions,
+)
 from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, DeepLabV2Options
 from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
@@ -22,6 +28,7 @@ from models.options.pspnet import PSPNetOptions
 from models.options.resnet import ResNetOptions
 from models.options.segnet import SegNetOptions
 from models.options.ssd import SSDMobileNetV2Options, SSDOptions
+from models.options.swin import SwinBOptions, SwinSOptions, SwinTOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
@@ -48,6 +55,13 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     HorNetSmallOptions,
     HorNetBaseOptions,
     HorNetLargeOptions,
+    SwinTOptions,
+    SwinSOptions,
+    SwinBOptions,
+    ConvNeXtTinyOptions,
+    ConvNeXtSmallOptions,
+    ConvNeXtBaseOptions,
+    ConvNeXtLargeOptions,
     FCNOptions,
     FCNAlexNetOptions,
     FCNResNetOptions,

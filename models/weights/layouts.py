@@ -119,6 +119,43 @@ _TORCHVISION_SSD: tuple[Rule, ...] = (
     (r"^head\.regression_head\.module_list\.", "boxes."),
     (r"^head\.classification_head\.module_list\.", "scores."),
 )
+
+
+# Of both releases of Swin and torchvision's ConvNeXt, a layer in front of every stage: ours has a number of its own.
+def _stage(found: re.Match[str]) -> str:
+    """Count torchvision's stages, which are every second part of `features`."""
+    return f"stages.{int(found[1]) // 2}.{found[2]}."
+
+
+def _smaller(found: re.Match[str]) -> str:
+    return f"downsample_layers.{int(found[1]) // 2}."
+
+
+_TORCHVISION_SWIN: tuple[Rule, ...] = (
+    (r"^features\.0\.0\.", "downsample_layers.0.0."),
+    (r"^features\.0\.2\.", "downsample_layers.0.1."),
+    (r"^features\.([1357])\.(\d+)\.", _stage),
+    (r"^features\.([246])\.", _smaller),
+    (r"\.mlp\.0\.", ".mlp.fc1."),
+    (r"\.mlp\.3\.", ".mlp.fc2."),
+)
+_MICROSOFT_SWIN: tuple[Rule, ...] = (
+    (r"^patch_embed\.proj\.", "downsample_layers.0.0."),
+    (r"^patch_embed\.norm\.", "downsample_layers.0.1."),
+    (r"^layers\.(\d)\.downsample\.", lambda found: f"downsample_layers.{int(found[1]) + 1}."),
+    (r"^layers\.(\d)\.blocks\.", r"stages.\1."),
+)
+_TORCHVISION_CONVNEXT: tuple[Rule, ...] = (
+    (r"^features\.([1357])\.(\d+)\.", _stage),
+    (r"^features\.([0246])\.", _smaller),
+    (r"\.layer_scale$", ".gamma"),
+    (r"\.block\.0\.", ".dwconv."),
+    (r"\.block\.2\.", ".norm."),
+    (r"\.block\.3\.", ".pwconv1."),
+    (r"\.block\.5\.", ".pwconv2."),
+    (r"^classifier\.0\.", "norm."),
+    (r"^classifier\.2\.", "head."),
+)
 # Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
@@ -128,6 +165,9 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("backbone.initial.", "gcn1."), _YASSOUALI_GCN),
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
     (("trunk.", "classifier."), _TRUNK),
+    (("features.1.0.attn.", "features.2.reduction."), _TORCHVISION_SWIN),
+    (("patch_embed.proj.", "layers.0.blocks.0.attn."), _MICROSOFT_SWIN),
+    (("features.1.0.layer_scale", "features.1.0.block.0."), _TORCHVISION_CONVNEXT),
     (("layer1.conv1.conv.", "layer2.block1.reduce."), _KAZUTO),
     (("vgg.0.", "conf.0."), _SSD_PYTORCH),
     (("31.", "33."), _SSD_PYTORCH),  # the trunk alone, vgg16_reducedfc.pth

@@ -23,6 +23,8 @@ FIRST_CONVOLUTIONS = (
 )
 # Layers whose shape follows the number of classes.
 HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.")
+# Of Swin: no weights but numbers that follow from sizes.
+COMPUTED = ("relative_position_index", "attn_mask")
 Shape = tuple[int, ...]
 
 
@@ -78,6 +80,7 @@ class Match:
 
 def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> Match:
     """Match a state dict, called `what` in words, with that of a model, `own`, which is not changed."""
+    state = {name: value for name, value in state.items() if not name.endswith(COMPUTED)}
     target, given = read_names(own), read_names(state)
     by_common = {common: name for name, common in given.common.items()}
     problem = _other_family(target, given, state) or _other_shifts(target, given)
@@ -103,7 +106,7 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
         fitted = _fit(common, state[origin], wanted.shape)
         if fitted is not None:
             new[name], origins[name] = fitted, origin
-            if state[origin].shape != wanted.shape:
+            if state[origin].shape != wanted.shape and not common.endswith(".gamma"):
                 resized[name] = (tuple(state[origin].shape), tuple(wanted.shape))
             if given.common[origin] != common:
                 copied[name] = origin
@@ -213,6 +216,8 @@ def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
     if re.match(r"classifier\.[03]\.weight$", common) and given.dim() == 2 and len(shape) == 4:
         # A linear layer of VGG-16 as the convolution that it is over a map: its inputs are in the order [C, H, W].
         return given.reshape(shape) if (len(given), given.numel()) == (shape[0], shape.numel()) else None
+    if common.endswith(".gamma") and given.numel() == shape.numel():
+        return given.reshape(shape)  # torchvision's has a place, [C, 1, 1]
     if given.dim() != len(shape):
         return None
     if common == "pos_embed" and given.shape[2] == shape[2] and _is_square(given) and shape[1] > 1:

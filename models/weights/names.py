@@ -96,7 +96,7 @@ def read_names(names: Iterable[str]) -> Names:
             common = {name: short.replace(".block.", ".") for name, short in common.items()}
             shifts = frozenset(re.sub(r"\.block(?=\.|$)", "", shift) for shift in shifts)
         return Names(family, common, shifts)
-    if family == "Xception":
+    if family in ("Xception", "HorNet", "Swin", "ConvNeXt"):
         return Names(family, plain, frozenset())
     rules = RULES.get(family or "", ())
     return Names(family, {name: _renamed(short, rules) for name, short in stripped.items()}, frozenset())
@@ -127,8 +127,9 @@ def _family(names: set[str]) -> str | None:
         return "MobileNetV2"
     if (some("patch_embed.proj.") and some("blocks.0.")) or (some("conv_proj.") and some("encoder.layers.")):
         return "ViT"
-    if some("downsample_layers.0.0.") and any(".gnconv." in name for name in names):
-        return "HorNet"
+    if some("downsample_layers.0.0."):
+        parts = {"HorNet": ".gnconv.", "Swin": ".attn.qkv.", "ConvNeXt": ".dwconv."}
+        return next((family for family, part in parts.items() if any(part in name for name in names)), None)
     if some("features.10.") and some("classifier.1.") and some("classifier.4."):
         return "AlexNet"
     if some("convs.") and some("upscore.x32."):

@@ -12,6 +12,7 @@ import models
 from models import resnet
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.alexnet import AlexNetOptions
+from models.options.convnext import ConvNeXtFamily
 from models.options.deeplab_v2 import DeepLabV1Options
 from models.options.deeplab_v3plus import DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
@@ -21,6 +22,7 @@ from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import TrunkOptions
 from models.options.segnet import SegNetOptions
 from models.options.ssd import SSDMobileNetV2Options, SSDOptions
+from models.options.swin import SwinFamily
 from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.unet import UNetFamily
@@ -42,6 +44,8 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
         "drop_path": 0.0,
     },
     HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
+    SwinFamily: {"width": 6, "heads": 3, "depths": (2, 1, 1, 1), "patch_px": 2, "drop_path": 0.0},
+    ConvNeXtFamily: {"width": 4, "depths": (1, 1, 2, 1), "patch_px": 2, "drop_path": 0.0},
     FCNOptions: {"width": 4, "learn_upsample": True},
     FCNAlexNetOptions: {"width": 4, "learn_upsample": True},
     VGGOptions: {"width": 4},

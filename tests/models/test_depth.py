@@ -6,6 +6,7 @@ from models.depth import depths
 SMALL: dict[str, dict[str, object]] = {
     "timesformer_base": {"depth": 2, "width": 8, "heads": 2, "size_px": 16},
     "hornet_tiny_7x7": {"depths": (1, 1, 2, 1), "width": 8},
+    "swin_t": {"depths": (1, 1, 2, 1), "width": 6},
     "tsm_resnet18": {"width": 8, "non_local": True},
     "resnet18": {"width": 8},
 }
@@ -27,6 +28,11 @@ def depths_of(name: str) -> dict[str, int]:
             "hornet_tiny_7x7",
             {"downsample_layers.0.0.weight": 0, "stages.0.0.gamma1": 1, "downsample_layers.2.0.weight": 3}
             | {"stages.2.0.gamma1": 3, "stages.2.1.gamma1": 4, "head.weight": 6},
+        ),
+        (
+            "swin_t",
+            {"downsample_layers.0.1.bias": 0, "downsample_layers.1.reduction.weight": 2, "stages.1.0.norm1.bias": 2}
+            | {"stages.2.1.attn.relative_position_bias_table": 4, "stages.3.0.norm1.bias": 5, "norm.bias": 6},
         ),
     ],
 )

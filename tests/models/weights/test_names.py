@@ -41,6 +41,8 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("tsm_mobilenetv2", "MobileNetV2"),
         ("timesformer_base", "ViT"),
         ("hornet_tiny_gf", "HorNet"),
+        ("swin_t", "Swin"),
+        ("convnext_tiny", "ConvNeXt"),
         ("fcn32s_vgg16", "VGG"),
         ("unet", "U-Net"),
         ("unet_bn", "U-Net"),
