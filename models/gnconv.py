@@ -61,15 +61,22 @@ class GlobalFilter(nn.Module):
 
 
 class GnConv(nn.Module):
-    """Recursive gated convolution of order `order`: [B, channels, H, W] -> [B, channels, H, W] (section 3.1, eq. 3-5).
+    """Recursive gated convolution of order `order`: [B, in_channels, H, W] -> [B, channels, H, W] (section 3.1).
 
     The map is multiplied `order` times, place by place, by features of its surroundings, of channels/2^(order-1), ...,
-    channels/2, channels. One depth-wise 7x7 convolution gives them all, or one global filter of `filter_size`. `scale`
-    multiplies these features; HorNet's models have 1/3. ZoetropeError when channels cannot be halved so often.
+    channels/2, channels (eq. 3-5). One depth-wise 7x7 convolution gives them all, or one global filter of
+    `filter_size`. `scale` multiplies these features; HorNet's models have 1/3. `in_channels` are `channels` unless they
+    are said. ZoetropeError when channels cannot be halved so often.
     """
 
     def __init__(
-        self, channels: int, order: int, *, filter_size: tuple[int, int] | None = None, scale: float = 1.0
+        self,
+        channels: int,
+        order: int,
+        *,
+        in_channels: int | None = None,
+        filter_size: tuple[int, int] | None = None,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         if channels % 2 ** (order - 1):
@@ -79,7 +86,7 @@ class GnConv(nn.Module):
             )
         self.widths = [channels // 2 ** (order - 1 - i) for i in range(order)]
         self.scale = scale
-        self.proj_in = nn.Conv2d(channels, 2 * channels, 1)
+        self.proj_in = nn.Conv2d(in_channels or channels, 2 * channels, 1)
         around = sum(self.widths)
         if filter_size is None:
             self.dwconv: nn.Module = nn.Conv2d(around, around, 7, padding=3, groups=around)
@@ -89,7 +96,7 @@ class GnConv(nn.Module):
         self.pws = nn.ModuleList(nn.Conv2d(self.widths[i], self.widths[i + 1], 1) for i in range(order - 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [B, channels, H, W] -> [B, channels, H, W]."""
+        """Map [B, in_channels, H, W] -> [B, channels, H, W]."""
         first, around = self.proj_in(x).split([self.widths[0], sum(self.widths)], dim=1)
         gates = (self.dwconv(around) * self.scale).split(self.widths, dim=1)
         y = first * gates[0]
