@@ -95,7 +95,8 @@ def _timesformer(
 # raoyongming/HorNet@ac9e210: README.md. No digests; neither the shorter side nor the interpolation is given.
 def _hornet(name: str, kind: str, share: str, score: float | None) -> Official:
     url = f"https://cloud.tsinghua.edu.cn/f/{share}/?dl=1"
-    return Official(name, (kind,), kind, url, "", "MIT", "top-1", score, *IMAGENET, None, 224, None)
+    kinds = (kind, f"upernet_{kind}")
+    return Official(name, kinds, kind, url, "", "MIT", "top-1", score, *IMAGENET, None, 224, None)
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
@@ -117,17 +118,17 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k", _MOBILES, "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
     _vision("imagenet1k-v1", _MOBILES, "mobilenet_v2-b0353104.pth", 71.878, 256),
     *(
-        replace(_vision("imagenet1k", kind, file, score, resize_px), interpolation="bicubic")
+        replace(_vision("imagenet1k", f"{kind} upernet_{kind}", file, score, resize_px), interpolation="bicubic")
         for kind, file, score, resize_px in (
             ("swin_t", "swin_t-704ceda3.pth", 81.474, 232),
             ("swin_s", "swin_s-5e29d889.pth", 83.196, 246),
             ("swin_b", "swin_b-68c6b09e.pth", 83.582, 238),
         )
     ),
-    _vision("imagenet1k", "convnext_tiny", "convnext_tiny-983f1562.pth", 82.52, 236),
-    _vision("imagenet1k", "convnext_small", "convnext_small-0c510722.pth", 83.616, 230),
-    _vision("imagenet1k", "convnext_base", "convnext_base-6075fbad.pth", 84.062, 232),
-    _vision("imagenet1k", "convnext_large", "convnext_large-ea097f82.pth", 84.414, 232),
+    _vision("imagenet1k", "convnext_tiny upernet_convnext_tiny", "convnext_tiny-983f1562.pth", 82.52, 236),
+    _vision("imagenet1k", "convnext_small upernet_convnext_small", "convnext_small-0c510722.pth", 83.616, 230),
+    _vision("imagenet1k", "convnext_base upernet_convnext_base", "convnext_base-6075fbad.pth", 84.062, 232),
+    _vision("imagenet1k", "convnext_large upernet_convnext_large", "convnext_large-ea097f82.pth", 84.414, 232),
     _vision("imagenet1k", f"fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16 {_SSD}", "vgg16-397923af.pth", 71.592, 256),
     _vision("imagenet1k", "timesformer_base timesformer_hr timesformer_l", "vit_b_16-c867db91.pth", 81.072, 256),
     _vision("coco", "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth", 66.4, 520, None, "mIoU"),

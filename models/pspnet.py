@@ -17,19 +17,26 @@ BINS = (1, 2, 3, 6)
 
 
 class PyramidPooling(nn.Module):
-    """Pyramid pooling (section 3.2): [B, in_channels, H, W] -> [B, 2 * in_channels, H, W].
+    """Pyramid pooling (section 3.2): [B, in_channels, H, W] -> [B, in_channels + len(bins) * channels, H, W].
 
     Behind the map itself, its means over 1, 2 x 2, 3 x 3 and 6 x 6 parts, each through a 1x1 convolution and enlarged.
+    `channels` are in_channels / len(bins) unless they are said.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(
+        self, in_channels: int, channels: int = 0, bins: tuple[int, ...] = BINS, align_corners: bool = True
+    ) -> None:
         super().__init__()
-        self.levels = nn.ModuleList([conv_bn_relu(in_channels, in_channels // len(BINS), 1) for _ in BINS])
+        self.bins = bins
+        self.align_corners = align_corners
+        self.levels = nn.ModuleList([conv_bn_relu(in_channels, channels or in_channels // len(bins), 1) for _ in bins])
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, in_channels, H, W] -> [B, 2 * in_channels, H, W]."""
-        means = [level(functional.adaptive_avg_pool2d(x, size)) for size, level in zip(BINS, self.levels, strict=True)]
-        return torch.cat([x, *(enlarged(mean, x, align_corners=True) for mean in means)], 1)
+        """[B, in_channels, H, W] -> [B, in_channels + len(bins) * channels, H, W]."""
+        means = [
+            level(functional.adaptive_avg_pool2d(x, size)) for size, level in zip(self.bins, self.levels, strict=True)
+        ]
+        return torch.cat([x, *(enlarged(mean, x, self.align_corners) for mean in means)], 1)
 
 
 class PSPNet(Segmenter):

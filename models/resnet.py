@@ -97,7 +97,8 @@ class Backbone(nn.Module):
     For dense tasks, `maps` gives the stages' maps, which have `channels` and `strides`. No stride is larger than
     `output_stride`: stages dilate instead, as with torchvision's `replace_stride_with_dilation`, and every second or
     fourth place of their maps is what they would have given (Chen et al. 2017, "DeepLabv3", section 3.1). The stem
-    "deep" is PSPNet's: three 3x3 convolutions, of which the last gives 2 * width channels.
+    "deep" is PSPNet's: three 3x3 convolutions, of which the last gives 2 * width channels; those of "resnet_c" are half
+    as wide (He et al. 2019, "Bag of tricks", section 4.2).
 
     Ports of networks of Caffe differ in details: the first block of a stage dilates as the rest (`first_dilates`);
     the last stage's blocks dilate by a multiple each (`multi_grid`, section 3.1 of DeepLabV3); bottlenecks stride in
@@ -109,7 +110,7 @@ class Backbone(nn.Module):
         depth: int,
         *,
         width: int,
-        stem: Literal["imagenet", "small", "deep"],
+        stem: Literal["imagenet", "small", "deep", "resnet_c"],
         zero_init_residual: bool,
         in_channels: int,
         gradient_checkpointing: bool,
@@ -122,23 +123,24 @@ class Backbone(nn.Module):
         self.in_channels = in_channels
         self.gradient_checkpointing = gradient_checkpointing
         block, depths = LAYOUTS[depth]
+        self.is_deep = stem in ("deep", "resnet_c")
+        first = width // 2 if stem == "resnet_c" else width
         if stem == "imagenet":
             self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
         else:
-            self.conv1 = nn.Conv2d(in_channels, width, 3, stride=2 if stem == "deep" else 1, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.is_deep = stem == "deep"
+            self.conv1 = nn.Conv2d(in_channels, first, 3, stride=2 if self.is_deep else 1, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
         if self.is_deep:
-            self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-            self.bn2 = nn.BatchNorm2d(width)
-            self.conv3 = nn.Conv2d(width, 2 * width, 3, padding=1, bias=False)
-            self.bn3 = nn.BatchNorm2d(2 * width)
+            self.conv2 = nn.Conv2d(first, first, 3, padding=1, bias=False)
+            self.bn2 = nn.BatchNorm2d(first)
+            self.conv3 = nn.Conv2d(first, 2 * first, 3, padding=1, bias=False)
+            self.bn3 = nn.BatchNorm2d(2 * first)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if stem == "small" else nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=caffe)
         full = [(1 if stem == "small" else 4) * 2**i for i in range(4)]
         self.strides = [min(stride, output_stride) for stride in full]
         self.channels = [width * 2**i * block.expansion for i in range(4)]
-        entering = [2 * width if self.is_deep else width, *self.channels]
+        entering = [2 * first if self.is_deep else width, *self.channels]
         build: Callable[..., nn.Module] = partial(Bottleneck, caffe=True) if caffe else block
         stages = []
         for i in range(4):

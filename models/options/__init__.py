@@ -34,6 +34,20 @@ from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
 from models.options.unet import UNetBNOptions, UNetOptions
 from models.options.unetpp import UNetPlusPlusOptions
+from models.options.upernet import (
+    UPerNetConvNeXtBaseOptions,
+    UPerNetConvNeXtLargeOptions,
+    UPerNetConvNeXtSmallOptions,
+    UPerNetConvNeXtTinyOptions,
+    UPerNetHorNetBaseOptions,
+    UPerNetHorNetLargeOptions,
+    UPerNetHorNetSmallOptions,
+    UPerNetHorNetTinyOptions,
+    UPerNetResNetOptions,
+    UPerNetSwinBOptions,
+    UPerNetSwinSOptions,
+    UPerNetSwinTOptions,
+)
 from models.options.vgg import VGGOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
@@ -78,6 +92,18 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     DeepLabV3PlusOptions,
     DeepLabV3PlusXceptionOptions,
     GCNOptions,
+    UPerNetResNetOptions,
+    UPerNetSwinTOptions,
+    UPerNetSwinSOptions,
+    UPerNetSwinBOptions,
+    UPerNetConvNeXtTinyOptions,
+    UPerNetConvNeXtSmallOptions,
+    UPerNetConvNeXtBaseOptions,
+    UPerNetConvNeXtLargeOptions,
+    UPerNetHorNetTinyOptions,
+    UPerNetHorNetSmallOptions,
+    UPerNetHorNetBaseOptions,
+    UPerNetHorNetLargeOptions,
     SSDOptions,
     SSDMobileNetV2Options,
 )

@@ -20,6 +20,35 @@ class HorNetFamily(StagedFamily):
         """Images of the size that global filters are made for."""
         return (3, self.size_px, self.size_px)
 
+
+class HorNetTiny(HorNetFamily):
+    """Sizes of HorNet-T."""
+
+
+class HorNetSmall(HorNetFamily):
+    """Sizes of HorNet-S."""
+
+    width: int = Field(default=96, ge=4, le=1024, multiple_of=4)
+    drop_path: float = Field(default=0.4, ge=0, lt=1)
+
+
+class HorNetBase(HorNetFamily):
+    """Sizes of HorNet-B."""
+
+    width: int = Field(default=128, ge=4, le=1024, multiple_of=4)
+    drop_path: float = Field(default=0.5, ge=0, lt=1)
+
+
+class HorNetLarge(HorNetFamily):
+    """Sizes of HorNet-L."""
+
+    width: int = Field(default=192, ge=4, le=1024, multiple_of=4)
+    drop_path: float = Field(default=0.5, ge=0, lt=1)
+
+
+class HorNetClassifier(HorNetFamily):
+    """What all classifiers are built by."""
+
     def build(self, num_classes: int) -> "nn.Module":
         """See `ModelOptions.build`."""
         from models.hornet import HorNet
@@ -27,31 +56,25 @@ class HorNetFamily(StagedFamily):
         return HorNet(num_classes=num_classes, global_filter=self.kind.endswith("_gf"), **self.arguments())
 
 
-class HorNetOptions(HorNetFamily):
+class HorNetOptions(HorNetTiny, HorNetClassifier):
     """HorNet-T."""
 
     kind: Literal["hornet_tiny_7x7", "hornet_tiny_gf"]
 
 
-class HorNetSmallOptions(HorNetFamily):
+class HorNetSmallOptions(HorNetSmall, HorNetClassifier):
     """HorNet-S."""
 
     kind: Literal["hornet_small_7x7", "hornet_small_gf"]
-    width: int = Field(default=96, ge=4, le=1024, multiple_of=4)
-    drop_path: float = Field(default=0.4, ge=0, lt=1)
 
 
-class HorNetBaseOptions(HorNetFamily):
+class HorNetBaseOptions(HorNetBase, HorNetClassifier):
     """HorNet-B."""
 
     kind: Literal["hornet_base_7x7", "hornet_base_gf"]
-    width: int = Field(default=128, ge=4, le=1024, multiple_of=4)
-    drop_path: float = Field(default=0.5, ge=0, lt=1)
 
 
-class HorNetLargeOptions(HorNetFamily):
+class HorNetLargeOptions(HorNetLarge, HorNetClassifier):
     """HorNet-L."""
 
     kind: Literal["hornet_large_7x7", "hornet_large_gf"]
-    width: int = Field(default=192, ge=4, le=1024, multiple_of=4)
-    drop_path: float = Field(default=0.5, ge=0, lt=1)

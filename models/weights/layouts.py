@@ -53,6 +53,17 @@ _YASSOUALI_GCN: tuple[Rule, ...] = (
     (r"^backbone\.initial\.1\.", "backbone.bn1."),
     (r"^(gcn|br|final_conv)", r"classifier.\1"),
 )
+_YASSOUALI_UPERNET: tuple[Rule, ...] = (
+    (r"^backbone\.initial\.0\.", "backbone.conv1."),
+    (r"^backbone\.initial\.1\.", "backbone.bn1."),
+    (r"^PPN\.stages\.(\d)\.1\.", r"classifier.pyramid.0.levels.\1.0."),
+    (r"^PPN\.stages\.(\d)\.2\.", r"classifier.pyramid.0.levels.\1.1."),
+    (r"^PPN\.bottleneck\.", "classifier.pyramid.1."),
+    (r"^FPN\.conv1x1\.", "classifier.laterals."),
+    (r"^FPN\.smooth_conv\.", "classifier.outputs."),
+    (r"^FPN\.conv_fusion\.", "classifier.fuse."),
+    (r"^head\.", "classifier.head."),
+)
 _YASSOUALI_V3PLUS: tuple[Rule, ...] = (
     (r"^backbone\.layer0\.0\.", "backbone.conv1."),
     (r"^backbone\.layer0\.1\.", "backbone.bn1."),
@@ -163,6 +174,7 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("initial.0.0.", "master_branch."), _YASSOUALI_PSPNET),
     (("stage1_encoder.", "stage5_decoder."), _YASSOUALI_SEGNET),
     (("backbone.initial.", "gcn1."), _YASSOUALI_GCN),
+    (("backbone.initial.", "PPN."), _YASSOUALI_UPERNET),
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
     (("trunk.", "classifier."), _TRUNK),
     (("features.1.0.attn.", "features.2.reduction."), _TORCHVISION_SWIN),

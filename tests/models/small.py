@@ -27,10 +27,18 @@ from models.options.timesformer import TimeSformerFamily
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.unet import UNetFamily
 from models.options.unetpp import UNetPlusPlusOptions
+from models.options.upernet import UPerNetConvNeXt, UPerNetHorNet, UPerNetResNetOptions, UPerNetSwin
 from models.options.vgg import VGGOptions
 
+HORNET = {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0}
+SWIN = {"width": 6, "heads": 3, "depths": (2, 1, 1, 1), "patch_px": 2, "drop_path": 0.0}
+CONVNEXT = {"width": 4, "depths": (1, 1, 2, 1), "patch_px": 2, "drop_path": 0.0}
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
+    UPerNetResNetOptions: {"width": 8, "channels": 8},
+    UPerNetSwin: {**SWIN, "channels": 8},
+    UPerNetConvNeXt: {**CONVNEXT, "channels": 8},
+    UPerNetHorNet: {**HORNET, "channels": 8},
     TrunkOptions: {"width": 8},
     MobileNetV2Options: {"width_mult": 0.1},
     MobileNetV2ClipOptions: {"width_mult": 0.1},
@@ -43,9 +51,9 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
         "frames": 3,
         "drop_path": 0.0,
     },
-    HorNetFamily: {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0},
-    SwinFamily: {"width": 6, "heads": 3, "depths": (2, 1, 1, 1), "patch_px": 2, "drop_path": 0.0},
-    ConvNeXtFamily: {"width": 4, "depths": (1, 1, 2, 1), "patch_px": 2, "drop_path": 0.0},
+    HorNetFamily: HORNET,
+    SwinFamily: SWIN,
+    ConvNeXtFamily: CONVNEXT,
     FCNOptions: {"width": 4, "learn_upsample": True},
     FCNAlexNetOptions: {"width": 4, "learn_upsample": True},
     VGGOptions: {"width": 4},

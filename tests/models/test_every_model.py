@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 import models
 from models.options import OPTIONS
 from models.options.resnet import TrunkOptions
+from models.options.upernet import UPerNetFamily
 from models.options.vgg import VGGOptions
 from tests.models.small import ONE_EACH, batch, shallow, small
 
@@ -27,6 +28,8 @@ def slow(names: Iterable[str], marked: Callable[[str], bool]) -> list[Any]:
 def deeper(name: str) -> bool:
     """Whether it is the module of its family's first name with more layers; of classifiers VGG alone counts."""
     family = OPTIONS[name]
+    if issubclass(family, UPerNetFamily):
+        return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
     many = family is VGGOptions or (issubclass(family, TrunkOptions) and family.answers == "mask")
     return many and name not in (family.names()[0], "vgg16_bn")
 
@@ -35,7 +38,7 @@ NAMES = slow(models.names(), deeper)
 # For what takes long: one of each module, and three whose blocks none of the others has.
 TRACED_SLOWLY = (
     *("tsm_resnet50", "unet_bn", "unetpp", "segnet", "vgg", "alexnet", "fcn_alexnet", "fcn_resnet", "pspnet", "gcn"),
-    *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3plus", "swin"),
+    *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3plus", "swin", "upernet"),
 )
 FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
 

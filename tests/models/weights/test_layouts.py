@@ -63,6 +63,19 @@ YASSOUALI_GCN: Rules = [
     (r"^backbone\.bn1\.", "backbone.initial.1."),
     (r"^classifier\.", ""),
 ]
+YASSOUALI_UPERNET: Rules = [
+    (r"^backbone\.conv1\.", "backbone.initial.0."),
+    (r"^backbone\.bn1\.", "backbone.initial.1."),
+    (
+        r"^classifier\.pyramid\.0\.levels\.(\d)\.([01])\.",
+        lambda found: f"PPN.stages.{found[1]}.{int(found[2]) + 1}.",
+    ),
+    (r"^classifier\.pyramid\.1\.", "PPN.bottleneck."),
+    (r"^classifier\.laterals\.", "FPN.conv1x1."),
+    (r"^classifier\.outputs\.", "FPN.smooth_conv."),
+    (r"^classifier\.fuse\.", "FPN.conv_fusion."),
+    (r"^classifier\.head\.", "head."),
+]
 YASSOUALI_V3PLUS: Rules = [
     (r"^classifier\.aspp\.convs\.4\.", "ASSP.avg_pool."),
     (r"^classifier\.aspp\.convs\.(\d)\.", lambda found: f"ASSP.aspp{int(found[1]) + 1}."),
@@ -108,6 +121,7 @@ CASES: list[tuple[str, dict[str, Any], Rules, tuple[int, str]]] = [
     ("pspnet_resnet50", YASSOUALI, YASSOUALI_PSPNET, (370, "d691fbbea221d068")),
     ("segnet", YASSOUALI, YASSOUALI_SEGNET, (184, "f09dbe4bb8d13707")),
     ("gcn_resnet50", YASSOUALI, YASSOUALI_GCN, (478, "027be9b9a3dcb19d")),
+    ("upernet_resnet50", YASSOUALI, YASSOUALI_UPERNET, (368, "cac15cae626d1dce")),
     ("deeplabv3plus_xception", {}, YASSOUALI_V3PLUS, (848, "514d2fbc97b298c8")),
     ("deeplabv3plus_resnet101", {"variant": "kazuto"}, IN_MSC, (680, "00ca3fac6ca1aab9")),
     ("deeplabv3mg_resnet101", {}, KAZUTO_V3, (662, "4e1582a7bfc0c2c0")),
@@ -156,6 +170,7 @@ def test_other_names_are_left() -> None:
     [
         ("pspnet_resnet50", ("classifier.1.4.", "aux_classifier.4.")),
         ("gcn_resnet50", ("classifier.",)),
+        ("upernet_resnet50", ("classifier.head.", "aux_classifier.4.")),
         ("deeplabv3plus_resnet50", ("classifier.head.",)),
         ("deeplabv3plus_xception", ("classifier.head.",)),
         ("deeplabv2_resnet101", ("classifier.",)),
