@@ -100,6 +100,9 @@ def _hornet(name: str, kind: str, share: str, score: float | None) -> Official:
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
+_R50S, _R101S = (
+    " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade")) for depth in (50, 101)
+)
 _SSD = "ssd300_vgg16 ssd512_vgg16"
 _MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2"
 
@@ -109,12 +112,12 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k", "resnet34 tsn_resnet34 tsm_resnet34", "resnet34-b627a593.pth", 73.314, 256),
     _vision("imagenet1k", "resnet50", "resnet50-11ad3fa6.pth", 80.858, 232),
     _vision("imagenet1k-v1", "resnet50", "resnet50-0676ba61.pth", 76.13, 256),
-    _vision("imagenet1k", "tsn_resnet50 tsm_resnet50 deeplabv3_resnet50", "resnet50-0676ba61.pth", 76.13, 256),
-    _vision("imagenet1k-v2", "tsn_resnet50 tsm_resnet50 deeplabv3_resnet50", "resnet50-11ad3fa6.pth", 80.858, 232),
+    _vision("imagenet1k", _R50S, "resnet50-0676ba61.pth", 76.13, 256),
+    _vision("imagenet1k-v2", _R50S, "resnet50-11ad3fa6.pth", 80.858, 232),
     _vision("imagenet1k", "resnet101", "resnet101-cd907fc2.pth", 81.886, 232),
     _vision("imagenet1k-v1", "resnet101", "resnet101-63fe2227.pth", 77.374, 256),
-    _vision("imagenet1k", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-63fe2227.pth", 77.374, 256),
-    _vision("imagenet1k-v2", "tsn_resnet101 tsm_resnet101 deeplabv3_resnet101", "resnet101-cd907fc2.pth", 81.886, 232),
+    _vision("imagenet1k", _R101S, "resnet101-63fe2227.pth", 77.374, 256),
+    _vision("imagenet1k-v2", _R101S, "resnet101-cd907fc2.pth", 81.886, 232),
     _vision("imagenet1k", _MOBILES, "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
     _vision("imagenet1k-v1", _MOBILES, "mobilenet_v2-b0353104.pth", 71.878, 256),
     *(

@@ -159,7 +159,7 @@ class Backbone(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.num_features = self.channels[-1]
-        _initialise(self, zero_init_residual)
+        initialise(self, zero_init_residual)
 
     @property
     def stages(self) -> tuple[nn.Sequential, ...]:
@@ -244,7 +244,7 @@ def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequenti
     )
 
 
-def _initialise(backbone: nn.Module, zero_init_residual: bool) -> None:
+def initialise(backbone: nn.Module, zero_init_residual: bool) -> None:
     """Initialise with Kaiming-normal convolutions (He et al. 2015), as torchvision; batch norms start at the identity
     by themselves.
 

@@ -17,6 +17,7 @@ from models.options.convnext import (
 )
 from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, DeepLabV2Options
 from models.options.deeplab_v3 import DeepLabV3Options
+from models.options.deeplab_v3_cascade import DeepLabV3CascadeOptions
 from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
 from models.options.fcn import FCNOptions
 from models.options.fcn_alexnet import FCNAlexNetOptions
@@ -89,6 +90,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     DeepLabV2Options,
     DeepLabV3Options,
     DeepLabV3MultiGridOptions,
+    DeepLabV3CascadeOptions,
     DeepLabV3PlusOptions,
     DeepLabV3PlusXceptionOptions,
     GCNOptions,

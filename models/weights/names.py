@@ -30,6 +30,7 @@ _TORCHVISION_VIT = (
 # detectors, what tells classes becomes `objects_head.`, and what else no classifier has `objects.`.
 _OBJECTS = ((r"^(?=extras\.|norm\.weight$|boxes\.)", "objects."), (r"^scores\.", "objects_head."))
 _DEEPLAB = (
+    (r"^backbone\.(?=layer[5-7]\.)", "mask."),  # DeepLab v3's copies of a stage
     (r"^backbone\.", ""),
     (r"^classifier\.(4|1\.4|head)\.", "mask_head."),
     # Every layer of GCN, and every rate of DeepLab v2, has as many channels as there are classes.

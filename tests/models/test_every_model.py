@@ -38,7 +38,7 @@ NAMES = slow(models.names(), deeper)
 # For what takes long: one of each module, and three whose blocks none of the others has.
 TRACED_SLOWLY = (
     *("tsm_resnet50", "unet_bn", "unetpp", "segnet", "vgg", "alexnet", "fcn_alexnet", "fcn_resnet", "pspnet", "gcn"),
-    *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3plus", "swin", "upernet"),
+    *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3cascade", "deeplabv3plus", "swin", "upernet"),
 )
 FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
 
