@@ -22,6 +22,8 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     eats: ClassVar[Eats]
     answers: ClassVar[Answers] = "classes"
+    late: ClassVar[frozenset[str]] = frozenset()
+    """Options that came later than artifacts which must stay valid, see `pipeline.recipe.section`."""
     margin_px: ClassVar[int] = 0
     """What a mask is smaller than the input at each side."""
     if TYPE_CHECKING:

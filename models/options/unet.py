@@ -38,7 +38,7 @@ class UNetFamily(ModelOptions):
         """See `ModelOptions.build`."""
         from models.unet import UNet
 
-        return UNet(padded=self.kind == "unet_bn", num_classes=num_classes, **self.arguments())
+        return UNet(padded=False, num_classes=num_classes, **self.arguments())
 
 
 class UNetOptions(UNetFamily):
@@ -57,7 +57,24 @@ class UNetBNOptions(UNetFamily):
     """U-Net with padding and batch norms: logits of the input's size, which is any from 16 px on."""
 
     kind: Literal["unet_bn"]
+    late = frozenset({"variant"})
+    variant: Literal["milesial", "yassouali"] = Field(
+        default="milesial",
+        description="whose layers: milesial's Pytorch-UNet, or pytorch-segmentation's, which has deconvolutions and no "
+        "dropout",
+    )
 
     def valid_side(self, px: int) -> int:
         """See `ModelOptions.valid_side`: four poolings halve it."""
         return max(px, LEAST_PX)
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.unet import UNet
+        from models.unet_yassouali import UNetYassouali
+
+        options = self.arguments()
+        if options.pop("variant") == "yassouali":
+            del options["dropout"], options["upsample"]
+            return UNetYassouali(num_classes=num_classes, **options)
+        return UNet(padded=True, num_classes=num_classes, **options)

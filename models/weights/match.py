@@ -20,6 +20,7 @@ FIRST_CONVOLUTIONS = (
     "downsample_layers.0.0.weight",
     "features.0.weight",
     "inc.0.weight",
+    "start_conv.0.weight",
 )
 # Layers whose shape follows the number of classes.
 HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.")

@@ -38,7 +38,11 @@ _DEEPLAB = (
     (r"^classifier\.(?!weight$|bias$)", "mask."),
     (r"^aux_classifier\.", "aux_fc."),
 )
-_UNET = ((r"\.(maxpool_conv\.1\.)?double_conv\.", "."), (r"^outc\.(conv\.)?", "mask_head."))
+_UNET = (
+    (r"^final_conv\.", "mask_head."),
+    (r"\.(maxpool_conv\.1\.)?double_conv\.", "."),
+    (r"^outc\.(conv\.)?", "mask_head."),
+)
 # Linear layers of the classifier are convolutions in FCN, whose `skip.` is what not every stride has. The first rules
 # are for SSD, SegNet and DeepLab v1, those behind for the FCN-8s of pytorch-segmentation, whose trunk is in three.
 _VGG = (
@@ -138,7 +142,7 @@ def _family(names: set[str]) -> str | None:
     with_linear = some("features.0.") and some("classifier.3.")
     if with_linear or some("features.28.") or (some("pool5.4.") and some("up_final.")):
         return "VGG with batch norms" if some("features.1.") else "VGG"
-    if some("inc.") and some("down4.") and some("up4.") and some("outc."):
+    if some("down4.") and some("up4.") and ((some("inc.") and some("outc.")) or some("start_conv.")):
         return "U-Net"
     return None
 

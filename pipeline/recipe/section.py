@@ -5,6 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origi
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.options.base import ModelOptions
+
 Modality = Literal["image", "video"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -23,7 +25,7 @@ def without_late(section: Any, values: Any) -> Any:
     """Return the plain `values` of a section, or of a mapping or list of such, without late
     keys that nobody has set.
     """
-    if isinstance(section, Section):
+    if isinstance(section, Section | ModelOptions):
         fields = type(section).model_fields
         unset = {name for name in section.late if getattr(section, name) == fields[name].get_default()}
         section = {name: getattr(section, name) for name in fields if name not in unset}

@@ -122,6 +122,7 @@ CASES: list[tuple[str, dict[str, Any], Rules, tuple[int, str]]] = [
     ("segnet", YASSOUALI, YASSOUALI_SEGNET, (184, "f09dbe4bb8d13707")),
     ("gcn_resnet50", YASSOUALI, YASSOUALI_GCN, (478, "027be9b9a3dcb19d")),
     ("upernet_resnet50", YASSOUALI, YASSOUALI_UPERNET, (368, "cac15cae626d1dce")),
+    ("unet_bn", YASSOUALI, [], (130, "1b2bd637cd6b2c6f")),
     ("deeplabv3plus_xception", {}, YASSOUALI_V3PLUS, (848, "514d2fbc97b298c8")),
     ("deeplabv3plus_resnet101", {"variant": "kazuto"}, IN_MSC, (680, "00ca3fac6ca1aab9")),
     ("deeplabv3mg_resnet101", {}, KAZUTO_V3, (662, "4e1582a7bfc0c2c0")),
@@ -176,6 +177,7 @@ def test_other_names_are_left() -> None:
         ("deeplabv2_resnet101", ("classifier.",)),
         ("deeplabv1_vgg16", ("fc8.",)),
         ("segnet", ("score.",)),
+        ("unet_bn", ("outc.",)),
     ],
 )
 def test_heads_of_other_classes_stay(name: str, heads: tuple[str, ...]) -> None:
