@@ -45,11 +45,12 @@ def build(name: str, num_classes: int, **options: Any) -> "nn.Module":
 
     Image models take float [B, 3, H, W], video models float [B, 3, T, H, W]; both return logits [B, num_classes], and
     `model.features(x)` what the head sees. Models that answer a mask return logits [B, num_classes, h, w], which are
-    `model.margin_px` smaller on each side, and those that answer objects named tensors, see `models.ssd`. ZoetropeError
-    for an unknown name, an unknown or a wrong option.
+    `model.margin_px` smaller on each side, and those that answer objects named tensors, see `models.ssd`. Those that
+    answer an image have no classes, and return one [B, 3, s H, s W]. ZoetropeError for an unknown name, an unknown or a
+    wrong option.
     """
     checked = check_options(name, **options)
-    if num_classes < 1:
+    if num_classes < 1 and checked.answers != "image":
         raise ZoetropeError(f"{name} needs at least 1 class, got num_classes={num_classes}")
     model = checked.build(num_classes)
     if checked.init != "own":

@@ -27,6 +27,15 @@ from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetO
 from models.options.mobilenet import MobileNetV2Options
 from models.options.pspnet import PSPNetOptions
 from models.options.resnet import ResNetOptions
+from models.options.restorers import (
+    DnCNNOptions,
+    EDSRBaselineOptions,
+    EDSROptions,
+    RCANOptions,
+    RDNOptions,
+    SRCNNOptions,
+    VDSROptions,
+)
 from models.options.segnet import SegNetOptions
 from models.options.ssd import SSDMobileNetV2Options, SSDOptions
 from models.options.swin import SwinBOptions, SwinSOptions, SwinTOptions
@@ -108,5 +117,12 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     UPerNetHorNetLargeOptions,
     SSDOptions,
     SSDMobileNetV2Options,
+    EDSRBaselineOptions,
+    EDSROptions,
+    RCANOptions,
+    RDNOptions,
+    SRCNNOptions,
+    VDSROptions,
+    DnCNNOptions,
 )
 OPTIONS: dict[str, type[ModelOptions]] = {name: family for family in FAMILIES for name in family.names()}

@@ -22,8 +22,8 @@ FIRST_CONVOLUTIONS = (
     "inc.0.weight",
     "start_conv.0.weight",
 )
-# Layers whose shape follows the number of classes.
-HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.")
+# Layers whose shape follows the number of classes, or by how much a picture is enlarged.
+HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.", "tail.0.")
 # Of Swin: no weights but numbers that follow from sizes.
 COMPUTED = ("relative_position_index", "attn_mask")
 Shape = tuple[int, ...]
@@ -262,7 +262,7 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
         return not _has_part(f".{found[1]}_", by_common)
     if re.match(r"norm\d\.", common):  # HorNet's norms for dense tasks.
         return not any(re.match(r"norm\d\.", name) for name in by_common)
-    return common == "time_embed"
+    return common == "time_embed" or common.startswith("tail.0.2.")  # EDSR x4 starts from x2
 
 
 def _may_be_left(common: str, known: set[str]) -> bool:
@@ -273,7 +273,7 @@ def _may_be_left(common: str, known: set[str]) -> bool:
         return "head.weight" not in known
     if common.startswith("classifier."):  # VGG's linear layers
         return not any(name.startswith("classifier.") for name in known)
-    return common.startswith(("pre_logits.", "aux_fc.", "skip."))
+    return common.startswith(("pre_logits.", "aux_fc.", "skip.", "tail.0."))
 
 
 def _has_part(part: str, names: Mapping[str, str], start: bool = False) -> bool:

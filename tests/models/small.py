@@ -20,6 +20,7 @@ from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.resnet import TrunkOptions
+from models.options.restorers import DnCNNOptions, EDSROptions, RCANOptions, RDNOptions, SRCNNOptions, VDSROptions
 from models.options.segnet import SegNetOptions
 from models.options.ssd import SSDMobileNetV2Options, SSDOptions
 from models.options.swin import SwinFamily
@@ -63,6 +64,12 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     SegNetOptions: {"width": 4},
     DeepLabV1Options: {"width": 4, "branches": True},
     DeepLabV3PlusXceptionOptions: {"width": 8},
+    EDSROptions: {"blocks": 2, "width": 8, "pixel_range": 1.0},
+    RCANOptions: {"groups": 2, "blocks": 1, "width": 8, "pixel_range": 1.0},
+    RDNOptions: {"blocks": 2, "layers": 2, "growth": 4, "width": 8},
+    SRCNNOptions: {"width": 8},
+    VDSROptions: {"depth": 4, "width": 8},
+    DnCNNOptions: {"depth": 4, "width": 8},
     SSDOptions: {"width": 4},
     SSDMobileNetV2Options: {"width_mult": 0.1},
 }

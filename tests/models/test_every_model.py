@@ -75,6 +75,8 @@ def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
         places = zip(*(model.sides(px) for px in x.shape[2:]), strict=True)
         boxes = sum(h * w * count for (h, w), count in zip(places, model.priors.counts, strict=True))
         return {(len(x), boxes, 4), (len(x), boxes, NUM_CLASSES + 1)}
+    if OPTIONS[name].answers == "image":
+        return {(len(x), 3, *(model.scale * px for px in x.shape[2:]))}
     return {(len(x), NUM_CLASSES, *(side - 2 * model.margin_px for side in x.shape[2:]))}
 
 
