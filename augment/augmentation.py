@@ -15,7 +15,7 @@ from augment.magnitudes import MAGNITUDES
 from augment.operations import Steps
 from augment.own import OWN
 from augment.population import PopulationBased
-from augment.rides import NOTHING, Companions, Rides, View, bends, cut, frame_of, points_of
+from augment.rides import ITSELF, NOTHING, Companions, Rides, View, bends, cut, frame_of, points_of
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import Part, generator, key_bits
 
@@ -69,7 +69,7 @@ class Augmentation:
 
         Raises `ZoetropeError` where a transform does not fit the picture, or a companion has another size.
         """
-        if (there := companions.kinds()) != self.rides.names - {"frame"}:
+        if (there := companions.kinds()) != self.rides.names - ITSELF:
             raise ValueError(f"{sorted(self.rides.names)} ride, but the sample has {sorted(there)}")
         height, width = pixels.shape[:2]
         data: dict[str, Any] = {"image": pixels}
@@ -125,7 +125,7 @@ class Augmentation:
             "keypoints": np.zeros((0, 2), np.float32),
             "target": pixels,
         }
-        companions = Companions(**{kind: empty[kind] for kind in self.rides.names - {"frame"}})
+        companions = Companions(**{kind: empty[kind] for kind in self.rides.names - ITSELF})
         return self.view(pixels, companions, *key).pixels.shape[:2]
 
     def _explained(self, call: Callable[[], Result]) -> tuple[Result, list[str]]:

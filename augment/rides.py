@@ -19,8 +19,14 @@ from pipeline.base.errors import ZoetropeError, nearest
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
 
-KINDS = {"mask": "mask", "boxes": "bboxes", "keypoints": "keypoints", "target": "keypoints", "frame": "keypoints"}
-"""What can ride, and as which target of albumentations it goes."""
+KINDS = {
+    "mask": "mask",
+    "boxes": "bboxes",
+    **dict.fromkeys(("keypoints", "target", "picture", "frame"), "keypoints"),
+}
+"""What can ride, and as which target of albumentations it goes. `picture` and `frame` are no companions: of the one the
+picture itself must stay exact, as it is the target, of the other it is known where it came to lie."""
+ITSELF = frozenset({"picture", "frame"})
 
 RESIZES = (
     *(A.Resize, A.RandomScale, A.LongestMaxSize, A.SmallestMaxSize, A.CropAndPad),
@@ -117,9 +123,9 @@ def obstacle(transform: A.BasicTransform, rides: Rides) -> str | None:
     if not rides.names or not isinstance(transform, A.DualTransform):
         return None
     name, targets = type(transform).__name__, {target.value.lower() for target in transform._targets}
-    if missing := [kind for kind in sorted(rides.names) if KINDS[kind] not in targets]:
+    if missing := [kind for kind in sorted(rides.names - {"picture"}) if KINDS[kind] not in targets]:
         return f"does not move {' and '.join(missing)}, which the task's samples have; leave it out"
-    if "target" in rides.names:
+    if rides.names & {"target", "picture"}:
         if not isinstance(transform, _MOVES_WHOLE_PX + _MOVES_NOTHING):
             known = [cls.__name__ for cls in _MOVES_WHOLE_PX]
             near = nearest(name, known) or known
@@ -199,5 +205,5 @@ def cut(target: UInt8Array, frame: Float32Array, stored: tuple[int, ...], made: 
 
 
 def _listed(rides: Rides) -> str:
-    words = {"keypoints": "key points", "frame": "answers", "target": "targets"}
+    words = {"keypoints": "key points", "frame": "answers", "target": "targets", "picture": "targets"}
     return " and ".join(words.get(kind, kind) for kind in sorted(rides.names - {"mask"}))

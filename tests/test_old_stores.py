@@ -19,6 +19,8 @@ STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
     "bccd-ssd.yaml": ("2d2d2af9747b", "705299b0c500", "c1ccbf6d04e8", "9b7e576abbde", "d92ddd797b35"),
     "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "f97823b2108a", "8ee0cdea7ab7", "ab6177edc24f"),
+    "bsd100-dncnn.yaml": ("1dcc6741dfda", "926a35a01b79", "c653d205a76e", "9517964e9f0c", "0b8113254857"),
+    "bsd100-edsr.yaml": ("1dcc6741dfda", "926a35a01b79", "a595e847baaf", "ee88d1ac6f4a", "f8d3b2744e41"),
     "camvid-deeplabv3.yaml": ("96265f4cf399", "620907a2f204", "2b3b06f8651d", "34d6b80504eb", "6ccadb952b71"),
     "camvid-fcn8s.yaml": ("96265f4cf399", "620907a2f204", "f04d32af9e60", "77f3c1963fd9", "fd5b528b220b"),
     "camvid-unet.yaml": ("96265f4cf399", "620907a2f204", "607524f84736", "ad909d1d728b", "d9354e7da5e8"),
@@ -35,6 +37,13 @@ PINNED: dict[str, tuple[str, ...]] = {
     "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "0ead2019b46f", "19c78b0c121b", "cc13c31b95b9"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
     "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
+    "quickstart-super-resolution.yaml": (
+        "855a3ab96429",
+        "fea431af5684",
+        "b48099a60505",
+        "6e026dcd1154",
+        "6ad8901f02b5",
+    ),
     "quickstart-tsn.yaml": ("f24ae61aa4bc", "98ca51814aed", "076960c1d078", "de644f82a54c", "53841aa4cc4d"),
     "quickstart.yaml": ("f24ae61aa4bc", "98ca51814aed", "108cb2ef3bad", "87d5b12d4136", "277eaf9e2d8f"),
     "segmentation.yaml": ("b2d701a64a1d", "f7beb04b5878", "2f9bbc3e3618", "d5a71b23c1fd", "bc4c67580f06"),

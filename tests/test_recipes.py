@@ -25,7 +25,9 @@ def test_recipe_can_be_planned_and_says_what_to_expect(path: Path, tmp_path: Pat
             (tmp_path / f"{i}{suffix}").touch()
         more = ', separator: "|"' if load(path).task.kind.endswith("multilabel") else ""
         more += ", classes: [a, b]" if load(path).task.answers == "mask" else ""
-        overrides.append(f"data.source={{kind: table, path: {tmp_path}/table.csv{more}}}")
+        table = f"{{kind: table, path: {tmp_path}/table.csv{more}}}"
+        images = f"{{kind: images, path: {tmp_path}}}"
+        overrides.append(f"data.source={images if load(path).task.answers == 'image' else table}")
         overrides += ["train.batch_size=8", "cluster.workers=1"]
     if load(path).loss.distill:
         overrides.append("loss.distill=null")  # whose teacher is another recipe's run

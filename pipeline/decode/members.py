@@ -9,6 +9,7 @@ from pipeline.decode.instances import probe_instances, read_instances, store_ins
 from pipeline.decode.limits import BadSample
 from pipeline.decode.masks import Size, count_mask, probe_mask, read_mask, store_mask
 from pipeline.decode.objects import count_objects, probe_objects, read_objects, store_objects
+from pipeline.decode.targets import probe_target, read_target, store_target
 from pipeline.decode.values import Values
 
 
@@ -36,6 +37,7 @@ MEMBERS: dict[str, Member] = {
     "seg.png": Member(probe_mask, store_mask, read_mask, count_mask),
     "inst.png": Member(probe_instances, store_instances, read_instances),
     "objects.json": Member(probe_objects, store_objects, read_objects, count_objects),
+    "target.png": Member(probe_target, store_target, read_target),
 }
 """By the extension that a companion has in our shards; with a dot, which tells it from an image or a video."""
 

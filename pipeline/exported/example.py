@@ -133,7 +133,8 @@ def answer(path: str) -> list[np.ndarray]:
 def main(paths: Sequence[str]) -> None:
     """Print the classes that the model finds in each file; of a picture's pixels, write their classes as mask.png.
 
-    Of a detector they are boxes, x0, y0, x1, y1 in pixels of what the model takes.
+    Of a detector they are boxes, x0, y0, x1, y1 in pixels of what the model takes. A model without classes restores
+    pictures: restored.png.
     """
     if not paths:
         sys.exit(__doc__)
@@ -143,6 +144,11 @@ def main(paths: Sequence[str]) -> None:
             for box, score, kind in zip(found, *others, strict=True):
                 if score >= LEAST:
                     print(f"{score:.6f} {LABELS[int(kind)]}", *(f"{edge:.1f}" for edge in box))
+            continue
+        if not LABELS:
+            picture = np.moveaxis(np.rint(found).clip(0, 255).astype(np.uint8), 0, -1)
+            Image.fromarray(picture).save("restored.png")
+            print(f"{path}: it is restored in restored.png")
             continue
         if found.ndim == 3:
             mask = found.argmax(0).astype(np.uint8)

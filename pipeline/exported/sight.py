@@ -16,6 +16,7 @@ from pipeline.decode.foreign import check_video
 from pipeline.decode.image import check_and_store_image, decode_image, encode_png
 from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_VIDEO_BYTES, BadSample, check_bytes
 from pipeline.decode.probe import Kind, check_suffix, open_file, probe_file
+from pipeline.decode.targets import store_exactly
 from pipeline.decode.transcode import Transcoded, encode_pictures, transcode
 from pipeline.feed.feed_worker import keep_freed_memory
 from pipeline.feed.views import ViewMaker
@@ -90,9 +91,12 @@ class Sight:
         if isinstance(content, np.ndarray):
             content = encode_png(_picture(content, "[H, W, 3]"))
         image = self.recipe.shard.image
-        data, _, width, height = check_and_store_image(
-            content, ".jpg", image.short_side, image.quality, image.resize, self.cap_pixels
-        )
+        if self.recipe.task.answers == "image":
+            data, _, width, height = store_exactly(content, ".jpg", self.cap_pixels)
+        else:
+            data, _, width, height = check_and_store_image(
+                content, ".jpg", image.short_side, image.quality, image.resize, self.cap_pixels
+            )
         shown = decode_image(content) if self.shows else None
         if not task_of(self.recipe).rides:
             return Seen(self.views(data, 1), shown=shown)

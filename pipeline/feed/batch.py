@@ -111,14 +111,15 @@ class BatchSource:
         """Return the layout for samples of (H, W)."""
         most = self.recipe.train.batch_size if self.training else self.walk.batch_size
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
+        seen = self.task.input_size(*size)
         parts = [rank_slice(most, self.group, rank, self.world) for rank in range(self.world)]
         n = max(part.stop - part.start for part in parts)
         return {
-            "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *size, 3)),
+            "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *seen, 3)),
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
             **({"frame": (np.dtype(np.float32), (n, 2, 3))} if self.framed else {}),
-            **{name: (dtype, (n, *shape)) for name, (dtype, shape) in self.task.layout(*size).items()},
+            **{name: (dtype, (n, *shape)) for name, (dtype, shape) in self.task.layout(*seen).items()},
         }
 
 
@@ -191,4 +192,8 @@ class BatchMaker:
         """Yield what may stand at a place of a training batch; ZoetropeError when nothing is left."""
         seed, samples = self.source.recipe.seed, self.split.samples
         yield from takewhile(lambda _: len(self.bad) < samples, substitutes(seed, epoch, k, place, samples))
-        raise ZoetropeError(f"no sample of the split {self.source.split!r} in {self.source.dataset.files} can be used")
+        number, why = next(iter(self.bad.items()))
+        raise ZoetropeError(
+            f"no sample of the split {self.source.split!r} in {self.source.dataset.files} can be used, such as number "
+            f"{number}: {why}"
+        )

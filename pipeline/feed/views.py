@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from augment.rides import Companions, Rides, View, unmoved
+from augment.rides import ITSELF, Companions, Rides, View, unmoved
 from augment.transforms import compose, output_shape, shape_of
 from augment.views import three_crops
 from pipeline.base.errors import ZoetropeError
@@ -40,7 +40,8 @@ class ViewMaker:
         known: bool = True,
     ) -> None:
         self.recipe, self.training, self.num_clips = recipe, training, num_clips
-        self.any_size = task_of(recipe).any_size and not training
+        self.task, self.known = task_of(recipe), known
+        self.any_size = self.task.any_size and not training
         self.laps = laps or Laps(on=False)
         transforms = list(_transforms(recipe, training))
         self.size: tuple[int, int] | None = None
@@ -74,8 +75,9 @@ class ViewMaker:
         key = _key(epoch, sample, occurrence)
         decoded = decode_image(data)
         self.laps.lap("decode")
-        seen = self.transform.view(decoded, companions, self.recipe.seed, "augment", *key, epoch=epoch)
-        self._check_size(*seen.pixels.shape[:2])
+        view = self.transform.view(decoded, companions, self.recipe.seed, "augment", *key, epoch=epoch)
+        self._check_size(*view.pixels.shape[:2])
+        seen = self.task.seen(view, self.recipe.seed, *key) if self.known else view
         self.laps.lap("augment")
         return seen
 
@@ -108,9 +110,12 @@ class ViewMaker:
         key: tuple[int | str, ...] = (self.recipe.seed, "augment", *drawn)
         stored = unmoved(decoded, companions)
         if companions.kinds():
-            return stored, *self.transform.explain_view(decoded, companions, *key, epoch=epoch)
-        pixels, names = self.transform.explain(decoded, *key, epoch=epoch)
-        return stored, View(pixels), names
+            view, names = self.transform.explain_view(decoded, companions, *key, epoch=epoch)
+        else:
+            pixels, names = self.transform.explain(decoded, *key, epoch=epoch)
+            view = View(pixels)
+        before, after = (self.task.seen(one, self.recipe.seed, *drawn) for one in (stored, view))
+        return before, after, names
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """Return uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
@@ -132,7 +137,7 @@ class ViewMaker:
 def rides(recipe: Recipe, training: bool, known: bool = True) -> Rides:
     """Return what goes through the transforms; without a truth that is `known`, as of a new file, the frame alone."""
     names = riding(task_of(recipe), training)
-    return Rides(names if known else names & {"frame"})
+    return Rides(names if known else names & ITSELF)
 
 
 def view_size(recipe: Recipe, training: bool) -> tuple[int, int]:
@@ -173,7 +178,7 @@ def evaluation_walk(recipe: Recipe, dataset: Dataset, split: str) -> Walk:
 
 
 def _transforms(recipe: Recipe, training: bool) -> list[dict[str, dict[str, Any]]]:
-    return recipe.augment.train if training else recipe.augment.eval
+    return task_of(recipe).transforms(recipe.augment.train if training else recipe.augment.eval)
 
 
 def _key(epoch: int, sample: int, occurrence: int) -> tuple[int, ...]:

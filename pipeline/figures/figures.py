@@ -161,6 +161,18 @@ def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], 
     save(figure, path)
 
 
+def gains(before: np.ndarray, after: np.ndarray, x: str, y: str, path: Path) -> None:
+    """Draw a score of each sample [n] after something over the one before; above the line it was of use."""
+    figure = _figure(5, 5)
+    axes = figure.add_subplot()
+    ends = [float(min(before.min(), after.min())), float(max(before.max(), after.max()))]
+    axes.plot(ends, ends, color="0.7", linewidth=1)
+    axes.scatter(before, after, s=12, color="tab:blue")
+    axes.set(xlabel=x, ylabel=y)
+    _tidy(axes)
+    save(figure, path)
+
+
 def _sheet(
     images: Sequence[np.ndarray], titles: Sequence[str], names: Sequence[str], colours: Sequence[str], path: Path
 ) -> None:

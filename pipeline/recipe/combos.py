@@ -11,19 +11,28 @@ from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.redact import redact
 from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import KEYS, Evaluate
+from pipeline.recipe.loss import TERMS
+from pipeline.recipe.restoring import restoration_problems
 from pipeline.recipe.schema import Train
-from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITH_OBJECTS, WITHOUT_LABELS
+from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITH_OBJECTS, WITH_PICTURES, WITHOUT_LABELS
 from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, fitting_models, own_section, section_of
+from pipeline.recipe.values import at, word
+
+UNSTRATIFIED = {
+    "mask": "the classes of masks are known once these are decoded",
+    "image": "pictures to be restored have no classes",
+}
+"""What models answer -> why samples cannot be held out by their classes."""
 
 
 def cross_problems(values: Mapping[str, Any]) -> list[str]:
     """Return what no section can see alone, in values that may be wrong in other ways."""
     problems = []
-    task, model = (_word(values, key) for key in ("task.kind", "model.kind"))
+    task, model = (word(values, key) for key in ("task.kind", "model.kind"))
     if checked := task_section(values):
         modality = checked.modality
         for where in _source_keys(values):
-            kind = _word(values, f"{where}.kind")
+            kind = word(values, f"{where}.kind")
             if SOURCE_MODALITY.get(kind, modality) != modality:
                 problems.append(f"{where}.kind: {kind} makes {SOURCE_MODALITY[kind]}s, but task.kind is {task}")
             problems += _source_problems(kind, where, checked)
@@ -33,22 +42,24 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems += _model_problems(model, checked) + _evaluate_problems(values, checked)
         problems += _mixing_problems(values, checked)
         problems += _loss_problems(values, checked)
-        if _at(values, "train.sizes") and checked.answers != "objects":
+        if at(values, "train.sizes") and checked.answers != "objects":
             problems.append(
                 f"train.sizes: is for detection, and task.kind is {task}; let augment.train draw a size a sample, "
                 "as RandomResizedCrop does"
             )
-    channels = _at(values, "model.in_channels")
+        if checked.answers == "image":
+            problems += restoration_problems(values, _source_keys(values))
+    channels = at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
-    if _at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(_at(values, "augment.eval")):
+    if at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(at(values, "augment.eval")):
         problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
     return problems + _sharing_problems(values) + list(_secrets(values))
 
 
 def task_section(values: Mapping[str, Any]) -> TaskSection | None:
     """Return the section of the task; None where it is wrong, which is said already."""
-    kind = _word(values, "task.kind")
+    kind = word(values, "task.kind")
     if not plugins.is_own(kind):
         return section_of(kind) if kind in SECTIONS else None
     try:
@@ -59,7 +70,11 @@ def task_section(values: Mapping[str, Any]) -> TaskSection | None:
 
 def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
     """Refuse a source that does not give what the task's targets are."""
-    for answers, what, kinds in (("mask", "masks", WITH_MASKS), ("objects", "boxes", WITH_OBJECTS)):
+    for answers, what, kinds in (
+        ("mask", "masks", WITH_MASKS),
+        ("objects", "boxes", WITH_OBJECTS),
+        ("image", "pictures alone", WITH_PICTURES),
+    ):
         if task.answers == answers and kind not in ("", *kinds):
             return [
                 f"{where}.kind: {kind} gives no {what}, and task.kind {task.kind} needs them; sources that give them "
@@ -95,7 +110,7 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
 
 def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     """Refuse ways to measure that are for masks alone, or not for them."""
-    evaluate = _at(values, "evaluate")
+    evaluate = at(values, "evaluate")
     if not isinstance(evaluate, Mapping):
         return []
     fields = Evaluate.model_fields
@@ -111,26 +126,34 @@ def _evaluate_problems(values: Mapping[str, Any], task: TaskSection) -> list[str
 def _loss_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     """Refuse keys of the loss that mean nothing for the task's targets."""
     problems = []
-    if _at(values, "loss.border") and task.answers != "mask":
+    if at(values, "loss.border") and task.answers != "mask":
         problems.append(f"loss.border: is of masks with instance maps, and task.kind is {task.kind}; leave it out")
-    if _at(values, "loss.terms") is not None and task.answers in ("classes", "objects"):
+    terms = at(values, "loss.terms")
+    if terms is not None and task.answers in ("classes", "objects"):
         problems.append(
-            f"loss.terms: are for tasks whose models answer masks, and those of task.kind {task.kind} answer "
+            f"loss.terms: are for tasks whose models answer masks or images, and those of task.kind {task.kind} answer "
             f"{task.answers}, which have one loss; leave it out"
         )
-    if task.answers == "objects":
+    elif isinstance(terms, Mapping):
+        own, others = (TERMS[task.answers], {name for of in TERMS.values() for name in of})
+        problems += [f"loss.terms: {unknown('term', name, own)}" for name in terms if name in others - {*own}]
+    without = {
+        "objects": "a detector's loss is its architecture's, as published, which has none",
+        "image": "is of classes, and a restored picture has none",
+    }
+    if why := without.get(task.answers):
         problems += [
-            f"loss.{key}: a detector's loss is its architecture's, as published, which has none; leave it out"
+            f"loss.{key}: {why}; leave it out"
             for key in ("label_smoothing", "class_weights", "distill")
-            if _at(values, f"loss.{key}")
+            if at(values, f"loss.{key}")
         ]
     return problems
 
 
 def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     """Refuse ways of mixing that mean nothing for the task's targets."""
-    several, allowed = _at(values, "mixing.of"), task.mixes
-    ways = [_word(values, "mixing.kind"), *(_word(one, "kind") for one in several or [] if isinstance(several, list))]
+    several, allowed = at(values, "mixing.of"), task.mixes
+    ways = [word(values, "mixing.kind"), *(word(one, "kind") for one in several or [] if isinstance(several, list))]
     wrong = [way for way in ways if way in WAYS - allowed]
     words = ", ".join(["none", *sorted(allowed)])
     return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task.kind}; allowed are: {words}"] if wrong else []
@@ -156,14 +179,14 @@ def _secrets(value: Any, where: str = "") -> Iterator[str]:
 
 def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
     """Refuse a batch that workers and micro-batches cannot share, since samples that are mixed stay together."""
-    workers, batch, micro = (_at(values, key) for key in ("cluster.workers", "train.batch_size", "train.micro_batch"))
+    workers, batch, micro = (at(values, key) for key in ("cluster.workers", "train.batch_size", "train.micro_batch"))
     workers = workers.get("max") if isinstance(workers, Mapping) else workers
-    group = _at(values, "train.mix_group") or Train.model_fields["mix_group"].default
-    mixed = _word(values, "mixing.kind") not in ("", "none")
+    group = at(values, "train.mix_group") or Train.model_fields["mix_group"].default
+    mixed = word(values, "mixing.kind") not in ("", "none")
     if not isinstance(batch, int) or not isinstance(group, int) or min(batch, group) < 1:
         return []
     problems = []
-    repeats = _at(values, "train.repeats")
+    repeats = at(values, "train.repeats")
     if isinstance(repeats, int) and repeats > 0 and batch % repeats:
         problems.append(f"train.repeats: a batch of {batch} cannot hold each sample {repeats} times; let one divide it")
     in_groups = f" in groups of {group} that are mixed" if mixed else ""
@@ -183,16 +206,16 @@ def _sharing_problems(values: Mapping[str, Any]) -> list[str]:
 
 def _source_keys(values: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys of all sources: `data.source`, or those of a mixture."""
-    of = _at(values, "data.source.of")
-    mixed = _word(values, "data.source.kind") == "mixture" and isinstance(of, Mapping)
+    of = at(values, "data.source.of")
+    mixed = word(values, "data.source.kind") == "mixture" and isinstance(of, Mapping)
     return [f"data.source.of.{name}" for name in of] if mixed else ["data.source"]
 
 
 def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
     """Refuse ways to sample that the source does not allow."""
-    kind, source = _word(values, "train.sampling.kind"), _word(values, "data.source.kind")
-    batch, keep_last = _at(values, "train.batch_size"), _at(values, "train.keep_last")
-    epoch = _samples(_at(values, "train.sampling.epoch"))
+    kind, source = word(values, "train.sampling.kind"), word(values, "data.source.kind")
+    batch, keep_last = at(values, "train.batch_size"), at(values, "train.keep_last")
+    epoch = _samples(at(values, "train.sampling.epoch"))
     if epoch and isinstance(batch, int) and epoch < batch and not keep_last:
         return [
             f"train.sampling.epoch: an epoch of {epoch} samples has no batch of {batch}; set it to {batch}sa or more"
@@ -204,7 +227,7 @@ def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
     problems = []
     if keep_last:
         problems.append("train.keep_last: with train.sampling.kind shares no epoch has a rest; leave it out")
-    names, shares = _at(values, "data.source.of"), _at(values, "train.sampling.of")
+    names, shares = at(values, "data.source.of"), at(values, "train.sampling.of")
     if isinstance(names, Mapping) and isinstance(shares, Mapping):
         problems += [f"train.sampling.of: {unknown('source', name, names)}" for name in shares if name not in names]
         problems += [f"train.sampling.of: says no share of {name!r}" for name in names if name not in shares]
@@ -214,15 +237,12 @@ def _sampling_problems(values: Mapping[str, Any]) -> list[str]:
 def _split_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     """Refuse ways to hold out that the source or the task does not allow."""
     problems = []
-    if _at(values, "data.split.stratify") is True and task.answers == "mask":
-        problems.append(
-            f"data.split.stratify: the classes of masks are known once these are decoded, so it is not for task.kind "
-            f"{task.kind}; leave it out"
-        )
-    group = _word(values, "data.split.group")
-    others = [where for where in _source_keys(values) if _word(values, f"{where}.kind") != "table"]
+    if at(values, "data.split.stratify") is True and (why := UNSTRATIFIED.get(task.answers)):
+        problems.append(f"data.split.stratify: {why}, so it is not for task.kind {task.kind}; leave it out")
+    group = word(values, "data.split.group")
+    others = [where for where in _source_keys(values) if word(values, f"{where}.kind") != "table"]
     if group and "(" not in group and others:
-        kind = _word(values, f"{others[0]}.kind")
+        kind = word(values, f"{others[0]}.kind")
         problems.append(
             f"data.split.group: {group!r} names a column, and {others[0]}.kind is {kind}, not table; write a regular "
             'expression over the path, whose parentheses hold the group, such as "(.*)/" for the folder of a file'
@@ -232,7 +252,7 @@ def _split_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
 
 def _table_problems(values: Mapping[str, Any], where: str, label_sets: bool) -> list[str]:
     """Refuse labels that a table cannot give as the task wants them; `where` is the source's key."""
-    separator, path = _at(values, f"{where}.separator"), _word(values, f"{where}.path")
+    separator, path = at(values, f"{where}.separator"), word(values, f"{where}.path")
     if separator is not None and not label_sets:
         return [f"{where}.separator: is for several labels a sample, and task.kind asks for one; leave it out"]
     if separator is None and label_sets and path.partition("?")[0].lower().endswith((".csv", ".tsv", ".txt")):
@@ -249,18 +269,6 @@ def _samples(length: Any) -> int:
     except ValueError:
         return 0
     return int(parsed.amount) if parsed.unit == "sa" else 0
-
-
-def _at(values: Any, dotted: str) -> Any:
-    """Return what stands at a dotted key; None where there is nothing."""
-    for key in dotted.split("."):
-        values = values.get(key) if isinstance(values, Mapping) else None
-    return values
-
-
-def _word(values: Any, dotted: str) -> str:
-    value = _at(values, dotted)
-    return value if isinstance(value, str) else ""
 
 
 def _last(transforms: Any) -> Any:

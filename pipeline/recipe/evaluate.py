@@ -11,6 +11,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "classes": ("clips", "crops"),
     "mask": ("scales", "flip", "tile", "overlap", "crf"),
     "objects": ("scales", "flip", "tile", "overlap", "threshold", "max_detections"),
+    "image": ("tile", "overlap", "self_ensemble"),
 }
 """Keys that mean something for what models answer; the others mean something for all."""
 LEAST_KEPT_PX = 32
@@ -39,7 +40,7 @@ class Crf(Section):
 class Evaluate(Section):
     """How the trained model is measured."""
 
-    late = frozenset({"batch_size", *KEYS["mask"], *KEYS["objects"]})
+    late = frozenset({"batch_size", *KEYS["mask"], *KEYS["objects"], *KEYS["image"]})
 
     batch_size: PositiveInt | None = None
     """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
@@ -54,13 +55,15 @@ class Evaluate(Section):
     flip: bool = False
     """Of masks and objects: look at the mirrored picture, too."""
     tile: Annotated[int, Field(ge=64)] | None = None
-    """Of masks and objects: the side in pixels of the squares in which a picture goes through the model, for one that
-    is too large for the memory, or whose objects are too small for the model. A model that looks at the whole picture
-    (DeepLab v3, PSPNet) then answers otherwise."""
+    """Of masks, objects and images: the side in pixels of the squares in which a picture goes through the model, for
+    one that is too large for the memory, or whose objects are too small for the model. A model that looks at the whole
+    picture (DeepLab v3, PSPNet, RCAN) then answers otherwise."""
     overlap: Annotated[int, Field(ge=0)] | None = None
     """Of masks: what is seen at each side of a tile and left to its neighbour, in pixels. By default an eighth of the
     tile, and none for a model that does not pad. Of objects: what neighbours share; by default a quarter of the
-    tile."""
+    tile. Of images: as of masks; by default as far as the model's answer reaches, so that tiles change nothing."""
+    self_ensemble: bool = False
+    """Of images: the mean over a picture turned by quarters and mirrored, in all eight ways."""
     crf: Crf | None = None
     threshold: Fraction | dict[str, Fraction] = 0.5
     """Of objects: the least score of what is said of a file, drawn and counted; one number, or a mapping of classes to

@@ -7,8 +7,11 @@ from pydantic import Field, PositiveFloat, field_validator
 from pipeline.base.errors import unknown
 from pipeline.recipe.section import Fraction, Section
 
-MASK_TERMS = ("cross_entropy", "dice", "focal", "jaccard", "lovasz", "ohem", "tversky")
-"""The keys of `pipeline.tasks.segmentation.losses.TERMS`, which loads torch."""
+TERMS: dict[str, tuple[str, ...]] = {
+    "mask": ("cross_entropy", "dice", "focal", "jaccard", "lovasz", "ohem", "tversky"),
+    "image": ("charbonnier", "l1", "l2"),
+}
+"""What models answer -> the keys of `TERMS` in the task's `losses.py`, which loads torch."""
 
 
 class Distill(Section):
@@ -39,11 +42,12 @@ class Loss(Section):
     PSPNet 0.4."""
     distill: Distill | None = None
     terms: Annotated[dict[str, PositiveFloat], Field(min_length=1)] | None = None
-    """The terms whose weighted sum the loss is, of a task whose models answer masks: names to weights, such as
-    `{cross_entropy: 1, dice: 0.5}`; by default cross-entropy alone. `cross_entropy`, `ohem` (of each picture's pixels
-    the hardest quarter) and `focal` (gamma 2) are means over pixels; `dice`, `jaccard`, `tversky` (alpha 0.3, beta
-    0.7) and `lovasz` are means over pictures, of the classes that are in each.
-    `label_smoothing` is for the first two."""
+    """The terms whose weighted sum the loss is, of a task whose models answer masks or images: names to weights. Of
+    masks, such as `{cross_entropy: 1, dice: 0.5}`; by default cross-entropy alone. `cross_entropy`, `ohem` (of each
+    picture's pixels the hardest quarter) and `focal` (gamma 2) are means over pixels; `dice`, `jaccard`, `tversky`
+    (alpha 0.3, beta 0.7) and `lovasz` are means over pictures, of the classes that are in each.
+    `label_smoothing` is for the first two. Of images `l1`, the default, `l2` and `charbonnier` (epsilon 0.001), means
+    over colours in 0..1."""
 
     border: bool = False
     """Of segmentation: pixels between two instances count up to 11 times (Ronneberger et al. 2015, equation 2); each
@@ -53,6 +57,6 @@ class Loss(Section):
     @classmethod
     def _known(cls, terms: dict[str, float] | None) -> dict[str, float] | None:
         for name in terms or ():
-            if name not in MASK_TERMS:
-                raise ValueError(unknown("term", name, MASK_TERMS))
+            if name not in (known := [one for of in TERMS.values() for one in of]):
+                raise ValueError(unknown("term", name, known))
         return terms

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
@@ -103,10 +103,12 @@ class TableSource(MaskClasses):
 
 
 class ImagesSource(MaskClasses):
-    """Images and, beside them, masks: `{split}` in the paths stands for train, val and, where there is one, test, or
-    for other names of these such as training; without it `data.split` holds out. An image and its mask have one path
-    below their folders, without extension.
+    """Images and, beside them, masks or what they are to be restored to: `{split}` in the paths stands for train, val
+    and, where there is one, test, or for other names of these such as training; without it `data.split` holds out. An
+    image and its mask have one path below their folders, without extension.
     """
+
+    late = MaskClasses.late | {"targets", "target_suffix"}
 
     kind: Literal["images"]
     path: str
@@ -122,6 +124,10 @@ class ImagesSource(MaskClasses):
     """How the masks' names end before the extension, such as `_L` or `_gtFine_labelIds`."""
     instance_suffix: str = ""
     """How the instance maps' names end."""
+    targets: str | None = None
+    """For restoration, the folder of what images are to be restored to: images of the same names, of any format."""
+    target_suffix: str = ""
+    """How the targets' names end before the extension."""
 
 
 class CocoSource(Section):
@@ -208,7 +214,7 @@ class Hmdb51Source(AnnotatedVideos):
     """Largest share of the videos named that may not be there."""
 
 
-COMPANIONS = ("seg.png", "inst.png", "objects.json")
+COMPANIONS = ("seg.png", "inst.png", "objects.json", "target.png")
 """What rides along with images and videos: the keys of `pipeline.decode.members.MEMBERS`, which loads OpenCV."""
 Extension = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -234,7 +240,7 @@ class WebDatasetSource(MaskClasses):
     members: dict[str, Extension] = Field(default={})
     """Companions of the images or videos that every sample has -> their extensions in these tars, such as
     `{seg.png: mask.png}`. `seg.png`: a mask, a PNG; `inst.png`: an instance map; `objects.json`: boxes, as
-    docs/sources.md says."""
+    docs/sources.md says; `target.png`: what an image is to be restored to."""
 
     @field_validator("members")
     @classmethod
@@ -331,6 +337,23 @@ class DigitObjectsSource(DrawnSource):
     """Width and height."""
 
 
+class PhotographsSource(DrawnSource):
+    """PNG images, parts of two photographs that do not overlap: for restoration, without labels."""
+
+    kind: Literal["photographs"]
+    samples: Annotated[int, Field(ge=10, le=1000)] = 80
+    """How many parts are cut out; of 80 px there are 80, of others as many as fit."""
+    size_px: Annotated[int, Field(ge=16, le=213)] = 80
+    """Width and height."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> "PhotographsSource":
+        most = 2 * (640 // self.size_px) * (427 // self.size_px)
+        if self.samples > most:
+            raise ValueError(f"of {self.size_px} px there are {most} parts; set samples to that or less")
+        return self
+
+
 Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
 """Sources whose samples are named by annotation files."""
 FileSource = FolderSource | TableSource | ImagesSource | CocoSource | ObjectSources | FramesSource | Annotations
@@ -347,7 +370,7 @@ class MixtureSource(Section):
     """Name of each source, of letters, digits, '-' and '_' -> the source, of a kind that is files."""
 
 
-Drawn = MovingDigitsSource | DigitsSource | DigitScenesSource | DigitObjectsSource
+Drawn = MovingDigitsSource | DigitsSource | DigitScenesSource | DigitObjectsSource | PhotographsSource
 Source = Annotated[
     FileSource | MixtureSource | WebDatasetSource | Drawn,
     Field(discriminator="kind"),
@@ -366,10 +389,13 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "digits": "image",
     "digit-scenes": "image",
     "digit-objects": "image",
+    "photographs": "image",
 }
 WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
 WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "table", "webdataset", "digit-objects")
 """The kinds that may give boxes of objects."""
-WITHOUT_LABELS = ("images", "coco", *OBJECT_SOURCES, "digit-scenes", "digit-objects")
+WITH_PICTURES = ("images", "webdataset", "mixture", "photographs")
+"""The kinds that give pictures without labels, or pairs of them."""
+WITHOUT_LABELS = ("images", "coco", *OBJECT_SOURCES, "digit-scenes", "digit-objects", "photographs")
 """The kinds that give no label beside them."""

@@ -7,6 +7,7 @@ from pydantic import PositiveInt
 from models.options import OPTIONS, Answers
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.restoring import Degrade
 from pipeline.recipe.section import Modality, Section
 
 WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
@@ -66,9 +67,24 @@ class Detection(TaskSection):
     sample with the most has."""
 
 
+class Restoration(TaskSection):
+    """A picture as it was: enlarged, without noise, blur or the traces of JPEG."""
+
+    kind: Literal["restoration"]
+    label_sets = True
+    answers = "image"
+    mixes = frozenset({"mixup", "cutmix", "ricap"})
+    scale: Literal[1, 2, 3, 4] = 1
+    """How many times as large as its input the restored picture is, each side. Sizes of crops are those of the restored
+    picture."""
+    degrade: Degrade | None = None
+    """How inputs are made of the source's pictures, in the feed. Without it samples are pairs: the source's pictures
+    are inputs, and it gives targets, too."""
+
+
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
-    for section in (Classification, Multilabel, Segmentation, Detection)
+    for section in (Classification, Multilabel, Segmentation, Detection, Restoration)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
 

@@ -23,7 +23,7 @@ class RecipeError(ZoetropeError):
     """A recipe that cannot be run; the message lists everything that is wrong, a line each."""
 
 
-RIDING = {"mask": frozenset({"mask"}), "objects": frozenset({"boxes"})}
+RIDING = {"mask": frozenset({"mask"}), "objects": frozenset({"boxes"}), "image": frozenset({"picture"})}
 """What rides with the pixels of a task whose models answer so."""
 
 

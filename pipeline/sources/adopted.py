@@ -133,7 +133,7 @@ def _find(
     labels: tuple[str, ...] = ()
     unlabelled = None
     try:
-        labels = () if task.answers in ("mask", "objects") else _labels(group, content, source, task.label_sets)
+        labels = _labels(group, content, source, task.label_sets) if task.answers == "classes" else ()
     except BadSample as error:
         unlabelled = error
     try:

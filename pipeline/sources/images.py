@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS
@@ -18,14 +19,37 @@ from pipeline.sources.masks import foreground_of, masks_of
 
 SPLIT = "{split}"
 LAYOUT = "images, and in data.source.masks a PNG of the same name for each"
+ALONE = "images"
 PNG = frozenset({".png"})
+
+
+class Beside(NamedTuple):
+    """What lies beside images: in words, the key of how its names end, and of which formats it is."""
+
+    what: str
+    suffix: str
+    extensions: frozenset[str] = PNG
+
+    @property
+    def file(self) -> str:
+        """Say what stands for each image."""
+        return "a PNG" if self.extensions == PNG else "an image"
+
+
+BESIDE = {
+    "masks": Beside("mask", "mask_suffix"),
+    "instances": Beside("instance map", "instance_suffix"),
+    "targets": Beside("target", "target_suffix", IMAGE_EXTENSIONS),
+}
+"""By the key of its folder."""
 
 
 def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
     """List the candidates of the folders. ZoetropeError where no image has what belongs to it, with names of some."""
-    named = {"path": source.path, "masks": source.masks, "instances": source.instances}
-    given = {key: path for key, path in named.items() if path is not None}
-    if task.answers == "mask" and len(given) == 1:
+    given = _given(source)
+    if source.targets and len(given) > 2:
+        raise ZoetropeError("data.source.targets: are for restoration, which has no use for masks; leave either out.")
+    if task.answers == "mask" and not given.keys() & {"masks", "instances"}:
         raise ZoetropeError(f"data.source.masks: is missing, and task.kind {task.kind} needs masks, or instances.")
     in_folders = SPLIT in source.path
     if mixed := [key for key, path in given.items() if (SPLIT in path) != in_folders]:
@@ -40,15 +64,16 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
         if missing := [key for key, folder in folders.items() if key != "path" and not folder.is_dir()]:
             key = missing[0]
             raise ZoetropeError(
-                f"data.source.{key}: {folders[key]} is no folder. It should hold a PNG for each image of "
+                f"data.source.{key}: {folders[key]} is no folder. It should hold {BESIDE[key].file} for each image of "
                 "data.source.path, of the same name."
             )
         _pair(source, folders, name, by_ratio and name != "test", found)
     where = f"data.source.path: {source.path}"
+    layout = LAYOUT if source.masks or source.instances else ALONE
     if not found.candidates:
         first = next(iter(found.refused.items()), None)
         why = f"; {first[0]}: {first[1]}" if first else f"; there is {counted(found.others) or 'nothing'}"
-        raise ZoetropeError(f"{where} holds no image with all that belongs to it{why}. It should hold {LAYOUT}.")
+        raise ZoetropeError(f"{where} holds no image with all that belongs to it{why}. It should hold {layout}.")
     masks = {}
     if source.masks:
         masks = {"": masks_of(source)}
@@ -59,7 +84,7 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
         found.others,
         by_ratio,
         where,
-        LAYOUT,
+        layout,
         own_split=f"write {SPLIT} in the paths, and have folders train and val",
         refused=found.refused,
         class_order=tuple(name for one in masks.values() for name in one.classes if name),
@@ -70,13 +95,19 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
 def digest(source: ImagesSource) -> str:
     """Hash what the folders hold, by relative path, size and time of change, and what the classes' file says."""
     known = hashlib.sha256()
-    named = {"path": source.path, "masks": source.masks, "instances": source.instances}
-    given = {key: path for key, path in named.items() if path is not None}
+    given = _given(source)
+    named = {key: given.get(key) for key in ("path", "masks", "instances", *(["targets"] if source.targets else []))}
     for key, path in named.items():
         for name in present(given) if path else [""]:
             known.update(f"{path and tree_digest(Path(of_split(given, name)[key]), LAYOUT)}\n".encode())
     known.update(repr(masks_of(source)).encode())
     return known.hexdigest()
+
+
+def _given(source: ImagesSource) -> dict[str, str]:
+    """Return the folders that the recipe names, by their keys."""
+    named = {"path": source.path, **{key: getattr(source, key) for key in BESIDE}}
+    return {key: path for key, path in named.items() if path is not None}
 
 
 @dataclass
@@ -108,9 +139,9 @@ def _pair(source: ImagesSource, folders: dict[str, Path], split: str, is_open: b
 
     is_open: whether `data.split` holds out of them
     """
-    suffixes = {"masks": source.mask_suffix, "instances": source.instance_suffix}
+    suffixes = {key: getattr(source, one.suffix) for key, one in BESIDE.items()}
     beside = {
-        key: _by_stem(folders[key], PNG, suffixes[key], found, folders[key] == folders["path"])
+        key: _by_stem(folders[key], BESIDE[key].extensions, suffixes[key], found, folders[key] == folders["path"])
         for key in folders
         if key != "path"
     }
@@ -131,11 +162,17 @@ def _pair(source: ImagesSource, folders: dict[str, Path], split: str, is_open: b
         if lacking:
             found.refused[key] = _lacks(lacking[0], folders[lacking[0]], stem, suffixes[lacking[0]], beside[lacking[0]])
             continue
+        if doubled := [which for which, of in beside.items() if len(of[stem]) > 1]:
+            there = ", ".join(beside[doubled[0]][stem])
+            found.refused[key] = f"it has several {BESIDE[doubled[0]].what}s: {there}"
+            continue
         own = "" if is_open else split
         paths = {which: str(folders[which] / of[stem][0]) for which, of in beside.items()}
         members = {"inst.png": paths["instances"]} if "instances" in paths else {}
-        if paths:
+        if paths.keys() & {"masks", "instances"}:
             members["seg.png"] = paths.get("masks") or paths["instances"]
+        if "targets" in paths:
+            members["target.png"] = paths["targets"]
         found.candidates.append(Candidate(key, str(folders["path"] / names[0]), (), own, members=members))
     for which, of in beside.items():
         for stem in of.keys() - taken:
@@ -161,9 +198,10 @@ def _by_stem(root: Path, extensions: frozenset[str], suffix: str, found: _Found,
 
 def _lacks(which: str, folder: Path, stem: str, suffix: str, there: dict[str, list[str]]) -> str:
     """Why an image has no mask, and where its name is the beginning of one's, how to say so."""
-    what, key = ("mask", "mask_suffix") if which == "masks" else ("instance map", "instance_suffix")
-    words = f"it has no {what}: there is no {folder / stem}{suffix}.png"
+    what, key, extensions = BESIDE[which]
+    ending = ".png" if extensions == PNG else ".*"
+    words = f"it has no {what}: there is no {folder / stem}{suffix}{ending}"
     longer = next((other for other in there if other.startswith(stem)), None)
     return words + (
-        f"; is {longer}{suffix}.png it? Then data.source.{key}={longer[len(stem) :]}{suffix}" if longer else ""
+        f"; is {longer}{suffix}{ending} it? Then data.source.{key}={longer[len(stem) :]}{suffix}" if longer else ""
     )

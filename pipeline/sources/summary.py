@@ -33,7 +33,7 @@ def of_samples(samples: Sequence[tuple[str, Iterable[str]]], classes: Sequence[s
     ]
     more = f" and {len(classes) - SHOWN:,} more" if len(classes) > SHOWN else ""
     sizes = ", ".join(f"{splits[split]:,} {split}" for split in splits_in(splits))
-    return f"data: {sizes}, {len(classes):,} classes: {', '.join(shown)}{more}"
+    return f"data: {sizes}" + (f", {len(classes):,} classes: {', '.join(shown)}{more}" if classes else "")
 
 
 def of_classes(objects: Mapping[tuple[str, str], int], classes: Sequence[str]) -> list[str]:
@@ -77,7 +77,11 @@ def of_others(listing: Listing) -> list[str]:
     if listing.others:
         found.append(f"files passed over: {counted(listing.others)}")
     found += [f"{line}; ingest lists all in missing.txt" for line in of_missing(listing.missing)]
-    if not listing.masks and (unlabelled := sum(not candidate.labels for candidate in listing.candidates)):
+    if (
+        not listing.masks
+        and listing.classes()
+        and (unlabelled := sum(not candidate.labels for candidate in listing.candidates))
+    ):
         has_objects = any(candidate.objects is not None for candidate in listing.candidates)
         found.append(f"{unlabelled:,} {'pictures show no object' if has_objects else 'samples have no label at all'}")
     return found

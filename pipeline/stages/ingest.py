@@ -188,7 +188,7 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
             f"data.source.classes: names one class only, {min(listing.mask_classes)!r}, and a mask needs two, such as "
             "[background, object]."
         )
-    if not names and not listing.masks:
+    if not names and not listing.masks and recipe.task.answers != "image":
         what = "shows no object in any picture" if recipe.task.answers == "objects" else "gives no sample a label"
         raise ZoetropeError(f"{listing.where} {what}. It should hold {listing.layout}.")
     if len(names) == 1 and not recipe.task.label_sets:

@@ -197,6 +197,7 @@ def store_sample(
     from pipeline.decode.image import check_and_store_image
     from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES
     from pipeline.decode.probe import open_file
+    from pipeline.decode.targets import store_exactly
     from pipeline.shards.writer import StoredSample
 
     is_image = recipe.task.modality == "image"
@@ -206,9 +207,12 @@ def store_sample(
             with open_file(file) as opened:
                 content = opened.read()
             image = recipe.shard.image
-            data, extension, width, height = check_and_store_image(
-                content, file.suffix, image.short_side, image.quality, image.resize
-            )
+            if recipe.task.answers == "image":
+                data, extension, width, height = store_exactly(content, file.suffix)
+            else:
+                data, extension, width, height = check_and_store_image(
+                    content, file.suffix, image.short_side, image.quality, image.resize
+                )
             sha256 = hashlib.sha256(content).hexdigest()
             size = {"width": width, "height": height, "frames": 1, "fps": 0.0, "duration_s": 0.0}
         else:

@@ -6,6 +6,7 @@ from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
 from pipeline.tasks.multilabel import Multilabel
+from pipeline.tasks.restoration import Restoration
 from pipeline.tasks.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ TASKS: dict[str, type[Task]] = {
     "video-multilabel": Multilabel,
     "segmentation": Segmentation,
     "detection": Detection,
+    "restoration": Restoration,
 }
 """By a recipe's `task.kind`; a user's own is named by its section."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
+    from pipeline.base.keyed import Part
     from pipeline.recipe import Recipe
     from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.dataset import Dataset
@@ -116,6 +117,11 @@ class Task(ABC):
         return cls(classes)
 
     @classmethod
+    def worded(cls, section: Mapping[str, Any]) -> "Task":
+        """Make the task for its words about an old run, of the plain values of its section."""
+        return cls(())
+
+    @classmethod
     def suited(cls, facts: "Facts") -> "Suited":
         """Choose the parts of a recipe that suit such data; asked of tasks that a source takes a folder for."""
         raise NotImplementedError
@@ -124,9 +130,21 @@ class Task(ABC):
         """Fit fields whose size the data say."""
         return self
 
+    def transforms(self, spec: list[dict[str, dict[str, Any]]]) -> list[dict[str, dict[str, Any]]]:
+        """Return a recipe's transforms as they act on the stored picture."""
+        return spec
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return (H, W) of what a model sees of a view of that size."""
+        return height, width
+
+    def seen(self, view: "View", *key: "Part") -> "View":
+        """Return what a model sees of a view of a data set's sample, by draws of that key."""
+        return view
+
     @abstractmethod
     def layout(self, height: int, width: int) -> Layout:
-        """Name the fields of one sample whose view has that size."""
+        """Name the fields of one sample of which a model sees that size."""
 
     def companions(self, raw: "RawSample") -> "Companions":
         """Decode what goes through the transforms with a sample's pixels; asked for where something `rides`."""

@@ -24,9 +24,12 @@ def manifests_of(holdings: Sequence[Holding]) -> Manifests:
 def score(record: Record, manifests: Manifests) -> str:
     """Return what the run's evaluation says, as in "top-1 71.4% on test"; "" where there is none, or of an own task."""
     evaluated = _manifest(record, "evaluate", manifests)
-    task = TASKS.get(str(evaluated.get("values", {}).get("task", {}).get("kind")))
-    facts = evaluated.get("facts", {})
-    return score_words(task, facts) if task and task.headline.metric in facts else ""
+    section = evaluated.get("values", {}).get("task", {})
+    known, facts = TASKS.get(str(section.get("kind"))), evaluated.get("facts", {})
+    if known is None:
+        return ""
+    task = known.worded(section)
+    return score_words(task, facts) if task.headline.metric in facts else ""
 
 
 def differences(records: Sequence[Record], manifests: Manifests) -> dict[str, str]:

@@ -4,10 +4,9 @@ import pytest
 
 from pipeline.recipe import Recipe, RecipeError, check, plain
 from pipeline.recipe.combos import cross_problems
-from pipeline.recipe.loss import MASK_TERMS, Loss
+from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import mixes
 from pipeline.recipe.tasks import SECTIONS, Detection
-from pipeline.tasks.segmentation.losses import TERMS
 from tests.pipeline.tasks import toy
 
 ROUND_TRIP = [
@@ -507,8 +506,8 @@ def test_classes_of_masks_that_are_none(small: dict[str, Any], classes: Any) -> 
 
 def test_terms_of_the_loss_are_for_masks(small: dict[str, Any]) -> None:
     assert problems(put(small, "loss.terms", {"dice": 1}))[1:] == [
-        "loss.terms: are for tasks whose models answer masks, and those of task.kind image-classification answer "
-        "classes, which have one loss; leave it out"
+        "loss.terms: are for tasks whose models answer masks or images, and those of task.kind image-classification "
+        "answer classes, which have one loss; leave it out"
     ]
 
 
@@ -527,10 +526,6 @@ def test_borders_are_of_masks(small: dict[str, Any]) -> None:
 )
 def test_a_wrong_term_of_the_loss_is_said(small: dict[str, Any], terms: dict[str, Any], says: str) -> None:
     assert says in problems(put(small, "loss.terms", terms))
-
-
-def test_a_recipe_knows_the_terms_that_there_are() -> None:
-    assert sorted(MASK_TERMS) == sorted(TERMS)
 
 
 def test_a_task_of_masks_takes_terms(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from augment.mixing.batch import Drawn
 from augment.rides import Companions, View, unmoved
 from pipeline.decode.objects import read_objects
 from pipeline.feed.ring import new_arrays
+from pipeline.recipe.restoring import Degrade
 from pipeline.recipe.tasks import SECTIONS
 from pipeline.shards.reader import RawSample
 from pipeline.tasks import TASKS
@@ -29,6 +30,7 @@ from pipeline.tasks.base import Arrays, Fields, Inputs, Tally, Task, result_word
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
 from pipeline.tasks.multilabel import Multilabel
+from pipeline.tasks.restoration import Restoration
 from pipeline.tasks.segmentation import Segmentation
 from tests.pipeline.tasks.toy import IGNORED, Blocks
 
@@ -101,6 +103,17 @@ def block(i: int) -> np.ndarray:
     return mask
 
 
+def picture(i: int) -> np.ndarray:
+    """A target, twice as large as the sample."""
+    return np.random.default_rng(i).integers(0, 256, (2 * SIZE[0], 2 * SIZE[1], 3), np.uint8)
+
+
+def normalized(target: Tensor) -> Tensor:
+    """Pixels as a model gives them, by the mean and standard deviation of the case."""
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.25])
+    return ((target / 255 - mean) / std).movedim(-1, 1)
+
+
 CASES: dict[str, Case] = {
     "classification": Case(
         Classification(CLASSES),
@@ -130,6 +143,12 @@ CASES: dict[str, Case] = {
         found,
         [unmoved(np.zeros((*SIZE, 3), np.uint8), Companions(boxes=read_objects(objects(i)).boxes)) for i in range(N)],
         Places(),
+    ),
+    "restoration": Case(
+        Restoration((), 2, Degrade(), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25)),
+        [raw(()) for _ in range(N)],
+        lambda fields: normalized(fields["target"]),
+        [View(np.zeros((*SIZE, 3), np.uint8), target=picture(i)) for i in range(N)],
     ),
     "blocks": Case(
         Blocks(("beside", "block")),
