@@ -99,6 +99,16 @@ def _hornet(name: str, kind: str, share: str, score: float | None) -> Official:
     return Official(name, kinds, kind, url, "", "MIT", "top-1", score, *IMAGENET, None, 224, None)
 
 
+# sanghyun-son/EDSR-PyTorch@3dd71ae: src/model/edsr.py. Its scores are of PSNR, in dB: 34.61 of the first row.
+def _edsr(kind: str, scale: int, digits: str) -> Official:
+    url = f"https://cv.snu.ac.kr/research/EDSR/models/{kind}_x{scale}-{digits}.pt"
+    wants = {"model.scale": scale, "model.pixel_range": 255.0}
+    levels = ((0.0, 0.0, 0.0), (0.00392157, 0.00392157, 0.00392157))
+    return Official(
+        f"div2k-x{scale}", (kind,), kind, url, digits, "MIT", "PSNR", None, *levels, None, None, None, wants
+    )
+
+
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
 _R50S, _R101S = (
     " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade")) for depth in (50, 101)
@@ -170,6 +180,12 @@ ROWS: tuple[Official, ...] = (
     _hornet("imagenet1k", "hornet_base_gf", "c212d1d8a3914b47a5c1", 84.3),
     _hornet("imagenet22k", "hornet_large_7x7", "c2fc23caae084a3aa73d", None),
     _hornet("imagenet22k", "hornet_large_gf", "8600206ebdfa485f98d0", None),
+    _edsr("edsr_baseline", 2, "1bc95232"),
+    _edsr("edsr_baseline", 3, "abf2a44e"),
+    _edsr("edsr_baseline", 4, "6b446fab"),
+    _edsr("edsr", 2, "0edfb8a3"),
+    _edsr("edsr", 3, "ea3ef2c6"),
+    _edsr("edsr", 4, "4f62e9ef"),
 )
 # fmt: on
 

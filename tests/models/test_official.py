@@ -82,6 +82,12 @@ def test_rows_as_they_are_published() -> None:
         "https://www.dropbox.com/s/6f0x172lpqy3oxt/TimeSformer_divST_16x16_448_K400.pyth?dl=1", "", "CC-BY-NC-4.0",
         "top-1", 79.6, *GREY, None, 448, None, {"clip.frames": 16, "clip.sampling": "dense", "clip.stride": 16},
     )  # fmt: skip
+    assert named("edsr_baseline", "div2k-x4") == Official(
+        "div2k-x4", ("edsr_baseline",), "edsr_baseline",
+        "https://cv.snu.ac.kr/research/EDSR/models/edsr_baseline_x4-6b446fab.pt", "6b446fab", "MIT", "PSNR", None,
+        (0, 0, 0), (0.00392157, 0.00392157, 0.00392157), None, None, None,
+        {"model.scale": 4, "model.pixel_range": 255.0},
+    )  # fmt: skip
 
 
 def test_what_a_licence_allows() -> None:
