@@ -18,7 +18,7 @@ RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorte
 STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
     "bccd-ssd.yaml": ("2d2d2af9747b", "705299b0c500", "c1ccbf6d04e8", "9b7e576abbde", "d92ddd797b35"),
-    "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "f97823b2108a", "8ee0cdea7ab7", "ab6177edc24f"),
+    "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "41d003ff7741", "8ee0cdea7ab7", "ab6177edc24f"),
     "bsd100-dncnn.yaml": ("1dcc6741dfda", "926a35a01b79", "c653d205a76e", "9517964e9f0c", "0b8113254857"),
     "bsd100-edsr.yaml": ("1dcc6741dfda", "926a35a01b79", "a595e847baaf", "ee88d1ac6f4a", "f8d3b2744e41"),
     "camvid-deeplabv3.yaml": ("96265f4cf399", "620907a2f204", "2b3b06f8651d", "34d6b80504eb", "6ccadb952b71"),
