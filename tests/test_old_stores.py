@@ -34,7 +34,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "nuclei-unet-paper.yaml": ("978796c52fa5", "53f19b03e559", "478efc0e6da6", "70f648ea7441", "aec345c92f51"),
     "nuclei-unet-plain.yaml": ("978796c52fa5", "53f19b03e559", "8a6fde28c2d9", "30bbf377205e", "06493e6d060a"),
     "nuclei-unet.yaml": ("978796c52fa5", "53f19b03e559", "540c961eaefe", "30bbf377205e", "06493e6d060a"),
-    "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "0ead2019b46f", "19c78b0c121b", "cc13c31b95b9"),
+    "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "d4f08aa88730", "19c78b0c121b", "cc13c31b95b9"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
     "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
     "quickstart-super-resolution.yaml": (
