@@ -1,8 +1,8 @@
 """Layouts of released segmentation networks and detectors: their names of parameters brought to our models' own.
 
-Code bases name the same networks each in its way: hszhao/semseg, yassouali/pytorch-segmentation and
-kazuto1011/deeplab-pytorch; amdegroot/ssd.pytorch and torchvision. A layout is told by two parts that no other one has
-together.
+Code bases name the same networks each in its way: hszhao/semseg, yassouali/pytorch-segmentation,
+kazuto1011/deeplab-pytorch and mmsegmentation; amdegroot/ssd.pytorch and torchvision. A layout is told by two parts that
+no other one has together.
 """
 
 import re
@@ -167,6 +167,29 @@ _TORCHVISION_CONVNEXT: tuple[Rule, ...] = (
     (r"^classifier\.0\.", "norm."),
     (r"^classifier\.2\.", "head."),
 )
+# mmsegmentation's UPerNet and that of HorNet's release, on its backbones: ResNet with a deep stem, its own and Meta's
+# ConvNeXt, HorNet, and Microsoft's Swin. Its own Swin merges patches in another order, which names do not tell: its
+# `patch_embed.projection` is of no family here.
+_MMSEG_UPERNET: tuple[Rule, ...] = (
+    *_deep_stem(tuple(f"backbone.stem.{layer}" for layer in (0, 1, 3, 4, 6, 7))),
+    (r"^backbone\.patch_embed\.proj\.", "backbone.downsample_layers.0.0."),
+    (r"^backbone\.patch_embed\.norm\.", "backbone.downsample_layers.0.1."),
+    (r"^backbone\.layers\.(\d)\.downsample\.", lambda found: f"backbone.downsample_layers.{int(found[1]) + 1}."),
+    (r"^backbone\.layers\.(\d)\.blocks\.", r"backbone.stages.\1."),
+    (r"\.depthwise_conv\.", ".dwconv."),
+    (r"\.pointwise_conv([12])\.", r".pwconv\1."),
+    (r"^decode_head\.psp_modules\.(\d)\.1\.", r"classifier.pyramid.0.levels.\1."),
+    (r"^decode_head\.bottleneck\.", "classifier.pyramid.1."),
+    (r"^decode_head\.lateral_convs\.", "classifier.fpn.laterals."),
+    (r"^decode_head\.fpn_convs\.", "classifier.fpn.outputs."),
+    (r"^decode_head\.fpn_bottleneck\.(?=proj_|dwconv\.|pws\.)", "classifier.fuse.0."),
+    (r"^decode_head\.fpn_bottleneck\.", "classifier.fuse."),
+    (r"^decode_head\.conv_seg\.", "classifier.head."),
+    (r"^auxiliary_head\.convs\.0\.", "aux_classifier."),
+    (r"^auxiliary_head\.conv_seg\.", "aux_classifier.4."),
+    (r"^((?:aux_)?classifier\.(?:.*\.)?)conv\.(?=weight$)", r"\g<1>0."),
+    (r"^((?:aux_)?classifier\.(?:.*\.)?)bn\.", r"\g<1>1."),
+)
 # Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
@@ -176,6 +199,7 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("backbone.initial.", "gcn1."), _YASSOUALI_GCN),
     (("backbone.initial.", "PPN."), _YASSOUALI_UPERNET),
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
+    (("decode_head.psp_modules.", "decode_head.fpn_bottleneck."), _MMSEG_UPERNET),
     (("trunk.", "classifier."), _TRUNK),
     (("features.1.0.attn.", "features.2.reduction."), _TORCHVISION_SWIN),
     (("patch_embed.proj.", "layers.0.blocks.0.attn."), _MICROSOFT_SWIN),

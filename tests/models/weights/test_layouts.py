@@ -12,6 +12,8 @@ from torch import Tensor
 import models
 from models.weights import load_weights
 from models.weights.layouts import own_layout
+from pipeline.base.errors import ZoetropeError
+from tests.models.small import small
 from tests.models.test_resnet import on_meta
 
 State = dict[str, Tensor]
@@ -115,6 +117,41 @@ KAZUTO: Rules = [
 ]
 KAZUTO_V3: Rules = [(r"^classifier\.head\.", "fc2."), *KAZUTO, (r"^", "base.")]
 IN_MSC: Rules = [*KAZUTO, (r"^", "base.")]
+# mmsegmentation's convolutions are a module of `conv` and `bn` each; HorFPN's norm is its gnConv's own.
+MMSEG_HEADS: Rules = [
+    (r"^classifier\.pyramid\.0\.levels\.(\d)\.0\.", r"decode_head.psp_modules.\1.1.conv."),
+    (r"^classifier\.pyramid\.0\.levels\.(\d)\.1\.", r"decode_head.psp_modules.\1.1.bn."),
+    (r"^classifier\.pyramid\.1\.0\.", "decode_head.bottleneck.conv."),
+    (r"^classifier\.pyramid\.1\.1\.", "decode_head.bottleneck.bn."),
+    (r"^classifier\.fpn\.laterals\.(\d)\.0\.", r"decode_head.lateral_convs.\1.conv."),
+    (r"^classifier\.fpn\.laterals\.(\d)\.1\.", r"decode_head.lateral_convs.\1.bn."),
+    (r"^classifier\.fpn\.outputs\.(\d)\.0\.", r"decode_head.fpn_convs.\1.conv."),
+    (r"^classifier\.fpn\.outputs\.(\d)\.1\.", r"decode_head.fpn_convs.\1.bn."),
+    (r"^classifier\.fuse\.0\.weight", "decode_head.fpn_bottleneck.conv.weight"),
+    (r"^classifier\.fuse\.0\.", "decode_head.fpn_bottleneck."),
+    (r"^classifier\.fuse\.1\.", "decode_head.fpn_bottleneck.bn."),
+    (r"^classifier\.head\.", "decode_head.conv_seg."),
+    (r"^aux_classifier\.0\.", "auxiliary_head.convs.0.conv."),
+    (r"^aux_classifier\.1\.", "auxiliary_head.convs.0.bn."),
+    (r"^aux_classifier\.4\.", "auxiliary_head.conv_seg."),
+]
+MMSEG_RESNET: Rules = [
+    *MMSEG_HEADS,
+    (r"^backbone\.conv([123])\.", lambda found: f"backbone.stem.{3 * int(found[1]) - 3}."),
+    (r"^backbone\.bn([123])\.", lambda found: f"backbone.stem.{3 * int(found[1]) - 2}."),
+]
+MMSEG_CONVNEXT: Rules = [
+    *MMSEG_HEADS,
+    (r"\.dwconv\.", ".depthwise_conv."),
+    (r"\.pwconv([12])\.", r".pointwise_conv\1."),
+]
+MICROSOFT_SWIN: Rules = [
+    *MMSEG_HEADS,
+    (r"^backbone\.downsample_layers\.0\.0\.", "backbone.patch_embed.proj."),
+    (r"^backbone\.downsample_layers\.0\.1\.", "backbone.patch_embed.norm."),
+    (r"^backbone\.downsample_layers\.(\d)\.", lambda found: f"backbone.layers.{int(found[1]) - 1}.downsample."),
+    (r"^backbone\.stages\.(\d)\.", r"backbone.layers.\1.blocks."),
+]
 YASSOUALI = {"variant": "yassouali"}
 CASES: list[tuple[str, dict[str, Any], Rules, tuple[int, str]]] = [
     ("pspnet_resnet50", {}, SEMSEG_PSPNET, (370, "65f4ed7e41f442db")),
@@ -159,6 +196,42 @@ def test_a_released_layout_loads_without_a_rest(
     x = torch.randn(1, 3, 40, 33)
     with torch.no_grad():
         assert torch.equal(own(x), other(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rules"),
+    [
+        ("upernet_resnet50", {}, MMSEG_RESNET),
+        ("upernet_convnext_tiny", {}, MMSEG_CONVNEXT),
+        ("upernet_convnext_tiny", {}, MMSEG_HEADS),
+        ("upernet_swin_t", {}, MICROSOFT_SWIN),
+        ("upernet_hornet_tiny_gf", {}, MMSEG_HEADS),
+        ("upernet_hornet_tiny_7x7", {"fpn": "horfpn"}, MMSEG_HEADS),
+        ("upernet_hornet_tiny_7x7", {"fpn": "horfpn_gf"}, MMSEG_HEADS),
+    ],
+)
+def test_mmsegmentations_upernets_load_without_a_rest(name: str, options: dict[str, Any], rules: Rules) -> None:
+    torch.manual_seed(0)
+    own, other = (models.build(name, 5, **small(name), **options).eval() for _ in range(2))
+    state = renamed(own.state_dict(), rules)
+    assert {key.partition(".")[0] for key in state} == {"backbone", "decode_head", "auxiliary_head"}
+    report = load_weights(other, {"meta": {}, "state_dict": state})
+    assert len(report.loaded) == len(own.state_dict())
+    assert (report.missing, report.unexpected, report.resized, report.replaced) == ((), (), {}, ())
+    x = torch.randn(1, 3, 40, 33)
+    with torch.no_grad():
+        assert torch.equal(own(x), other(x))
+
+
+def test_a_swin_that_merges_in_another_order_is_refused() -> None:
+    """mmsegmentation's own: its names of layers are others, and so is the order of what it merges."""
+    model = models.build("upernet_swin_t", 5, **small("upernet_swin_t"))
+    state = renamed(model.state_dict(), MICROSOFT_SWIN)
+    state = renamed(
+        state, [(r"\.proj\.(?=weight|bias)", ".projection."), (r"\.layers\.(\d)\.blocks", r".stages.\1.blocks")]
+    )
+    with pytest.raises(ZoetropeError, match="are of no family that is known here"):
+        load_weights(model, state)
 
 
 def test_other_names_are_left() -> None:
