@@ -1,12 +1,13 @@
 """Small segmentation trainings, run whole, and what their exported models say of the files that were held out.
 
-    python -m benchmarks.segmentation camvid FOLDER STORE     FCN-8s, U-Net and DeepLab v3 of reduced width
+    python -m benchmarks.segmentation camvid FOLDER STORE     all networks of reduced width
     python -m benchmarks.segmentation nuclei FOLDER STORE     U-Net with border weights, without, and as published
 
 FOLDER holds `camvid/` or `dsb2018/` as the recipes in recipes/ name them. What STORE has already is not trained again.
-mIoU is that of the files as they are, at their own size. Nuclei are the connected parts of the answer; one is found
-when it and a true one overlap by half of what they cover together, and touching ones are those within two pixels of
-another.
+mIoU is that of the files as they are, at their own size; MSC is with three sizes of them, CRF with a CRF behind one.
+DeepLab v2 sees these sizes itself and takes the largest logits; of others the mean of probabilities counts. Nuclei are
+the connected parts of the answer; one is found when it and a true one overlap by half of what they cover together, and
+touching ones are those within two pixels of another.
 """
 
 import io
@@ -28,7 +29,14 @@ from pipeline.exported.predictor import Predictor
 from pipeline.recipe import load
 from pipeline.verbs.planning import make_plan
 
-CAMVID = ("camvid-fcn8s", "camvid-unet", "camvid-deeplabv3")
+CAMVID = (
+    *("camvid-fcn8s", "camvid-fcn32s", "camvid-fcn16s-chain", "camvid-fcn8s-chain", "camvid-unet", "camvid-segnet"),
+    *("camvid-pspnet", "camvid-deeplabv1", "camvid-deeplabv2", "camvid-deeplabv3", "camvid-deeplabv3plus"),
+    *("camvid-gcn", "camvid-upernet", "camvid-upernet-horfpn"),
+)
+"""The chain of FCN in its order: each starts from the one before."""
+WAYS: dict[str, dict[str, Any]] = {"480x360": {}, "MSC": {"scales": [0.5, 0.75, 1.0]}, "CRF": {"crf": {}}}
+"""How files are looked at, as keys of `evaluate`."""
 NUCLEI = ("nuclei-unet", "nuclei-unet-plain", "nuclei-unet-paper")
 SIZE = (180, 240)
 """Height and width of CamVid's pictures as the recipes store them."""
@@ -39,18 +47,19 @@ SAME = 0.5
 def camvid(folder: Path, store: str) -> None:
     """Print a row a network."""
     print(
-        f"{'':18} {'parameters':>10} {'GMACs':>6} {'images/s':>8} {'train s':>8} {'mIoU stored':>11} {'at 480x360':>10}"
+        f"{'':20} {'parameters':>10} {'GMACs':>6} {'images/s':>8} {'train s':>8} {'mIoU stored':>11}",
+        *(f"{way:>7}" for way in WAYS),
     )
     for name in CAMVID:
         at = {"path": f"{folder}/camvid/{{split}}/images", "masks": f"{folder}/camvid/{{split}}/masks"}
         made, model = trained(name, store, at)
-        counts = np.sum([confusion(model, image, truth, 11) for image, truth in held_out(made, "seg.png")], 0)
         with torch.device("meta"):
             cost = count_multiply_adds(model.recipe.model.build(11), (3, *SIZE)) / 1e9
+        scores = [mean_iou(confusions(looking(made["export"].path / "model", way), made)) for way in WAYS]
         print(
-            f"{name:18} {count_parameters(model.model):10,} {cost:6.2f} {rate(model):8.1f} "
-            f"{made['train'].manifest['duration_s']:8.0f} "
-            f"{made['evaluate'].facts['mIoU']:11.1%} {mean_iou(counts):10.1%}",
+            f"{name:20} {count_parameters(model.model):10,} {cost:6.2f} {rate(model):8.1f} "
+            f"{made['train'].manifest['duration_s']:8.0f} {made['evaluate'].facts['mIoU']:11.1%}",
+            *(f"{score:7.1%}" for score in scores),
             flush=True,
         )
 
@@ -82,6 +91,16 @@ def trained(name: str, store: str, source: dict[str, str]) -> tuple[dict[str, An
     return made, Predictor(made["export"].path / "model")
 
 
+def looking(folder: Path, way: str) -> Predictor:
+    """Load an exported model that looks at files in one of `WAYS`."""
+    model = Predictor(folder, views=WAYS[way])
+    if not getattr(model.model, "msc", False):
+        return model
+    model = Predictor(folder, views={} if way == "MSC" else WAYS[way])
+    model.model.msc = way == "MSC"  # type: ignore[assignment]  # a plain flag
+    return model
+
+
 def held_out(made: dict[str, Any], member: str) -> Iterator[tuple[bytes, np.ndarray]]:
     """The validation files, each with its mask or instance map."""
     for line in made["ingest"].file("samples.jsonl").read_text().splitlines():
@@ -93,6 +112,12 @@ def held_out(made: dict[str, Any], member: str) -> Iterator[tuple[bytes, np.ndar
 def answer(model: Predictor, image: bytes) -> np.ndarray:
     """The class of each pixel, [H, W]."""
     return np.asarray(Image.open(io.BytesIO(model.task.row(model(image))["mask"])))
+
+
+def confusions(model: Predictor, made: dict[str, Any]) -> np.ndarray:
+    """Pixels of all validation files by true class and answer, [classes, classes]."""
+    classes = len(model.classes)
+    return np.sum([confusion(model, image, truth, classes) for image, truth in held_out(made, "seg.png")], 0)
 
 
 def confusion(model: Predictor, image: bytes, truth: np.ndarray, classes: int) -> np.ndarray:
