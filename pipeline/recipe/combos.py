@@ -128,6 +128,8 @@ def _loss_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     problems = []
     if at(values, "loss.border") and task.answers != "mask":
         problems.append(f"loss.border: is of masks with instance maps, and task.kind is {task.kind}; leave it out")
+    if (at(values, "loss.stride") or 1) != 1 and task.answers != "mask":
+        problems.append(f"loss.stride: is of masks, and task.kind is {task.kind}; leave it out")
     terms = at(values, "loss.terms")
     if terms is not None and task.answers in ("classes", "objects"):
         problems.append(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from pipeline.base.errors import unknown
 from pipeline.recipe.section import Fraction, Section
@@ -28,7 +28,7 @@ class Distill(Section):
 class Loss(Section):
     """Cross-entropy; binary cross-entropy, the mean over classes, for multi-label tasks; several terms for masks."""
 
-    late = frozenset({"terms", "border"})
+    late = frozenset({"terms", "border", "stride"})
 
     label_smoothing: Fraction = 0.0
     """Epsilon of Szegedy et al. 2016, section 7: the target is (1 - eps) * one-hot + eps / K; of a multi-label task
@@ -52,6 +52,10 @@ class Loss(Section):
     border: bool = False
     """Of segmentation: pixels between two instances count up to 11 times (Ronneberger et al. 2015, equation 2); each
     sample needs an instance map."""
+
+    stride: PositiveInt = 1
+    """Of segmentation: every so many pixels of a row and a column one is learned. DeepLab v1 and v2 have 8: masks are
+    shrunk to the size of their maps (Chen et al. 2015)."""
 
     @field_validator("terms")
     @classmethod

@@ -37,6 +37,8 @@ class Segmentation(Task):
     label_smoothing: float = 0.0
     border: bool = False
     """Whether the pixels between instances count more."""
+    stride: int = 1
+    """In training, of every so many pixels of a row and a column one is learned."""
     margin_px: int = 0
     fit: Callable[[int], int] = int
     """The next larger side in px that the model takes."""
@@ -61,6 +63,7 @@ class Segmentation(Task):
             loss.terms or {"cross_entropy": 1.0},
             loss.label_smoothing,
             loss.border,
+            loss.stride,
             recipe.model.margin_px,
             recipe.model.valid_side,
         )
@@ -127,10 +130,10 @@ class Segmentation(Task):
     def count(
         self, model: "nn.Module", size: tuple[int, ...], fields: Fields, weights: "Tensor"
     ) -> "dict[str, Tensor]":
-        """Count pixels that are not ignored, for the terms that count pixels."""
+        """Count the learned pixels that are not ignored, for the terms that count pixels."""
         from pipeline.tasks.segmentation.losses import counts
 
-        return counts(self.terms, self._truths(fields, self.margin_px), weights)
+        return counts(self.terms, self._truths(fields, self.margin_px, self.stride), weights)
 
     def losses(
         self, model: "nn.Module", out: "Tensor", fields: Fields, weights: "Tensor", class_weights: "Tensor | None"
@@ -138,9 +141,8 @@ class Segmentation(Task):
         """Compute the recipe's terms, each times its weight."""
         from pipeline.tasks.segmentation.losses import losses
 
-        return losses(
-            self.terms, out, self._truths(fields, self.margin_px), weights, class_weights, self.label_smoothing
-        )
+        learned, truths = out[..., :: self.stride, :: self.stride], self._truths(fields, self.margin_px, self.stride)
+        return losses(self.terms, learned, truths, weights, class_weights, self.label_smoothing)
 
     def distance(self, out: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
         """Measure it between the distributions over classes, the mean over pixels."""
@@ -194,13 +196,19 @@ class Segmentation(Task):
         """Return what answers lack at each side of the masks: nothing where pictures were answered as a whole."""
         return 0 if scores.shape[-2:] == fields["mask"].shape[-2:] else self.margin_px
 
-    def _truths(self, fields: Fields, margin: int) -> "list[Truth]":
-        """Return the masks without a margin, and weights of their pixels; several where pictures are blended."""
+    def _truths(self, fields: Fields, margin: int, stride: int = 1) -> "list[Truth]":
+        """Return every `stride`-th pixel of masks without a margin, and weights of pixels; several where pictures are
+        blended.
+        """
         from pipeline.tasks.segmentation.border import LARGEST
         from pipeline.tasks.segmentation.losses import Truth
 
         masks, *border = (
-            fields[name][..., margin : fields[name].shape[-2] - margin, margin : fields[name].shape[-1] - margin]
+            fields[name][
+                ...,
+                margin : fields[name].shape[-2] - margin : stride,
+                margin : fields[name].shape[-1] - margin : stride,
+            ]
             for name in ("mask", "border")
             if name in fields
         )

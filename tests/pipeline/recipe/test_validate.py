@@ -514,6 +514,8 @@ def test_terms_of_the_loss_are_for_masks(small: dict[str, Any]) -> None:
 def test_borders_are_of_masks(small: dict[str, Any]) -> None:
     said = "loss.border: is of masks with instance maps, and task.kind is image-classification; leave it out"
     assert said in problems(put(small, "loss.border", True))
+    said = "loss.stride: is of masks, and task.kind is image-classification; leave it out"
+    assert said in problems(put(small, "loss.stride", 8))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import models
 from augment.mixing.base import Draw
 from augment.mixing.batch import Drawn, draw_batch
 from augment.mixing.cutmix import CutMix
@@ -70,6 +71,32 @@ def test_a_recipe_makes_the_task() -> None:
     unpadded = task_of(recipe(model={"kind": "unet", "width": 4}), CLASSES)
     assert isinstance(unpadded, Segmentation)
     assert (unpadded.margin_px, unpadded.fit(100)) == (92, valid_size(100))
+
+
+def test_a_stride_learns_every_so_manyth_pixel() -> None:
+    """Of 5 x 9 px every fourth: those of rows 0, 4 and columns 0, 4, 8, of which one is not known."""
+    task = task_of(recipe(loss={"stride": 4}), CLASSES)
+    assert isinstance(task, Segmentation)
+    torch.manual_seed(0)
+    mask = torch.randint(0, 3, (1, 5, 9), dtype=torch.uint8)
+    mask[0, 4, 4] = 255
+    logits, fields, ones = torch.randn(1, 3, 5, 9), {"mask": mask}, torch.ones(1)
+    places = [(0, 0), (0, 4), (0, 8), (4, 0), (4, 8)]
+    expected = -sum(float(logits[0, :, y, x].log_softmax(0)[int(mask[0, y, x])]) for y, x in places)
+    model = nn.Identity()
+    assert float(task.losses(model, logits, fields, ones, None)["cross_entropy"]) == pytest.approx(expected)
+    assert float(task.count(model, (), fields, ones)["cross_entropy"]) == 5
+
+
+def test_shrunk_masks_meet_deeplabs_map() -> None:
+    """Of 8 n + 1 px, every eighth pixel of the enlarged logits is a place of the map itself."""
+    torch.manual_seed(0)
+    model: Any = models.build("deeplabv1_vgg16", 3, width=4).eval()
+    found: list[Tensor] = []
+    model.fc8.register_forward_hook(lambda module, given, out: found.append(out))
+    with torch.no_grad():
+        logits = model(torch.randn(1, 3, 41, 57))
+    torch.testing.assert_close(logits[..., ::8, ::8], found[0], rtol=1e-4, atol=1e-5)
 
 
 def test_border_weights_move_with_the_mask() -> None:
