@@ -613,7 +613,7 @@ def test_what_other_tools_call_a_key_is_answered(small: dict[str, Any], changes:
 @pytest.mark.parametrize(
     ("task", "known"),
     [
-        ("image-classification", "alexnet, hornet_base_7x7, "),
+        ("image-classification", "alexnet, convnext_base, "),
         ("video-classification", "timesformer_base, "),
         ("segmentation", "deeplabv1_resnet101, "),
     ],

@@ -12,7 +12,8 @@ PHOTOS = Facts("image", ("cat", "dog"), train=400, width=640, height=480)
 START = Start("official", "MIT", (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), 232, 224)
 
 
-@pytest.mark.parametrize("kind", SECTIONS)
+# `init` finds no source that is for restoration.
+@pytest.mark.parametrize("kind", sorted(SECTIONS.keys() - {"restoration"}))
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("short_px", [20, 48, 112, 480, 3000])
 def test_every_task_chooses_what_a_recipe_may_say(kind: str, gpu: bool, short_px: int) -> None:

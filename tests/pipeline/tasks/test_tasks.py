@@ -80,7 +80,7 @@ class Places(nn.Module):
         return {"place": (fields["kind"] >= 0).sum(1).float()}
 
     def losses(self, heads: Fields, fields: Fields) -> dict[str, Tensor]:
-        there = (fields["kind"] >= 0) * fields["share"]
+        there = (fields["kind"] >= 0).float()
         away = (heads["boxes"] - fields["boxes"]).square().sum(2) + (1 - heads["score"]).square()
         return {"place": (away * there).sum(1)}
 
