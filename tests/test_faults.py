@@ -158,7 +158,7 @@ def test_killed_and_stopped_again_and_again(project: Any, undisturbed: Any) -> N
         assert len(processes) == count
         processes[-1].kill()
         wait_until(
-            lambda: len(resumed_after(project)) > number and newest_checkpoint(project) > before,  # noqa: B023
+            lambda: len(resumed_after(project)) > number and newest_checkpoint(project) > before,  # noqa: B023  # called here
             process,
             project,
         )
