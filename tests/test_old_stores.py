@@ -19,8 +19,8 @@ STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
     "bccd-ssd.yaml": ("2d2d2af9747b", "705299b0c500", "c1ccbf6d04e8", "9b7e576abbde", "d92ddd797b35"),
     "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "41d003ff7741", "8ee0cdea7ab7", "ab6177edc24f"),
-    "bsd100-dncnn.yaml": ("1dcc6741dfda", "926a35a01b79", "c653d205a76e", "9517964e9f0c", "0b8113254857"),
-    "bsd100-edsr.yaml": ("1dcc6741dfda", "926a35a01b79", "a595e847baaf", "ee88d1ac6f4a", "f8d3b2744e41"),
+    "bsd100-dncnn.yaml": ("1dcc6741dfda", "926a35a01b79", "eb6e2fb9474a", "9517964e9f0c", "0b8113254857"),
+    "bsd100-edsr.yaml": ("1dcc6741dfda", "926a35a01b79", "7a3a3b19fe9a", "ee88d1ac6f4a", "f8d3b2744e41"),
     "camvid-deeplabv1.yaml": ("96265f4cf399", "620907a2f204", "8fe6391084d5", "7bb69200b1ad", "2c3d6830fff4"),
     "camvid-deeplabv2.yaml": ("96265f4cf399", "620907a2f204", "e65b147cb371", "f0dbbb43e1a2", "03f98e24669d"),
     "camvid-deeplabv3.yaml": ("96265f4cf399", "620907a2f204", "2b3b06f8651d", "34d6b80504eb", "6ccadb952b71"),
