@@ -26,6 +26,9 @@ from pipeline.shards.index import index_path, read_index
 from pipeline.shards.writer import ShardInfo, StoredSample, write_dataset, write_shard
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores, shared with other processes
+AS_OTHERS = {"RAY_worker_niceness": "0"}
+"""Ray's workers otherwise give way by 15: beside tests that compute, they get a thirtieth of a core, and time out."""
+os.environ |= AS_OTHERS
 # Runs in a home of their own need not each look through this machine's fonts.
 os.environ.setdefault("MPLCONFIGDIR", str(Path(__file__).parents[1] / ".pytest_cache" / "matplotlib"))
 # A shell without job control starts `make test &` with SIGINT ignored, and so would be all that tests interrupt.

@@ -18,6 +18,7 @@ import psutil
 import pytest
 import requests
 
+from tests.conftest import AS_OTHERS
 from tests.processes import family
 from tests.test_faults import NOTES, noted_step
 
@@ -50,7 +51,9 @@ class Head:
         gcs, client, dashboard, agent = free_ports(4)
         # Without PYTHONPATH: the code is to come with the working directory.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_")) and k != "PYTHONPATH"}
-        self.environment = kept | {
+        self.environment = {
+            **kept,
+            **AS_OTHERS,
             "HOME": str(self.home),
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",

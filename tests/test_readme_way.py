@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from tests.conftest import ROOT
+from tests.conftest import AS_OTHERS, ROOT
 from tests.pipeline.verbs.test_export import OURS, run_example
 
 CROPS = 60
@@ -34,8 +34,8 @@ def photos(tmp_path: Path) -> Path:
 def typed(folder: Path, *words: str) -> str:
     """Type a command in a folder; what it prints. Fails with that when the command does."""
     command = [sys.executable, "-m", "pipeline", *words]
-    environment = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    place = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=folder, env=place | AS_OTHERS, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
