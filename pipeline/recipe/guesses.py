@@ -83,6 +83,7 @@ KINDS = {
     "schedule.kind=polynomial": "poly poly_lr",
     "schedule.kind=polynomial, with power 1": "linear linearlr",
     "schedule.kind=step": "multisteplr multi_step_lr",
+    "schedule.kind=plateau": "reducelronplateau reduce_lr_on_plateau reduce_on_plateau",
 }
 """Kind to write -> its names elsewhere that do not look like it."""
 

@@ -93,6 +93,10 @@ class Task(ABC):
     """The metric by which trainings are judged."""
     measures: ClassVar[dict[str, str]]
     """The metrics of a validation, and how the number of each is written: "{:.1%}"."""
+    smaller_is_better: ClassVar[frozenset[str]] = frozenset({"loss"})
+    """Those of them that should be small; the others should be large."""
+    unjudged: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that should be neither, such as a threshold."""
     in_training: ClassVar[tuple[str, ...]]
     """Those that are worth logging of training batches."""
     columns: ClassVar[dict[str, str]]

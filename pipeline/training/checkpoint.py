@@ -24,6 +24,8 @@ from pipeline.shards.file_io import publishing, sha256, sync, write_bytes
 FILE = "checkpoint.pt"
 DIGEST = f"{FILE}.sha256"
 SCHEMA = 2
+SCHEDULE = "schedule"
+"""The part that only some schedules have."""
 AVERAGED = "module."
 """Before each name of `torch.optim.swa_utils.AveragedModel`."""
 _ANEW = "a training goes on from the one before it, and `--rerun train` trains anew"
@@ -97,10 +99,14 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def restore(folder: Path, parts: Mapping[str, Stateful]) -> tuple[int, dict[str, float], dict[str, Bad]]:
-    """Load a checkpoint into all `parts`; returns the next step to do, the metrics so far and the bad samples."""
+    """Load a checkpoint into all `parts`; returns the next step to do, the metrics so far and the bad samples.
+
+    A schedule that follows what is measured begins anew where the checkpoint is one of another, as pbt makes them.
+    """
     state = read(folder)
     for name, part in parts.items():
-        part.load_state_dict(state[name])
+        if name in state or name != SCHEDULE:
+            part.load_state_dict(state[name])
     return int(state["step"]), dict(state["metrics"]), dict(state["bad"])
 
 

@@ -21,11 +21,12 @@ from pipeline.recipe import Recipe, plain
 from pipeline.recipe.mixing import WHOLE
 from pipeline.shards.dataset import Dataset
 from pipeline.tasks.base import Tally, Task
-from pipeline.training import checkpoint, schedule
+from pipeline.training import checkpoint
 from pipeline.training.distributed import Process, add_up, agree, share_buffers
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
 from pipeline.training.optimizer import set_lr
+from pipeline.training.rate import Rate
 from pipeline.training.rows import counted, in_order
 from pipeline.training.scaling import scaled_lr
 from pipeline.training.step import Normalize, Running, check_finite, to_device, train_step
@@ -49,7 +50,7 @@ class Plan:
     checkpoint_every: int
     evaluate_every: int
     peak_lr: float
-    factor: schedule.Curve
+    factor: Rate
     mix_until: int
 
     @classmethod
@@ -63,7 +64,7 @@ class Plan:
             max(1, train.checkpoint.steps(steps_per_epoch, batch)),
             max(1, train.evaluate.steps(steps_per_epoch, batch)),
             scaled_lr(recipe.optimizer.lr, batch, recipe.optimizer.base_batch, recipe.optimizer.scaling),
-            schedule.make(recipe.schedule, steps_per_epoch, batch, total),
+            Rate(recipe, steps_per_epoch, total),
             getattr(recipe.mixing, "until", WHOLE).steps(steps_per_epoch, batch, total),
         )
 
@@ -72,9 +73,9 @@ class Plan:
         return self.peak_lr * self.factor(step)
 
     def lr_curve(self) -> tuple[range, list[float]]:
-        """Return steps and their learning rates, at most some 2,000 of them, to be drawn."""
+        """Return steps and their learning rates as far as they are known beforehand, at most some 2,000, to draw."""
         steps = range(0, self.total, max(1, self.total // 2000))
-        return steps, [self.lr(step) for step in steps]
+        return steps, [self.peak_lr * self.factor.planned(step) for step in steps]
 
 
 def train(
@@ -93,7 +94,8 @@ def train(
     plan = Plan.of(recipe, source.steps)
     learner = Learner.of(recipe, dataset.classes, process, resumes=resume is not None, say=say)
     bad: dict[str, Bad] = {"train": {}, "val": {}}
-    start, metrics, bad = checkpoint.restore(resume, learner.parts) if resume else (0, {}, bad)
+    parts = learner.parts | plan.factor.parts
+    start, metrics, bad = checkpoint.restore(resume, parts) if resume else (0, {}, bad)
     model = learner.parallel(process, recipe.train.compile)
     normalize = Normalize.of(recipe, process.device)
     mixing = Objective.of(recipe, dataset, process.device)
@@ -120,18 +122,18 @@ def train(
                 measured = meter.read(feed.waited_s)
                 check_finite(measured["train/loss"], step, recipe.optimizer.lr)
                 on_points(done, plan.total, {**measured, "lr": plan.lr(step), "epoch": done / plan.steps_per_epoch})
+                plan.factor.trained(done, measured)
             if done % plan.evaluate_every == 0 or done == plan.total:
                 began_s = time.perf_counter()
                 metrics = evaluate(learner.measured, recipe, dataset, process, normalize, bad["val"], make_feed)
                 on_points(done, plan.total, metrics)
+                plan.factor.validated(done, metrics)
                 metrics = learner.keep_best(metrics)
                 meter.leave_out(time.perf_counter() - began_s)
             if at_checkpoint or learner.has_ended:
                 agree(bad, process)
                 feed.apply_bad()
-                save = partial(
-                    checkpoint.save, parts=learner.parts, step=done, metrics=metrics, bad=bad, recipe=written
-                )
+                save = partial(checkpoint.save, parts=parts, step=done, metrics=metrics, bad=bad, recipe=written)
                 on_checkpoint(done, save, metrics)
             if learner.has_ended:
                 break

@@ -74,23 +74,27 @@ def _constant(options: Any, steps: Callable[[Any], int], total: int, warmup: int
     return lambda step: 1.0
 
 
+def _plateau(options: Any, steps: Callable[[Any], int], total: int, warmup: int) -> Curve:
+    return lambda step: 1.0  # what is measured makes it less: see `pipeline.training.rate`
+
+
 CURVES: dict[str, Callable[[Any, Callable[[Any], int], int, int], Curve]] = {
     "cosine": _cosine,
     "polynomial": _polynomial,
     "step": _step,
     "constant": _constant,
+    "plateau": _plateau,
 }
 
 
-def make(options: ScheduleOptions, steps_per_epoch: int, batch_size: int, total_steps: int) -> Curve:
+def make(options: ScheduleOptions, steps_per_epoch: int, batch_size: int, total_steps: int, warmup_steps: int) -> Curve:
     """Make the function that gives the factor of the peak learning rate at any optimizer step 0
-    ... total_steps - 1, as the recipe says.
+    ... total_steps - 1, as the recipe says, behind a warm-up of `warmup_steps`.
     """
 
     def steps(length: Any) -> int:
         return int(length.steps(steps_per_epoch, batch_size, total_steps))
 
-    warmup_steps = steps(options.warmup)
     warmup = WARMUPS[options.warmup_shape]
     curve = CURVES[options.kind](options, steps, total_steps, warmup_steps)  # type: ignore[attr-defined]  # of each kind
 

@@ -2,12 +2,12 @@
 
 from pipeline.recipe.duration import Length
 from pipeline.recipe.sampling import epoch_samples
-from pipeline.recipe.schedules import ScheduleOptions, Step
+from pipeline.recipe.schedules import Plateau, ScheduleOptions, Step
 from pipeline.recipe.schema import Train
 
 
 def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> list[str]:
-    """Return a sentence for a warm-up that is longer than the training, and for each milestone that is never reached.
+    """Return a sentence for a warm-up that is longer than the training, and for what is never reached of the rest.
 
     samples: of the training split; None where it is not known yet, and then only lengths of one unit are compared.
     """
@@ -18,6 +18,13 @@ def unreached(train: Train, schedule: ScheduleOptions, samples: int | None) -> l
             f"schedule.warmup: {warmup} is longer than the training ({duration}), "
             "so the learning rate never reaches its peak"
         )
+    if isinstance(schedule, Plateau):
+        every, least = train.evaluate, schedule.patience + 2  # the best validation comes first
+        if _is_longer(Length(every.amount * least, every.unit, str(every)), train, samples):
+            messages.append(
+                f"schedule.patience: {least} validations, one each {every}, take longer than the training "
+                f"({duration}), so the learning rate never falls"
+            )
     if isinstance(schedule, Step):
         late = [str(point) for point in schedule.at if _is_longer(point, train, samples)]
         if late:

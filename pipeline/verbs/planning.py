@@ -22,6 +22,7 @@ from pipeline.tasks import task_of
 from pipeline.tasks.base import riding
 from pipeline.tracking.address import resolve
 from pipeline.training.fitting import fitting_problems, fitting_warnings, start_words
+from pipeline.training.followed import metric_problems
 from pipeline.training.lone import lone_problem
 from pipeline.training.sizes import scaled
 from pipeline.training.unreached import unreached
@@ -44,7 +45,8 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
         listing = _listing(recipe, planned)
         problems = [*_augmentation_problems(recipe), *_sample_problems(recipe, planned, listing)]
         if not problems and _trains(planned):
-            problems = [*filter(None, [lone_problem(recipe, _stored(planned))]), *fitting_problems(recipe)]
+            alone = lone_problem(recipe, _stored(planned))
+            problems = [*metric_problems(recipe), *filter(None, [alone]), *fitting_problems(recipe)]
         if problems:
             raise recipe_error(recipe.name, problems)
         if listing and not ingested:

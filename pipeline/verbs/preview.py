@@ -56,7 +56,8 @@ def preview_lr(recipe: Recipe, path: Path) -> str:
 
     plan = Plan.of(recipe, _steps_per_epoch(recipe))
     learning_rate_curve(*plan.lr_curve(), path)
-    return f"the learning rate of {plan.total} steps, {plan.steps_per_epoch} an epoch; its peak is {plan.peak_lr:g}"
+    shown = f"the learning rate of {plan.total} steps, {plan.steps_per_epoch} an epoch; its peak is {plan.peak_lr:g}"
+    return f"{shown}; what will be measured may change it" if plan.factor.parts else shown
 
 
 def _steps_per_epoch(recipe: Recipe) -> int:

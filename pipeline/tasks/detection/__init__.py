@@ -53,6 +53,7 @@ class Detection(Task):
         **dict.fromkeys((*COCO_NAMES, "VOC07", "VOC12", "F1"), "{:.1%}"),
         "threshold": "{:.2f}",
     }
+    unjudged = frozenset({"threshold"})
     in_training = ("loss",)
     columns: ClassVar = {"boxes": "list of list of double", "labels": "list of string", "scores": "list of double"}
     needs = frozenset({MEMBER})

@@ -42,6 +42,25 @@ def test_round_trip(tmp_path: Path) -> None:
     assert checkpoint.read(tmp_path)["recipe"] == RECIPE
 
 
+def test_a_schedule_that_follows_measurements_begins_anew_where_the_checkpoint_has_none(tmp_path: Path) -> None:
+    class Scale:
+        value = 1.0
+
+        def state_dict(self) -> dict[str, float]:
+            return {"value": self.value}
+
+        def load_state_dict(self, state: dict[str, float]) -> None:
+            self.value = state["value"]
+
+    followed, fresh = Scale(), Scale()
+    followed.value = 0.1
+    checkpoint.save(tmp_path / "plain", trained(1), 7, {}, BAD, RECIPE)
+    checkpoint.save(tmp_path / "followed", {**trained(1), checkpoint.SCHEDULE: followed}, 7, {}, BAD, RECIPE)
+    for folder, value in (("plain", 1.0), ("followed", 0.1)):
+        checkpoint.restore(tmp_path / folder, {**trained(2), checkpoint.SCHEDULE: fresh})
+        assert fresh.value == value
+
+
 def test_final_weights_are_the_best_else_the_average_else_the_last() -> None:
     last, averaged, best = (torch.tensor(float(i)) for i in range(3))
     state: dict[str, Any] = {"model": {"w": last}}

@@ -121,6 +121,8 @@ def test_a_training_learns_and_reports(make_recipe: Any, images: Dataset, tmp_pa
         ("video", {}),
         ("image", {"train.ema": 0.9, "train.early_stopping": {"patience": 9}, "optimizer": {"kind": "adabound"}}),
         ("image", {"optimizer": {"kind": "rmsprop", "l1": 1e-4}, "schedule": {"kind": "step", "at": ["3st", "60%"]}}),
+        ("image", {"schedule": {"kind": "plateau", "patience": 0, "threshold": 9.0}, "train.evaluate": "1st"}),
+        ("image", {"schedule": {"kind": "cosine", "warmup_until": {"train/loss": 9.0}}}),
         ("image", {"train.keep": "best", "train.evaluate": "1st", "train.freeze": ["conv1.*", "bn1.*", "layer1.*"]}),
     ],
 )

@@ -16,13 +16,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "polynomial": {},
     "step": {"at": ["30%", "60%", "80%"]},
     "constant": {},
+    "plateau": {},
 }
 
 
 def factors(total: int, warmup: str = "0st", kind: str = "cosine", **options: Any) -> list[float]:
     """With 10 steps an epoch, in batches of 4."""
     checked = TypeAdapter(Schedule).validate_python({"kind": kind, "warmup": warmup, **KINDS[kind], **options})
-    curve = make(checked, 10, 4, total)
+    curve = make(checked, 10, 4, total, checked.warmup.steps(10, 4, total))
     return [curve(step) for step in range(total)]
 
 

@@ -7,6 +7,11 @@ from pipeline.training.unreached import unreached
 LONG = "schedule.warmup: {} is longer than the training (2ep), so the learning rate never reaches its peak"
 LATE = "schedule.at: {} lies beyond the end of the training (2ep)"
 
+FLAT = (
+    "schedule.patience: 3 validations, one each 1ep, take longer than the training (2ep), so the learning rate never "
+    "falls"
+)
+
 
 @pytest.mark.parametrize(
     ("schedule", "samples", "expected"),
@@ -21,6 +26,8 @@ LATE = "schedule.at: {} lies beyond the end of the training (2ep)"
         ({"kind": "step", "at": ["1ep", "3ep", "150%"]}, None, [LATE.format("3ep, 150%")]),
         ({"kind": "step", "at": ["1ep", "2ep"]}, 26, []),
         ({"kind": "step", "at": ["1ep"], "warmup": "3ep"}, 26, [LONG.format("3ep")]),
+        ({"kind": "plateau", "patience": 0}, 26, []),
+        ({"kind": "plateau", "patience": 1}, 26, [FLAT]),
     ],
 )
 def test_what_a_training_never_reaches(
