@@ -8,7 +8,7 @@ import numpy as np
 
 from augment.rides import ITSELF, Companions, Rides, View, unmoved
 from augment.transforms import compose, output_shape, shape_of
-from augment.views import three_crops
+from augment.views import CROPS
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.decode import clips
@@ -45,7 +45,8 @@ class ViewMaker:
         self.laps = laps or Laps(on=False)
         transforms = list(_transforms(recipe, training))
         self.size: tuple[int, int] | None = None
-        self.crop = transforms.pop()["CenterCrop"] if num_crops == 3 else None
+        self.crops = CROPS.get(num_crops)
+        self.crop = transforms.pop()["CenterCrop"] if self.crops else None
         self.transform = compose(transforms, rides(recipe, training, known))
 
     def __call__(
@@ -61,8 +62,8 @@ class ViewMaker:
         decoded = self._decode(data, num_frames, *key)
         self.laps.lap("decode")
         views = [self.transform(view, seed, "augment", *key, epoch=epoch) for view in decoded]
-        if self.crop:
-            views = [crop for view in views for crop in three_crops(view, self.crop["height"], self.crop["width"])]
+        if self.crops and self.crop:
+            views = [crop for view in views for crop in self.crops(view, self.crop["height"], self.crop["width"])]
         for view in views:
             self._check_size(*view.shape[-3:-1])
         self.laps.lap("augment")

@@ -52,8 +52,9 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
     channels = at(values, "model.in_channels")
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
-    if at(values, "evaluate.crops") == 3 and "CenterCrop" not in _last(at(values, "augment.eval")):
-        problems.append("evaluate.crops: three crops take the place of a CenterCrop; let augment.eval end with one")
+    crops = at(values, "evaluate.crops")
+    if isinstance(crops, int) and crops > 1 and "CenterCrop" not in _last(at(values, "augment.eval")):
+        problems.append(f"evaluate.crops: {crops} crops take the place of a CenterCrop; let augment.eval end with one")
     return problems + _sharing_problems(values) + list(_secrets(values))
 
 

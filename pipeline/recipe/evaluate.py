@@ -8,7 +8,7 @@ from pipeline.recipe.section import Fraction, Section
 
 Scale = Annotated[float, Field(ge=0.1, le=4)]
 KEYS: dict[str, tuple[str, ...]] = {
-    "classes": ("clips", "crops"),
+    "classes": ("clips", "crops", "average"),
     "mask": ("scales", "flip", "tile", "overlap", "crf"),
     "objects": ("scales", "flip", "tile", "overlap", "threshold", "max_detections"),
     "image": ("tile", "overlap", "self_ensemble"),
@@ -40,15 +40,19 @@ class Crf(Section):
 class Evaluate(Section):
     """How the trained model is measured."""
 
-    late = frozenset({"batch_size", *KEYS["mask"], *KEYS["objects"], *KEYS["image"]})
+    late = frozenset({"batch_size", "average", *KEYS["mask"], *KEYS["objects"], *KEYS["image"]})
 
     batch_size: PositiveInt | None = None
     """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
     default that of the training, and 1 where sizes differ."""
     clips: PositiveInt = 1
-    """Clips a video, spread evenly; their probabilities are averaged."""
-    crops: Literal[1, 3] = 1
-    """Three crops lie along the longer side, where the last `CenterCrop` of `augment.eval` would cut one."""
+    """Clips a video, spread evenly, each in all `crops`: `clips: 10` and `crops: 3` are 30 views."""
+    crops: Literal[1, 3, 5, 10] = 1
+    """Crops of the size of the last `CenterCrop` of `augment.eval`, in its place. 3 lie along the longer side; 5 are
+    the corners and the centre, 10 these and their mirror images (Krizhevsky et al. 2012, section 4.1)."""
+    average: Literal["probabilities", "logits"] = "probabilities"
+    """What the mean over a sample's views is of. That of logits is the geometric mean of probabilities, so a view that
+    is sure of itself counts for more."""
     scales: Annotated[list[Scale], Field(min_length=1)] = Field(default=[1.0])
     """Of masks and objects: the picture is enlarged by each of these. Probabilities of masks are averaged; of objects
     that are found several times the best answer stays."""

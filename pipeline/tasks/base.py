@@ -212,13 +212,18 @@ class Task(ABC):
         return self.answer(out[0] if isinstance(out, tuple) else out)
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
-        """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: the mean over a sample's views."""
+        """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: by the mean over a sample's views, of answers or,
+        where `evaluate.average` says so, of logits.
+        """
         import torch
 
         pixels = arrays["pixels"]
         n, views = pixels.shape[:2]
         flat = pixels.reshape(n * views, *pixels.shape[2:])
-        parts = [self.answer(run(run.inputs({"pixels": flat[cut]}))) for cut in run.parts(len(flat))]
+        outs = (run(run.inputs({"pixels": flat[cut]})) for cut in run.parts(len(flat)))
+        if run.how is not None and run.how.average == "logits":
+            return self.answer(torch.cat([out.float() for out in outs]).view(n, views, -1).mean(1))
+        parts = [self.answer(out) for out in outs]
         whole = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return {name: value.view(n, views, *value.shape[1:]).mean(1) for name, value in whole.items()}
 

@@ -59,6 +59,17 @@ def test_three_crops_stand_where_the_centre_crop_stood(make_recipe: Any, images:
     assert all(np.array_equal(views[i], pixels[2:18, x : x + 16]) for i, x in enumerate((0, 4, 8)))
 
 
+@pytest.mark.parametrize("crops", [5, 10])
+def test_corners_and_centre_and_their_mirror_images(make_recipe: Any, images: Dataset, crops: int) -> None:
+    raw = first(images)
+    views = ViewMaker(make_recipe("image", **{"evaluate.crops": crops}), training=False, num_crops=crops)(raw.data, 1)
+    pixels = decode_image(raw.data)
+    assert pixels.shape == (20, 24, 3)
+    expected = [pixels[y : y + 16, x : x + 16] for y, x in ((0, 0), (0, 8), (4, 0), (4, 8), (2, 4))]
+    expected += [view[:, ::-1] for view in expected] if crops == 10 else []
+    assert np.array_equal(views, expected)
+
+
 def test_clips_times_crops_of_a_video(make_recipe: Any, videos: Dataset) -> None:
     raw = first(videos)
     maker = ViewMaker(make_recipe("video"), training=False, num_clips=2, num_crops=3)

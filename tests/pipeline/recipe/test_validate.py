@@ -165,7 +165,7 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
         ),
         (
             {"evaluate": {"crops": 3}, "augment": {"train": [], "eval": []}},
-            "evaluate.crops: three crops take the place of",
+            "evaluate.crops: 3 crops take the place of",
         ),
         (
             {"evaluate": {"flip": True}},

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.decode.limits import BadSample
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.ring import new_arrays
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.measure import Trained, alike, measured_split, pictures, predict_part
+from pipeline.stages.measure import Trained, alike, measured_split, merged, pictures, predict_part
 from pipeline.stages.train import WEIGHTS
+from pipeline.training.model import load_model
+from pipeline.training.step import Normalize
 from tests.pipeline.exported.untrained import trained
 
 
@@ -61,6 +64,36 @@ def test_several_models_are_measured_by_the_mean_of_what_each_says(
     assert part.tally.sums[0] == pytest.approx(-np.log(scores[np.arange(7), labels]).sum(), rel=1e-5)
     assert part.tally.sums[1] == (scores.argmax(1) == labels).sum()
     assert part.tally.sums[-1] == 7
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_views_are_averaged_the_same_over_any_ranks(
+    make_recipe: Any, request: pytest.FixtureRequest, tmp_path: Path, modality: str
+) -> None:
+    """By probabilities, or by logits: the normalised geometric mean of a sample's probabilities."""
+    dataset: Dataset = request.getfixturevalue(modality + "s")
+    asked = {"evaluate.crops": 3, "evaluate.clips": 2} if modality == "video" else {"evaluate.crops": 10}
+    recipe = make_recipe(modality, **asked)
+    weights = trained(recipe, dataset, tmp_path) / WEIGHTS
+    maker = BatchMaker(
+        BatchSource(recipe, dataset, "val", num_clips=recipe.evaluate.clips, num_crops=recipe.evaluate.crops)
+    )
+    arrays = new_arrays(maker.source.layout())
+    maker.make(0, 0, arrays)
+    views = np.swapaxes(arrays["pixels"], 0, 1)[:, :7]
+    model = load_model(recipe, 3, weights, torch.device("cpu"))
+    with torch.no_grad():
+        normalize = Normalize.of(recipe, torch.device("cpu"))
+        each = torch.stack([model(normalize(np.ascontiguousarray(view))) for view in views]).double()
+    logits = make_recipe(modality, **asked, **{"evaluate.average": "logits"})
+    for one, expected in ((recipe, each.softmax(-1).mean(0)), (logits, each.mean(0).softmax(-1))):
+        for world in (1, 3):
+            parts = [predict_part([Trained(one, weights)], dataset, rank, world) for rank in range(world)]
+            sample, tally = merged(parts)
+            assert sample.tolist() == list(range(7))
+            assert tally.sums[-1] == 7
+            np.testing.assert_allclose(tally.rows["scores"], expected, atol=1e-5)
+    assert (each.softmax(-1).mean(0) - each.mean(0).softmax(-1)).abs().max() > 1e-4
 
 
 def test_a_bad_sample_is_measured_of_no_model(make_recipe: Any, images: Dataset, damaged: Any, tmp_path: Path) -> None:
