@@ -214,6 +214,46 @@ class Hmdb51Source(AnnotatedVideos):
     """Largest share of the videos named that may not be there."""
 
 
+class JesterSource(AnnotatedVideos):
+    """Jester's files jester-v1-labels.csv, -train.csv and -validation.csv. A video is a folder `<id>` of frames, 12 a
+    second: `fps: 12`.
+    """
+
+    kind: Literal["jester"]
+    max_missing: Fraction = 0.0
+    """Largest share of the videos named that may not be there."""
+
+
+class Diving48Source(AnnotatedVideos):
+    """Diving48's files Diving48_vocab.json, Diving48_V2_train.json and Diving48_V2_test.json, which is val. A video is
+    `<vid_name>.mp4`, or a folder of frames.
+    """
+
+    kind: Literal["diving48"]
+    max_missing: Fraction = 0.0
+    """Largest share of the videos named that may not be there."""
+
+
+class CharadesSource(AnnotatedVideos):
+    """Charades' files Charades_v1_train.csv, Charades_v1_test.csv, which is val, and Charades_v1_classes.txt, for a
+    multi-label task: a sample is a whole video. It is `<id>.mp4`, or a folder `<id>` of frames, `fps: 24`.
+    """
+
+    kind: Literal["charades"]
+    max_missing: Fraction = 0.0
+    """Largest share of the videos named that may not be there."""
+
+
+class ActivityNetSource(AnnotatedVideos):
+    """ActivityNet's activity_net.v1-3.min.json: each labelled segment of training and validation is a sample. A video,
+    the whole of it, is `v_<id>.mp4` or `<id>.mp4`.
+    """
+
+    kind: Literal["activitynet"]
+    max_missing: Fraction = 0.5
+    """Largest share of the segments named whose videos may not be there, as of Kinetics."""
+
+
 COMPANIONS = ("seg.png", "inst.png", "objects.json", "target.png")
 """What rides along with images and videos: the keys of `pipeline.decode.members.MEMBERS`, which loads OpenCV."""
 Extension = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -354,7 +394,16 @@ class PhotographsSource(DrawnSource):
         return self
 
 
-Annotations = KineticsSource | SomethingSource | Ucf101Source | Hmdb51Source
+Annotations = (
+    KineticsSource
+    | SomethingSource
+    | Ucf101Source
+    | Hmdb51Source
+    | JesterSource
+    | Diving48Source
+    | CharadesSource
+    | ActivityNetSource
+)
 """Sources whose samples are named by annotation files."""
 FileSource = FolderSource | TableSource | ImagesSource | CocoSource | ObjectSources | FramesSource | Annotations
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -385,6 +434,10 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "something-something": "video",
     "ucf101": "video",
     "hmdb51": "video",
+    "jester": "video",
+    "diving48": "video",
+    "charades": "video",
+    "activitynet": "video",
     "moving-digits": "video",
     "digits": "image",
     "digit-scenes": "image",

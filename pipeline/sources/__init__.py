@@ -10,9 +10,12 @@ from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSo
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import (
+    activitynet,
+    charades,
     class_folders,
     coco,
     cvat,
+    diving48,
     frames,
     hmdb51,
     images,
@@ -74,6 +77,10 @@ SOURCES: dict[str, Files] = {
     "something-something": something,
     "ucf101": ucf101,
     "hmdb51": hmdb51,
+    "jester": something,
+    "diving48": diving48,
+    "charades": charades,
+    "activitynet": activitynet,
     "mixture": mixture,
 }
 """By the kind of a source; a user's own is in its section."""

@@ -1,11 +1,13 @@
 """What the importers share: annotations name videos by their stems, and these lie somewhere below one folder."""
 
 import hashlib
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from pipeline.base.errors import ZoetropeError
@@ -31,10 +33,10 @@ class Name:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One video: the names that it may have, the likeliest first, its class, and its split."""
+    """One video: the names that it may have, the likeliest first, its classes, and its split."""
 
     names: tuple[Name, ...]
-    label: str
+    labels: tuple[str, ...]
     split: str
 
 
@@ -43,14 +45,14 @@ def look_up(
 ) -> Listing:
     """Find the videos. ZoetropeError when more than `max_missing` of them are not there, or none of a split.
 
-    A video that is named again with the same class and split counts once; where these differ it is refused, since no
+    A video that is named again with the same classes and split counts once; where these differ it is refused, since no
     one knows which is right.
     """
     root = Path(source.path).resolve()
     videos = _videos(source, root)
     frames = FrameFolder(source.fps, source.pattern) if source.fps else None
     listed = list(annotations)
-    folders = {_plain(one.label) for one in listed}
+    folders = {_plain(label) for one in listed for label in one.labels}
     found: dict[str, Candidate] = {}
     refused: dict[str, str] = {}
     classes: list[tuple[str, str]] = []
@@ -58,7 +60,7 @@ def look_up(
     total, there = Counter[str](), Counter[str]()
     for one in listed:
         total[one.split] += 1
-        names = ((name, _at(videos, name.stem, one.label, folders)) for name in one.names)
+        names = ((name, _at(videos, name.stem, one.labels, folders)) for name in one.names)
         hit = next(((name, key) for name, key in names if key), None)
         if hit is None:
             missing.append(one.names[0].stem)
@@ -69,11 +71,12 @@ def look_up(
         if name.start_s is not None:
             key = f"{key}#{name.start_s:g}-{name.end_s:g}"
         try:
-            candidate = Candidate(key, path, (class_name(one.label),), one.split, name.start_s, name.end_s, frames)
+            labels = tuple(class_name(label) for label in one.labels)
+            candidate = Candidate(key, path, labels, one.split, name.start_s, name.end_s, frames)
         except BadSample as error:
             refused[key] = error.reason
             continue
-        classes.append((key, candidate.labels[0]))
+        classes += [(key, label) for label in labels]
         before = found.setdefault(key, candidate)
         if before is not candidate and before == candidate:
             others["named twice"] += 1
@@ -81,7 +84,7 @@ def look_up(
             refused.setdefault(key, f"it is named twice, as {_what(before)} and as {_what(candidate)}")
     _check(source, root, missing, total, there)
     good = sorted((one for key, one in found.items() if key not in refused), key=lambda candidate: candidate.key)
-    learned = {candidate.labels[0] for candidate in good}
+    learned = {label for candidate in good for label in candidate.labels}
     return Listing(
         good,
         others,
@@ -108,7 +111,7 @@ def _numbering(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _what(candidate: Candidate) -> str:
-    return f"{candidate.labels[0]!r} in {candidate.split}"
+    return f"{', '.join(map(repr, candidate.labels)) or 'of no class'} in {candidate.split}"
 
 
 def digest(source: Annotations, files: Iterable[Path]) -> str:
@@ -137,6 +140,17 @@ def text(path: Path) -> str:
         return read(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise wrong(f"{path} is no text in UTF-8") from None
+
+
+def json_of(path: Path, kind: type) -> Any:
+    """Read the same as JSON, whose outermost value is a `kind`: dict or list."""
+    try:
+        content = json.loads(text(path))
+    except (ValueError, RecursionError):
+        raise wrong(f"{path} is no valid JSON") from None
+    if not isinstance(content, kind):
+        raise wrong(f"{path} should hold a JSON {'object' if kind is dict else 'list'}")
+    return content
 
 
 def wrong(what: str) -> ZoetropeError:
@@ -173,7 +187,7 @@ def _videos(source: Annotations, root: Path) -> dict[str, list[str]]:
     return videos
 
 
-def _at(videos: dict[str, list[str]], stem: str, label: str, folders: Set[str]) -> str | None:
+def _at(videos: dict[str, list[str]], stem: str, labels: Sequence[str], folders: Set[str]) -> str | None:
     """Return the video of that stem; of several the one in the folder of its class.
 
     `folders` are those of all classes: a video that lies in one of another class is another video of that name.
@@ -181,7 +195,7 @@ def _at(videos: dict[str, list[str]], stem: str, label: str, folders: Set[str]) 
     elsewhere = None
     for key in videos.get(normalize("NFC", stem), []):
         above = [name for name in map(_plain, key.split("/")[:-1]) if name in folders]
-        if above and above[-1] == _plain(label):
+        if above and above[-1] in map(_plain, labels):
             return key
         if not above:
             elsewhere = elsewhere or key

@@ -42,4 +42,4 @@ def _annotations(source: Hmdb51Source, others: Counter[str]) -> Iterator[Annotat
             if mark == "0":
                 others["in neither split"] += 1
             else:
-                yield Annotation((Name(PurePosixPath(name.strip()).stem),), label, MARKS[mark])
+                yield Annotation((Name(PurePosixPath(name.strip()).stem),), (label,), MARKS[mark])

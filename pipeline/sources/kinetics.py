@@ -50,4 +50,4 @@ def _annotations(source: KineticsSource, others: Counter[str]) -> Iterator[Annot
             except (ValueError, OverflowError):  # NaN and infinity have no whole part
                 raise annotated.wrong(f"{path} has a time that is no number in line {number}") from None
             whole = Name(key, start_s, end_s) if source.untrimmed else Name(key)
-            yield Annotation((cut, whole), row["label"], split)
+            yield Annotation((cut, whole), (row["label"],), split)

@@ -1,12 +1,10 @@
-"""Something-Something: v2 as JSON (labels, train, validation), v1 as CSV with semicolons."""
+"""Something-Something: v2 as JSON (labels, train, validation), v1 as CSV with semicolons; Jester, as v1."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from pipeline.recipe.sources import SomethingSource
+from pipeline.recipe.sources import JesterSource, SomethingSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import annotated
@@ -14,10 +12,10 @@ from pipeline.sources.annotated import Annotation, Name
 from pipeline.sources.listing import Listing
 
 SPLITS = {"train": "train", "validation": "val"}
-WHAT = "labels.json, train.json and validation.json of v2, or the .csv files of v1"
+WHAT = "labels.json, train.json and validation.json of v2, or the .csv files of v1 and of Jester"
 
 
-def look(source: SomethingSource, task: TaskSection, split: Split) -> Listing:
+def look(source: SomethingSource | JesterSource, task: TaskSection, split: Split) -> Listing:
     """List the videos of train and validation.
 
     A class is its template without brackets, numbered as in the labels file.
@@ -27,12 +25,12 @@ def look(source: SomethingSource, task: TaskSection, split: Split) -> Listing:
     return annotated.look_up(source, _annotations(source, set(classes)), Counter(), classes)
 
 
-def digest(source: SomethingSource) -> str:
+def digest(source: SomethingSource | JesterSource) -> str:
     """Hash the annotations' content and the videos' listing."""
     return annotated.digest(source, _files(source))
 
 
-def _files(source: SomethingSource) -> list[Path]:
+def _files(source: SomethingSource | JesterSource) -> list[Path]:
     """Return the files of labels, train and validation."""
     folder = source.annotations
     kind = "json" if not Path(folder).is_dir() or list(Path(folder).glob("*labels.json")) else "csv"
@@ -42,20 +40,20 @@ def _files(source: SomethingSource) -> list[Path]:
 def _classes(path: Path) -> list[str]:
     if path.suffix == ".csv":
         return [line.strip() for line in annotated.text(path).splitlines() if line.strip()]
-    numbers = _json(path, dict)
+    numbers = annotated.json_of(path, dict)
     try:
         return sorted(numbers, key=lambda name: int(numbers[name]))
     except (TypeError, ValueError, OverflowError):
         raise annotated.wrong(f"{path} should give each template its number") from None
 
 
-def _annotations(source: SomethingSource, classes: set[str]) -> Iterator[Annotation]:
+def _annotations(source: SomethingSource | JesterSource, classes: set[str]) -> Iterator[Annotation]:
     _, *files = _files(source)
     for path, split in zip(files, SPLITS.values(), strict=True):
         for key, template in _csv(path) if path.suffix == ".csv" else _entries(path):
             if template not in classes:
                 raise annotated.wrong(f"{path}: the template {template!r} of video {key} is not in the labels file")
-            yield Annotation((Name(key),), template, split)
+            yield Annotation((Name(key),), (template,), split)
 
 
 def _csv(path: Path) -> Iterator[tuple[str, str]]:
@@ -68,17 +66,7 @@ def _csv(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
-    for entry in _json(path, list):
+    for entry in annotated.json_of(path, list):
         if not isinstance(entry, dict) or not {"id", "template"} <= entry.keys():
             raise annotated.wrong(f"{path} should be a list of objects with id and template")
         yield str(entry["id"]), str(entry["template"]).replace("[", "").replace("]", "")
-
-
-def _json(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(annotated.text(path))
-    except (ValueError, RecursionError):
-        raise annotated.wrong(f"{path} is no valid JSON") from None
-    if not isinstance(content, kind):
-        raise annotated.wrong(f"{path} should hold a JSON {'object' if kind is dict else 'list'}")
-    return content

@@ -49,4 +49,4 @@ def _annotations(source: Ucf101Source) -> Iterator[Annotation]:
             named = PurePosixPath(line.split()[0])  # train lists have the class number behind
             if len(named.parts) < 2:
                 raise annotated.wrong(f"{path} should name <class>/<video>.avi, not {line[:60]!r}")
-            yield Annotation((Name(named.stem),), named.parts[-2], split)
+            yield Annotation((Name(named.stem),), (named.parts[-2],), split)

@@ -6,8 +6,11 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.sources.kinds import counted, kind
 from pipeline.sources.path_or_url import suffix
 from pipeline.sources.recognise import (
+    activitynet,
+    charades,
     coco,
     cvat,
+    diving48,
     folder,
     frames,
     hmdb51,
@@ -29,7 +32,10 @@ RECOGNISERS: dict[str, Callable[[Tree], Guess | None]] = {
     "ucf101": ucf101.recognise,
     "hmdb51": hmdb51.recognise,
     "kinetics": kinetics.recognise,
-    "something-something": something.recognise,
+    "something-something": something.recognise,  # and jester
+    "diving48": diving48.recognise,
+    "charades": charades.recognise,
+    "activitynet": activitynet.recognise,
     "coco": coco.recognise,
     "images": images.recognise,
     "voc": voc.recognise,
@@ -50,7 +56,8 @@ LAYOUTS = """\
   images/1.jpg instances.json         COCO's annotations
   images/1.jpg labels/1.txt           YOLO's, with data.yaml or classes.txt; VOC's and CVAT's XML; LabelMe's JSON
   train-000000.tar                    WebDataset tars
-  trainlist01.txt, train.csv, ...     UCF101, HMDB51, Kinetics, Something-Something: their files and the videos"""
+  trainlist01.txt, train.csv, ...     UCF101, HMDB51, Kinetics, Something-Something, Jester, Diving48, Charades,
+                                      ActivityNet: their files and the videos"""
 
 
 def recognise(tree: Tree) -> Guess:

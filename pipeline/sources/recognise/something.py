@@ -1,10 +1,13 @@
-"""Something-Something: labels, train and validation as JSON (v2) or CSV (v1), and videos or folders of frames."""
+"""Something-Something, and Jester: labels, train and validation as JSON (v2) or CSV (v1), and videos or folders of
+frames.
+"""
 
-from pipeline.sources.recognise.tree import Guess, Tree, by_folder, common_folder, common_start
+from pipeline.sources.recognise.annotated import videos_or_frames
+from pipeline.sources.recognise.tree import Guess, Tree, by_folder
 
 PARTS = ("labels", "train", "validation")
 FPS = 12
-"""Of the frames of v1, and of the videos of v2."""
+"""Of the frames of v1 and of Jester, and of the videos of v2."""
 
 
 def recognise(tree: Tree) -> Guess | None:
@@ -12,21 +15,8 @@ def recognise(tree: Tree) -> Guess | None:
     for suffix in (".json", ".csv"):
         for folder, names in by_folder(tree.named(suffix)).items():
             if all(any(name.endswith(part + suffix) for name in names) for part in PARTS):
-                return _guess(tree, folder)
+                is_jester = any("jester" in name.rpartition("/")[2].lower() for name in names)
+                kind, title = ("jester", "Jester") if is_jester else ("something-something", "Something-Something")
+                source = {"kind": kind, "annotations": tree.path(folder)}
+                return videos_or_frames(tree, source, f"{title} by its files labels, train and validation", FPS)
     return None
-
-
-def _guess(tree: Tree, folder: str) -> Guess | None:
-    files = tree.videos or tree.images
-    if not files:
-        return None
-    source = {"kind": "something-something", "annotations": tree.path(folder)}
-    words = "Something-Something by its files labels, train and validation"
-    if tree.videos:
-        return Guess("video-classification", {**source, "path": tree.path(common_folder(files))}, words)
-    # A single video's folder is not the folder of all.
-    above = common_folder(name.rpartition("/")[0] for name in files)
-    prefix = common_start(name.rpartition("/")[2] for name in files).rstrip("0123456789")
-    pattern = {"pattern": f"{prefix}*"} if prefix else {}
-    note = f"nothing says how fast the frames follow each other: set data.source.fps, which is {FPS} now"
-    return Guess("video-classification", {**source, "path": tree.path(above), "fps": FPS, **pattern}, words, (note,))

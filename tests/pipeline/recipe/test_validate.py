@@ -83,7 +83,7 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
         (
             "data.source.kind",
             "zip",
-            "data.source.kind: unknown kind 'zip'; known are: coco, ",
+            "data.source.kind: unknown kind 'zip'; known are: activitynet, ",
         ),
         ("optimizer", {"lr": 1}, "optimizer: says no kind; write optimizer: {kind: ...}"),
         ("optimizer", "adamw", "optimizer: is a section; write optimizer: {kind: adamw}, not 'adamw'"),

@@ -317,3 +317,150 @@ def test_the_digest_is_of_annotations_and_videos(ucf101: Set) -> None:
     changed = ucf101.digest()
     ucf101.text("testlist01.txt", "YoYo/another.avi\n")
     assert len({before, changed, ucf101.digest()}) == 3
+
+
+def test_jester(tmp_path: Path) -> None:
+    made = Set(tmp_path, "jester")
+    made.text("jester-v1-labels.csv", "Swiping Left\nNo gesture\n")
+    made.text("jester-v1-train.csv", "34870;No gesture\n56557;Swiping Left\n")
+    made.text("jester-v1-validation.csv", "9223;Swiping Left\n")
+    made.text("jester-v1-test.csv", "144082\n")
+    made.video(*(f"{name}/00001.jpg" for name in (34870, 56557, 9223, 144082)))
+    listing = made.look(fps=12)
+    assert listing.classes() == ["Swiping Left", "No gesture"]
+    assert rows(listing) == [
+        ("34870", "No gesture", "train"),
+        ("56557", "Swiping Left", "train"),
+        ("9223", "Swiping Left", "val"),
+    ]
+
+
+VOCABULARY = [["Back", "15som", "05Twis", "FREE"], ["Forward", "Dive", "NoTwis", "PIKE"]]
+
+
+def dive(name: str, label: Any) -> dict[str, Any]:
+    return {"vid_name": name, "label": label, "start_frame": 0, "end_frame": 48}
+
+
+@pytest.fixture
+def diving48(tmp_path: Path) -> Set:
+    made = Set(tmp_path, "diving48")
+    made.text("Diving48_vocab.json", VOCABULARY)
+    made.text("Diving48_V2_train.json", [dive("-mmq0PT-u8k_00155", 1), dive("-mmq0PT-u8k_00156", 0)])
+    made.text("Diving48_V2_test.json", [dive("_8Vy3dlHg2w_00000", 1)])
+    made.text("Diving48_test.json", [dive("_8Vy3dlHg2w_00000", 0)])  # of V1
+    made.video("-mmq0PT-u8k_00155.mp4", "-mmq0PT-u8k_00156.mp4", "_8Vy3dlHg2w_00000.mp4")
+    return made
+
+
+def test_diving48(diving48: Set) -> None:
+    listing = diving48.look()
+    assert listing.classes() == ["Back 15som 05Twis FREE", "Forward Dive NoTwis PIKE"]
+    assert rows(listing) == [
+        ("-mmq0PT-u8k_00155.mp4", "Forward Dive NoTwis PIKE", "train"),
+        ("-mmq0PT-u8k_00156.mp4", "Back 15som 05Twis FREE", "train"),
+        ("_8Vy3dlHg2w_00000.mp4", "Forward Dive NoTwis PIKE", "val"),
+    ]
+
+
+def test_diving48_that_is_none(diving48: Set) -> None:
+    for label in (2, -1, "1"):
+        diving48.text("Diving48_V2_test.json", [dive("x", label)])
+        assert f"V2_test.json: x has the label {label!r}, and there are 2 classes" in diving48.refusal()
+    diving48.text("Diving48_V2_test.json", [{"vid_name": "x"}])
+    assert "should be a list of objects with vid_name and label" in diving48.refusal()
+    diving48.text("Diving48_vocab.json", ["Back"])
+    assert "should be a list of classes, each a list of its parts in words" in diving48.refusal()
+    (diving48.folder / "annotations" / "Diving48_V2_train.json").rename(diving48.folder / "annotations" / "train.json")
+    diving48.text("Diving48_vocab.json", VOCABULARY)
+    assert "has no *V2_train.json; it should hold Diving48_vocab.json, Diving48_V2_train.json" in diving48.refusal()
+
+
+HEADING = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
+
+
+@pytest.fixture
+def charades(tmp_path: Path) -> Set:
+    made = Set(tmp_path, "charades")
+    made.text("Charades_v1_classes.txt", "c000 Holding some clothes\nc001 Putting clothes somewhere\nc002 Sitting\n")
+    told = '46GP8,HR43,Kitchen,6,7,Yes,"A person, who cooks",food;stove,"He ""cooks""."'
+    made.text(
+        "Charades_v1_train.csv",
+        f"{HEADING}{told},c001 11.90 21.20;c000 0.00 12.60;c001 25.00 40.00,24.83\n"
+        "N11GT,0KZ7,Stairs,6,7,Yes,s,o,d,,18.33\n",
+    )
+    made.text("Charades_v1_test.csv", f"{HEADING}YSKX3,0KZ7,Stairs,6,7,Yes,s,o,d,c002 0.00 3.10,18.33\n")
+    made.video("46GP8.mp4", "N11GT.mp4", "YSKX3.mp4")
+    return made
+
+
+def test_charades(charades: Set) -> None:
+    listing = SOURCES["charades"].look(charades.source(), section_of("video-multilabel"), Split())
+    assert [(one.key, one.labels, one.split) for one in listing.candidates] == [
+        ("46GP8.mp4", ("Holding some clothes", "Putting clothes somewhere"), "train"),
+        ("N11GT.mp4", (), "train"),
+        ("YSKX3.mp4", ("Sitting",), "val"),
+    ]
+    assert listing.classes() == ["Holding some clothes", "Putting clothes somewhere", "Sitting"]
+    assert {(one.start_s, one.end_s) for one in listing.candidates} == {(None, None)}
+
+
+def test_charades_that_is_none(charades: Set) -> None:
+    def refusal(kind: str = "video-multilabel") -> str:
+        with pytest.raises(ZoetropeError) as caught:
+            SOURCES["charades"].look(charades.source(), section_of(kind), Split())
+        return str(caught.value)
+
+    assert refusal("video-classification").endswith("asks for one; set it to video-multilabel")
+    charades.text("Charades_v1_test.csv", f"{HEADING}YSKX3,0KZ7,Stairs,6,7,Yes,s,o,d,c157 0.00 3.10,18.33\n")
+    assert "Charades_v1_test.csv: YSKX3 has the action 'c157', which is no class" in refusal()
+    charades.text("Charades_v1_test.csv", "id,length\n")
+    assert "Charades_v1_test.csv has no column 'actions'" in refusal()
+    charades.text("Charades_v1_classes.txt", "Holding some clothes\n")
+    assert "should have a class in each line, such as c000 Holding some clothes" in refusal()
+
+
+@pytest.fixture
+def activitynet(tmp_path: Path) -> Set:
+    made = Set(tmp_path, "activitynet")
+    played = [
+        {"label": "Polo", "segment": [2, 10.5]},
+        {"label": "Polo", "segment": [20.0, 42.3]},  # behind the video's end
+        {"label": "Polo", "segment": [30, 30]},
+    ]
+    database = {
+        "sJFgo9H6zNo": {"subset": "training", "duration": 42.0, "url": "https://", "annotations": played},
+        "-fjdqIrsWJA": {
+            "subset": "validation",
+            "duration": 9.0,
+            "annotations": [{"label": "Surfing", "segment": [0.01, 9]}],
+        },
+        "V1zhqaGFY2A": {"subset": "testing", "duration": 9.0, "annotations": []},
+    }
+    made.text("activity_net.v1-3.min.json", {"version": "VERSION 1.3", "taxonomy": [], "database": database})
+    made.video("v_sJFgo9H6zNo.mp4", "val/-fjdqIrsWJA.mkv")
+    return made
+
+
+def test_activitynet(activitynet: Set) -> None:
+    for options in ({}, {"annotations": str(activitynet.folder / "annotations/activity_net.v1-3.min.json")}):
+        listing = activitynet.look(**options)
+        assert [(one.key, *one.labels, one.split, one.start_s, one.end_s) for one in listing.candidates] == [
+            ("v_sJFgo9H6zNo.mp4#2-10.5", "Polo", "train", 2.0, 10.5),
+            ("v_sJFgo9H6zNo.mp4#20-42", "Polo", "train", 20.0, 42.0),
+            ("val/-fjdqIrsWJA.mkv#0.01-9", "Surfing", "val", 0.01, 9.0),
+        ]
+        assert listing.others == {"in testing": 1, "segments without a length": 1}
+
+
+def test_activitynet_that_is_none(activitynet: Set) -> None:
+    for video in ({"subset": "training"}, {"subset": "training", "duration": 1, "annotations": [{"label": "a"}]}, 3):
+        activitynet.text("activity_net.v1-3.min.json", {"database": {"x": video}})
+        assert ": x should have subset, duration and annotations" in activitynet.refusal()
+    for segment in ([0, "soon"], [0], [float("nan"), 2], 7):
+        annotations = [{"label": "a", "segment": segment}]
+        video = {"subset": "training", "duration": 5, "annotations": annotations}
+        activitynet.text("activity_net.v1-3.min.json", {"database": {"x": video}})
+        assert ": x should have subset, duration and annotations" in activitynet.refusal()
+    activitynet.text("activity_net.v1-3.min.json", {"videos": []})
+    assert "has no object `database`; it should be activity_net.v1-3.min.json" in activitynet.refusal()

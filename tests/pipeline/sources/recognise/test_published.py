@@ -52,6 +52,42 @@ SOMETHING_V1 = {
     "something-something-v1-validation.csv": "2;Pushing something\n",
     **{f"frames/{video}/{n:05}.jpg": "x" for video in "12" for n in range(1, 4)},
 }
+JESTER = {
+    "labels/jester-v1-labels.csv": "Swiping Left\n",
+    "labels/jester-v1-train.csv": "1;Swiping Left\n",
+    "labels/jester-v1-validation.csv": "2;Swiping Left\n",
+    **{f"20bn-jester-v1/{video}/{n:05}.jpg": "x" for video in "12" for n in range(1, 4)},
+}
+DIVING48 = {
+    "annotations/Diving48_vocab.json": json.dumps([["Back", "15som", "05Twis", "FREE"]]),
+    "annotations/Diving48_V2_train.json": json.dumps([{"vid_name": "a_0", "label": 0}]),
+    "annotations/Diving48_V2_test.json": json.dumps([{"vid_name": "b_0", "label": 0}]),
+    "rgb/a_0.mp4": "x",
+    "rgb/b_0.mp4": "x",
+}
+CHARADES_FILES = {
+    "Charades/Charades_v1_classes.txt": "c000 Holding some clothes\n",
+    "Charades/Charades_v1_train.csv": "id,subject,actions,length\nAAAAA,x,c000 0.0 1.5,20\n",
+    "Charades/Charades_v1_test.csv": "id,subject,actions,length\nBBBBB,x,,20\n",
+    "Charades/Charades_v1_train_singlesub.csv": "id,subject,actions,length\n",
+}
+CHARADES = {**CHARADES_FILES, "Charades_v1_480/AAAAA.mp4": "x", "Charades_v1_480/BBBBB.mp4": "x"}
+CHARADES_FRAMES = {
+    **CHARADES_FILES,
+    **{f"Charades_v1_rgb/{video}/{video}-{n:06}.jpg": "x" for video in ("AAAAA", "BBBBB") for n in range(1, 4)},
+}
+ACTIVITYNET = {
+    "activity_net.v1-3.min.json": json.dumps(
+        {
+            "database": {
+                key: {"subset": subset, "duration": 9.0, "annotations": [{"label": "Polo", "segment": [1, 5]}]}
+                for key, subset in (("a", "training"), ("b", "validation"))
+            }
+        }
+    ),
+    "videos/v_a.mp4": "x",
+    "videos/v_b.mp4": "x",
+}
 
 
 @pytest.mark.parametrize(
@@ -67,14 +103,31 @@ SOMETHING_V1 = {
             (1, 1),
         ),
         (SOMETHING_V1, {"kind": "something-something", "path": "frames", "annotations": ".", "fps": 12}, (1, 1)),
+        (JESTER, {"kind": "jester", "path": "20bn-jester-v1", "annotations": "labels", "fps": 12}, (1, 1)),
+        (DIVING48, {"kind": "diving48", "path": "rgb", "annotations": "annotations"}, (1, 1)),
+        (CHARADES, {"kind": "charades", "path": "Charades_v1_480", "annotations": "Charades"}, (1, 1)),
+        (
+            CHARADES_FRAMES,
+            {"kind": "charades", "path": "Charades_v1_rgb", "annotations": "Charades", "fps": 24},
+            (1, 1),
+        ),
+        (
+            ACTIVITYNET,
+            {"kind": "activitynet", "path": "videos", "annotations": "activity_net.v1-3.min.json"},
+            (1, 1),
+        ),
     ],
-    ids=["ucf101", "hmdb51", "kinetics", "kinetics-one-file", "something-v2", "something-v1"],
+    ids=[
+        *("ucf101", "hmdb51", "kinetics", "kinetics-one-file", "something-v2", "something-v1", "jester", "diving48"),
+        *("charades", "charades-frames", "activitynet"),
+    ],
 )
 def test_layouts(make: Make, files: dict[str, str], source: dict[str, Any], splits: tuple[int, int]) -> None:
     root = make(**files)
-    assert guessed(root) == ("video-classification", source)
+    task = "video-multilabel" if source["kind"] == "charades" else "video-classification"
+    assert guessed(root) == (task, source)
     checked: Any = TypeAdapter(Source).validate_python(dict(recognise(tree_of(root)).source))
-    found = files_of(checked).look(checked, section_of("video-classification"), Split()).candidates
+    found = files_of(checked).look(checked, section_of(task), Split()).candidates
     assert tuple(sum(one.split == split for one in found) for split in ("train", "val")) == splits
 
 
