@@ -46,21 +46,32 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions: [B, in_channels, H, W] -> [B, 4*channels, H/stride, W/stride]."""
+    """1x1, 3x3, 1x1 convolutions: [B, in_channels, H, W] -> [B, 4*channels, H/stride, W/stride].
+
+    The 3x3 convolution has `widening` times `channels`, in `groups`; see `Backbone`.
+    """
 
     expansion = 4
 
     def __init__(
-        self, in_channels: int, channels: int, stride: int, dilations: Dilations = (1, 1), caffe: bool = False
+        self,
+        in_channels: int,
+        channels: int,
+        stride: int,
+        dilations: Dilations = (1, 1),
+        caffe: bool = False,
+        widening: int = 1,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         dilation, _ = dilations
         first, second = (stride, 1) if caffe else (1, stride)
-        self.conv1: nn.Module = nn.Conv2d(in_channels, channels, 1, first, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, second, dilation, dilation, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, channels * 4, 1, bias=False)
+        inside = widening * channels
+        self.conv1: nn.Module = nn.Conv2d(in_channels, inside, 1, first, bias=False)
+        self.bn1 = nn.BatchNorm2d(inside)
+        self.conv2 = nn.Conv2d(inside, inside, 3, second, dilation, dilation, groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inside)
+        self.conv3 = nn.Conv2d(inside, channels * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels * 4)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _projection(in_channels, channels * 4, stride)
@@ -73,11 +84,13 @@ class Bottleneck(nn.Module):
         """Run the rest of the block, from its input `x` and `y`, the output of `conv1`: TSM
         gives `conv1` another input.
         """
-        y = self.relu(self.bn1(y))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
+        y = self.branch(self.relu(self.bn1(y)))
         # In place: a batch norm's backward needs what went in, not what came out.
         return self.relu(y.add_(x if self.downsample is None else self.downsample(x)))
+
+    def branch(self, y: Tensor) -> Tensor:
+        """Map what goes into the 3x3 convolution -> what is added to the shortcut, which may be overwritten."""
+        return self.bn3(self.conv3(self.relu(self.bn2(self.conv2(y)))))
 
 
 Block = type[BasicBlock] | type[Bottleneck]
@@ -103,7 +116,12 @@ class Backbone(nn.Module):
     Ports of networks of Caffe differ in details: the first block of a stage dilates as the rest (`first_dilates`);
     the last stage's blocks dilate by a multiple each (`multi_grid`, section 3.1 of DeepLabV3); bottlenecks stride in
     their first convolution and the max pool rounds up (`caffe`).
+
+    Bottlenecks are `widening` times as wide inside, in their 3x3 convolution, which may be in `groups`: ResNeXt (Xie et
+    al. 2017, "Aggregated residual transformations", section 3) and wide ResNets (Zagoruyko & Komodakis 2016).
     """
+
+    bottleneck: type[Bottleneck] = Bottleneck
 
     def __init__(
         self,
@@ -118,6 +136,8 @@ class Backbone(nn.Module):
         first_dilates: bool = False,
         multi_grid: Sequence[int] = (),
         caffe: bool = False,
+        widening: int = 1,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
@@ -141,7 +161,9 @@ class Backbone(nn.Module):
         self.strides = [min(stride, output_stride) for stride in full]
         self.channels = [width * 2**i * block.expansion for i in range(4)]
         entering = [2 * first if self.is_deep else width, *self.channels]
-        build: Callable[..., nn.Module] = partial(Bottleneck, caffe=True) if caffe else block
+        build: Callable[..., nn.Module] = block
+        if block is Bottleneck:
+            build = partial(self.bottleneck, caffe=caffe, widening=widening, groups=groups)
         stages = []
         for i in range(4):
             before = max(i - 1, 0)

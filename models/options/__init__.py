@@ -26,7 +26,7 @@ from models.options.gcn import GCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
 from models.options.pspnet import PSPNetOptions
-from models.options.resnet import ResNetOptions
+from models.options.resnet import ResNetOptions, ResNeXtOptions, SEResNetOptions, WideResNetOptions
 from models.options.restorers import (
     DnCNNOptions,
     EDSRBaselineOptions,
@@ -65,6 +65,9 @@ __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 # In the order of the recipe reference.
 FAMILIES: tuple[type[ModelOptions], ...] = (
     ResNetOptions,
+    ResNeXtOptions,
+    WideResNetOptions,
+    SEResNetOptions,
     VGGOptions,
     AlexNetOptions,
     TSNOptions,

@@ -1,4 +1,4 @@
-"""Layouts of released segmentation networks and detectors: their names of parameters brought to our models' own.
+"""Layouts of released networks, most of them for segmentation and detection: their names brought to our models' own.
 
 Code bases name the same networks each in its way: hszhao/semseg, yassouali/pytorch-segmentation,
 kazuto1011/deeplab-pytorch and mmsegmentation; amdegroot/ssd.pytorch and torchvision. A layout is told by two parts that
@@ -167,6 +167,8 @@ _TORCHVISION_CONVNEXT: tuple[Rule, ...] = (
     (r"^classifier\.0\.", "norm."),
     (r"^classifier\.2\.", "head."),
 )
+# SE-ResNet of Cadene's pretrained-models.pytorch, which are the authors' files of Caffe.
+_CADENE_SE_RESNET: tuple[Rule, ...] = ((r"^layer0\.", ""), (r"^last_linear\.", "fc."))
 # mmsegmentation's UPerNet and that of HorNet's release, on its backbones: ResNet with a deep stem, its own and Meta's
 # ConvNeXt, HorNet, and Microsoft's Swin. Its own Swin merges patches in another order, which names do not tell: its
 # `patch_embed.projection` is of no family here.
@@ -194,6 +196,7 @@ _MMSEG_UPERNET: tuple[Rule, ...] = (
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("layer0.0.", "ppm.features."), _SEMSEG_PSPNET),
+    (("layer0.conv1.", "layer1.0.se_module."), _CADENE_SE_RESNET),
     (("initial.0.0.", "master_branch."), _YASSOUALI_PSPNET),
     (("stage1_encoder.", "stage5_decoder."), _YASSOUALI_SEGNET),
     (("backbone.initial.", "gcn1."), _YASSOUALI_GCN),

@@ -7,6 +7,7 @@ from torch import nn
 import models
 from models.complexity import complexity, count_multiply_adds, count_parameters, training_bytes
 from pipeline.base.errors import ZoetropeError
+from tests.models.test_every_model import NAMES
 
 
 def test_counted_by_hand() -> None:
@@ -26,14 +27,14 @@ def test_counted_by_hand() -> None:
         ("resnet50", 4.089),
         ("resnet101", 7.801),
         ("resnet152", 11.514),
+        ("resnext50_32x4d", 4.230),
+        ("wide_resnet50_2", 11.398),
         ("tsm_resnet50", 32.698),
         ("tsn_resnet50", 32.698),
     ],
 )
 def test_published(name: str, giga: float) -> None:
-    assert complexity(name, 1000 if name.startswith("resnet") else 400).multiply_adds / 1e9 == pytest.approx(
-        giga, abs=5e-4
-    )
+    assert complexity(name, 400 if name.startswith("ts") else 1000).multiply_adds / 1e9 == pytest.approx(giga, abs=5e-4)
 
 
 @pytest.mark.parametrize("attention", ["joint_space_time", "divided_space_time"])
@@ -72,7 +73,7 @@ def test_input_shapes() -> None:
     assert models.check_options("hornet_tiny_gf", size_px=384).input_shape == (3, 384, 384)
 
 
-@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_name_has_a_cost(name: str) -> None:
     cost = complexity(name, 10)
     assert cost.multiply_adds > cost.parameters > 10**4

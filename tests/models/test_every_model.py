@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import models
 from models.options import OPTIONS
-from models.options.resnet import TrunkOptions
+from models.options.resnet import ResNeXtOptions, SEResNetOptions, TrunkOptions, WideResNetOptions
 from models.options.upernet import UPerNetFamily
 from models.options.vgg import VGGOptions
 from tests.models.small import ONE_EACH, batch, shallow, small
@@ -26,11 +26,12 @@ def slow(names: Iterable[str], marked: Callable[[str], bool]) -> list[Any]:
 
 
 def deeper(name: str) -> bool:
-    """Whether it is the module of its family's first name with more layers; of classifiers VGG alone counts."""
+    """Whether it is the module of its family's first name with more layers; not of every classifier's."""
     family = OPTIONS[name]
     if issubclass(family, UPerNetFamily):
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
-    many = family is VGGOptions or (issubclass(family, TrunkOptions) and family.answers == "mask")
+    classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions)
+    many = classifiers or (issubclass(family, TrunkOptions) and family.answers == "mask")
     return many and name not in (family.names()[0], "vgg16_bn")
 
 
@@ -39,6 +40,7 @@ NAMES = slow(models.names(), deeper)
 TRACED_SLOWLY = (
     *("tsm_resnet50", "unet_bn", "unetpp", "segnet", "vgg", "alexnet", "fcn_alexnet", "fcn_resnet", "pspnet", "gcn"),
     *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3cascade", "deeplabv3plus", "swin", "upernet"),
+    *("se_resnet",),
 )
 FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
 

@@ -66,6 +66,10 @@ def test_rows_as_they_are_published() -> None:
         "imagenet1k", ("resnet50",), "resnet50", f"{base}resnet50-11ad3fa6.pth", "11ad3fa6", "BSD-3-Clause", "top-1",
         80.858, mean, std, 232, 224, "bilinear",
     )  # fmt: skip
+    assert named("alexnet", "imagenet1k") == Official(
+        "imagenet1k", ("alexnet",), "alexnet", f"{base}alexnet-owt-7be5be79.pth", "7be5be79", "BSD-3-Clause", "top-1",
+        56.522, mean, std, 256, 224, "bilinear",
+    )  # fmt: skip
     assert named("deeplabv3_resnet101", "coco") == Official(
         "coco", ("deeplabv3_resnet101",), "deeplabv3_resnet101", f"{base}deeplabv3_resnet101_coco-586e9e4e.pth",
         "586e9e4e", "BSD-3-Clause", "mIoU", 67.4, mean, std, 520, None, "bilinear",

@@ -9,6 +9,8 @@ from torch import nn
 
 import models
 from models.resnet import Backbone, BasicBlock, Bottleneck
+from models.weights import check_shapes
+from pipeline.base.errors import ZoetropeError
 
 
 def on_meta(name: str, num_classes: int, **options: Any) -> nn.Module:
@@ -35,6 +37,11 @@ def count(model: nn.Module) -> int:
         ("resnet50", 25_557_032),
         ("resnet101", 44_549_160),
         ("resnet152", 60_192_808),
+        ("resnext50_32x4d", 25_028_904),
+        ("resnext101_32x8d", 88_791_336),
+        ("resnext101_64x4d", 83_455_272),
+        ("wide_resnet50_2", 68_883_240),
+        ("wide_resnet101_2", 126_886_696),
     ],
 )
 def test_parameters(name: str, params: int) -> None:
@@ -45,11 +52,40 @@ def test_state_dicts_are_torchvisions() -> None:
     assert digest(on_meta("resnet18", 1000)) == (122, "84fb10d9c6905a1c")
     assert digest(on_meta("resnet50", 1000)) == (320, "d7e4f8bb0a536344")
     assert digest(on_meta("resnet152", 1000)) == (932, "685c66205bc823aa")
+    assert digest(on_meta("resnext50_32x4d", 1000)) == (320, "e3bad165c034e60f")
+    assert digest(on_meta("resnext101_32x8d", 1000)) == (626, "da7dd7525807e2ee")
+    assert digest(on_meta("wide_resnet50_2", 1000)) == (320, "41203d1d536c02ed")
     state = on_meta("resnet50", 1000).state_dict()
     assert state["conv1.weight"].shape == (64, 3, 7, 7)
     assert state["layer1.0.downsample.0.weight"].shape == (256, 64, 1, 1)
     assert state["layer2.0.conv2.weight"].shape == (128, 128, 3, 3)
     assert state["fc.weight"].shape == (1000, 2048)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "channels", "groups"),
+    [
+        ("resnext50_32x4d", 64, [128, 256, 512, 1024], 32),
+        ("resnext101_32x8d", 64, [256, 512, 1024, 2048], 32),
+        ("resnext101_64x4d", 64, [256, 512, 1024, 2048], 64),
+        ("wide_resnet50_2", 64, [128, 256, 512, 1024], 1),
+        ("resnext50_32x4d", 8, [16, 32, 64, 128], 4),
+        ("resnext101_64x4d", 6, [24, 48, 96, 192], 6),
+        ("wide_resnet101_2", 5, [10, 20, 40, 80], 1),
+    ],
+)
+def test_bottlenecks_are_wider_inside_and_in_groups(name: str, width: int, channels: list[int], groups: int) -> None:
+    model: Any = on_meta(name, 10, width=width)
+    convs = [block.conv2 for stage in model.stages for block in stage]
+    assert sorted({conv.out_channels for conv in convs}) == channels
+    assert {conv.groups for conv in convs} == {groups}
+    assert model.channels == [4 * width * 2**i for i in range(4)]
+
+
+def test_a_file_of_another_resnet_is_refused() -> None:
+    plain, wide = on_meta("resnet50", 10, width=8), on_meta("wide_resnet50_2", 10, width=8)
+    with pytest.raises(ZoetropeError, match=r"of another shape: layer1\.0\.conv1\.weight is"):
+        check_shapes(plain, wide, "a file")
 
 
 def test_the_3x3_convolution_strides() -> None:
