@@ -19,6 +19,7 @@ from models.options.deeplab_v2 import DeepLabV1Options, DeepLabV1ResNetOptions, 
 from models.options.deeplab_v3 import DeepLabV3Options
 from models.options.deeplab_v3_cascade import DeepLabV3CascadeOptions
 from models.options.deeplab_v3plus import DeepLabV3MultiGridOptions, DeepLabV3PlusOptions, DeepLabV3PlusXceptionOptions
+from models.options.densenet import DenseNet161Options, DenseNetOptions
 from models.options.fcn import FCNOptions
 from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.fcn_resnet import FCNResNetOptions
@@ -68,6 +69,8 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     ResNeXtOptions,
     WideResNetOptions,
     SEResNetOptions,
+    DenseNetOptions,
+    DenseNet161Options,
     VGGOptions,
     AlexNetOptions,
     TSNOptions,

@@ -19,6 +19,7 @@ FIRST_CONVOLUTIONS = (
     "patch_embed.proj.weight",
     "downsample_layers.0.0.weight",
     "features.0.weight",
+    "features.conv0.weight",
     "inc.0.weight",
     "start_conv.0.weight",
 )

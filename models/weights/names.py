@@ -62,10 +62,13 @@ _VGG = (
     (r"^score\.fc7\.", "mask_head."),
     (r"^(up)?score\.", r"skip.\g<0>"),
 )
+# The files have `norm.1.`, the model that reads them `norm1.`.
+_DENSENET = ((r"(\.denselayer\d+\.(?:norm|conv))\.(?=[12]\.)", r"\1"), (r"^classifier\.", "head."))
 RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "ViT": _TORCHVISION_VIT,
     **dict.fromkeys(("VGG", "VGG with batch norms", "AlexNet", "FCN-AlexNet"), _VGG),
     "U-Net": _UNET,
+    "DenseNet": _DENSENET,
 }
 # The head of every layout becomes `head.`.
 _HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier)\.(?=weight$|bias$)")
@@ -130,6 +133,8 @@ def _family(names: set[str]) -> str | None:
         return "Xception"
     if some("features.0.0.") and some("features.17.") and some("features.18.0."):
         return "MobileNetV2"
+    if some("features.denseblock1."):
+        return "DenseNet"
     if (some("patch_embed.proj.") and some("blocks.0.")) or (some("conv_proj.") and some("encoder.layers.")):
         return "ViT"
     if some("downsample_layers.0.0."):

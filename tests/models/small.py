@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 import models
-from models import resnet
+from models import densenet, resnet
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.alexnet import AlexNetOptions
 from models.options.convnext import ConvNeXtFamily
 from models.options.deeplab_v2 import DeepLabV1Options
 from models.options.deeplab_v3plus import DeepLabV3PlusXceptionOptions
+from models.options.densenet import DenseNetFamily
 from models.options.fcn import FCNOptions
 from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
@@ -58,6 +59,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     FCNOptions: {"width": 4, "learn_upsample": True},
     FCNAlexNetOptions: {"width": 4, "learn_upsample": True},
     VGGOptions: {"width": 4},
+    DenseNetFamily: {"width": 4},
     AlexNetOptions: {"width": 4},
     UNetFamily: {"width": 4},
     UNetPlusPlusOptions: {"width": 4},
@@ -86,10 +88,11 @@ def small(name: str) -> dict[str, Any]:
 def shallow(blocks: tuple[int, int, int, int] = (1, 2, 1, 3)) -> Iterator[None]:
     """Inside, ResNets are built of few blocks, with and without a projection, for what traces each block anew.
 
-    A deeper one has no other blocks; the last stage's three are those of a multi-grid.
+    So are DenseNets, of few layers. A deeper one has no other blocks; the last stage's three are those of a multi-grid.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet, "LAYOUTS", {depth: (block, blocks) for depth, (block, _) in resnet.LAYOUTS.items()})
+        patch.setattr(densenet, "DEPTHS", dict.fromkeys(densenet.DEPTHS, blocks))
         yield
 
 

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 import models
 from models.options import OPTIONS
+from models.options.densenet import DenseNetOptions
 from models.options.resnet import ResNeXtOptions, SEResNetOptions, TrunkOptions, WideResNetOptions
 from models.options.upernet import UPerNetFamily
 from models.options.vgg import VGGOptions
@@ -30,8 +31,8 @@ def deeper(name: str) -> bool:
     family = OPTIONS[name]
     if issubclass(family, UPerNetFamily):
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
-    classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions)
-    many = classifiers or (issubclass(family, TrunkOptions) and family.answers == "mask")
+    classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions, DenseNetOptions)
+    many = classifiers or name == "densenet161" or (issubclass(family, TrunkOptions) and family.answers == "mask")
     return many and name not in (family.names()[0], "vgg16_bn")
 
 
@@ -40,7 +41,7 @@ NAMES = slow(models.names(), deeper)
 TRACED_SLOWLY = (
     *("tsm_resnet50", "unet_bn", "unetpp", "segnet", "vgg", "alexnet", "fcn_alexnet", "fcn_resnet", "pspnet", "gcn"),
     *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3cascade", "deeplabv3plus", "swin", "upernet"),
-    *("se_resnet",),
+    *("se_resnet", "densenet"),
 )
 FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
 

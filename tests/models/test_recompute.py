@@ -35,6 +35,7 @@ def one_step(name: str, on: bool, compiled: bool = False, **options: Any) -> tup
     [
         ("resnet18", {}),
         ("resnet50", {"auxiliary_head": True}),
+        ("densenet121", {}),
         ("tsn_resnet18", {"dropout": 0.5}),
         ("tsm_resnet50", {"non_local": True, "temporal_pool": True}),
         ("tsm_resnet18", {"place": "block", "partial_bn": True}),
