@@ -113,6 +113,7 @@ _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50",
 _R50S, _R101S = (
     " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade")) for depth in (50, 101)
 )
+_TIMESFORMERS = "timesformer_base timesformer_hr timesformer_l"
 _SSD = "ssd300_vgg16 ssd512_vgg16"
 _MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2"
 
@@ -166,7 +167,18 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k", "vgg19", "vgg19-dcbb9e9d.pth", 72.376, 256),
     _vision("imagenet1k", "vgg19_bn", "vgg19_bn-c79401a0.pth", 74.218, 256),
     _vision("imagenet1k", f"vgg16 fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16 {_SSD}", "vgg16-397923af.pth", 71.592, 256),
-    _vision("imagenet1k", "timesformer_base timesformer_hr timesformer_l", "vit_b_16-c867db91.pth", 81.072, 256),
+    _vision("imagenet1k", f"vit_b_16 {_TIMESFORMERS}", "vit_b_16-c867db91.pth", 81.072, 256),
+    _vision("imagenet1k", "vit_l_16", "vit_l_16-852ce7e3.pth", 79.662, 242),
+    *(
+        replace(
+            _vision("imagenet1k-swag", kind, file, score, px, px),
+            of=kind, licence="CC-BY-NC-4.0", interpolation="bicubic", wants={"model.size_px": px},
+        )
+        for kind, file, score, px in (
+            ("vit_b_16", "vit_b_16_swag-9ac1b537.pth", 85.304, 384),
+            ("vit_l_16", "vit_l_16_swag-4f3808c9.pth", 88.064, 512),
+        )
+    ),
     _vision("coco", "deeplabv3_resnet50", "deeplabv3_resnet50_coco-cd0a2569.pth", 66.4, 520, None, "mIoU"),
     _vision("coco", "deeplabv3_resnet101", "deeplabv3_resnet101_coco-586e9e4e.pth", 67.4, 520, None, "mIoU"),
     replace(

@@ -134,10 +134,7 @@ class TimeSformer(nn.Module):
         gradient_checkpointing: bool,
     ) -> None:
         super().__init__()
-        if width % heads:
-            raise ZoetropeError(f"TimeSformer's width={width} must be a multiple of its heads={heads}")
-        if size_px < patch_px:
-            raise ZoetropeError(f"TimeSformer's size_px={size_px} must hold at least one patch of patch_px={patch_px}")
+        check_sizes("TimeSformer", width, heads, size_px, patch_px)
         self.attention = attention
         self.gradient_checkpointing = gradient_checkpointing
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -193,13 +190,26 @@ class TimeSformer(nn.Module):
         return self.head(self.features(x))
 
 
-def resize_positions(pos_embed: Tensor, size: tuple[int, int]) -> Tensor:
-    """Map [1, 1 + P*P, D] -> [1, 1 + h*w, D] for `size` = (h, w): nearest, as the release; CLS's stays."""
+def check_sizes(what: str, width: int, heads: int, size_px: int, patch_px: int) -> None:
+    """Raise ZoetropeError where tokens cannot be cut into heads, or nothing into patches."""
+    if width % heads:
+        raise ZoetropeError(f"{what}'s width={width} must be a multiple of its heads={heads}")
+    if size_px < patch_px:
+        raise ZoetropeError(f"{what}'s size_px={size_px} must hold at least one patch of patch_px={patch_px}")
+
+
+def resize_positions(
+    pos_embed: Tensor, size: tuple[int, int], mode: Literal["nearest", "bicubic"] = "nearest"
+) -> Tensor:
+    """Map [1, 1 + P*P, D] -> [1, 1 + h*w, D] for `size` = (h, w); CLS's stays.
+
+    TimeSformer's release takes the nearest; torchvision's ViT is bicubic, with corners aligned.
+    """
     side = round((pos_embed.shape[1] - 1) ** 0.5)
     if size == (side, side):
         return pos_embed
     square = pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
-    resized = functional.interpolate(square, size=size, mode="nearest")
+    resized = functional.interpolate(square, size=size, mode=mode, align_corners=True if mode == "bicubic" else None)
     return torch.cat([pos_embed[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
 
 

@@ -60,6 +60,7 @@ from models.options.upernet import (
     UPerNetSwinTOptions,
 )
 from models.options.vgg import VGGOptions
+from models.options.vit import ViTBOptions, ViTLOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
@@ -81,6 +82,8 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     TimeSformerOptions,
     TimeSformerHROptions,
     TimeSformerLOptions,
+    ViTBOptions,
+    ViTLOptions,
     HorNetOptions,
     HorNetSmallOptions,
     HorNetBaseOptions,

@@ -105,7 +105,7 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
         if kind := _odd_kind(state[origin], wanted):
             odd.append(f"{origin} {kind}")
             continue
-        fitted = _fit(common, state[origin], wanted.shape)
+        fitted = _fit(name, common, state[origin], wanted.shape)
         if fitted is not None:
             new[name], origins[name] = fitted, origin
             if state[origin].shape != wanted.shape and not common.endswith(".gamma"):
@@ -211,7 +211,7 @@ def _stand_in(common: str, by_common: Mapping[str, str]) -> str | None:
     return by_common.get(f"{found[1]}.{found[3]}.{common[found.end() :]}")
 
 
-def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
+def _fit(name: str, common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
     """Return `given`, or what it becomes in the model's shape; None when it does not fit."""
     if given.shape == shape:
         return given
@@ -224,7 +224,7 @@ def _fit(common: str, given: Tensor, shape: torch.Size) -> Tensor | None:
         return None
     if common == "pos_embed" and given.shape[2] == shape[2] and _is_square(given) and shape[1] > 1:
         side = round((shape[1] - 1) ** 0.5)
-        return resize_positions(given, (side, side))
+        return resize_positions(given, (side, side), "bicubic" if name.endswith("pos_embedding") else "nearest")
     if common == "time_embed" and given.shape[2] == shape[2]:
         return resize_times(given, shape[1])
     if common.endswith(".complex_weight") and given.shape[0] == shape[0]:

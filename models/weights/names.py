@@ -15,7 +15,7 @@ PREFIXES = ("module.", "model.", "_orig_mod.")
 
 _TORCHVISION_VIT = (
     (r"^class_token$", "cls_token"),
-    (r"^encoder\.pos_embedding$", "pos_embed"),
+    (r"^(encoder\.)?pos_embedding$", "pos_embed"),
     (r"^conv_proj\.", "patch_embed.proj."),
     (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
     (r"^encoder\.ln\.", "norm."),

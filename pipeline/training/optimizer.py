@@ -11,7 +11,7 @@ from models.depth import depths
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.recipe.optimizers import AdaBound, AdamW, OptimizerOptions, RmsProp, Sgd
 
-EMBEDDINGS = ("cls_token", "pos_embed", "time_embed", "relative_position_bias_table")
+EMBEDDINGS = ("cls_token", "pos_embed", "pos_embedding", "time_embed", "relative_position_bias_table")
 """Parameters of many dimensions that are no weights; TimeSformer and ViT do not let them decay either."""
 
 Groups = list[dict[str, Any]]

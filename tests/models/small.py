@@ -31,6 +31,7 @@ from models.options.unet import UNetFamily
 from models.options.unetpp import UNetPlusPlusOptions
 from models.options.upernet import UPerNetConvNeXt, UPerNetHorNet, UPerNetResNetOptions, UPerNetSwin
 from models.options.vgg import VGGOptions
+from models.options.vit import ViTFamily
 
 HORNET = {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0}
 SWIN = {"width": 6, "heads": 3, "depths": (2, 1, 1, 1), "patch_px": 2, "drop_path": 0.0}
@@ -53,6 +54,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
         "frames": 3,
         "drop_path": 0.0,
     },
+    ViTFamily: {"width": 12, "heads": 3, "depth": 2, "patch_px": 8, "size_px": 32},
     HorNetFamily: HORNET,
     SwinFamily: SWIN,
     ConvNeXtFamily: CONVNEXT,

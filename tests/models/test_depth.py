@@ -5,6 +5,7 @@ from models.depth import depths
 
 SMALL: dict[str, dict[str, object]] = {
     "timesformer_base": {"depth": 2, "width": 8, "heads": 2, "size_px": 16},
+    "vit_b_16": {"depth": 2, "width": 8, "heads": 2, "size_px": 16},
     "hornet_tiny_7x7": {"depths": (1, 1, 2, 1), "width": 8},
     "swin_t": {"depths": (1, 1, 2, 1), "width": 6},
     "tsm_resnet18": {"width": 8, "non_local": True},
@@ -24,6 +25,7 @@ def depths_of(name: str) -> dict[str, int]:
         ("tsm_resnet18", {"base_model.conv1.weight": 0, "base_model.layer2.0.nl.phi.0.bias": 3, "new_fc.weight": 9}),
         ("mobilenetv2", {"features.0.0.weight": 1, "features.18.0.weight": 19, "classifier.1.weight": 20}),
         ("timesformer_base", {"cls_token": 0, "pos_embed": 0, "blocks.1.norm1.bias": 2, "norm.bias": 3}),
+        ("vit_b_16", {"cls_token": 0, "pos_embedding": 0, "blocks.1.norm1.bias": 2, "norm.bias": 3}),
         (
             "hornet_tiny_7x7",
             {"downsample_layers.0.0.weight": 0, "stages.0.0.gamma1": 1, "downsample_layers.2.0.weight": 3}

@@ -70,6 +70,10 @@ def test_rows_as_they_are_published() -> None:
         "imagenet1k", ("alexnet",), "alexnet", f"{base}alexnet-owt-7be5be79.pth", "7be5be79", "BSD-3-Clause", "top-1",
         56.522, mean, std, 256, 224, "bilinear",
     )  # fmt: skip
+    assert named("vit_b_16", "imagenet1k-swag") == Official(
+        "imagenet1k-swag", ("vit_b_16",), "vit_b_16", f"{base}vit_b_16_swag-9ac1b537.pth", "9ac1b537", "CC-BY-NC-4.0",
+        "top-1", 85.304, mean, std, 384, 384, "bicubic", {"model.size_px": 384},
+    )  # fmt: skip
     assert named("deeplabv3_resnet101", "coco") == Official(
         "coco", ("deeplabv3_resnet101",), "deeplabv3_resnet101", f"{base}deeplabv3_resnet101_coco-586e9e4e.pth",
         "586e9e4e", "BSD-3-Clause", "mIoU", 67.4, mean, std, 520, None, "bilinear",

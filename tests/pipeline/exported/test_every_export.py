@@ -44,6 +44,7 @@ SLOW: dict[str, dict[str, Any]] = {
     "timesformer ST": {**VIDEO_TRANSFORMER, "attention": "joint_space_time"},
     "timesformer T+W+H": {**VIDEO_TRANSFORMER, "attention": "axial"},
     "hornet 7x7": {"kind": "hornet_tiny_7x7"},
+    "vit": {"kind": "vit_b_16"},
     "swin": {"kind": "swin_t"},
     "convnext": {"kind": "convnext_tiny"},
     "fcn": {"kind": "fcn8s_vgg16"},
