@@ -64,9 +64,9 @@ class GnConv(nn.Module):
     """Recursive gated convolution of order `order`: [B, in_channels, H, W] -> [B, channels, H, W] (section 3.1).
 
     The map is multiplied `order` times, place by place, by features of its surroundings, of channels/2^(order-1), ...,
-    channels/2, channels (eq. 3-5). One depth-wise 7x7 convolution gives them all, or one global filter of
-    `filter_size`. `scale` multiplies these features; HorNet's models have 1/3. `in_channels` are `channels` unless they
-    are said. ZoetropeError when channels cannot be halved so often.
+    channels/2, channels (eq. 3-5). One depth-wise convolution of `kernel` x `kernel` gives them all, or one global
+    filter of `filter_size`. `scale` multiplies these features; HorNet's models have 1/3. `in_channels` are `channels`
+    unless they are said. ZoetropeError when channels cannot be halved so often.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class GnConv(nn.Module):
         order: int,
         *,
         in_channels: int | None = None,
+        kernel: int = 7,
         filter_size: tuple[int, int] | None = None,
         scale: float = 1.0,
     ) -> None:
@@ -89,7 +90,7 @@ class GnConv(nn.Module):
         self.proj_in = nn.Conv2d(in_channels or channels, 2 * channels, 1)
         around = sum(self.widths)
         if filter_size is None:
-            self.dwconv: nn.Module = nn.Conv2d(around, around, 7, padding=3, groups=around)
+            self.dwconv: nn.Module = nn.Conv2d(around, around, kernel, padding=kernel // 2, groups=around)
         else:
             self.dwconv = GlobalFilter(around, filter_size)
         self.proj_out = nn.Conv2d(channels, channels, 1)

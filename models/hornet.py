@@ -14,10 +14,7 @@ from models.gnconv import EPS, ChannelNorm, GnConv
 from models.linear import Linear
 from models.staged import NormedMaps, Staged, initialise, stage_channels, strided_convolutions
 
-# Of the four stages.
-ORDERS = (2, 3, 4, 5)
-# Published: what the surroundings are multiplied by, and where the branches' learned scales start.
-GNCONV_SCALE = 1 / 3
+# Published: where the branches' learned scales start.
 LAYER_SCALE = 1e-6
 
 
@@ -26,6 +23,9 @@ class Design(TypedDict):
 
     width: int
     depths: tuple[int, int, int, int]
+    orders: tuple[int, int, int, int]
+    kernel: int
+    scale: float
     global_filter: bool
     size_px: int
     patch_px: int
@@ -36,10 +36,18 @@ class Design(TypedDict):
 class Block(nn.Module):
     """gnConv, then an MLP, each on a scaled residual branch: [B, C, H, W] -> [B, C, H, W]."""
 
-    def __init__(self, channels: int, order: int, filter_size: tuple[int, int] | None, drop_path: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        order: int,
+        filter_size: tuple[int, int] | None,
+        drop_path: float,
+        kernel: int = 7,
+        scale: float = 1 / 3,
+    ) -> None:
         super().__init__()
         self.norm1 = ChannelNorm(channels)
-        self.gnconv = GnConv(channels, order, filter_size=filter_size, scale=GNCONV_SCALE)
+        self.gnconv = GnConv(channels, order, kernel=kernel, filter_size=filter_size, scale=scale)
         self.norm2 = nn.LayerNorm(channels, eps=EPS)
         self.pwconv1 = Linear(channels, 4 * channels)
         self.pwconv2 = Linear(4 * channels, channels)
@@ -65,6 +73,9 @@ class Backbone(Staged):
         *,
         width: int,
         depths: tuple[int, int, int, int],
+        orders: tuple[int, int, int, int],
+        kernel: int,
+        scale: float,
         global_filter: bool,
         size_px: int,
         patch_px: int,
@@ -74,11 +85,11 @@ class Backbone(Staged):
         smaller = strided_convolutions(width, patch_px)
         rates = iter(drop_path_rates(drop_path, sum(depths)))
         stages = []
-        for stage, (channels, depth, order) in enumerate(zip(stage_channels(width), depths, ORDERS, strict=True)):
+        for stage, (channels, depth, order) in enumerate(zip(stage_channels(width), depths, orders, strict=True)):
             # The maps of the first two stages are too large for a global filter to pay.
             side = max(1, size_px // (patch_px * 2**stage))
             filter_size = (side, side // 2 + 1) if global_filter and stage >= 2 else None
-            stages.append([Block(channels, order, filter_size, next(rates)) for _ in range(depth)])
+            stages.append([Block(channels, order, filter_size, next(rates), kernel, scale) for _ in range(depth)])
         super().__init__(
             smaller,
             stages,

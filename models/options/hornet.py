@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from models.options.staged import StagedFamily
 
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 class HorNetFamily(StagedFamily):
     """Hierarchical backbone of gated convolutions, 7x7 or global; the defaults are those of HorNet-T."""
 
+    late = frozenset({"orders", "kernel", "scale"})
+    orders: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        default=(2, 3, 4, 5),
+        description="how often the gated convolutions of each stage multiply; n needs channels that 2^(n-1) divides",
+    )
+    kernel: Literal[3, 5, 7, 9, 11, 13] = Field(
+        default=7, description="places on a side of the depth-wise convolutions, where there is no global filter"
+    )
+    scale: float = Field(
+        default=1 / 3, gt=0, description="of what the gated convolutions multiply by, so that products stay small"
+    )
     size_px: int = Field(default=224, ge=1, description="side of the images that global filters are made for")
 
     @property

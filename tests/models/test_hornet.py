@@ -15,6 +15,9 @@ from pipeline.base.errors import ZoetropeError
 
 DESIGN: dict[str, Any] = {
     "depths": (2, 3, 18, 2),
+    "orders": (2, 3, 4, 5),
+    "kernel": 7,
+    "scale": 1 / 3,
     "size_px": 224,
     "patch_px": 4,
     "drop_path": 0.0,
@@ -111,6 +114,20 @@ def test_equals_the_transcription_that_benchmarks_run(name: str, size_px: tuple[
     with torch.no_grad():
         ours = model(x)
         torch.testing.assert_close(direct_hornet.make_direct(model)(x), ours, rtol=1e-3, atol=1e-4)
+
+
+def test_orders_kernel_and_scale_are_options() -> None:
+    """Of order 1, a block multiplies by its surroundings once."""
+    model = tiny("hornet_tiny_7x7", orders=(1, 1, 2, 3), kernel=3, scale=0.5)
+    gnconvs = [stage[0].gnconv for stage in model.stages]
+    assert [gnconv.widths for gnconv in gnconvs] == [[8], [16], [16, 32], [16, 32, 64]]
+    assert {gnconv.dwconv.kernel_size for gnconv in gnconvs} == {(3, 3)}
+    x, first = torch.randn(1, 8, 5, 6), gnconvs[0]
+    with torch.no_grad():
+        value, around = first.proj_in(x).chunk(2, 1)
+        torch.testing.assert_close(first(x), first.proj_out(value * 0.5 * first.dwconv(around)))
+    with pytest.raises(ZoetropeError, match=r"order 6 halves its channels 5 times, .* multiple of 32; got 8"):
+        tiny(orders=(6, 3, 4, 5))
 
 
 def test_start() -> None:

@@ -256,6 +256,9 @@ def test_a_classifier_starts_a_backbone_for_dense_tasks() -> None:
     maps = HorNetMaps(
         width=8,
         depths=(1, 1, 2, 1),
+        orders=(2, 3, 4, 5),
+        kernel=7,
+        scale=1 / 3,
         size_px=64,
         global_filter=True,
         patch_px=4,
