@@ -1,6 +1,7 @@
 """What `models` prints: what there is to train, what it costs, and the official weights that it may start from."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -9,7 +10,11 @@ import models
 from models.complexity import complexity
 from models.official import Official, weights_of
 from models.options.own import options_of
+from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.tasks import SECTIONS, section_of
+
+# Data sets on which publishers measured with one view of a sample, which is what multiply-adds are counted for.
+DRAWN = {"imagenet1k": ("ImageNet-1K", 1000), "kinetics400": ("Kinetics-400", 400)}
 
 
 def show_models(console: Console, names: Sequence[str]) -> None:
@@ -36,6 +41,33 @@ def show_models(console: Console, names: Sequence[str]) -> None:
         table.add_row(name, ", ".join(tasks), shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}", weights)
     console.print(table)
     console.print("Start from them by name, as in `model.weights=imagenet1k`; they are fetched before training.")
+
+
+def draw_models(names: Sequence[str], path: Path) -> int:
+    """Draw the published top-1 of models over multiply-adds and parameters, to an SVG; return how many there are.
+
+    A model is drawn where it has weights of its own, not of a trunk, that were measured with one view of a sample.
+    ZoetropeError when none of `names` is such.
+    """
+    from pipeline.figures.published import Published, accuracy_over_costs
+
+    shown: dict[str, list[Published]] = {}
+    for name in names or models.names():
+        models.check_options(name)
+        for row in weights_of(name):
+            if row.of == name and row.name in DRAWN and row.metric == "top-1" and row.score:
+                title, classes = DRAWN[row.name]
+                cost = complexity(name, classes, **row.model_options)
+                family = options_of(name).__module__.rpartition(".")[2]
+                point = Published(name, family, row.score, cost.multiply_adds, cost.parameters)
+                shown.setdefault(title, []).append(point)
+    if not shown:
+        raise ZoetropeError(
+            f"none of {', '.join(names)} has published top-1 of one view on ImageNet-1K or Kinetics-400, so there is "
+            "nothing to draw; leave the names out to draw all that have"
+        )
+    accuracy_over_costs(shown, path)
+    return sum(map(len, shown.values()))
 
 
 def words(row: Official, kind: str) -> str:

@@ -1,10 +1,14 @@
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.verbs.zoo import show_models
+from pipeline.figures import published
+from pipeline.figures.published import LETTER_PT, LINE_PT, Published, raised
+from pipeline.verbs.zoo import draw_models, show_models
 
 
 def printed(*names: str) -> str:
@@ -30,3 +34,41 @@ def test_models_with_what_they_cost_and_their_weights() -> None:
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
     with pytest.raises(ZoetropeError, match="did you mean 'tsm_resnet50'"):
         printed("tsm_resnt50")
+
+
+def test_published_accuracy_is_drawn_over_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what has weights of its own that were measured with one view: not U-Net, nor TSM on a ResNet's weights."""
+    given: list[Any] = []
+    draw = published.accuracy_over_costs
+
+    def spy(shown: Any, path: Path) -> None:
+        given.append(shown)
+        draw(shown, path)
+
+    monkeypatch.setattr(published, "accuracy_over_costs", spy)
+    names = ("alexnet", "resnet18", "tsm_resnet18", "tsn_resnet50", "unet")
+    assert draw_models(names, tmp_path / "first.svg") == draw_models(names, tmp_path / "again.svg") == 3
+    assert {title: [one.name for one in row] for title, row in given[0].items()} == {
+        "ImageNet-1K": ["alexnet", "resnet18"],
+        "Kinetics-400": ["tsn_resnet50"],
+    }
+    alexnet = Published("alexnet", "alexnet", 56.522, 714_188_480, 61_100_840)
+    assert given[0]["ImageNet-1K"][0] == alexnet
+    text = (tmp_path / "first.svg").read_text()
+    assert text.count(">alexnet<") == text.count(">tsn_resnet50<") == 2
+    assert "tsm_resnet18" not in text
+    assert (tmp_path / "again.svg").read_text() == text
+
+
+def test_names_are_raised_until_none_overlaps() -> None:
+    places, names = [(0, 10), (5, 12), (0, 0), (3 * LETTER_PT, 10), (2, 16)], ["one", "two", "low", "far", "top"]
+    heights = raised(places, names)
+    assert (heights[2], heights[0], heights[3]) == (0, 0, 0)  # of its own line, the first of its line, and beside it
+    assert heights[1] == LINE_PT - 2
+    assert heights[4] == 2 * LINE_PT - 6
+
+
+def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ZoetropeError, match="none of unet has published top-1"):
+        draw_models(["unet"], tmp_path / "models.svg")
+    assert not (tmp_path / "models.svg").exists()
