@@ -127,7 +127,7 @@ def obstacle(transform: A.BasicTransform, rides: Rides) -> str | None:
         return f"does not move {' and '.join(missing)}, which the task's samples have; leave it out"
     if rides.names & {"target", "picture"}:
         if not isinstance(transform, _MOVES_WHOLE_PX + _MOVES_NOTHING):
-            known = [cls.__name__ for cls in _MOVES_WHOLE_PX]
+            known = [cls.__name__ for cls in _MOVES_WHOLE_PX if cls is not A.TimeReverse]  # a mirror of spectrograms
             near = nearest(name, known) or known
             return f"would not move the target by whole pixels, and it must stay exact; use {' or '.join(near)}"
         if getattr(transform, "pad_if_needed", False):

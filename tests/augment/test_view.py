@@ -137,6 +137,7 @@ def test_a_target_is_a_whole_multiple_of_its_picture() -> None:
             ".Rotate: would not move the target by whole pixels, and it must",
         ),
         ([{"RandomResizedCrop": {"size": [2, 2]}}], "target", ".RandomResizedCrop: would not .* exact; use RandomCrop"),
+        ([{"Perspective": {}}], "picture", ".Perspective: .* exact; use HorizontalFlip or VerticalFlip or Transpose"),
         (
             [{"RandomCrop": {"height": 2, "width": 2, "pad_if_needed": True}}],
             "target",
