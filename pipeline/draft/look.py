@@ -36,7 +36,7 @@ TIMEOUT_S = 10.0
 """What one header may take."""
 SHARES = (0.2, 0.3, 0.1, 0.4, 0.5)
 """Held out where the source says nothing: a share of each class; of masks, whose classes are not known before they are
-decoded, the first share that leaves samples on both sides.
+decoded, and of what has no labels, the first share that leaves samples on both sides.
 """
 
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
@@ -109,7 +109,7 @@ def _divided(listing: Listing) -> tuple[Listing, dict[str, Any]]:
     """Hold samples out, where the source leaves that open; and say how."""
     if not listing.held_out_by_ratio:
         return listing, {}
-    if not listing.masks:
+    if not listing.masks and any(one.labels for one in listing.candidates):
         return divide(listing, Split(val=SHARES[0], stratify=True)), {"val": SHARES[0], "stratify": True}
     divided = {share: divide(listing, Split(val=share)) for share in SHARES}
     sides = {share: {one.split for one in found.candidates} for share, found in divided.items()}

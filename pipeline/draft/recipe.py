@@ -33,6 +33,7 @@ def draft(look: Look, machine: Machine, start: Starts, data: Path, out: Path, ba
     shape = (3, *((frames,) if frames else ()), suited.side_px, suited.side_px)
     model = suited.sections["model"]
     batch = batch_size(machine, model, len(facts.classes), shape, facts.train)
+    batch = min(batch, suited.most_batch or batch)
     every = f"{max(1, suited.epochs // VALIDATIONS)}ep"
     train = {"duration": f"{suited.epochs}ep", "batch_size": batch, "evaluate": every, "checkpoint": every}
     train |= {"precision": "bf16", "channels_last": True} if machine.gpu else {}

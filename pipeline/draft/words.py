@@ -25,7 +25,7 @@ def facts(look: Look) -> list[tuple[str, str]]:
     found = [
         ("task", f"{look.task.kind}: {look.guess.words}"),
         ("samples", ", ".join(f"{counts[split]:,} {split}" for split in splits_in(counts)) + of),
-        ("classes", _classes(look)),
+        *([("classes", _classes(look))] if look.listing.classes() else []),
     ]
     if look.rows:
         looked = len(look.rows) + len(look.bad)

@@ -80,6 +80,7 @@ class Suited:
     epochs:   how long to train
     why:      name of a section -> a comment about it
     offers:   name of a section -> other values for it, as comments below it
+    most_batch: samples of a batch at most; None where memory and the number of samples alone decide
     """
 
     sections: Mapping[str, Any]
@@ -87,6 +88,7 @@ class Suited:
     epochs: int
     why: Mapping[str, str] = field(default_factory=dict)
     offers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    most_batch: int | None = None
 
 
 def epochs(facts: Facts, start: Start | None) -> int:

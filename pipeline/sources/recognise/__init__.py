@@ -21,6 +21,7 @@ from pipeline.sources.recognise import (
     table,
     tars,
     ucf101,
+    unlabelled,
     voc,
     yolo,
 )
@@ -56,6 +57,7 @@ LAYOUTS = """\
   images/1.jpg instances.json         COCO's annotations
   images/1.jpg labels/1.txt           YOLO's, with data.yaml or classes.txt; VOC's and CVAT's XML; LabelMe's JSON
   train-000000.tar                    WebDataset tars
+  1.jpg 2.jpg                         pictures alone, to learn how to double their size
   trainlist01.txt, train.csv, ...     UCF101, HMDB51, Kinetics, Something-Something, Jester, Diving48, Charades,
                                       ActivityNet: their files and the videos"""
 
@@ -73,6 +75,8 @@ def recognise(tree: Tree) -> Guess:
     for ask in RECOGNISERS.values():
         if guess := ask(tree):
             return guess
+    if guess := unlabelled.recognise(tree):
+        return guess
     kinds: dict[str, int] = {}
     for name in tree.sizes:
         what = kind(suffix(name))

@@ -11,7 +11,7 @@ SHOWN = 5
 
 
 def recognise(tree: Tree) -> Guess | None:
-    """Take pictures or videos that lie in two folders or more, or below train/. ZoetropeError for several data sets."""
+    """Take pictures or videos that lie in folders, or in those of train/. ZoetropeError for several data sets."""
     modality, names = ("video", tree.videos) if len(tree.videos) > len(tree.images) else ("image", tree.images)
     inner, names = _inner(names)
     below: dict[str, set[str]] = {}
@@ -24,6 +24,8 @@ def recognise(tree: Tree) -> Guess | None:
     if several := [name for name in sorted(below) if name not in splits and is_data_set(below[name])]:
         raise data_sets(tree, [f"{inner}/{name}" if inner else name for name in several])
     classes = len({name for top in splits for name in below[top]} if splits else set(below) - {""})
+    if not classes:
+        return None
     notes = (f"the classes lie in {inner}/, the only folder there",) if inner else ()
     words = f"a folder a class, {classes:,} of them" + (f", below {_listed(splits)}" if splits else "")
     return Guess(f"{modality}-classification", {"kind": "folder", "path": tree.path(inner)}, words, notes)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.recipe.restoring import Degrade
     from pipeline.shards.reader import RawSample
+    from pipeline.tasks.suited import Facts, Suited
 
 TARGET = "target.png"
 
@@ -56,6 +57,13 @@ class Restoration(Task):
     def worded(cls, section: Mapping[str, Any]) -> "Restoration":
         """Make it for its words alone: measures are called by the scale."""
         return cls((), section.get("scale", 1))
+
+    @classmethod
+    def suited(cls, facts: "Facts") -> "Suited":
+        """Choose EDSR's baseline, to double the size."""
+        from pipeline.tasks.restoration.suited import suited
+
+        return suited(facts)
 
     @property
     def crop(self) -> int:

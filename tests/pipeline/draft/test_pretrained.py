@@ -35,7 +35,13 @@ def test_a_server_is_asked_for_the_head(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("resnet18", "imagenet1k"), ("tsm_resnet50", "kinetics400"), ("deeplabv3_resnet50", "coco"), ("unet_bn", None)],
+    [
+        ("resnet18", "imagenet1k"),
+        ("tsm_resnet50", "kinetics400"),
+        ("deeplabv3_resnet50", "coco"),
+        ("edsr_baseline", "div2k-x2"),  # of three scales that of its default
+        ("unet_bn", None),
+    ],
 )
 def test_weights_of_the_whole_network_come_first(kind: str, name: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.draft.pretrained.can_be_fetched", lambda url: False)

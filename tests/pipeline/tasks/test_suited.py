@@ -12,8 +12,7 @@ PHOTOS = Facts("image", ("cat", "dog"), train=400, width=640, height=480)
 START = Start("official", "MIT", (0.1, 0.2, 0.3), (1.0, 1.0, 1.0), 232, 224)
 
 
-# `init` finds no source that is for restoration.
-@pytest.mark.parametrize("kind", sorted(SECTIONS.keys() - {"restoration"}))
+@pytest.mark.parametrize("kind", sorted(SECTIONS))
 @pytest.mark.parametrize("gpu", [False, True])
 @pytest.mark.parametrize("short_px", [20, 48, 112, 480, 3000])
 def test_every_task_chooses_what_a_recipe_may_say(kind: str, gpu: bool, short_px: int) -> None:
@@ -22,7 +21,11 @@ def test_every_task_chooses_what_a_recipe_may_say(kind: str, gpu: bool, short_px
     section = SECTIONS[kind].model_validate({"kind": kind})
     facts = replace(PHOTOS, modality=section.modality, width=2 * short_px, height=short_px, gpu=gpu, fps=25.0)
     suited = TASKS[kind].suited(facts)
-    source = {"mask": {"kind": "images", "path": "a", "masks": "b"}, "objects": {"kind": "yolo", "path": "a"}}
+    source = {
+        "mask": {"kind": "images", "path": "a", "masks": "b"},
+        "objects": {"kind": "yolo", "path": "a"},
+        "image": {"kind": "images", "path": "a"},
+    }
     values = {
         "name": "x",
         "task": {"kind": kind},
@@ -93,6 +96,38 @@ def test_masks_start_from_deeplab_where_its_weights_and_a_gpu_are() -> None:
     only = {"deeplabv3_resnet50": START}.get
     for gpu, kind in ((True, "deeplabv3_resnet50"), (False, "unet_bn")):
         assert TASKS["segmentation"].suited(replace(PHOTOS, gpu=gpu, start=only)).sections["model"]["kind"] == kind
+
+
+def test_pictures_start_from_edsr_where_its_weights_and_a_gpu_are() -> None:
+    only = {"edsr_baseline": START}.get
+    for facts, options, rate in (
+        (PHOTOS, {"blocks": 8, "width": 32, "pixel_range": 1}, 1e-3),
+        (replace(PHOTOS, gpu=True), {"pixel_range": 1}, 1e-4),
+        (replace(PHOTOS, gpu=True, start=only), {"weights": "official"}, 1e-4),
+    ):
+        suited = TASKS["restoration"].suited(facts)
+        assert suited.sections["model"] == {"kind": "edsr_baseline", "scale": 2, **options}
+        assert suited.sections["optimizer"]["lr"] == rate
+        assert (suited.side_px, suited.most_batch) == (48, 16)
+
+
+@pytest.mark.parametrize(
+    ("size_px", "train", "crop_px", "epochs", "tile"),
+    [
+        ((640, 480), 400, 96, 125, False),
+        ((100, 70), 400, 32, 125, False),
+        ((4000, 3000), 90, 96, 555, True),
+        ((640, 480), 9, 96, 1000, False),
+        ((640, 480), 90_000, 96, 1, False),
+    ],
+)
+def test_crops_of_pictures_to_be_restored(
+    size_px: tuple[int, int], train: int, crop_px: int, epochs: int, tile: bool
+) -> None:
+    suited = TASKS["restoration"].suited(replace(PHOTOS, width=size_px[0], height=size_px[1], train=train))
+    crop = suited.sections["augment"]["train"][0]["RandomCrop"]
+    assert (crop, suited.side_px, suited.epochs) == ({"height": crop_px, "width": crop_px}, crop_px // 2, epochs)
+    assert ("evaluate" in suited.sections) == tile
 
 
 @pytest.mark.parametrize(("train", "count"), [(1000, 60), (1001, 40), (50_000, 30), (1_200_000, 90)])

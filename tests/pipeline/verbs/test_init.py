@@ -156,6 +156,12 @@ def tars(root: Path) -> Path:
     return root
 
 
+def unlabelled(root: Path) -> Path:
+    for i in range(20):
+        put(root / f"{i}.jpg", jpeg(i % 2, i))
+    return root
+
+
 class Typed:
     """`init` as a user types it, in a folder of its own."""
 
@@ -200,6 +206,7 @@ def typed(tmp_path: Path) -> Typed:
             "webdataset",
             ["WebDataset tars, 3 of them, with labels in .cls", "samples  8 train, 4 val in the first of 2 tars"],
         ),
+        (unlabelled, "restoration", "images", ["pictures without labels", "20%, by data", "! nothing says what these"]),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

@@ -137,6 +137,9 @@ FOLDER = {"kind": "folder", "path": "."}
             "segmentation",
             {"kind": "images", "path": ".", "instances": ".", "instance_suffix": "-instances"},
         ),
+        (["1.jpg", "2.png", "readme.md"], "restoration", {"kind": "images", "path": "."}),
+        (["train/1.jpg", "valid/2.jpg"], "restoration", {"kind": "images", "path": "{split}"}),
+        (["train/1.jpg", "train/2.jpg"], "restoration", {"kind": "images", "path": "."}),
         # A few pictures that are there twice are no masks.
         (["rose/1.jpg", "rose/1.png", "rose/2.jpg", "rose/3.jpg", "tulip/1_seg.jpg"], "image-classification", FOLDER),
     ],
@@ -250,7 +253,7 @@ def test_several_data_sets_are_no_classes(make: Make) -> None:
     ("names", "says"),
     [
         ([], "holds no file. Known are:"),
-        (["1.jpg", "2.jpg", "a.txt"], "holds 2 x .jpg, 1 x .txt, in no order that is known. Known are:"),
+        (["1.mp4", "2.mp4", "a.txt"], "holds 2 x .mp4, 1 x .txt, in no order that is known. Known are:"),
     ],
 )
 def test_what_no_source_knows(make: Make, names: list[str], says: str) -> None:
