@@ -1,6 +1,7 @@
 """A small model as an ONNX file gives what torch gives."""
 
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import torch
@@ -10,11 +11,11 @@ import models
 from tests.models.small import batch, shallow, small
 
 
-def assert_onnx_agrees(name: str, folder: Path) -> None:
-    """Compare a small model with what it is as an ONNX file."""
+def assert_onnx_agrees(name: str, folder: Path, **options: Any) -> None:
+    """Compare a small model, of these options besides, with what it is as an ONNX file."""
     torch.manual_seed(0)
     with shallow():
-        model, x = models.build(name, 5, **small(name)).eval(), batch(name, (48, 64))
+        model, x = models.build(name, 5, **{**small(name), **options}).eval(), batch(name, (48, 64))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))

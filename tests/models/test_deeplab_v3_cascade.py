@@ -1,5 +1,6 @@
 """DeepLab v3 in cascade: rates and counts of its blocks, and weights that start it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 import models
 from models.weights import load_weights
+from tests.models.exported import assert_onnx_agrees
 from tests.models.test_resnet import count, on_meta
 
 NAME = "deeplabv3cascade_resnet50"
@@ -54,3 +56,8 @@ def test_a_classifier_starts_all_but_the_new_blocks() -> None:
     assert report.missing == tuple(key for key in model.state_dict() if key.startswith(new))
     report = load_weights(models.build(NAME, 3, width=4), model.state_dict())
     assert report.replaced == ("classifier.head.weight", "classifier.head.bias")
+
+
+@pytest.mark.slow
+def test_onnx(tmp_path: Path) -> None:
+    assert_onnx_agrees(NAME, tmp_path)

@@ -1,5 +1,6 @@
 """Networks that restore pictures: published counts and names, how far they see, what they start from."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.edsr import MeanShift
 from models.ops.bicubic import cubic, enlarged
 from models.options import OPTIONS
 from pipeline.base.errors import ZoetropeError
+from tests.models.exported import assert_onnx_agrees
 from tests.models.small import small
 from tests.models.test_resnet import on_meta
 
@@ -139,3 +141,11 @@ def test_larger_scales_start_from_x2_and_none_at_all_does_too() -> None:
         assert torch.equal(model.state_dict()["tail.1.weight"], state["tail.1.weight"])
     with pytest.raises(ZoetropeError, match="another shape"):
         models.load_weights(models.build("edsr_baseline", 0, blocks=2, width=16), state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rcan", "vdsr", *(pytest.param(name, marks=pytest.mark.slow) for name in ("edsr", "rdn", "srcnn", "dncnn"))],
+)
+def test_onnx(name: str, tmp_path: Path) -> None:
+    assert_onnx_agrees(name, tmp_path)

@@ -1,5 +1,6 @@
 """U-Net of pytorch-segmentation; its names and shapes are in `weights/test_layouts.py`."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from models.options import OPTIONS
 from models.weights import load_weights
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.section import without_late
+from tests.models.exported import assert_onnx_agrees
 from tests.models.test_resnet import count, on_meta
 
 YASSOUALI = {"variant": "yassouali"}
@@ -68,3 +70,8 @@ def test_recipes_of_before_the_variant_keep_their_values() -> None:
     for options, said in (({}, False), (YASSOUALI, True)):
         chosen = family.model_validate({"kind": "unet_bn", **options})
         assert ("variant" in without_late(chosen, chosen.model_dump())) == said
+
+
+@pytest.mark.slow
+def test_onnx(tmp_path: Path) -> None:
+    assert_onnx_agrees("unet_bn", tmp_path, **YASSOUALI)

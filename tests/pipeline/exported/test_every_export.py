@@ -30,12 +30,12 @@ QUICK: dict[str, dict[str, Any]] = {
     "tsm": {"kind": "tsm_resnet18"},
     "timesformer T+S": {**VIDEO_TRANSFORMER, "attention": "divided_space_time"},
 }
+# Detectors have theirs in tests/models/test_ssd.py and test_operators.py: what is suppressed turns on what is rounded.
 SLOW: dict[str, dict[str, Any]] = {
     # Pieces of several sizes are a graph of many nodes: one block of them takes as long as all that is quick.
     "timesformer L+G": {**VIDEO_TRANSFORMER, "depth": 1, "attention": "local_global"},
     "hornet gf": {"kind": "hornet_tiny_gf"},
     "mobilenet": {"kind": "mobilenetv2"},
-    "tsn": {"kind": "tsn_resnet18"},
     "tsn non-local": {"kind": "tsn_resnet50", "non_local": True},
     "tsm temporal pool": {"kind": "tsm_resnet18", "temporal_pool": True},
     "tsm whole blocks": {"kind": "tsm_resnet18", "place": "block"},
@@ -51,18 +51,28 @@ SLOW: dict[str, dict[str, Any]] = {
     "unet": {"kind": "unet_bn"},
     "unet as published": {"kind": "unet"},
     "deeplab v3": {"kind": "deeplabv3_resnet50"},
+    "vdsr": {"kind": "vdsr"},
 }
+TASKS: dict[str, dict[str, Any]] = {
+    "mask": {"task": {"kind": "segmentation"}, "data": {"source": {"kind": "digit-scenes"}}},
+    "image": {
+        "task": {"kind": "restoration", "scale": 2, "degrade": {}},
+        "data": {"source": {"kind": "photographs"}},
+        "shard": {"image": {"resize": False}},
+        "augment": {"train": [{"CenterCrop": {"height": 24, "width": 32}}], "eval": []},
+        "loss": {},
+    },
+}
+OUTPUTS = {"classes": ["scores"], "mask": ["scores"], "image": ["image"]}
 CASES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 def recipe_of(options: dict[str, Any]) -> Recipe:
-    """A recipe with that model, small, for pictures of 24 x 32 px or clips of them."""
+    """A recipe with that model, small, for pictures of 24 x 32 px, of any size where they are restored, or clips."""
     family = OPTIONS[options["kind"]]
     values = tiny_values(family.eats, model={**small(options["kind"]), **options})
-    if family.answers == "mask":
-        values |= {"task": {"kind": "segmentation"}, "data": {"source": {"kind": "digit-scenes"}}}
-    values["augment"] = {"eval": [{"CenterCrop": {"height": 24, "width": 32}}]}
-    values["augment"]["train"] = values["augment"]["eval"]
+    crop = [{"CenterCrop": {"height": 24, "width": 32}}]
+    values |= {"augment": {"train": crop, "eval": crop}, **TASKS.get(family.answers, {})}
     return check(values, "a test's recipe")
 
 
@@ -100,17 +110,19 @@ def test_it_answers_as_the_model(name: str, tmp_path: Path) -> None:
         views = views_of(recipe, 64, 96) + views_of(recipe, 50, 71)
     x = normalize(np.stack(views[:3]))
     with torch.no_grad():
-        exact = task.exported(deepcopy(model).double(), x.double())["scores"].numpy()
-    rounded = difference(exact, run_module(given.module)([x.numpy()])[0])
+        exact = [value.numpy() for value in task.exported(deepcopy(model).double(), x.double()).values()]
+    rounded = max(map(difference, exact, run_module(given.module)([x.numpy()])))
     assert rounded < 1e-3  # else the model is one that tells nothing
     for run in (run_module(program.module()), run_onnx(tmp_path / "model.onnx")):
         worst = worst_differences(given, run, views, normalize)
-        assert list(worst) == ["scores"]
-        assert worst["scores"] <= TOLERANCE + 10 * rounded
-    (scores,) = run([x.numpy()])
-    assert scores.shape[:2] == (3, len(CLASSES))
-    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-4)
-    assert scores.std(0).max() > 1e-3  # not one answer to everything
+        assert list(worst) == OUTPUTS[recipe.model.answers]
+        assert max(worst.values()) <= TOLERANCE + 10 * rounded
+    answer = dict(zip(given.outputs, run([x.numpy()]), strict=True))
+    assert {len(value) for value in answer.values()} == {3}
+    assert all(value.std(0).max() > 1e-3 for value in answer.values())  # not one answer to everything
+    if "scores" in answer:
+        assert answer["scores"].shape[1] == len(CLASSES)
+        np.testing.assert_allclose(answer["scores"].sum(1), 1, atol=1e-4)
 
 
 @pytest.mark.slow
