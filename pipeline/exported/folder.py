@@ -31,7 +31,7 @@ class Exported:
 
 
 def check_together(models: Sequence[Exported]) -> None:
-    """Raise ZoetropeError for models whose answers have no mean: of other tasks or classes, or other masks."""
+    """Raise ZoetropeError for models whose answers have no mean: of other tasks or classes, or other places."""
     first = models[0]
     for other in models[1:]:
         if other.recipe.task.kind != first.recipe.task.kind:
@@ -44,11 +44,16 @@ def check_together(models: Sequence[Exported]) -> None:
                 f"{other.folder} knows {other_classes(first.classes, other.classes, 'the first model')}; models whose "
                 "answers are averaged have the same, in the same order"
             )
-        same_view = (other.recipe.augment.eval, other.recipe.shard) == (first.recipe.augment.eval, first.recipe.shard)
-        if first.task.rides and not same_view:
+        if first.recipe.task.answers == "image" and other.recipe.task != first.recipe.task:
+            raise ZoetropeError(
+                f"{other.folder} restores otherwise than {first.folder} (task.scale, task.degrade), so that their "
+                "pictures have no mean; models whose pictures are averaged have one task"
+            )
+        views = [(one.recipe.augment.eval, one.recipe.shard.image) for one in (other, first)]
+        if first.task.rides and views[0] != views[1]:
             raise ZoetropeError(
                 f"{other.folder} sees pictures otherwise than {first.folder} (augment.eval, shard.image), so that the "
-                "places of their answers do not fit; models whose masks are averaged see alike"
+                "places of their answers do not fit; models whose masks, boxes or pictures are averaged see alike"
             )
 
 

@@ -1,6 +1,7 @@
 """Restoration from a sample to its measure: pairs and what is degraded, and what is refused."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.decode.image import decode_image
 from pipeline.exported.answering import exportable, traced
+from pipeline.exported.folder import check_together
 from pipeline.exported.formats import run_module
 from pipeline.exported.sight import Sight
 from pipeline.feed.batch import BatchMaker, BatchSource
@@ -162,6 +164,18 @@ def test_the_exported_model_takes_any_size() -> None:
     (said,) = run_module(program.module())([x.numpy()])
     assert said.shape == (3, 3, 42, 68)
     np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "degrade"), [(3, {}), (2, {"noise": 9})])
+def test_pictures_of_models_that_restore_otherwise_are_not_averaged(scale: int, degrade: dict[str, Any]) -> None:
+    recipes = [check(values(*what), "x") for what in ((2, {}), (2, {}), (scale, degrade))]
+    models: list[Any] = [
+        SimpleNamespace(folder=str(i), recipe=recipe, classes=(), task=task_of(recipe))
+        for i, recipe in enumerate(recipes)
+    ]
+    check_together(models[:2])
+    with pytest.raises(ZoetropeError, match=r"^2 restores otherwise than 0 \(task.scale, task.degrade\)"):
+        check_together(models)
 
 
 def test_a_new_file_is_seen_as_it_is() -> None:
