@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from models.resnet import Backbone
 from models.segmenter import Segmenter, conv_bn_relu, conv_head, enlarged
+from models.traced import is_traced
 
 BINS = (1, 2, 3, 6)
 
@@ -33,10 +34,28 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, in_channels + len(bins) * channels, H, W]."""
-        means = [
-            level(functional.adaptive_avg_pool2d(x, size)) for size, level in zip(self.bins, self.levels, strict=True)
-        ]
+        means = [level(pooled(x, bins)) for bins, level in zip(self.bins, self.levels, strict=True)]
         return torch.cat([x, *(enlarged(mean, x, self.align_corners) for mean in means)], 1)
+
+
+def pooled(x: Tensor, bins: int) -> Tensor:
+    """Take the means over bins x bins parts of a map, which overlap by a row where it cannot be cut evenly.
+
+    [B, C, H, W] -> [B, C, bins, bins]. An exporter writes torch's own operator for ONNX as it is for one size, and is
+    wrong at others; so a graph gets the product by two matrices.
+    """
+    if not is_traced():
+        return functional.adaptive_avg_pool2d(x, bins)
+    rows, columns = (_shares(side, bins, x) for side in x.shape[2:])
+    return rows @ x @ columns.T
+
+
+def _shares(side: int, bins: int, like: Tensor) -> Tensor:
+    """[bins, side]: what each place adds to the mean of each part, of the type and device of `like`."""
+    place = torch.arange(side, device=like.device)
+    part = torch.arange(bins, device=like.device)[:, None]
+    inside = (place >= part * side // bins) & (place < ((part + 1) * side + bins - 1) // bins)
+    return inside.to(like.dtype) / inside.sum(1, keepdim=True)
 
 
 class PSPNet(Segmenter):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -97,6 +98,23 @@ def test_dropouts_are_of_channels() -> None:
     model = on_meta("pspnet_resnet50", 21, dropout=0.3)
     rates = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout2d)}
     assert rates == {"classifier.1.3": 0.3, "aux_classifier.3": 0.3}
+
+
+@pytest.mark.slow
+def test_means_over_parts_stay_right_at_other_sizes_in_a_graph(tmp_path: Path) -> None:
+    """A map that is finer than the bins, and coarser, and of another rest than the one that was traced."""
+    model = PyramidPooling(4, 2).eval()
+    sides = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    with torch.no_grad():
+        program = torch.export.export(model, (torch.randn(2, 4, 8, 8),), dynamic_shapes=(sides,), strict=False)
+        made = torch.onnx.export(program, input_names=["x"], dynamo=True, verbose=False)
+        assert made is not None
+        made.save(str(tmp_path / "model.onnx"))
+        session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+        for size in ((8, 8), (3, 4), (13, 7), (5, 12)):
+            x = torch.randn(2, 4, *size)
+            (found,) = session.run(None, {"x": x.numpy()})
+            torch.testing.assert_close(torch.from_numpy(found), model(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
