@@ -156,6 +156,16 @@ _MICROSOFT_SWIN: tuple[Rule, ...] = (
     (r"^layers\.(\d)\.downsample\.", lambda found: f"downsample_layers.{int(found[1]) + 1}."),
     (r"^layers\.(\d)\.blocks\.", r"stages.\1."),
 )
+# OpenMMLab's, alone or in a network; `unfolded.py` reorders what merges patches.
+_OPENMMLAB_SWIN: tuple[Rule, ...] = (
+    (r"^(backbone\.|)patch_embed\.projection\.", r"\1downsample_layers.0.0."),
+    (r"^(backbone\.|)patch_embed\.norm\.", r"\1downsample_layers.0.1."),
+    (r"^(backbone\.|)stages\.(\d)\.downsample\.", lambda found: f"{found[1]}downsample_layers.{int(found[2]) + 1}."),
+    (r"^(backbone\.|)stages\.(\d)\.blocks\.", r"\1stages.\2."),
+    (r"\.attn\.w_msa\.", ".attn."),
+    (r"\.ffn\.layers\.0\.0\.", ".mlp.fc1."),
+    (r"\.ffn\.layers\.1\.", ".mlp.fc2."),
+)
 _TORCHVISION_CONVNEXT: tuple[Rule, ...] = (
     (r"^features\.([1357])\.(\d+)\.", _stage),
     (r"^features\.([0246])\.", _smaller),
@@ -170,12 +180,11 @@ _TORCHVISION_CONVNEXT: tuple[Rule, ...] = (
 # SE-ResNet of Cadene's pretrained-models.pytorch, which are the authors' files of Caffe.
 _CADENE_SE_RESNET: tuple[Rule, ...] = ((r"^layer0\.", ""), (r"^last_linear\.", "fc."))
 # mmsegmentation's UPerNet and that of HorNet's release, on its backbones: ResNet with a deep stem, its own and Meta's
-# ConvNeXt, HorNet, and Microsoft's Swin. Its own Swin merges patches in another order, which names do not tell: its
-# `patch_embed.projection` is of no family here.
+# ConvNeXt, HorNet, its own and Microsoft's Swin.
 _MMSEG_UPERNET: tuple[Rule, ...] = (
     *_deep_stem(tuple(f"backbone.stem.{layer}" for layer in (0, 1, 3, 4, 6, 7))),
+    *_OPENMMLAB_SWIN,
     (r"^backbone\.patch_embed\.proj\.", "backbone.downsample_layers.0.0."),
-    (r"^backbone\.patch_embed\.norm\.", "backbone.downsample_layers.0.1."),
     (r"^backbone\.layers\.(\d)\.downsample\.", lambda found: f"backbone.downsample_layers.{int(found[1]) + 1}."),
     (r"^backbone\.layers\.(\d)\.blocks\.", r"backbone.stages.\1."),
     (r"\.depthwise_conv\.", ".dwconv."),
@@ -206,6 +215,7 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("trunk.", "classifier."), _TRUNK),
     (("features.1.0.attn.", "features.2.reduction."), _TORCHVISION_SWIN),
     (("patch_embed.proj.", "layers.0.blocks.0.attn."), _MICROSOFT_SWIN),
+    (("patch_embed.projection.", "stages.0.blocks.0.attn."), _OPENMMLAB_SWIN),
     (("features.1.0.layer_scale", "features.1.0.block.0."), _TORCHVISION_CONVNEXT),
     (("layer1.conv1.conv.", "layer2.block1.reduce."), _KAZUTO),
     (("vgg.0.", "conf.0."), _SSD_PYTORCH),

@@ -10,6 +10,7 @@ from torch import Tensor
 from models.gnconv import resize_filter
 from models.timesformer import resize_positions, resize_times
 from models.weights.names import Names, read_names
+from models.weights.unfolded import in_swins_order
 from pipeline.base.errors import nearest
 
 # The first convolution of every family, which sees the input's channels.
@@ -105,7 +106,7 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
         if kind := _odd_kind(state[origin], wanted):
             odd.append(f"{origin} {kind}")
             continue
-        fitted = _fit(name, common, state[origin], wanted.shape)
+        fitted = _fit(name, common, in_swins_order(origin, state[origin]), wanted.shape)
         if fitted is not None:
             new[name], origins[name] = fitted, origin
             if state[origin].shape != wanted.shape and not common.endswith(".gamma"):

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 import models
 from models.weights import load_weights
 from models.weights.layouts import own_layout
-from pipeline.base.errors import ZoetropeError
 from tests.models.small import small
 from tests.models.test_resnet import on_meta
 
@@ -152,6 +152,16 @@ MICROSOFT_SWIN: Rules = [
     (r"^backbone\.downsample_layers\.(\d)\.", lambda found: f"backbone.layers.{int(found[1]) - 1}.downsample."),
     (r"^backbone\.stages\.(\d)\.", r"backbone.layers.\1.blocks."),
 ]
+OPENMMLAB_SWIN: Rules = [
+    *MMSEG_HEADS,
+    (r"^backbone\.downsample_layers\.0\.0\.", "backbone.patch_embed.projection."),
+    (r"^backbone\.downsample_layers\.0\.1\.", "backbone.patch_embed.norm."),
+    (r"^backbone\.downsample_layers\.(\d)\.", lambda found: f"backbone.stages.{int(found[1]) - 1}.downsample."),
+    (r"^backbone\.stages\.(\d)\.(?=\d)", r"backbone.stages.\1.blocks."),
+    (r"\.attn\.", ".attn.w_msa."),
+    (r"\.mlp\.fc1\.", ".ffn.layers.0.0."),
+    (r"\.mlp\.fc2\.", ".ffn.layers.1."),
+]
 YASSOUALI = {"variant": "yassouali"}
 CASES: list[tuple[str, dict[str, Any], Rules, tuple[int, str]]] = [
     ("pspnet_resnet50", {}, SEMSEG_PSPNET, (370, "65f4ed7e41f442db")),
@@ -223,15 +233,29 @@ def test_mmsegmentations_upernets_load_without_a_rest(name: str, options: dict[s
         assert torch.equal(own(x), other(x))
 
 
-def test_a_swin_that_merges_in_another_order_is_refused() -> None:
-    """mmsegmentation's own: its names of layers are others, and so is the order of what it merges."""
-    model = models.build("upernet_swin_t", 5, **small("upernet_swin_t"))
-    state = renamed(model.state_dict(), MICROSOFT_SWIN)
-    state = renamed(
-        state, [(r"\.proj\.(?=weight|bias)", ".projection."), (r"\.layers\.(\d)\.blocks", r".stages.\1.blocks")]
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_swin_that_merges_in_another_order_is_reordered(alone: bool) -> None:
+    """OpenMMLab's: of its four places it takes what `unfold` makes of a map."""
+    torch.manual_seed(0)
+    model: Any = models.build("upernet_swin_t", 5, **small("upernet_swin_t")).eval()
+    state = renamed(model.state_dict(), OPENMMLAB_SWIN)
+    merges = "backbone.stages.1.downsample"
+    weight, bias, reduction = (
+        torch.randn_like(state[f"{merges}.{key}"]) for key in ("norm.weight", "norm.bias", "reduction.weight")
     )
-    with pytest.raises(ZoetropeError, match="are of no family that is known here"):
-        load_weights(model, state)
+    state |= {f"{merges}.norm.weight": weight, f"{merges}.norm.bias": bias, f"{merges}.reduction.weight": reduction}
+    state["backbone.stages.0.blocks.0.attn.w_msa.relative_position_index"] = torch.zeros(49, 49).long()
+    if alone:
+        state = {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
+    report = load_weights(model, state)
+    assert (report.unexpected, report.resized, report.replaced) == ((), {}, ())
+    assert all(key.startswith(("classifier.", "aux_classifier.")) for key in report.missing)
+    assert bool(report.missing) == alone
+    x = torch.randn(2, reduction.shape[1] // 4, 6, 8)
+    places = functional.unfold(x, 2, stride=2).transpose(1, 2)
+    expected = functional.linear(functional.layer_norm(places, weight.shape, weight, bias), reduction)
+    found = model.backbone.downsample_layers[2](x)
+    torch.testing.assert_close(found.flatten(2).transpose(1, 2), expected)
 
 
 def test_other_names_are_left() -> None:
