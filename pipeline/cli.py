@@ -183,7 +183,7 @@ def _shards(recipe: "Recipe") -> "Artifact":
 def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw published accuracy over costs instead.")] = False,
-    out: Annotated[Path, typer.Option(metavar="SVG", help="The picture that --draw writes.")] = Path("models.svg"),
+    out: Annotated[Path, typer.Option(metavar="SVG", help="The SVG, PNG or PDF of --draw.")] = Path("models.svg"),
     packages: Allow = None,
 ) -> None:
     """Show models: their tasks, parameters, multiply-adds at their published input size, official weights by name."""

@@ -1,4 +1,4 @@
-"""What publishers measured over what their models cost, as an SVG."""
+"""What publishers measured over what their models cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+PICTURES = (".svg", ".png", ".pdf")
 COSTS = (("multiply_adds", 1e9, "multiply-adds of one sample (G)"), ("parameters", 1e6, "parameters (M)"))
 WIDTH_PT, HEIGHT_PT = 520, 420
 """Of a diagram, of which a point is 1/72 inch."""
@@ -44,7 +44,7 @@ def accuracy_over_costs(shown: Mapping[str, Sequence[Published]], path: Path) ->
             axes.set(xlabel=label, ylabel="published top-1 (%)", title=title)
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "published"}):
-        FigureCanvasSVG(figure).print_svg(str(path), metadata={"Date": None})
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def raised(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[float]:

@@ -44,13 +44,15 @@ def show_models(console: Console, names: Sequence[str]) -> None:
 
 
 def draw_models(names: Sequence[str], path: Path) -> int:
-    """Draw the published top-1 of models over multiply-adds and parameters, to an SVG; return how many there are.
+    """Draw the published top-1 of models over multiply-adds and parameters; return how many there are.
 
     A model is drawn where it has weights of its own, not of a trunk, that were measured with one view of a sample.
-    ZoetropeError when none of `names` is such.
+    ZoetropeError when none of `names` is such, or `path` is no SVG, PNG or PDF.
     """
-    from pipeline.figures.published import Published, accuracy_over_costs
+    from pipeline.figures.published import PICTURES, Published, accuracy_over_costs
 
+    if path.suffix not in PICTURES:
+        raise ZoetropeError(f"{path} is none of {', '.join(PICTURES)}; give --out such a name, such as models.svg.")
     shown: dict[str, list[Published]] = {}
     for name in names or models.names():
         models.check_options(name)

@@ -72,3 +72,8 @@ def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
     with pytest.raises(ZoetropeError, match="none of unet has published top-1"):
         draw_models(["unet"], tmp_path / "models.svg")
     assert not (tmp_path / "models.svg").exists()
+
+
+def test_a_form_that_no_picture_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ZoetropeError, match=r"models.doc is none of .svg, .png, .pdf; give --out such a name"):
+        draw_models([], tmp_path / "models.doc")
