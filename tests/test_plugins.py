@@ -456,25 +456,22 @@ def head(own: Own) -> Iterator[Head]:
 
 
 @pytest.mark.slow
-def test_a_whole_run(own: Own, request: pytest.FixtureRequest) -> None:
-    """On this machine, in a job of `ray job submit`, and in a process that loads what was exported."""
-    output = own.run(*ALLOWED)
-    assert "Traceback" not in output
-    assert re.search(r"python -m pipeline run .* train.duration=4ep --allow=my_package$", output, re.MULTILINE)
+def test_a_whole_run(own: Own, head: Head) -> None:
+    """In a job of `ray job submit`; planned again here; and in a process that loads what was exported."""
+    places = (f"data.source.path={own.folder / 'photos'}", f"store={own.store}")
+    job = ("python", "-m", "pipeline", "run", "recipe.yaml", *places, *ALLOWED)
+    installed = ("--runtime-env-json", json.dumps({"env_vars": {"PYTHONPATH": str(ROOT)}}))
+    code, shown = head.submit(*job, options=installed)
+    assert code == 0, shown
+    assert "Traceback" not in shown
+    assert re.search(r"^export: made in ", shown, re.MULTILINE), shown
+    assert re.search(r"python -m pipeline run .* train.duration=4ep --allow=my_package$", shown, re.MULTILINE)
     assert own.facts("ingest")["samples"] == 30
-    assert own.run(*ALLOWED, verb="plan").count(" reuse ") == 5
+    assert own.run(*ALLOWED, verb="plan").count(" reuse ") == 5  # the same code has the same digest here
     (run,) = own.mlflow_runs()
     assert (run.info.status, run.data.params["model.kind"]) == ("FINISHED", NET)
     weights = load_file(own.artifact("export") / "model" / "model.safetensors")
     assert weights["head.weight"].shape == (3, 4)
-
-    places = (f"data.source.path={own.folder / 'photos'}", f"store={own.store}")
-    job = ("python", "-m", "pipeline", "run", "recipe.yaml", *places, "train.duration=1ep", *ALLOWED)
-    installed = ("--runtime-env-json", json.dumps({"env_vars": {"PYTHONPATH": str(ROOT)}}))
-    code, shown = request.getfixturevalue("head").submit(*job, options=installed)
-    assert code == 0, shown
-    assert re.search(r"^shard +reuse ", shown, re.MULTILINE), shown  # the same code has the same digest there
-    assert re.search(r"^export: made in ", shown, re.MULTILINE), shown
 
     nets = own.folder / "my_package" / "nets.py"
     nets.write_text(nets.read_text().replace("nn.ReLU()", "nn.GELU()"))

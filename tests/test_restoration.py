@@ -18,9 +18,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_quickstart_is_better_than_bicubic(make_project: Callable[..., Any]) -> None:
-    """On parts of photographs that it has not seen; evaluation, validation and the exported model agree."""
+    """After a quarter of its training, on parts of photographs that it has not seen; validation, evaluation and the
+    exported model agree.
+    """
     project = make_project("image")
     recipe = yaml.safe_load((ROOT / "recipes/quickstart-super-resolution.yaml").read_text())
+    recipe["train"]["duration"], recipe["train"]["checkpoint"] = "40ep", "40ep"
     project.recipe.write_text(yaml.safe_dump(recipe))
     output = project.run()
     measured = project.facts("evaluate")
