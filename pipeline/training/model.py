@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import models
+from models.memory_format import channels_last
 from pipeline.recipe import Recipe
 
 
@@ -13,7 +14,7 @@ def build_model(recipe: Recipe, num_classes: int) -> nn.Module:
     """Build a fresh model, in the memory format that it trains in; `model.weights` are not loaded."""
     model = models.build(recipe.model.kind, num_classes, **recipe.model.model_dump(exclude={"kind", "weights"}))
     if recipe.train.channels_last:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        channels_last(model)
     return model
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from augment.mixing.batch import Drawn
+from models.memory_format import CHANNELS_LAST
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
 from pipeline.recipe.evaluate import Evaluate
@@ -49,7 +50,7 @@ class Normalize:
         x = there.float().sub_(self.mean).div_(self.std).movedim(-1, 1)
         if not self.channels_last:
             return x.contiguous()
-        return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.channels_last_3d)
+        return x.contiguous(memory_format=CHANNELS_LAST[x.ndim])
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:

@@ -34,3 +34,12 @@ def test_channels_last_is_a_layout_of_the_same_weights(make_recipe: Any) -> None
     assert kernels
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), last.parameters(), strict=True))
+
+
+def test_kernels_of_images_and_of_clips_are_channels_last_beside_each_other(make_recipe: Any) -> None:
+    model = {"kind": "tsm_resnet18", "width": 8, "non_local": True}
+    last = build_model(make_recipe("video", **{"train.channels_last": True, "model": model}), 3)
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    kernels = [p for p in last.parameters() if p.ndim in formats]
+    assert {p.ndim for p in kernels} == {4, 5}
+    assert all(p.is_contiguous(memory_format=formats[p.ndim]) for p in kernels)
