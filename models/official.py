@@ -73,6 +73,16 @@ def _vision(
     )  # fmt: skip
 
 
+# torchvision's of Kinetics-400, whose videos were sampled at 15 frames/s: every second frame of most.
+def _vision_clips(
+    kind: str, file: str, score: float, resize_px: int, crop_px: int, frames: int, clips: int
+) -> Official:
+    metric = f"top-1 of {clips} clips" if clips > 1 else "top-1"
+    wants = {"clip.frames": frames, "clip.sampling": "dense", "clip.stride": 2}
+    row = _vision("kinetics400", kind, file, score, resize_px, crop_px, metric)
+    return replace(row, mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989), wants=wants)
+
+
 # mit-han-lab/temporal-shift-module@1f6a834: README.md. No digests. Dense clips are of 64 frames, and scores of 10.
 def _tsm(name: str, kind: str, file: str, score: float | None, frames: int = 8, **options: Any) -> Official:
     url = f"https://hanlab18.mit.edu/projects/tsm/models/{file}"
@@ -185,6 +195,10 @@ ROWS: tuple[Official, ...] = (
         _vision("coco", "ssd300_vgg16", "ssd300_vgg16_coco-b556d3b4.pth", 25.1, None, None, "box AP"),
         mean=(0.48235, 0.45882, 0.40784), std=(1 / 255, 1 / 255, 1 / 255), wants={"model.priors": "torchvision"},
     ),
+    _vision_clips("r3d_18", "r3d_18-b3b3357e.pth", 63.2, 128, 112, 16, 5),
+    _vision_clips("mc3_18", "mc3_18-a90a0ba3.pth", 63.96, 128, 112, 16, 5),
+    _vision_clips("r2plus1d_18", "r2plus1d_18-91a641e6.pth", 67.463, 128, 112, 16, 5),
+    _vision_clips("s3d", "s3d-d76dad2f.pth", 68.368, 256, 224, 128, 1),
     _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
     _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),
     _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),

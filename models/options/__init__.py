@@ -60,6 +60,7 @@ from models.options.upernet import (
     UPerNetSwinTOptions,
 )
 from models.options.vgg import VGGOptions
+from models.options.video3d import S3DOptions, VideoResNetOptions
 from models.options.vit import ViTBOptions, ViTLOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
@@ -82,6 +83,8 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     TimeSformerOptions,
     TimeSformerHROptions,
     TimeSformerLOptions,
+    VideoResNetOptions,
+    S3DOptions,
     ViTBOptions,
     ViTLOptions,
     HorNetOptions,

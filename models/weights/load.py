@@ -28,10 +28,10 @@ def load_weights(
     """Load a file, URL, hub id (`hf://organisation/name/file`), official row or state dict into `model`, in place.
 
     Official layouts are recognised: torchvision's ResNet and its relatives, DenseNet, VGG, AlexNet, MobileNetV2, ViT,
-    Swin, ConvNeXt, FCN and DeepLab v3, timm's ViT, Cadene's SE-ResNet, the releases of TSM (RGB, flow, non-local,
-    MobileNetV2, online), TimeSformer with the ViT weights that it starts from, HorNet, Swin (OpenMMLab's, too) and
-    ConvNeXt, segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch, UPerNet of mmsegmentation, and
-    SSD of ssd.pytorch and torchvision (see `layouts.py`).
+    Swin, ConvNeXt, FCN, DeepLab v3, video ResNets and S3D, timm's ViT, Cadene's SE-ResNet, the releases of TSM (RGB,
+    flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from, HorNet, Swin
+    (OpenMMLab's, too) and ConvNeXt, segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch, UPerNet
+    of mmsegmentation, and SSD of ssd.pytorch and torchvision (see `layouts.py`).
     Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its
     channels for an input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model
     has it, and so does one of the same size where `new_head` says that it is for other classes. Attentions that ViT

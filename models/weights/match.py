@@ -23,6 +23,8 @@ FIRST_CONVOLUTIONS = (
     "features.conv0.weight",
     "inc.0.weight",
     "start_conv.0.weight",
+    "stem.0.weight",
+    "features.0.0.0.weight",
 )
 # Layers whose shape follows the number of classes, or by how much a picture is enlarged.
 HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.", "tail.0.")

@@ -70,6 +70,8 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "U-Net": _UNET,
     "DenseNet": _DENSENET,
 }
+VOLUMES = ("3D ResNet", "S3D")
+"""Of 3D convolutions."""
 # The head of every layout becomes `head.`.
 _HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier)\.(?=weight$|bias$)")
 
@@ -106,6 +108,8 @@ def read_names(names: Iterable[str]) -> Names:
         return Names(family, common, shifts)
     if family in ("Xception", "HorNet", "Swin", "ConvNeXt"):
         return Names(family, plain, frozenset())
+    if family in VOLUMES:
+        return Names(family, {name: _HEAD.sub("head.", short) for name, short in plain.items()}, frozenset())
     rules = RULES.get(family or "", ())
     return Names(family, {name: _renamed(short, rules) for name, short in stripped.items()}, frozenset())
 
@@ -129,6 +133,10 @@ def _family(names: set[str]) -> str | None:
 
     if some("layer1.0.") and some("layer4.0.") and some("conv1."):
         return "ResNet"
+    if some("layer1.0.conv1.0.") and some("stem."):
+        return "3D ResNet"
+    if some("features.5.branch0.") and some("features.15."):
+        return "S3D"
     if some("block1.") and some("block20."):
         return "Xception"
     if some("features.0.0.") and some("features.17.") and some("features.18.0."):

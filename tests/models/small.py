@@ -31,6 +31,7 @@ from models.options.unet import UNetFamily
 from models.options.unetpp import UNetPlusPlusOptions
 from models.options.upernet import UPerNetConvNeXt, UPerNetHorNet, UPerNetResNetOptions, UPerNetSwin
 from models.options.vgg import VGGOptions
+from models.options.video3d import Video3DOptions
 from models.options.vit import ViTFamily
 
 HORNET = {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0}
@@ -74,6 +75,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     SRCNNOptions: {"width": 8},
     VDSROptions: {"depth": 4, "width": 8},
     DnCNNOptions: {"depth": 4, "width": 8},
+    Video3DOptions: {"width": 8},
     SSDOptions: {"width": 4},
     SSDMobileNetV2Options: {"width_mult": 0.1},
 }
@@ -100,7 +102,8 @@ def shallow(blocks: tuple[int, int, int, int] = (1, 2, 1, 3)) -> Iterator[None]:
 
 def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, samples: int = 2) -> Tensor:
     """Random images or clips, whichever `name` takes, and no smaller than it takes them; the same at every call."""
-    valid = models.check_options(name, **small(name)).valid_side
-    size_px = valid(size_px[0]), valid(size_px[1])
+    options = models.check_options(name, **small(name))
+    size_px = options.valid_side(size_px[0]), options.valid_side(size_px[1])
     frames = (num_frames,) if OPTIONS[name].eats == "video" else ()
-    return torch.randn(samples, 3, *frames, *size_px, generator=torch.Generator().manual_seed(1))
+    channels = getattr(options, "in_channels", 3)
+    return torch.randn(samples, channels, *frames, *size_px, generator=torch.Generator().manual_seed(1))

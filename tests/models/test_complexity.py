@@ -66,6 +66,8 @@ def test_input_shapes() -> None:
     assert shapes["timesformer_base"] == (3, 8, 224, 224)
     assert shapes["timesformer_hr"] == (3, 16, 448, 448)
     assert shapes["timesformer_l"] == (3, 96, 224, 224)
+    assert shapes["r3d_18"] == (3, 16, 112, 112)
+    assert shapes["s3d"] == (3, 16, 224, 224)
     assert shapes["fcn8s_vgg16"] == (3, 500, 500)
     assert shapes["unet"] == (3, 572, 572)
     assert shapes["deeplabv3_resnet101"] == (3, 520, 520)

@@ -626,6 +626,7 @@ def test_an_unknown_model_is_answered_with_those_that_the_task_takes(
         for line in problems(small | {"task": {"kind": task}, "model": {"kind": "efficientnet_b0"}})
         if line.startswith("model.kind")
     ]
-    assert said.startswith(f"model.kind: unknown kind 'efficientnet_b0'; known are: {known}")
+    assert said.startswith("model.kind: unknown kind 'efficientnet_b0'; known are: ")
+    assert known in said
     others = {"image-classification": "tsm", "video-classification": "hornet", "segmentation": "tsm"}
     assert others[task] not in said
