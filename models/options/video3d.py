@@ -50,3 +50,24 @@ class S3DOptions(Video3DOptions):
         from models.s3d import S3D
 
         return S3D(num_classes=num_classes, **self.arguments())
+
+
+class I3DOptions(Video3DOptions):
+    """Inception-v1 with a third axis in every kernel, on RGB."""
+
+    frames_and_side = (64, 224)
+    kind: Literal["i3d"]
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.i3d import I3D
+
+        return I3D(num_classes=num_classes, **self.arguments())
+
+
+class I3DFlowOptions(I3DOptions):
+    """The same on optical flow: its two-stream partner."""
+
+    kind: Literal["i3d_flow"]  # type: ignore[assignment]  # another name of the same module
+    in_channels: int = Field(default=2, ge=1, le=1024, description="2 for optical flow (x, y)")

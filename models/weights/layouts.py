@@ -201,6 +201,18 @@ _MMSEG_UPERNET: tuple[Rule, ...] = (
     (r"^((?:aux_)?classifier\.(?:.*\.)?)conv\.(?=weight$)", r"\g<1>0."),
     (r"^((?:aux_)?classifier\.(?:.*\.)?)bn\.", r"\g<1>1."),
 )
+# torchvision's Inception-v1, whose units have kernels of 3 places as I3D's have. Layers begin at b, behind a pool a.
+_TORCHVISION_GOOGLENET: tuple[Rule, ...] = (
+    (r"^conv1\.", "Conv3d_1a_7x7."),
+    (r"^conv2\.", "Conv3d_2b_1x1."),
+    (r"^conv3\.", "Conv3d_2c_3x3."),
+    (r"^inception(\d)([a-e])\.", lambda found: f"Mixed_{found[1]}{chr(ord(found[2]) + 1)}."),
+    (r"\.branch1\.", ".b0."),
+    (r"\.branch([23])\.([01])\.", lambda found: f".b{int(found[1]) - 1}{'ab'[int(found[2])]}."),
+    (r"\.branch4\.1\.", ".b3b."),
+    (r"\.conv\.(?=weight$)", ".conv3d."),
+    (r"^aux([12])\.", r"aux_fc.\1."),
+)
 # Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
@@ -212,6 +224,7 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("backbone.initial.", "PPN."), _YASSOUALI_UPERNET),
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
     (("decode_head.psp_modules.", "decode_head.fpn_bottleneck."), _MMSEG_UPERNET),
+    (("inception3a.branch1.", "inception5b.branch4."), _TORCHVISION_GOOGLENET),
     (("trunk.", "classifier."), _TRUNK),
     (("features.1.0.attn.", "features.2.reduction."), _TORCHVISION_SWIN),
     (("patch_embed.proj.", "layers.0.blocks.0.attn."), _MICROSOFT_SWIN),

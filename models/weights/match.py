@@ -25,6 +25,7 @@ FIRST_CONVOLUTIONS = (
     "start_conv.0.weight",
     "stem.0.weight",
     "features.0.0.0.weight",
+    "Conv3d_1a_7x7.conv3d.weight",
 )
 # Layers whose shape follows the number of classes, or by how much a picture is enlarged.
 HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.", "tail.0.")
@@ -115,7 +116,9 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
                 resized[name] = (tuple(state[origin].shape), tuple(wanted.shape))
             if given.common[origin] != common:
                 copied[name] = origin
-        elif common.startswith(HEADS) and _is_of_other_classes(state[origin].shape, wanted.shape):
+        elif common.startswith(HEADS) and _is_of_other_classes(
+            _with_places(state[origin], wanted.shape).shape, wanted.shape
+        ):
             replaced.append(name)
         else:
             wrong.append(f"{origin} is {tuple(state[origin].shape)}, the model has {tuple(wanted.shape)}")
@@ -221,6 +224,9 @@ def _fit(name: str, common: str, given: Tensor, shape: torch.Size) -> Tensor | N
     if re.match(r"classifier\.[03]\.weight$", common) and given.dim() == 2 and len(shape) == 4:
         # A linear layer of VGG-16 as the convolution that it is over a map: its inputs are in the order [C, H, W].
         return given.reshape(shape) if (len(given), given.numel()) == (shape[0], shape.numel()) else None
+    given = _with_places(given, shape)
+    if given.shape == shape:
+        return given
     if common.endswith(".gamma") and given.numel() == shape.numel():
         return given.reshape(shape)  # torchvision's has a place, [C, 1, 1]
     if given.dim() != len(shape):
@@ -240,6 +246,17 @@ def _fit(name: str, common: str, given: Tensor, shape: torch.Size) -> Tensor | N
     ):
         return given.mean(1, keepdim=True).expand(shape)
     return None
+
+
+def _with_places(given: Tensor, shape: torch.Size) -> Tensor:
+    """Return a kernel of images with the model's axis of time, and a linear layer as the convolution that it is.
+
+    Along time a kernel comes N times, divided by N, so that a clip of equal frames is answered as the image is
+    (Carreira & Zisserman 2017, section 2.4).
+    """
+    if given.dim() == 4 and len(shape) == 5:
+        return given.unsqueeze(2).expand(-1, -1, shape[2], -1, -1) / shape[2]
+    return given[..., None, None, None] if given.dim() == 2 and shape[2:] == (1, 1, 1) else given
 
 
 def _is_of_other_classes(given: torch.Size, wanted: torch.Size) -> bool:

@@ -70,10 +70,10 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "U-Net": _UNET,
     "DenseNet": _DENSENET,
 }
-VOLUMES = ("3D ResNet", "S3D")
+VOLUMES = ("3D ResNet", "S3D", "Inception-v1")
 """Of 3D convolutions."""
 # The head of every layout becomes `head.`.
-_HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier)\.(?=weight$|bias$)")
+_HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier|logits\.conv3d)\.(?=weight$|bias$)")
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,8 @@ def _family(names: set[str]) -> str | None:
         return "3D ResNet"
     if some("features.5.branch0.") and some("features.15."):
         return "S3D"
+    if some("Conv3d_1a_7x7.") and some("Mixed_5c."):
+        return "Inception-v1"
     if some("block1.") and some("block20."):
         return "Xception"
     if some("features.0.0.") and some("features.17.") and some("features.18.0."):

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from models.options import OPTIONS
 from models.options.own import options_of
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
@@ -50,6 +51,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         if checked.answers == "image":
             problems += restoration_problems(values, _source_keys(values))
     channels = at(values, "model.in_channels")
+    if channels is None and model in OPTIONS and "in_channels" in OPTIONS[model].model_fields:
+        channels = OPTIONS[model].model_fields["in_channels"].default
     if isinstance(channels, int) and channels != 3:
         problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
     crops = at(values, "evaluate.crops")

@@ -50,6 +50,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("mc3_18", "3D ResNet"),
         ("r2plus1d_18", "3D ResNet"),
         ("s3d", "S3D"),
+        ("i3d", "Inception-v1"),
         ("fcn32s_vgg16", "VGG"),
         ("unet", "U-Net"),
         ("unet_bn", "U-Net"),

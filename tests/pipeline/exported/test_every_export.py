@@ -45,6 +45,7 @@ SLOW: dict[str, dict[str, Any]] = {
     "timesformer T+W+H": {**VIDEO_TRANSFORMER, "attention": "axial"},
     "r(2+1)d": {"kind": "r2plus1d_18"},
     "s3d": {"kind": "s3d"},
+    "i3d": {"kind": "i3d"},
     "hornet 7x7": {"kind": "hornet_tiny_7x7"},
     "vit": {"kind": "vit_b_16"},
     "swin": {"kind": "swin_t"},

@@ -7,6 +7,7 @@ from pipeline.recipe.combos import cross_problems
 from pipeline.recipe.loss import Loss
 from pipeline.recipe.mixing import mixes
 from pipeline.recipe.tasks import SECTIONS, Detection
+from tests.conftest import tiny_values
 from tests.pipeline.tasks import toy
 
 ROUND_TRIP = [
@@ -192,6 +193,11 @@ def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, An
     lines = problems(small | changes)
     assert lines[0] == "r: 1 problem"
     assert lines[1].startswith(says)
+
+
+def test_a_model_of_flow_is_refused() -> None:
+    lines = problems(tiny_values("video", model={"kind": "i3d_flow"}))
+    assert lines[1:] == ["model.in_channels: 2 channels are for models built in Python; sources give RGB, 3"]
 
 
 def test_as_many_workers_as_samples_in_a_batch_are_fine(small: dict[str, Any]) -> None:
