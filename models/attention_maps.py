@@ -20,7 +20,8 @@ Weights = dict[str, list[Tensor]]
 def attention_weights(model: TimeSformer, x: Tensor) -> list[Weights]:
     """Map float [B, 3, T, H, W] -> every block's weights as they are in evaluation; each row of L sums to 1.
 
-    Steps and groups are those of `models.timesformer.SCHEMES`; in the last step CLS is the first of the L places.
+    Steps and groups are those of `models.timesformer.SCHEMES`; in the last step CLS is the first of the L places, and
+    where the scheme has CLS among the keys in the others, too: what it would take there itself is not used.
     With space_only, frames are samples of their own: B is clips times frames.
     """
     samples = len(x) * (x.shape[2] if model.attention == "space_only" else 1)
@@ -85,7 +86,13 @@ def attention_rollout(model: TimeSformer, x: Tensor) -> Tensor:
         cls = cls / 2 + sum(group[:, :, 0].sum(1) for group in passed) / 2
         patches = patches / 2 + grouping.merge([group[:, :, 1:] for group in passed], size) / 2
         for name, grouping in reversed(scheme.first.items()):
-            passed = [_pass_on(*pair) for pair in zip(grouping.split(patches), weights[name], strict=True)]
+            given = grouping.split(patches)
+            if scheme.cls_is_key:  # in front of each sequence, with nothing to pass on itself
+                given = [nn.functional.pad(shares, (0, 0, 1, 0)) for shares in given]
+            passed = [_pass_on(*pair) for pair in zip(given, weights[name], strict=True)]
+            if scheme.cls_is_key:
+                cls = cls + sum(group[:, :, 0].sum(1) for group in passed) / 2
+                passed = [group[:, :, 1:] for group in passed]
             patches = patches / 2 + grouping.merge(passed, size) / 2
     return _by_frame(patches, len(x)).squeeze(-1)
 

@@ -2,7 +2,8 @@
 
 A vision transformer whose blocks attend over space and time in one of five ways (section 3.2). Names of parameters and
 initial values are those of the official release, whose divided attention differs from the paper's equations in that
-the class token (CLS) takes no part in attention over time. For the schemes that were never released (L+G and T+W+H),
+the class token (CLS) takes no part in attention over time; with `divided_space_time_cls` it is among the keys, as the
+equations have it. For the schemes that were never released (L+G and T+W+H),
 what the paper leaves open is decided here, in the release's manner; `SCHEMES` says how.
 """
 
@@ -20,7 +21,9 @@ from models.linear import Linear
 from models.space_time import Grouping, Size, lattices, quarters
 from pipeline.base.errors import ZoetropeError
 
-AttentionKind = Literal["space_only", "joint_space_time", "divided_space_time", "local_global", "axial"]
+AttentionKind = Literal[
+    "space_only", "joint_space_time", "divided_space_time", "divided_space_time_cls", "local_global", "axial"
+]
 
 # Official: LayerNorm as in ViT.
 EPS = 1e-6
@@ -31,11 +34,13 @@ class Scheme:
     """How a block attends, one step after the other.
 
     `first`: steps among patches alone, each with its own norm, attention and zero-started linear layer. `last`: the
-    step that ViT's weights start, where CLS joins every group and takes the mean of what it gets from them.
+    step that ViT's weights start, where CLS joins every group and takes the mean of what it gets from them. With
+    `cls_is_key`, patches take from CLS in the first steps, too, and CLS takes nothing there.
     """
 
     first: dict[str, Grouping]
     last: tuple[str, Grouping]
+    cls_is_key: bool = False
 
 
 SCHEMES: dict[AttentionKind, Scheme] = {
@@ -44,6 +49,8 @@ SCHEMES: dict[AttentionKind, Scheme] = {
     "joint_space_time": Scheme({}, ("space_time", Grouping("hwt"))),
     # T+S: the same place in all frames, then all places of the frame.
     "divided_space_time": Scheme({"temporal": Grouping("t")}, ("space", Grouping("hw"))),
+    # The same by equations 5 to 8: keys of a patch over time are CLS and the same place in all frames.
+    "divided_space_time_cls": Scheme({"temporal": Grouping("t")}, ("space", Grouping("hw")), cls_is_key=True),
     # L+G: a patch's neighbourhood of F x H/2 x W/2 is the quarter of the frame in which it lies, in all frames; its
     # sparse view of the clip, of stride 2 in time, height and width, is the lattice through itself.
     "local_global": Scheme({"local": Grouping("hwt", quarters)}, ("global", Grouping("hwt", lattices))),
@@ -80,14 +87,15 @@ class Block(nn.Module):
         cls, patches = tokens[:, :1], tokens[:, 1:].unflatten(1, size)
         for step, grouping in self.scheme.first.items():
             norm, attn, fc = (self.get_submodule(f"{step}_{name}") for name in ("norm1", "attn", "fc"))
-            taken = [self._among(group, norm, attn, fc) for group in grouping.split(patches)]
+            groups = grouping.split(patches)
+            if self.scheme.cls_is_key:
+                taken = [self._among(_behind(cls, group), norm, attn, fc)[:, :, 1:] for group in groups]
+            else:
+                taken = [self._among(group, norm, attn, fc) for group in groups]
             patches = patches + grouping.merge(taken, size)
 
         _, grouping = self.scheme.last
-        taken = []
-        for group in grouping.split(patches):
-            with_cls = torch.cat([cls[:, None].expand(-1, group.shape[1], -1, -1), group], dim=2)
-            taken.append(self._among(with_cls, self.norm1, self.attn))
+        taken = [self._among(_behind(cls, group), self.norm1, self.attn) for group in grouping.split(patches)]
         cls = cls + torch.cat([group[:, :, 0] for group in taken], dim=1).mean(1, keepdim=True)
         patches = patches + grouping.merge([group[:, :, 1:] for group in taken], size)
         return torch.cat([cls, patches.flatten(1, 3)], dim=1)
@@ -99,6 +107,11 @@ class Block(nn.Module):
         """
         taken = self.drop_path(attn(norm(groups.flatten(0, 1))))
         return (taken if fc is None else fc(taken)).unflatten(0, groups.shape[:2])
+
+
+def _behind(cls: Tensor, group: Tensor) -> Tensor:
+    """Put CLS [B, 1, D] in front of each sequence: [B, G, L, D] -> [B, G, 1 + L, D]."""
+    return torch.cat([cls[:, None].expand(-1, group.shape[1], -1, -1), group], dim=2)
 
 
 class PatchEmbed(nn.Module):

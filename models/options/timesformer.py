@@ -14,8 +14,12 @@ class TimeSformerFamily(ModelOptions):
     """Vision transformer on clips; the defaults are those of the 8-frame model."""
 
     eats = "video"
-    attention: Literal["space_only", "joint_space_time", "divided_space_time", "local_global", "axial"] = Field(
-        default="divided_space_time", description="the paper's S, ST, T+S, L+G and T+W+H"
+    attention: Literal[
+        "space_only", "joint_space_time", "divided_space_time", "divided_space_time_cls", "local_global", "axial"
+    ] = Field(
+        default="divided_space_time",
+        description="the paper's S, ST, T+S as released and with the class token among the keys of time as in the "
+        "paper's equations, L+G and T+W+H",
     )
     width: int = Field(default=768, ge=8, le=4096, description="length of a token; a multiple of heads")
     depth: int = Field(default=12, ge=1, le=100, description="number of blocks")

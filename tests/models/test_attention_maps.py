@@ -45,12 +45,20 @@ def dense(grouping: Grouping, weights: list[Tensor], size: tuple[int, int, int],
     return matrix
 
 
+def with_keys_alone(matrix: Tensor) -> Tensor:
+    """CLS is taken from, and stays what it is."""
+    matrix[:, 0] = torch.eye(matrix.shape[1])[0]
+    return matrix
+
+
 def steps(model: Any, blocks: list[dict[str, list[Tensor]]], size: tuple[int, int, int]) -> list[Tensor]:
     """Every step's dense matrix, in the order in which they are taken."""
     scheme = SCHEMES[model.attention]
     groupings = {**scheme.first, scheme.last[0]: scheme.last[1]}
     return [
-        dense(groupings[name], weights, size, cls=name == scheme.last[0])
+        with_keys_alone(dense(groupings[name], weights, size, cls=True))
+        if scheme.cls_is_key and name in scheme.first
+        else dense(groupings[name], weights, size, cls=name == scheme.last[0])
         for block in blocks
         for name, weights in block.items()
     ]

@@ -56,6 +56,7 @@ def test_state_dict_is_the_releases(num_classes: int, options: dict[str, Any], e
         ("timesformer_base", 400, {"attention": "space_only"}, 86_106_256),
         ("timesformer_base", 400, {"attention": "joint_space_time"}, 86_112_400),
         ("timesformer_base", 400, {}, 121_566_352),
+        ("timesformer_base", 400, {"attention": "divided_space_time_cls"}, 121_566_352),
         ("timesformer_base", 400, {"attention": "local_global"}, 121_566_352),
         ("timesformer_base", 400, {"attention": "axial"}, 157_020_304),
         ("timesformer_base", 174, {"attention": "space_only"}, 85_932_462),
@@ -97,6 +98,7 @@ def masks(attention: str, size: tuple[int, int, int]) -> list[tuple[str, Tensor]
         "joint_space_time": [("", torch.ones(len(h), len(h), dtype=torch.bool))],
         "space_only": [("", same(t))],
         "divided_space_time": [("temporal_", same(h, w)), ("", same(t))],
+        "divided_space_time_cls": [("temporal_", same(h, w)), ("", same(t))],
         "local_global": [
             ("local_", same(h >= height // 2, w >= width // 2)),
             ("", same(h % 2, w % 2, t % 2)),
@@ -123,12 +125,16 @@ def with_cls(mask: Tensor, group: Tensor) -> Tensor:
 
 
 def dense_block(block: Any, attention: str, tokens: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """A block by dense attention with masks, the release's treatment of CLS included."""
+    """A block by dense attention with masks, the release's treatment of CLS included, or the paper's."""
     *first, (_, last) = masks(attention, size)
     for prefix, mask in first:
         norm, attn, fc = (block.get_submodule(prefix + name) for name in ("norm1", "attn", "fc"))
         patches = tokens[:, 1:]
-        tokens = torch.cat([tokens[:, :1], patches + fc(dense(attn, norm(patches), mask)[0])], dim=1)
+        if attention.endswith("_cls"):
+            added = dense(attn, norm(tokens), with_cls(mask, mask[0]))[0][:, 1:]
+        else:
+            added = dense(attn, norm(patches), mask)[0]
+        tokens = torch.cat([tokens[:, :1], patches + fc(added)], dim=1)
     groups = last.unique(dim=0)
     normed = block.norm1(tokens)
     taken = [dense(block.attn, normed, with_cls(last, group))[0] for group in groups]
@@ -137,7 +143,7 @@ def dense_block(block: Any, attention: str, tokens: Tensor, size: tuple[int, int
     return tokens + block.mlp(block.norm2(tokens))
 
 
-@pytest.mark.parametrize("attention", ["joint_space_time", "divided_space_time", "local_global", "axial"])
+@pytest.mark.parametrize("attention", [kind for kind in KINDS if kind != "space_only"])
 @pytest.mark.parametrize("size", [(4, 4, 4), (3, 5, 3), (2, 3, 1), (1, 1, 2)])
 def test_block_equals_dense_attention_with_masks(attention: AttentionKind, size: tuple[int, int, int]) -> None:
     torch.manual_seed(0)
@@ -180,7 +186,7 @@ def test_divided_equals_the_direct_transcription_that_benchmarks_run() -> None:
         torch.testing.assert_close(direct_timesformer.make_direct(model)(x), ours, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["divided_space_time", "local_global", "axial"])
+@pytest.mark.parametrize("attention", ["divided_space_time", "divided_space_time_cls", "local_global", "axial"])
 def test_added_attention_starts_as_nothing_in_every_block(attention: str) -> None:
     torch.manual_seed(0)
     options: Any = {"width": 24, "depth": 3, "heads": 4, "patch_px": 8, "size_px": 32, "frames": 3, "drop_path": 0.0}
