@@ -92,6 +92,15 @@ def _i3d(kind: str, file: str) -> Official:
     return Official("kinetics400", (kind,), kind, url, "", "Apache-2.0", "top-1", None, half, half, 256, 224, None)
 
 
+# facebookresearch/pytorchvideo@f3142bb: docs/source/model_zoo.md. No digests.
+def _slowfast(kind: str, file: str, score: float, stride: int, **options: Any) -> Official:
+    url = f"https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/SLOWFAST_{file}.pyth"
+    wants = {"clip.frames": 32, "clip.sampling": "dense", "clip.stride": stride}
+    wants |= {f"model.{key}": value for key, value in options.items()}
+    metric = "top-1 of 10 clips of 3 crops"
+    return Official("kinetics400", (kind,), kind, url, "", "Apache-2.0", metric, score, *GREY, 256, 256, None, wants)
+
+
 # mit-han-lab/temporal-shift-module@1f6a834: README.md. No digests. Dense clips are of 64 frames, and scores of 10.
 def _tsm(name: str, kind: str, file: str, score: float | None, frames: int = 8, **options: Any) -> Official:
     url = f"https://hanlab18.mit.edu/projects/tsm/models/{file}"
@@ -130,7 +139,9 @@ def _edsr(kind: str, scale: int, digits: str) -> Official:
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
 _R50S, _R101S = (
-    " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade")) for depth in (50, 101)
+    " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade"))
+    + f" i3d_resnet{depth}"
+    for depth in (50, 101)
 )
 _TIMESFORMERS = "timesformer_base timesformer_hr timesformer_l"
 _SSD = "ssd300_vgg16 ssd512_vgg16"
@@ -213,6 +224,9 @@ ROWS: tuple[Official, ...] = (
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
     ),
     _i3d("i3d", "rgb_imagenet.pt"),
+    _slowfast("slowfast_4x16_r50", "4x16_R50", 75.34, 2),
+    _slowfast("slowfast_8x8_r50", "8x8_R50", 76.94, 2),
+    _slowfast("slowfast_8x8_r101", "8x8_R101", 77.90, 2, temporal_blocks=23),
     _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
     _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),
     _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),

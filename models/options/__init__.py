@@ -60,7 +60,16 @@ from models.options.upernet import (
     UPerNetSwinTOptions,
 )
 from models.options.vgg import VGGOptions
-from models.options.video3d import I3DFlowOptions, I3DOptions, S3DOptions, VideoResNetOptions
+from models.options.video3d import (
+    I3DFlowOptions,
+    I3DOptions,
+    I3DResNetOptions,
+    S3DOptions,
+    SlowFast4x16Options,
+    SlowFastOptions,
+    SlowFastR101Options,
+    VideoResNetOptions,
+)
 from models.options.vit import ViTBOptions, ViTLOptions
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
@@ -87,6 +96,10 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     S3DOptions,
     I3DOptions,
     I3DFlowOptions,
+    SlowFast4x16Options,
+    SlowFastOptions,
+    SlowFastR101Options,
+    I3DResNetOptions,
     ViTBOptions,
     ViTLOptions,
     HorNetOptions,

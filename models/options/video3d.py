@@ -71,3 +71,71 @@ class I3DFlowOptions(I3DOptions):
 
     kind: Literal["i3d_flow"]  # type: ignore[assignment]  # another name of the same module
     in_channels: int = Field(default=2, ge=1, le=1024, description="2 for optical flow (x, y)")
+
+
+class I3DResNetOptions(Video3DOptions):
+    """ResNet whose blocks see three frames, in some stages every second one; a ResNet for images starts it.
+
+    Networks that have a graph over detected boxes on top of it are left out.
+    """
+
+    frames_and_side = (8, 224)
+    kind: Literal["i3d_resnet50", "i3d_resnet101"]
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    non_local: bool = Field(default=False, description="five non-local blocks in the second and third stage")
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.i3d_resnet import I3DResNet
+
+        return I3DResNet(101 if self.kind.endswith("101") else 50, num_classes=num_classes, **self.arguments())
+
+
+class SlowFastOptions(Video3DOptions):
+    """Few frames in many channels beside all frames in few; 8x8 is 8 frames for the slow path, of 32."""
+
+    frames_and_side = (32, 224)
+    kind: Literal["slowfast_8x8_r50"]
+    width: int = Field(
+        default=64,
+        ge=8,
+        le=1024,
+        multiple_of=8,
+        description="channels of the slow path's first layer, a multiple of 8; the fast path has an eighth of it",
+    )
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    alpha: int = Field(default=4, ge=1, le=64, description="the slow path sees one of so many frames of the clip")
+    fusion_kernel: Literal[5, 7] = Field(
+        default=7, description="places in time of the convolutions from the fast path to the slow one"
+    )
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.slowfast import SlowFast
+
+        return SlowFast(101 if self.kind.endswith("101") else 50, num_classes=num_classes, **self.arguments())
+
+
+class SlowFast4x16Options(SlowFastOptions):
+    """The same with 4 frames of 32 for the slow path."""
+
+    kind: Literal["slowfast_4x16_r50"]  # type: ignore[assignment]  # another name of the same module
+    alpha: int = Field(default=8, ge=1, le=64, description="the slow path sees one of so many frames of the clip")
+    fusion_kernel: Literal[5, 7] = Field(
+        default=5, description="places in time of the convolutions from the fast path to the slow one"
+    )
+
+
+class SlowFastR101Options(SlowFastOptions):
+    """The same as 8x8, of 101 layers."""
+
+    kind: Literal["slowfast_8x8_r101"]  # type: ignore[assignment]  # another name of the same module
+    fusion_kernel: Literal[5, 7] = Field(
+        default=5, description="places in time of the convolutions from the fast path to the slow one"
+    )
+    temporal_blocks: int = Field(
+        default=6,
+        ge=0,
+        le=23,
+        description="blocks of the third stage with kernels in time: 6 is PySlowFast's R101_50_50, 23 its R101_101_101",
+    )

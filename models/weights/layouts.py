@@ -213,6 +213,37 @@ _TORCHVISION_GOOGLENET: tuple[Rule, ...] = (
     (r"\.conv\.(?=weight$)", ".conv3d."),
     (r"^aux([12])\.", r"aux_fc.\1."),
 )
+# SlowFast, of PySlowFast and of PyTorchVideo; one pathway alone is a ResNet, and takes the weights of one for images.
+_PYSLOWFAST: tuple[Rule, ...] = ((r"^head\.projection\.", "head."),)
+_PYTORCHVIDEO_SLOWFAST: tuple[Rule, ...] = (
+    (r"^blocks\.0\.multipathway_blocks\.([01])\.", r"s1.pathway\1_stem."),
+    (
+        r"^blocks\.([1-4])\.multipathway_blocks\.([01])\.res_blocks\.(\d+)\.",
+        lambda found: f"s{int(found[1]) + 1}.pathway{found[2]}_res{found[3]}.",
+    ),
+    (r"^blocks\.([0-3])\.multipathway_fusion\.", lambda found: f"s{int(found[1]) + 1}_fuse."),
+    (r"\.conv_fast_to_slow\.", ".conv_f2s."),
+    (r"\.branch1_conv\.", ".branch1."),
+    (r"\.branch1_norm\.", ".branch1_bn."),
+    (r"\.branch2\.conv_([abc])\.", r".branch2.\1."),
+    (r"\.branch2\.norm_([abc])\.", r".branch2.\1_bn."),
+    (r"\.norm\.", ".bn."),
+    (r"^blocks\.6\.proj\.", "head."),
+)
+_PATHWAY: tuple[Rule, ...] = (
+    (r"^s1\.pathway0_stem\.conv\.", "conv1."),
+    (r"^s1\.pathway0_stem\.bn\.", "bn1."),
+    (r"^s([2-5])\.pathway0_res(\d+)\.", lambda found: f"layer{int(found[1]) - 1}.{found[2]}."),
+    (r"^s([2-5])\.pathway0_nonlocal(\d+)\.", lambda found: f"layer{int(found[1]) - 1}.{found[2]}.nl."),
+    (r"\.branch1\.", ".downsample.0."),
+    (r"\.branch1_bn\.", ".downsample.1."),
+    *(
+        (rf"\.branch2\.{letter}{ours}\.", f".{name}{number}.")
+        for number, letter in enumerate("abc", 1)
+        for ours, name in (("", "conv"), ("_bn", "bn"))
+    ),
+    (r"^head\.projection\.", "fc."),
+)
 # Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
@@ -225,6 +256,9 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
     (("decode_head.psp_modules.", "decode_head.fpn_bottleneck."), _MMSEG_UPERNET),
     (("inception3a.branch1.", "inception5b.branch4."), _TORCHVISION_GOOGLENET),
+    (("s1.pathway1_stem.", "s1_fuse."), _PYSLOWFAST),
+    (("blocks.0.multipathway_blocks.", "blocks.6.proj."), _PYTORCHVIDEO_SLOWFAST),
+    (("s1.pathway0_stem.", "s2.pathway0_res0."), _PATHWAY),
     (("trunk.", "classifier."), _TRUNK),
     (("features.1.0.attn.", "features.2.reduction."), _TORCHVISION_SWIN),
     (("patch_embed.proj.", "layers.0.blocks.0.attn."), _MICROSOFT_SWIN),

@@ -70,7 +70,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "U-Net": _UNET,
     "DenseNet": _DENSENET,
 }
-VOLUMES = ("3D ResNet", "S3D", "Inception-v1")
+VOLUMES = ("3D ResNet", "S3D", "Inception-v1", "SlowFast")
 """Of 3D convolutions."""
 # The head of every layout becomes `head.`.
 _HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier|logits\.conv3d)\.(?=weight$|bias$)")
@@ -137,6 +137,8 @@ def _family(names: set[str]) -> str | None:
         return "3D ResNet"
     if some("features.5.branch0.") and some("features.15."):
         return "S3D"
+    if some("s1.pathway1_stem."):
+        return "SlowFast"
     if some("Conv3d_1a_7x7.") and some("Mixed_5c."):
         return "Inception-v1"
     if some("block1.") and some("block20."):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import models
-from models import densenet, resnet
+from models import densenet, pathway, resnet
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.alexnet import AlexNetOptions
 from models.options.convnext import ConvNeXtFamily
@@ -31,7 +31,7 @@ from models.options.unet import UNetFamily
 from models.options.unetpp import UNetPlusPlusOptions
 from models.options.upernet import UPerNetConvNeXt, UPerNetHorNet, UPerNetResNetOptions, UPerNetSwin
 from models.options.vgg import VGGOptions
-from models.options.video3d import Video3DOptions
+from models.options.video3d import SlowFastOptions, Video3DOptions
 from models.options.vit import ViTFamily
 
 HORNET = {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0}
@@ -75,6 +75,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     SRCNNOptions: {"width": 8},
     VDSROptions: {"depth": 4, "width": 8},
     DnCNNOptions: {"depth": 4, "width": 8},
+    SlowFastOptions: {"width": 32},  # the fast path has an eighth of it
     Video3DOptions: {"width": 8},
     SSDOptions: {"width": 4},
     SSDMobileNetV2Options: {"width_mult": 0.1},
@@ -97,6 +98,8 @@ def shallow(blocks: tuple[int, int, int, int] = (1, 2, 1, 3)) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resnet, "LAYOUTS", {depth: (block, blocks) for depth, (block, _) in resnet.LAYOUTS.items()})
         patch.setattr(densenet, "DEPTHS", dict.fromkeys(densenet.DEPTHS, blocks))
+        for depth in tuple(pathway.BLOCKS):
+            patch.setitem(pathway.BLOCKS, depth, blocks)
         yield
 
 

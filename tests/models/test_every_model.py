@@ -32,6 +32,8 @@ def deeper(name: str) -> bool:
     family = OPTIONS[name]
     if issubclass(family, UPerNetFamily):
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
+    if name in ("slowfast_8x8_r101", "i3d_resnet101"):
+        return True
     classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions, DenseNetOptions)
     many = classifiers or name == "densenet161" or (issubclass(family, TrunkOptions) and family.answers == "mask")
     return many and name not in (family.names()[0], "vgg16_bn")

@@ -51,6 +51,8 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("r2plus1d_18", "3D ResNet"),
         ("s3d", "S3D"),
         ("i3d", "Inception-v1"),
+        ("i3d_resnet50", "ResNet"),
+        ("slowfast_8x8_r50", "SlowFast"),
         ("fcn32s_vgg16", "VGG"),
         ("unet", "U-Net"),
         ("unet_bn", "U-Net"),
