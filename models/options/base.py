@@ -53,6 +53,10 @@ class ModelOptions(BaseModel):
         """Raise a side of the input to the next that the model takes."""
         return px
 
+    def valid_frames(self, frames: int) -> int:
+        """Return the number of frames of a clip that the model takes in place of `frames`."""
+        return frames
+
     def arguments(self) -> dict[str, Any]:
         """Return the family's own options: the keyword parameters of its module."""
         return self.model_dump(exclude={"kind", *ModelOptions.model_fields})

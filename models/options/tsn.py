@@ -22,13 +22,8 @@ class ClipOptions(ModelOptions):
     partial_bn: bool = Field(default=False, description="freeze every batch norm of the backbone but the first")
 
 
-class ResNetClipOptions(ClipOptions, BackboneOptions):
-    """What TSN and TSM can choose on a ResNet."""
-
-    temporal_pool: bool = Field(default=False, description="halve the frames by max pooling before the second stage")
-    non_local: bool = Field(
-        default=False, description="a non-local block behind every other block of the second and third stage"
-    )
+class OnResNetOptions(ClipOptions, BackboneOptions):
+    """What TSN, TSM and TRN can choose on a ResNet."""
 
     def parts(self) -> "tuple[Backbone, dict[str, Any]]":
         """Return the backbone and the arguments that are left for what stands on it."""
@@ -37,6 +32,15 @@ class ResNetClipOptions(ClipOptions, BackboneOptions):
         options = self.arguments()
         names = BackboneOptions.model_fields.keys() - ModelOptions.model_fields.keys()
         return Backbone(self.depth, **{name: options.pop(name) for name in names}), options
+
+
+class ResNetClipOptions(OnResNetOptions):
+    """What TSN and TSM can choose on a ResNet."""
+
+    temporal_pool: bool = Field(default=False, description="halve the frames by max pooling before the second stage")
+    non_local: bool = Field(
+        default=False, description="a non-local block behind every other block of the second and third stage"
+    )
 
 
 class MobileNetV2ClipOptions(ClipOptions):

@@ -244,6 +244,12 @@ _PATHWAY: tuple[Rule, ...] = (
     ),
     (r"^head\.projection\.", "fc."),
 )
+# TRN on TSN, whose last layer it has for another purpose.
+_TRN: tuple[Rule, ...] = (
+    (r"^new_fc\.", "relations.new_fc."),
+    (r"^consensus\.fc_fusion_scales\.(\d+)\.1\.", r"relations.\1."),
+    (r"^consensus\.fc_fusion_scales\.(\d+)\.3\.", r"relations_head.\1."),
+)
 # Of our classifiers whose `features` is a function, as the models' contract has it, here torchvision's name.
 _TRUNK: tuple[Rule, ...] = ((r"^trunk\.", "features."),)
 LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
@@ -256,6 +262,7 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("backbone.", "ASSP."), _YASSOUALI_V3PLUS),
     (("decode_head.psp_modules.", "decode_head.fpn_bottleneck."), _MMSEG_UPERNET),
     (("inception3a.branch1.", "inception5b.branch4."), _TORCHVISION_GOOGLENET),
+    (("new_fc.", "consensus.fc_fusion_scales."), _TRN),
     (("s1.pathway1_stem.", "s1_fuse."), _PYSLOWFAST),
     (("blocks.0.multipathway_blocks.", "blocks.6.proj."), _PYTORCHVIDEO_SLOWFAST),
     (("s1.pathway0_stem.", "s2.pathway0_res0."), _PATHWAY),

@@ -31,7 +31,7 @@ def load_weights(
     Swin, ConvNeXt, FCN, DeepLab v3, video ResNets and S3D, timm's ViT, Cadene's SE-ResNet, the releases of TSM (RGB,
     flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from, HorNet, Swin
     (OpenMMLab's, too) and ConvNeXt, segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch, UPerNet
-    of mmsegmentation, SSD of ssd.pytorch and torchvision, SlowFast of PySlowFast and PyTorchVideo, and I3D of
+    of mmsegmentation, SSD of ssd.pytorch and torchvision, SlowFast of PySlowFast and PyTorchVideo, TRN, and I3D of
     pytorch-i3d with torchvision's Inception-v1 that it starts from (see `layouts.py`). Kernels of images are inflated
     to those of clips.
     Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its

@@ -28,7 +28,17 @@ FIRST_CONVOLUTIONS = (
     "Conv3d_1a_7x7.conv3d.weight",
 )
 # Layers whose shape follows the number of classes, or by how much a picture is enlarged.
-HEADS = ("head.", "aux_fc.weight", "aux_fc.bias", "aux_fc.4.", "mask_head.", "objects_head.", "skip.", "tail.0.")
+HEADS = (
+    "head.",
+    "aux_fc.weight",
+    "aux_fc.bias",
+    "aux_fc.4.",
+    "mask_head.",
+    "objects_head.",
+    "relations_head.",
+    "skip.",
+    "tail.0.",
+)
 # Of Swin: no weights but numbers that follow from sizes.
 COMPUTED = ("relative_position_index", "attn_mask")
 Shape = tuple[int, ...]
@@ -272,7 +282,7 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
         return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
-    for part in ("mask", "objects"):
+    for part in ("mask", "objects", "relations"):
         if common.startswith((f"{part}.", f"{part}_head.")):
             return not _has_part(part, by_common, start=True)
     if found := re.match(r"skip\.\w+\.\w+\.", common):

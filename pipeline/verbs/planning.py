@@ -75,6 +75,12 @@ def _augmentation_problems(recipe: Recipe) -> list[str]:
         return problems
     from pipeline.feed.views import view_size
 
+    frames = recipe.clip.frames
+    if recipe.task.modality == "video" and (valid := recipe.model.valid_frames(frames)) != frames:
+        problems.append(
+            f"clip.frames: {recipe.model.kind} takes clips of {valid} frames, not of {frames}; set it to {valid}, or "
+            f"model.frames to {frames}"
+        )
     for name in ("train", "eval"):
         is_training = name == "train"
         if not is_training and task.any_size:

@@ -181,7 +181,9 @@ def test_compiles_whole(name: str) -> None:
     for module in model.modules():
         if isinstance(module, _DropoutNd):
             module.p = 0.0
+    torch.manual_seed(1)  # TRN draws tuples
     expected = heads(model(x))
+    torch.manual_seed(1)
     compiled = heads(torch.compile(model, backend="aot_eager", fullgraph=True)(x))
     torch.testing.assert_close(compiled, expected, rtol=1e-6, atol=1e-8)
     torch.stack([one.sum() for one in compiled]).sum().backward()

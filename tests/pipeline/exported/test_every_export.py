@@ -48,6 +48,7 @@ SLOW: dict[str, dict[str, Any]] = {
     "i3d": {"kind": "i3d"},
     "i3d non-local": {"kind": "i3d_resnet50", "non_local": True},
     "slowfast": {"kind": "slowfast_8x8_r50"},
+    "trn": {"kind": "trn_resnet18"},
     "hornet 7x7": {"kind": "hornet_tiny_7x7"},
     "vit": {"kind": "vit_b_16"},
     "swin": {"kind": "swin_t"},

@@ -232,6 +232,13 @@ def test_shards_that_are_sorted_by_class_are_warned_of(tmp_path: Path) -> None:
     assert warnings(wider, make_plan(wider)[0]) == []
 
 
+def test_clips_that_the_model_does_not_take_are_said_before_anything_starts(tmp_path: Path) -> None:
+    model = ("model={kind: trn_resnet18, width: 8}", "clip.frames=6")
+    with pytest.raises(ZoetropeError, match="trn_resnet18 takes clips of 8 frames, not of 6; set it to 8, or model"):
+        make_plan(quickstart(tmp_path, *model))
+    make_plan(quickstart(tmp_path, "model={kind: trn_resnet18, width: 8, frames: 6}", "clip.frames=6"))
+
+
 def test_a_crop_that_the_model_does_not_take_is_said_before_anything_starts(tmp_path: Path) -> None:
     unpadded = ("model={kind: unet, width: 4}", "data.source.size_px=512")
     crop = "augment.train=[{RandomCrop: {height: 200, width: 412}}]"
