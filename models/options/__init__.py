@@ -62,6 +62,8 @@ from models.options.upernet import (
 )
 from models.options.vgg import VGGOptions
 from models.options.video3d import (
+    C3DOptions,
+    ECOLiteOptions,
     I3DFlowOptions,
     I3DOptions,
     I3DResNetOptions,
@@ -102,6 +104,8 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     SlowFastOptions,
     SlowFastR101Options,
     I3DResNetOptions,
+    ECOLiteOptions,
+    C3DOptions,
     ViTBOptions,
     ViTLOptions,
     HorNetOptions,

@@ -139,3 +139,34 @@ class SlowFastR101Options(SlowFastOptions):
         le=23,
         description="blocks of the third stage with kernels in time: 6 is PySlowFast's R101_50_50, 23 its R101_101_101",
     )
+
+
+class ECOLiteOptions(Video3DOptions):
+    """The first layers of BN-Inception on every frame, then the last ones of a 3D ResNet-18 on all of them."""
+
+    frames_and_side = (16, 224)
+    kind: Literal["eco_lite"]
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+
+    def valid_side(self, px: int) -> int:
+        """See `ModelOptions.valid_side`."""
+        return max(px, 7)
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.eco import ECOLite
+
+        return ECOLite(num_classes=num_classes, **self.arguments())
+
+
+class C3DOptions(Video3DOptions):
+    """Eight convolutions of 3 x 3 x 3 places and two wide linear layers."""
+
+    kind: Literal["c3d"]
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+
+    def build(self, num_classes: int) -> "nn.Module":
+        """See `ModelOptions.build`."""
+        from models.c3d import C3D
+
+        return C3D(num_classes=num_classes, **self.arguments())

@@ -26,6 +26,7 @@ FIRST_CONVOLUTIONS = (
     "stem.0.weight",
     "features.0.0.0.weight",
     "Conv3d_1a_7x7.conv3d.weight",
+    "conv1_7x7_s2.weight",
 )
 # Layers whose shape follows the number of classes, or by how much a picture is enlarged.
 HEADS = (
@@ -36,6 +37,7 @@ HEADS = (
     "mask_head.",
     "objects_head.",
     "relations_head.",
+    "volumes_head.",
     "skip.",
     "tail.0.",
 )
@@ -282,7 +284,7 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
         return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
-    for part in ("mask", "objects", "relations"):
+    for part in ("mask", "objects", "relations", "volumes"):
         if common.startswith((f"{part}.", f"{part}_head.")):
             return not _has_part(part, by_common, start=True)
     if found := re.match(r"skip\.\w+\.\w+\.", common):
@@ -302,6 +304,8 @@ def _may_be_left(common: str, known: set[str]) -> bool:
     """
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
+    if common.startswith("inception_"):  # BN-Inception's later layers, which ECO-Lite has not
+        return "inception_3c_3x3.weight" not in known
     if common.startswith("classifier."):  # VGG's linear layers
         return not any(name.startswith("classifier.") for name in known)
     return common.startswith(("pre_logits.", "aux_fc.", "skip.", "tail.0."))

@@ -70,10 +70,12 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "U-Net": _UNET,
     "DenseNet": _DENSENET,
 }
-VOLUMES = ("3D ResNet", "S3D", "Inception-v1", "SlowFast")
+# ECO-Lite is the first layers of BN-Inception, and 3D layers and a head on them that this has not.
+_ECO = ((r"^(?=res[345][ab]_)", "volumes."), (r"^head\.", "volumes_head."))
+VOLUMES = ("3D ResNet", "S3D", "Inception-v1", "SlowFast", "BN-Inception", "C3D")
 """Of 3D convolutions."""
 # The head of every layout becomes `head.`.
-_HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier|logits\.conv3d)\.(?=weight$|bias$)")
+_HEAD = re.compile(r"^(new_fc|fc|classifier\.1|classifier|logits\.conv3d|fc_final|fc8)\.(?=weight$|bias$)")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,10 @@ def read_names(names: Iterable[str]) -> Names:
     if family in ("Xception", "HorNet", "Swin", "ConvNeXt"):
         return Names(family, plain, frozenset())
     if family in VOLUMES:
-        return Names(family, {name: _HEAD.sub("head.", short) for name, short in plain.items()}, frozenset())
+        common = {name: _HEAD.sub("head.", short) for name, short in plain.items()}
+        if any(short.startswith("res3a_") for short in common.values()):
+            common = {name: _renamed(short, _ECO) for name, short in common.items()}
+        return Names(family, common, frozenset())
     rules = RULES.get(family or "", ())
     return Names(family, {name: _renamed(short, rules) for name, short in stripped.items()}, frozenset())
 
@@ -137,6 +142,10 @@ def _family(names: set[str]) -> str | None:
         return "3D ResNet"
     if some("features.5.branch0.") and some("features.15."):
         return "S3D"
+    if some("conv1_7x7_s2."):
+        return "BN-Inception"
+    if some("conv5b.") and some("fc6."):
+        return "C3D"
     if some("s1.pathway1_stem."):
         return "SlowFast"
     if some("Conv3d_1a_7x7.") and some("Mixed_5c."):

@@ -52,6 +52,8 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("s3d", "S3D"),
         ("i3d", "Inception-v1"),
         ("i3d_resnet50", "ResNet"),
+        ("eco_lite", "BN-Inception"),
+        ("c3d", "C3D"),
         ("trn_resnet18", "ResNet"),
         ("slowfast_8x8_r50", "SlowFast"),
         ("fcn32s_vgg16", "VGG"),

@@ -49,6 +49,8 @@ SLOW: dict[str, dict[str, Any]] = {
     "i3d non-local": {"kind": "i3d_resnet50", "non_local": True},
     "slowfast": {"kind": "slowfast_8x8_r50"},
     "trn": {"kind": "trn_resnet18"},
+    "eco-lite": {"kind": "eco_lite"},
+    "c3d": {"kind": "c3d"},
     "hornet 7x7": {"kind": "hornet_tiny_7x7"},
     "vit": {"kind": "vit_b_16"},
     "swin": {"kind": "swin_t"},
