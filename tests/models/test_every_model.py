@@ -15,8 +15,10 @@ from models.memory_format import CHANNELS_LAST, channels_last
 from models.options import OPTIONS
 from models.options.densenet import DenseNetOptions
 from models.options.resnet import ResNeXtOptions, SEResNetOptions, TrunkOptions, WideResNetOptions
+from models.options.trn import TRNOptions
 from models.options.upernet import UPerNetFamily
 from models.options.vgg import VGGOptions
+from models.options.video3d import I3DResNetOptions, SlowFastOptions
 from tests.models.small import ONE_EACH, batch, shallow, small
 
 NUM_CLASSES = 5
@@ -32,8 +34,8 @@ def deeper(name: str) -> bool:
     family = OPTIONS[name]
     if issubclass(family, UPerNetFamily):
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
-    if name in ("slowfast_8x8_r101", "i3d_resnet101"):
-        return True
+    if issubclass(family, SlowFastOptions | I3DResNetOptions | TRNOptions):
+        return name not in ("slowfast_4x16_r50", "i3d_resnet50", "trn_resnet18")
     classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions, DenseNetOptions)
     many = classifiers or name == "densenet161" or (issubclass(family, TrunkOptions) and family.answers == "mask")
     return many and name not in (family.names()[0], "vgg16_bn")
