@@ -16,6 +16,7 @@ from augment.operations import Steps
 from augment.own import OWN
 from augment.population import PopulationBased
 from augment.rides import ITSELF, NOTHING, Companions, Rides, View, bends, cut, frame_of, points_of
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import Part, generator, key_bits
 
@@ -26,9 +27,9 @@ Result = TypeVar("Result")
 class Augmentation:
     """A spec made ready to apply. Not for sharing between threads: a call sets the random state and the epoch anew."""
 
-    def __init__(self, transforms: list[Transform], rides: Rides = NOTHING) -> None:
+    def __init__(self, transforms: list[Transform], rides: Rides = NOTHING, bands: Bands = RGB) -> None:
         every = list(leaves(transforms))
-        self.rides = rides
+        self.rides, self.bands = rides, bands
         self.shapes: dict[tuple[int, int], tuple[int, int]] = {}
         """What `transforms.shape_of` found."""
         self._framed = not any(bends(leaf) for leaf in every)
@@ -50,7 +51,8 @@ class Augmentation:
         self._scheduled = [leaf for leaf in every if isinstance(leaf, PopulationBased)]
 
     def __call__(self, pixels: UInt8Array, *key: Part, epoch: int = 0) -> UInt8Array:
-        """Transform uint8 `[H, W, 3]` or `[T, H, W, 3]`; the result depends on (pixels, spec, key, epoch) alone.
+        """Transform uint8 `[H, W, 3]` or `[T, H, W, 3]`, or pictures of the `bands` that it was made for; the result
+        depends on (pixels, spec, key, epoch) alone.
 
         All frames of a clip get one draw. Raises `ZoetropeError` where a transform does not fit the pixels, such as a
         crop larger than the frame.
@@ -116,11 +118,11 @@ class Augmentation:
 
     def blank(self, height: int, width: int, *key: Part) -> tuple[int, int]:
         """Return (H, W) of what becomes of a picture of `height` x `width` px, tried on a black one without objects."""
-        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels = np.zeros((height, width, self.bands.channels), self.bands.dtype)
         if not self.rides.names:
             return self(pixels, *key).shape[:2]
         empty: dict[str, Any] = {
-            "mask": pixels[..., 0],
+            "mask": np.zeros((height, width), np.uint8),
             "boxes": np.zeros((0, 4), np.float32),
             "keypoints": np.zeros((0, 2), np.float32),
             "target": pixels,

@@ -22,6 +22,8 @@ from augment.erase import visible_boxes
 from augment.own import OWN
 from augment.refused import NEEDS, REFUSED
 from augment.rides import RESIZES, Rides, fit, obstacle
+from augment.unsuited import unsuited
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError, nearest, unknown
 from pipeline.base.plugins import is_own, load
 
@@ -91,16 +93,19 @@ TRANSFORMS: dict[str, type[A.BasicTransform]] = {
 NEEDING = {name: OWN.get(name) or _mended(getattr(A, name)) for name in NEEDS}
 
 
-def build_list(spec: Any, where: str, errors: list[str], rides: Rides) -> list[Transform]:
-    """Build the spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each."""
+def build_list(spec: Any, where: str, errors: list[str], rides: Rides, bands: Bands = RGB) -> list[Transform]:
+    """Build the spec's transforms, made to move what rides; what is wrong goes to `errors`, a line each.
+
+    bands: what pictures they are to transform
+    """
     if not isinstance(spec, Sequence) or isinstance(spec, str):
         errors.append(f"{where}: must be a list of {{Name: {{parameters}}}}, not {spec!r}")
         return []
-    built = (_build(entry, f"{where}[{i}]", errors, rides) for i, entry in enumerate(spec))
+    built = (_build(entry, f"{where}[{i}]", errors, rides, bands) for i, entry in enumerate(spec))
     return [transform for transform in built if transform is not None]
 
 
-def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform | None:
+def _build(entry: Any, where: str, errors: list[str], rides: Rides, bands: Bands) -> Transform | None:
     """Build the transform of one `{Name: {parameters}}`.
 
     None, and lines in `errors`, when something is wrong with it.
@@ -132,7 +137,8 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
         errors += [f"{where}.{line}" for line in _wrong_types(cls, arguments)]
     if name in NESTING:
         errors += [f"{where}.{line}" for line in _wrong_nesting(arguments)]
-        arguments["transforms"] = build_list(arguments.get("transforms", []), f"{where}.transforms", errors, rides)
+        of = arguments.get("transforms", [])
+        arguments["transforms"] = build_list(of, f"{where}.transforms", errors, rides, bands)
     if cls is A.OneOf and len(errors) == before and not any(child.p for child in arguments["transforms"]):
         errors.append(f"{where}.transforms: one of them must have p above 0; p is its weight in the choice")
     if len(errors) > before:
@@ -146,6 +152,9 @@ def _build(entry: Any, where: str, errors: list[str], rides: Rides) -> Transform
         return transform
     if found := obstacle(transform, rides):
         errors.append(f"{where}{'.' if ': ' in found.split(';')[0] else ': '}{found}")
+        return None
+    if reason := unsuited(transform, bands):
+        errors.append(f"{where}: {reason}")
         return None
     fit(transform, arguments, rides)
     return transform

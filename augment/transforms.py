@@ -6,42 +6,43 @@ Importing this module loads albumentations, and with it torch (about two seconds
 from augment.augmentation import Augmentation
 from augment.build import Spec, build_list
 from augment.rides import NOTHING, Rides
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError
 
 _DRAWS = 4
 """As often is a size tried that ought to be the same always."""
 
 
-def check(spec: Spec, what: str, rides: Rides = NOTHING) -> list[str]:
+def check(spec: Spec, what: str, rides: Rides = NOTHING, bands: Bands = RGB) -> list[str]:
     """Return everything that is wrong with a spec, one line each, which begins with the place; `what` is the spec's
     place.
 
-    A transform that does not move what rides is wrong.
+    A transform that does not move what rides is wrong, and one that cannot transform pictures of `bands`.
     """
     errors: list[str] = []
-    build_list(spec, what, errors, rides)
+    build_list(spec, what, errors, rides, bands)
     return errors
 
 
-def compose(spec: Spec, rides: Rides = NOTHING) -> Augmentation:
+def compose(spec: Spec, rides: Rides = NOTHING, bands: Bands = RGB) -> Augmentation:
     """Build a spec's transforms, to be called with pixels, or by `view` where something rides.
 
     Raises `ZoetropeError` with all lines of `check`.
     """
     errors: list[str] = []
-    transforms = build_list(spec, "augment", errors, rides)
+    transforms = build_list(spec, "augment", errors, rides, bands)
     if errors:
         raise ZoetropeError("\n".join(errors))
-    return Augmentation(transforms, rides)
+    return Augmentation(transforms, rides, bands)
 
 
-def output_shape(spec: Spec, short_side: int, rides: Rides = NOTHING) -> tuple[int, int]:
+def output_shape(spec: Spec, short_side: int, rides: Rides = NOTHING, bands: Bands = RGB) -> tuple[int, int]:
     """Return (H, W) of what the spec makes of stored frames, whose short side is `short_side` px.
 
     Tried on upright, square and wide frames with several draws. Raises `ZoetropeError` when the shape varies, since
     a batch has one shape, and when a transform does not fit such frames.
     """
-    augmentation = compose(spec, rides)
+    augmentation = compose(spec, rides, bands)
     long_side = short_side * 4 // 3
     shapes = {
         augmentation.blank(height, width, "output_shape", draw)

@@ -122,7 +122,8 @@ def problems_of(recipe: Recipe, values: Mapping[str, Any]) -> list[str]:
     if not any(key.startswith("augment") for key in values):
         return []
     task = task_of(made)
-    return transform_problems(plain(made), {"train": riding(task, True), "eval": riding(task, False)})
+    rides = {"train": riding(task, True), "eval": riding(task, False)}
+    return transform_problems(plain(made), rides, made.data.bands)
 
 
 def _grid_problems(tune: Tune) -> Iterator[str]:

@@ -5,6 +5,8 @@ from pipeline.base.errors import ZoetropeError
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".ppm", ".pgm"}
 )
+ARRAY_EXTENSIONS = frozenset({".npy", ".tif", ".tiff", ".png"})
+"""Of pictures with other channels than 1, 3 and 4, or 16 bits."""
 VIDEO_EXTENSIONS = frozenset(
     # MP4 and its kin; Matroska; AVI; Flash; Windows Media; Ogg; MPEG program, transport and bare streams; GIF
     {".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".asf", ".ogv"}

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.decode import limits
+from pipeline.decode.arrays import array_size
 from pipeline.decode.container import frame_rate, has_frame_behind, open_video, promised_length, video_stream
 from pipeline.decode.image_header import open_image, upright_size
 from pipeline.decode.limits import (
+    ARRAY_EXTENSIONS,
     CONVERT,
     IMAGE_EXTENSIONS,
     MAX_IMAGE_BYTES,
@@ -49,20 +52,23 @@ def probe(path: Path, kind: Kind) -> Probe:
         return probe_file(file, kind)
 
 
-def check_suffix(suffix: str, kind: Kind) -> None:
+def check_suffix(suffix: str, kind: Kind, bands: Bands = RGB) -> None:
     """Raise `BadSample` for an extension, with its dot, that is not allowed."""
-    allowed = IMAGE_EXTENSIONS if kind == "image" else VIDEO_EXTENSIONS
+    allowed = VIDEO_EXTENSIONS if kind == "video" else IMAGE_EXTENSIONS if bands.as_files else ARRAY_EXTENSIONS
     if suffix not in allowed:
         if suffix in CONVERT:
             raise BadSample(CONVERT[suffix])
         raise BadSample(f"its extension {suffix!r} is not one of {', '.join(sorted(allowed))}")
 
 
-def probe_file(file: BinaryIO, kind: Kind, whole: bool = True) -> Probe:
-    """Probe an open file. Not `whole`: only a segment of the video is wanted, it may be longer than a sample."""
+def probe_file(file: BinaryIO, kind: Kind, whole: bool = True, bands: Bands = RGB) -> Probe:
+    """Probe an open file. Not `whole`: only a segment of the video is wanted, it may be longer than a sample.
+
+    bands: what the pictures of the data set are
+    """
     size_bytes = file.seek(0, io.SEEK_END)
     file.seek(0)
-    return _probe_image(file, size_bytes) if kind == "image" else _probe_video(file, size_bytes, whole)
+    return _probe_image(file, size_bytes, bands) if kind == "image" else _probe_video(file, size_bytes, whole)
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -75,10 +81,13 @@ def open_file(path: Path) -> BinaryIO:
         raise BadSample(f"the file cannot be opened: {error.strerror}") from error
 
 
-def _probe_image(file: BinaryIO, size_bytes: int) -> Probe:
+def _probe_image(file: BinaryIO, size_bytes: int, bands: Bands) -> Probe:
     check_bytes(size_bytes, MAX_IMAGE_BYTES)
-    with open_image(file) as image:
-        width, height = upright_size(image)
+    if bands.as_files:
+        with open_image(file) as image:
+            width, height = upright_size(image)
+    else:
+        width, height = array_size(file, bands)
     return Probe(width, height, frames=1, fps=0.0, duration_s=0.0, bytes=size_bytes)
 
 

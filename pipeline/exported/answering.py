@@ -28,7 +28,8 @@ MOST_SAID = 500
 class Answering(nn.Module):
     """Pixels -> the tensors of the task's answer, in their order.
 
-    Pixels are float [B, 3, (T,) H, W], normalised; or, with `normalize`, uint8 [B, (T,) H, W, 3].
+    Pixels are float [B, C, (T,) H, W], normalised; or, with `normalize`, as they are decoded: uint8 [B, (T,) H, W, 3]
+    of RGB.
     """
 
     mean: Tensor
@@ -112,7 +113,7 @@ def exportable(
 ) -> Exportable:
     """Put a recipe's trained model, on the CPU, between its preprocessing and its task's answer.
 
-    preprocess: whether pixels come as uint8 [B, (T,) H, W, 3] and are normalised inside
+    preprocess: whether pixels come as they are decoded, uint8 [B, (T,) H, W, 3] of RGB, and are normalised inside
     online: a TSM that looks at the past alone, frame by frame; ZoetropeError for another model
     any_size: whether height and width are to be free. It is passed over where they cannot be: for caches, and for a
         model with a margin, as how its pictures are mirrored follows from their size
@@ -122,7 +123,11 @@ def exportable(
     module = (AnsweringOnline if online else Answering)(model, task, normalize).eval()
     frames = (recipe.clip.frames,) if recipe.model.eats == "video" and not online else ()
     shape = (*frames, *_size(recipe, task, any_size))
-    pixels = torch.zeros(BATCH, *shape, 3, dtype=torch.uint8) if preprocess else torch.zeros(BATCH, 3, *shape)
+    bands = recipe.data.bands
+    if preprocess:
+        pixels = torch.zeros(BATCH, *shape, bands.channels, dtype=getattr(torch, bands.dtype))
+    else:
+        pixels = torch.zeros(BATCH, bands.channels, *shape)
     with torch.no_grad():
         answer = module.answer(pixels)
     caches = [torch.zeros_like(value) for name, value in answer.items() if name.startswith("next_")]

@@ -23,6 +23,7 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
 
     size: (height, width) in px; None where the model takes others, too
     steps: what the evaluation does to a picture first, as albumentations' transforms
+    white: the highest level of a pixel; mean and std are shares of it
     clip: which frames of a video; None for pictures. caches: shapes without the batch
     """
     clip = {"frames": recipe.clip.frames, "sampling": recipe.clip.sampling, "stride": recipe.clip.stride}
@@ -30,7 +31,8 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
         "inputs": {name: _tensor(value) for name, value in given.inputs.items()},
         "outputs": list(given.outputs),
         "normalized_inside": given.module.normalizes,
-        "colours": "RGB",
+        "colours": recipe.data.bands.colours,
+        "white": recipe.data.bands.white,
         "mean": recipe.augment.mean,
         "std": recipe.augment.std,
         "size": None if any_size else list(given.size),

@@ -1,7 +1,7 @@
 """Run the model beside this file on a picture, or on the frames of a video as an array.
 
     python example.py picture.jpg
-    python example.py frames.npy    # uint8 [T, H, W, 3], RGB; of a picture [H, W, 3]
+    python example.py frames.npy    # uint8 [T, H, W, 3], RGB; of a picture [H, W, 3], or as many channels as it has
 
 It needs numpy, Pillow and onnxruntime (torch in place of that for model.pt2), and nothing of what trained the model.
 `preprocessing.json` says what the model takes. Pictures are resized here in floating point, which may be off by one
@@ -20,17 +20,22 @@ from PIL import Image, ImageOps
 HERE = Path(__file__).parent
 ABOUT: dict[str, Any] = json.loads((HERE / "preprocessing.json").read_text(encoding="utf-8"))
 LABELS: list[str] = json.loads((HERE / "labels.json").read_text(encoding="utf-8"))
+MODES = {"grey": "L", "RGB": "RGB", "RGBA": "RGBA"}
+"""As Pillow calls them."""
 SHOWN = 5
 LEAST = 0.5
 """Score of a box, from which on it is shown."""
 
 
 def read(path: str) -> np.ndarray:
-    """Read uint8 [H, W, 3] or [T, H, W, 3]."""
+    """Read [H, W, C] or [T, H, W, 3]."""
     if path.endswith(".npy"):
         return np.load(path, allow_pickle=False)
+    if ABOUT["colours"] not in MODES or ABOUT["white"] != 255:
+        sys.exit(f"the model takes {ABOUT['colours']} up to {ABOUT['white']}: give them as .npy, [H, W, C]")
     with Image.open(path) as picture:
-        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        pixels = np.asarray(ImageOps.exif_transpose(picture).convert(MODES[ABOUT["colours"]]))
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def choose_frames(pixels: np.ndarray) -> np.ndarray:
@@ -46,7 +51,7 @@ def choose_frames(pixels: np.ndarray) -> np.ndarray:
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize [..., H, W, 3], bilinear between the middles of pixels, without smoothing."""
+    """Resize [..., H, W, C], bilinear between the middles of pixels, without smoothing."""
     x: np.ndarray = pixels.astype(np.float64)
     for axis, length in ((-3, height), (-2, width)):
         before = x.shape[axis]
@@ -54,18 +59,18 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         low = at.astype(int)
         share = (at - low).reshape(-1, *[1] * (-axis - 1))
         x = x.take(low, axis) * (1 - share) + x.take(np.minimum(low + 1, before - 1), axis) * share
-    return np.rint(x).astype(np.uint8)
+    return np.rint(x).astype(pixels.dtype)
 
 
 def resize_short_side(pixels: np.ndarray, px: int) -> np.ndarray:
-    """Resize [..., H, W, 3] so that the shorter side has so many pixels."""
+    """Resize [..., H, W, C] so that the shorter side has so many pixels."""
     height, width = pixels.shape[-3:-1]
     scale = px / min(height, width)
     return resize(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Cut out the middle of [..., H, W, 3]."""
+    """Cut out the middle of [..., H, W, C]."""
     top, left = (pixels.shape[-3] - height) // 2, (pixels.shape[-2] - width) // 2
     return pixels[..., top : top + height, left : left + width, :]
 
@@ -78,7 +83,7 @@ STEPS: dict[str, Callable[[np.ndarray, dict[str, Any]], np.ndarray]] = {
 
 
 def fit(pixels: np.ndarray) -> np.ndarray:
-    """Bring [..., H, W, 3] to what the model takes, by the steps of the evaluation."""
+    """Bring [..., H, W, C] to what the model takes, by the steps of the evaluation."""
     size = ABOUT["size"]
     if list(pixels.shape[-3:-1]) == size:
         return pixels
@@ -93,10 +98,10 @@ def fit(pixels: np.ndarray) -> np.ndarray:
 
 
 def prepare(pixels: np.ndarray) -> np.ndarray:
-    """Turn uint8 [..., H, W, 3] into the model's input, a batch of one."""
+    """Turn [..., H, W, C] into the model's input, a batch of one."""
     if ABOUT["normalized_inside"]:
         return pixels[None]
-    mean, std = (255 * np.array(ABOUT[name], np.float32) for name in ("mean", "std"))
+    mean, std = (ABOUT["white"] * np.array(ABOUT[name], np.float32) for name in ("mean", "std"))
     return np.ascontiguousarray(np.moveaxis((pixels.astype(np.float32) - mean) / std, -1, 0)[None])
 
 

@@ -41,7 +41,7 @@ class Model:
         """Predict one file, or each of several, in their order.
 
         files: a path or URL, the bytes of a file, or pixels uint8 [H, W, 3] RGB of an image, [T, H, W, 3] of a video;
-            or a list of such
+            or a list of such; a model of other channels or bits takes pixels of those
         top:   for the columns of so many answers
         draw:  for the picture with the answer, `Prediction.drawing`
 

@@ -11,21 +11,23 @@ import cv2
 import numpy as np
 
 from augment.rides import Companions
+from pipeline.base.bands import Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.foreign import check_video
-from pipeline.decode.image import check_and_store_image, decode_image, encode_png
+from pipeline.decode.image import check_and_store_image, decode_image, encode_lossless
 from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_VIDEO_BYTES, BadSample, check_bytes
 from pipeline.decode.probe import Kind, check_suffix, open_file, probe_file
 from pipeline.decode.targets import store_exactly
 from pipeline.decode.transcode import Transcoded, encode_pictures, transcode
 from pipeline.feed.feed_worker import keep_freed_memory
 from pipeline.feed.views import ViewMaker
+from pipeline.figures.drawing import as_rgb
 from pipeline.recipe import Recipe
 from pipeline.sources.path_or_url import check_url, is_url, local_copy, suffix
 from pipeline.tasks import task_of
 
 Content = bytes | np.ndarray
-"""Of a file, or its pixels: uint8 [H, W, 3] RGB of an image, [T, H, W, 3] of a video."""
+"""Of a file, or its pixels: uint8 [H, W, 3] RGB of an image, [T, H, W, 3] of a video; of other bands theirs."""
 File = str | Content
 """By its path or URL, or by its content."""
 OWN_SIZE_PX = 1 << 16
@@ -41,7 +43,7 @@ class Seen:
     pixels: uint8 [V, (T,) H, W, 3], all views
     frame:  float64 [2, 3], maps (x, y, 1) in px of the file to px of the view, where answers have places in it
     size:   (H, W) of the file in px as it is shown, likewise
-    shown:  the picture uint8 [H, W, 3] or frames [T, H, W, 3] to draw on, where it is asked for
+    shown:  the picture uint8 [H, W, 3] RGB or frames [T, H, W, 3] to draw on, where it is asked for
     """
 
     pixels: np.ndarray
@@ -77,7 +79,7 @@ class Sight:
     def sees_as(self, other: "Sight") -> bool:
         """Tell whether both store and show files alike; a seed is of no matter where nothing is drawn at random."""
         ours, theirs = (
-            (one.shard, one.clip, one.augment.eval, one.evaluate.clips, one.evaluate.crops)
+            (one.data.bands, one.shard, one.clip, one.augment.eval, one.evaluate.clips, one.evaluate.crops)
             for one in (self.recipe, other.recipe)
         )
         return ours == theirs and (self.cap_pixels, self.shows) == (other.cap_pixels, other.shows)
@@ -88,19 +90,19 @@ class Sight:
             stored = self._stored_video(content)
             pixels = self.views(stored.data, stored.frames)
             return Seen(pixels, shown=pixels[0] if self.shows else None)
+        image, bands = self.recipe.shard.image, self.recipe.data.bands
         if isinstance(content, np.ndarray):
-            content = encode_png(_picture(content, "[H, W, 3]"))
-        image = self.recipe.shard.image
+            content = _file(content, bands)
         if self.recipe.task.answers == "image":
             data, _, width, height = store_exactly(content, ".jpg", self.cap_pixels)
         else:
             data, _, width, height = check_and_store_image(
-                content, ".jpg", image.short_side, image.quality, image.resize, self.cap_pixels
+                content, ".jpg", image.short_side, image.quality, image.resize, self.cap_pixels, bands
             )
-        shown = decode_image(content) if self.shows else None
+        shown = as_rgb(decode_image(content, bands)) if self.shows else None
         if not task_of(self.recipe).rides:
             return Seen(self.views(data, 1), shown=shown)
-        source, view = probe_file(io.BytesIO(content), "image"), self.views.view(data, Companions())
+        source, view = probe_file(io.BytesIO(content), "image", bands=bands), self.views.view(data, Companions())
         assert view.frame is not None
         frame = view.frame.astype(np.float64)
         frame[:, :2] *= (width / source.width, height / source.height)
@@ -109,7 +111,7 @@ class Sight:
     def _stored_video(self, content: Content) -> Transcoded:
         video = self.recipe.shard.video
         if isinstance(content, np.ndarray):
-            frames = iter(_picture(content, "[T, H, W, 3]"))
+            frames = iter(_frames(content))
             return encode_pictures(frames, FPS, video.short_side, video.gop, video.crf)
         if video.transcode:
             return transcode(content, video.short_side, video.gop, video.crf)
@@ -119,10 +121,18 @@ class Sight:
             return transcode(content, OWN_SIZE_PX, video.gop, video.crf)
 
 
-def _picture(pixels: np.ndarray, shape: str) -> np.ndarray:
-    """Return pixels that are what a file would hold. BadSample for others."""
-    if pixels.dtype != np.uint8 or pixels.ndim != shape.count(",") + 1 or pixels.shape[-1] != 3 or not pixels.size:
-        raise BadSample(f"an array is uint8 {shape}, RGB; this one is {pixels.dtype} {list(pixels.shape)}")
+def _file(pixels: np.ndarray, bands: Bands) -> bytes:
+    """Return what a file of these pixels would hold. BadSample for those that are no picture of the bands."""
+    try:
+        return encode_lossless(pixels, bands)[0]
+    except ValueError as error:
+        raise BadSample(f"{error}; this one is {pixels.dtype} {list(pixels.shape)}") from error
+
+
+def _frames(pixels: np.ndarray) -> np.ndarray:
+    """Return the frames of a video. BadSample for pixels that are none."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3 or not pixels.size:
+        raise BadSample(f"an array is uint8 [T, H, W, 3], RGB; this one is {pixels.dtype} {list(pixels.shape)}")
     return pixels
 
 
@@ -134,7 +144,7 @@ def see(sights: Sequence[Sight], file: File) -> tuple[Seen, ...]:
     reason.
     """
     try:
-        content = read(file, sights[0].recipe.task.modality) if isinstance(file, str) else file
+        content = read(file, sights[0].recipe) if isinstance(file, str) else file
         seen: list[Seen] = []
         for i, sight in enumerate(sights):
             same = next((j for j in range(i) if sights[j].sees_as(sight)), None)
@@ -159,15 +169,15 @@ def _alone() -> None:
     keep_freed_memory()
 
 
-def read(path: str, modality: str) -> bytes:
+def read(path: str, recipe: Recipe) -> bytes:
     """Read a file by path or URL (http and https, s3 and its like). ZoetropeError, also over the cap of its kind."""
-    kind: Kind = "video" if modality == "video" else "image"
+    kind: Kind = recipe.task.modality
     cap_bytes = MAX_VIDEO_BYTES if kind == "video" else MAX_IMAGE_BYTES
     if is_url(path):
         check_url(path)
         with local_copy(path, cap_bytes) as copy:
             return copy.read_bytes()
-    check_suffix(suffix(path), kind)
+    check_suffix(suffix(path), kind, recipe.data.bands)
     with open_file(Path(path)) as file:
         check_bytes(file.seek(0, io.SEEK_END), cap_bytes)
         file.seek(0)

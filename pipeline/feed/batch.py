@@ -100,7 +100,8 @@ class BatchSource:
     def layout(self) -> Layout:
         """Return dtype and shape of the arrays of this rank's largest batch.
 
-        pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training);
+        pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training), and of
+        other `data.bands` their type and channels;
         weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;
         sample int64 [n]; the task's fields [n, ...]; and, in an evaluation with companions, frame float32 [n, 2, 3],
         by which answers are brought back to the stored picture (`augment.rides.View`).
@@ -111,11 +112,11 @@ class BatchSource:
         """Return the layout for samples of (H, W)."""
         most = self.recipe.train.batch_size if self.training else self.walk.batch_size
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
-        seen = self.task.input_size(*size)
+        seen, bands = self.task.input_size(*size), self.recipe.data.bands
         parts = [rank_slice(most, self.group, rank, self.world) for rank in range(self.world)]
         n = max(part.stop - part.start for part in parts)
         return {
-            "pixels": (np.dtype(np.uint8), (n, self.num_clips * self.num_crops, *frames, *seen, 3)),
+            "pixels": (np.dtype(bands.dtype), (n, self.num_clips * self.num_crops, *frames, *seen, bands.channels)),
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
             **({"frame": (np.dtype(np.float32), (n, 2, 3))} if self.framed else {}),

@@ -9,6 +9,7 @@ import numpy as np
 from augment.rides import ITSELF, Companions, Rides, View, unmoved
 from augment.transforms import compose, output_shape, shape_of
 from augment.views import CROPS
+from pipeline.base.bands import Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.decode import clips
@@ -47,12 +48,14 @@ class ViewMaker:
         self.size: tuple[int, int] | None = None
         self.crops = CROPS.get(num_crops)
         self.crop = transforms.pop()["CenterCrop"] if self.crops else None
-        self.transform = compose(transforms, rides(recipe, training, known))
+        self.transform = compose(transforms, rides(recipe, training, known), recipe.data.bands)
 
     def __call__(
         self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0, occurrence: int = 0
     ) -> np.ndarray:
         """Return uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
+
+        Pictures of other `data.bands` have their type and channels here and below.
 
         Every draw is keyed by (seed, epoch, sample, occurrence). Raises ZoetropeError or IndexError when data cannot be
         decoded, and BadSample when H and W are not `view_size`.
@@ -74,7 +77,7 @@ class ViewMaker:
     ) -> View:
         """Return one view of an image, and of what rides along. Draws and errors as of calling it."""
         key = _key(epoch, sample, occurrence)
-        decoded = decode_image(data)
+        decoded = decode_image(data, self.recipe.data.bands)
         self.laps.lap("decode")
         view = self.transform.view(decoded, companions, self.recipe.seed, "augment", *key, epoch=epoch)
         self._check_size(*view.pixels.shape[:2])
@@ -121,7 +124,7 @@ class ViewMaker:
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """Return uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
         if self.recipe.task.modality == "image":
-            return decode_image(data)[None]
+            return decode_image(data, self.recipe.data.bands)[None]
         clip = self.recipe.clip
         if not self.training:
             frames = clips.views(num_frames, clip.frames, self.num_clips, clip.sampling, clip.stride)
@@ -143,12 +146,13 @@ def rides(recipe: Recipe, training: bool, known: bool = True) -> Rides:
 
 def view_size(recipe: Recipe, training: bool) -> tuple[int, int]:
     """Return (H, W) of what the recipe's transforms make of stored pixels; ZoetropeError when it is not always one."""
-    return _fixed_size(json.dumps(_transforms(recipe, training)), recipe.stored_short_side, rides(recipe, training))
+    transforms = json.dumps(_transforms(recipe, training))
+    return _fixed_size(transforms, recipe.stored_short_side, rides(recipe, training), recipe.data.bands)
 
 
 @lru_cache
-def _fixed_size(transforms: str, short_side: int, rides: Rides) -> tuple[int, int]:
-    return output_shape(json.loads(transforms), short_side, rides)
+def _fixed_size(transforms: str, short_side: int, rides: Rides, bands: Bands) -> tuple[int, int]:
+    return output_shape(json.loads(transforms), short_side, rides, bands)
 
 
 def evaluation_walk(recipe: Recipe, dataset: Dataset, split: str) -> Walk:
@@ -159,7 +163,7 @@ def evaluation_walk(recipe: Recipe, dataset: Dataset, split: str) -> Walk:
     counts, asked = dataset.split(split).counts, recipe.evaluate.batch_size
     if not task_of(recipe).any_size:
         return Walk(counts, asked or recipe.train.batch_size, (view_size(recipe, training=False),))
-    transform = compose(recipe.augment.eval, rides(recipe, training=False))
+    transform = compose(recipe.augment.eval, rides(recipe, training=False), recipe.data.bands)
     reader = ShardReader(dataset.files, split)
     stored, number = np.unique(
         np.concatenate([reader.sizes(shard) for shard in range(len(counts))]), axis=0, return_inverse=True

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.options import OPTIONS
 from models.options.own import options_of
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.redact import redact
+from pipeline.recipe.channels import channel_problems
 from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import KEYS, Evaluate
 from pipeline.recipe.loss import TERMS
@@ -48,13 +48,9 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 f"train.sizes: is for detection, and task.kind is {task}; let augment.train draw a size a sample, "
                 "as RandomResizedCrop does"
             )
+        problems += channel_problems(values, checked, _source_keys(values))
         if checked.answers == "image":
             problems += restoration_problems(values, _source_keys(values))
-    channels = at(values, "model.in_channels")
-    if channels is None and model in OPTIONS and "in_channels" in OPTIONS[model].model_fields:
-        channels = OPTIONS[model].model_fields["in_channels"].default
-    if isinstance(channels, int) and channels != 3:
-        problems.append(f"model.in_channels: {channels} channels are for models built in Python; sources give RGB, 3")
     crops = at(values, "evaluate.crops")
     if isinstance(crops, int) and crops > 1 and "CenterCrop" not in _last(at(values, "augment.eval")):
         problems.append(f"evaluate.crops: {crops} crops take the place of a CenterCrop; let augment.eval end with one")

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_valida
 from models.options import OPTIONS
 from models.options.own import options_of
 from pipeline.base import plugins
+from pipeline.base.bands import MAX_CHANNELS, Bands
 from pipeline.base.job import default_store
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.evaluate import Evaluate
@@ -41,13 +42,24 @@ class Classes(Section):
 class Data(Section):
     """Where samples come from."""
 
-    late = frozenset({"classes"})
+    late = frozenset({"classes", "channels", "bits"})
 
     source: Source
     split: Split = Split()
     classes: Classes = Classes()
+    channels: Annotated[int, Field(ge=1, le=MAX_CHANNELS)] = 3
+    """Channels of the pictures: 1 is grey, 3 RGB, 4 RGBA, and any other number bands, from TIFF or npy files. Pictures
+    of other colours become grey, RGB or RGBA; the number of bands must be that of the files. The model's `in_channels`
+    follows. Videos, folders of frames and tars that stay where they are have 3."""
+    bits: Literal[8, 16] = 8
+    """Of a level. 16: PNG, TIFF or npy files with 16 bits, kept as they are; with 8, their upper 8 bits are taken."""
     max_bad: Fraction = 0.01
     """Largest share of samples that may be unreadable; they go to a quarantine table. More stop the run."""
+
+    @property
+    def bands(self) -> Bands:
+        """Channels and bits of the pictures."""
+        return Bands(self.channels, self.bits)
 
 
 class VideoShard(Section):
@@ -95,7 +107,8 @@ class Clip(Section):
 
 
 Transforms = list[dict[str, dict[str, Any]]]
-Channels = Annotated[list[float], Field(min_length=3, max_length=3)]
+Channels = list[float]
+"""A number a channel."""
 
 
 def bare_names(value: Any) -> Any:
@@ -119,9 +132,9 @@ class Augment(Section):
     eval: Transforms
     """The same for validation, evaluation and the exported model."""
     mean: Channels = Field(default=[0.485, 0.456, 0.406])
-    """Subtracted on the device, for pixels in 0..1 (ImageNet's by default)."""
+    """Subtracted on the device, for pixels in 0..1 (ImageNet's by default), a number a channel."""
     std: Channels = Field(default=[0.229, 0.224, 0.225])
-    """Divided by, on the device."""
+    """Divided by, on the device, likewise."""
 
     @field_validator("train", "eval", mode="before")
     @classmethod

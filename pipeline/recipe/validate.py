@@ -7,10 +7,12 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from pipeline.base import plugins
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError, brief, cut, nearest, unknown
 from pipeline.base.imports import without
 from pipeline.base.redact import redact, redact_values
 from pipeline.recipe import guesses
+from pipeline.recipe.channels import with_channels
 from pipeline.recipe.combos import cross_problems, task_section
 from pipeline.recipe.schema import Recipe, bare_names
 from pipeline.recipe.section import without_late
@@ -42,6 +44,7 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
         values = with_policies(values, folder)
     except RecipeError as error:
         found.append(str(error))
+    values = with_channels(values)
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -86,10 +89,13 @@ def recipe_error(where: str, problems: Sequence[str]) -> RecipeError:
     return RecipeError("\n".join([f"{where}: {count}", *lines, *more]))
 
 
-def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset[str]] = {}) -> list[str]:
+def transform_problems(
+    values: Mapping[str, Any], riding: Mapping[str, frozenset[str]] = {}, bands: Bands = RGB
+) -> list[str]:
     """Return what is wrong with the transforms of plain values; loads albumentations.
 
     riding: what goes through `train` and `eval` with the pixels, where the task says so
+    bands: what the pictures are
     """
     section = values.get("augment")
     specs = section if isinstance(section, Mapping) else {}
@@ -103,7 +109,7 @@ def transform_problems(values: Mapping[str, Any], riding: Mapping[str, frozenset
     return [
         line
         for name, spec in named.items()
-        for line in check_transforms(bare_names(spec), f"augment.{name}", Rides(riding.get(name, frozenset())))
+        for line in check_transforms(bare_names(spec), f"augment.{name}", Rides(riding.get(name, frozenset())), bands)
     ]
 
 

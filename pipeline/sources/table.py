@@ -13,7 +13,8 @@ from unicodedata import category
 
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.redact import redact
-from pipeline.decode.limits import BadSample
+from pipeline.decode.limits import ARRAY_EXTENSIONS, BadSample
+from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import TableSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
@@ -68,7 +69,7 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
             continue
         if row is None:
             others["in test, without a label"] += 1
-        elif why := refusal(suffix(row.found.path), task.modality):
+        elif why := _refusal(suffix(row.found.path), task.modality):
             refused[number] = why
             other_files.append(row)
         else:
@@ -269,6 +270,12 @@ def _companion(named: Any, ours: str, find: Callable[[str], Found]) -> str:
     if is_url(path):
         check_url(path)
     return path
+
+
+def _refusal(extension: str, modality: Modality) -> str | None:
+    """Do as `refusal`, but leave pictures that are arrays to whoever reads them, who knows `data.channels`."""
+    is_array = modality == "image" and extension in ARRAY_EXTENSIONS
+    return None if is_array else refusal(extension, modality)
 
 
 def _find(named: Any, find: Callable[[str], Found]) -> Found:

@@ -35,6 +35,7 @@ STAGE = Stage(
     version=1,
     run="pipeline.stages.evaluate:run",
     keys=("task", "seed", "clip", "model", "augment", "evaluate"),
+    late=("data.channels", "data.bits"),
     inputs=("shard", "train"),
 )
 PART_SAMPLES = 512

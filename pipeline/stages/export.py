@@ -18,6 +18,7 @@ STAGE = Stage(
     version=1,
     run="pipeline.stages.export:run",
     keys=("task", "shard", "clip", "model", "augment.eval", "evaluate"),
+    late=("data.channels", "data.bits"),
     inputs=("train",),
 )
 ROOT = Path(__file__).parents[2]

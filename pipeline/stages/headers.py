@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
 from pipeline.feed.apart import each_apart
@@ -19,17 +20,22 @@ if TYPE_CHECKING:
 
 
 def probe_chunk(
-    modality: "Kind", timeout_s: float, part: Sequence[Candidate], meaning: Mapping[str, Masks] = {}
+    modality: "Kind",
+    timeout_s: float,
+    part: Sequence[Candidate],
+    meaning: Mapping[str, Masks] = {},
+    bands: Bands = RGB,
 ) -> tuple[list[Row], list[BadRow]]:
     """Rows of the readable files, and quarantine rows of the others, one that takes longer than `timeout_s` too.
 
     meaning: what the masks mean, by the name of the source
+    bands: what the pictures are
     """
     good: list[Row] = []
     bad: list[BadRow] = []
     limit_s = timeout_s + path_or_url.away_s(path for one in part for path in (one.path, *one.members.values()))
     values = {name: of.values for name, of in meaning.items()}
-    headers = each_apart(header_of, [(one, modality, values.get(one.source or "")) for one in part], limit_s)
+    headers = each_apart(header_of, [(one, modality, values.get(one.source or ""), bands) for one in part], limit_s)
     for one, header in zip(part, headers, strict=True):
         if isinstance(header, ZoetropeError) and not isinstance(header, BadSample):
             raise header
@@ -75,7 +81,7 @@ def _row(one: Candidate, header: "Probe") -> Row:
     return row
 
 
-def header_of(candidate: Candidate, modality: "Kind", values: "Values | None" = None) -> "Probe":
+def header_of(candidate: Candidate, modality: "Kind", values: "Values | None" = None, bands: Bands = RGB) -> "Probe":
     """Read what the header says of a sample, and look at those of its companions. BadSample when it cannot be one.
 
     values: what those of its mask mean; then it is decoded, and they are counted
@@ -83,7 +89,7 @@ def header_of(candidate: Candidate, modality: "Kind", values: "Values | None" = 
     from pipeline.decode.limits import MAX_IMAGE_BYTES
     from pipeline.decode.members import MEMBERS, naming
 
-    header = _own_header(candidate, modality)
+    header = _own_header(candidate, modality, bands)
     for name, path in candidate.members.items():
         member = MEMBERS[name]
         with naming(name), path_or_url.opened(path) as file:
@@ -109,7 +115,7 @@ def _drawn_values(outlines: Mapping[str, Any], header: "Probe", values: "Values"
     return count_mask(draw_mask(outlines["objects"], header.width, header.height), values)
 
 
-def _own_header(candidate: Candidate, modality: "Kind") -> "Probe":
+def _own_header(candidate: Candidate, modality: "Kind", bands: Bands) -> "Probe":
     from pipeline.decode.cut import probe_segment
     from pipeline.decode.frames import probe_frames
     from pipeline.decode.probe import check_suffix, probe_file
@@ -118,8 +124,8 @@ def _own_header(candidate: Candidate, modality: "Kind") -> "Probe":
     if candidate.frames:
         made = probe_frames(Path(candidate.path), candidate.frames.pattern, candidate.frames.fps)
         return made if segment == (None, None) else probe_segment(made, *segment)
-    check_suffix(path_or_url.suffix(candidate.path), modality)
+    check_suffix(path_or_url.suffix(candidate.path), modality, bands)
     with path_or_url.opened(candidate.path) as file:
         if segment == (None, None):
-            return probe_file(file, modality)
+            return probe_file(file, modality, bands=bands)
         return probe_segment(probe_file(file, modality, whole=False), *segment)

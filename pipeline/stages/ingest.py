@@ -45,7 +45,7 @@ STAGE = Stage(
     run="pipeline.stages.ingest:run",
     # data.max_bad decides whether ingest succeeds, not what it makes. The shard stage, whose key it is, looks again.
     keys=("task.kind", "data.source", "data.split"),
-    late=("data.classes",),
+    late=("data.classes", "data.channels", "data.bits"),
     outside=outside,
     news="files of more kinds are taken, one file counts once, and classes that are numbers are ordered by value",
 )
@@ -239,7 +239,7 @@ def _probe(context: Context, listing: Listing) -> tuple[list[Row], list[BadRow]]
     quarantine = _refused(listing)
     recipe = context.recipe
     first = (recipe.task.modality, recipe.feed.timeout_s)
-    parts = [(*first, part, listing.masks) for part in chunks(listing.candidates, CHUNK)]
+    parts = [(*first, part, listing.masks, recipe.data.bands) for part in chunks(listing.candidates, CHUNK)]
     drawn_here = not context.parts.shared and isinstance(recipe.data.source, DrawnSource)
     for done, (good, bad) in enumerate(run_parallel(probe_chunk, parts, here=drawn_here), 1):
         samples += good

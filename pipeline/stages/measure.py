@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.figures.drawing import as_rgb
 from pipeline.recipe import Recipe
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
@@ -107,7 +108,7 @@ def predict_part(
 def pictures(
     models: Sequence[Trained], dataset: "Dataset", samples: np.ndarray
 ) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Make the first view of samples of the measured split, uint8 [(T,) H, W, 3], and what is `pictured`.
+    """Make the first view of samples of the measured split, uint8 [(T,) H, W, 3] RGB, and what is `pictured`.
 
     Weights are read only where something rides; the models then see alike.
     """
@@ -122,7 +123,7 @@ def pictures(
     for sample in samples.tolist():
         raw = maker.reader.read(*maker.split.place(sample))
         if answered is None:
-            found.append((maker.view_maker(raw.data, raw.frames, 0, sample)[0], {}))
+            found.append((as_rgb(maker.view_maker(raw.data, raw.frames, 0, sample)[0]), {}))
             continue
         view = maker.view_maker.view(raw.data, task.companions(raw), 0, sample)
         layout = task.layout(*view.pixels.shape[:2])
@@ -130,7 +131,7 @@ def pictures(
         task.put(fields, 0, raw, view)
         arrays: dict[str, np.ndarray] = {"pixels": view.pixels[None, None], "weight": np.ones(1, np.float32), **fields}
         pictured = task.pictured(answered([arrays]), to_device(arrays, _device())[0])
-        found.append((view.pixels, {name: column[0].cpu().numpy() for name, column in pictured.items()}))
+        found.append((as_rgb(view.pixels), {name: column[0].cpu().numpy() for name, column in pictured.items()}))
     return found
 
 

@@ -36,6 +36,7 @@ STAGE = Stage(
     version=2,
     run="pipeline.stages.shard:run",
     keys=("task.kind", "data.max_bad", "shard", "seed"),
+    late=("data.channels", "data.bits"),
     inputs=("ingest",),
     news="some pictures were stored on their side or white, and some videos with other frames than theirs",
 )
@@ -211,7 +212,7 @@ def store_sample(
                 data, extension, width, height = store_exactly(content, file.suffix)
             else:
                 data, extension, width, height = check_and_store_image(
-                    content, file.suffix, image.short_side, image.quality, image.resize
+                    content, file.suffix, image.short_side, image.quality, image.resize, bands=recipe.data.bands
                 )
             sha256 = hashlib.sha256(content).hexdigest()
             size = {"width": width, "height": height, "frames": 1, "fps": 0.0, "duration_s": 0.0}

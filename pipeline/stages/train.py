@@ -41,6 +41,7 @@ STAGE = Stage(
     version=1,
     run="pipeline.stages.train:run",
     keys=("task", "seed", "clip", "model", "augment", "mixing", "loss", "optimizer", "schedule", "train"),
+    late=("data.channels", "data.bits"),
     inputs=("shard",),
     outside=outside,
 )

@@ -16,7 +16,7 @@ from pipeline.training.teacher import find_teacher, read_classes
 class Teacher:
     """A trained model that answers and does not learn.
 
-    scale, shift: float [3], turn a pixel normalised for the student into one normalised for the teacher.
+    scale, shift: float [C], turn a pixel normalised for the student into one normalised for the teacher.
     """
 
     model: nn.Module
@@ -25,8 +25,8 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        """Return its logits float [n, K] for the student's input, float [n, 3, (T,) H, W]."""
-        as_channels = (3, *[1] * (x.ndim - 2))
+        """Return its logits float [n, K] for the student's input, float [n, C, (T,) H, W]."""
+        as_channels = (-1, *[1] * (x.ndim - 2))
         logits: Tensor = self.model(x * self.scale.view(as_channels) + self.shift.view(as_channels))
         return logits
 
@@ -40,6 +40,11 @@ def load_teacher(recipe: Recipe, dataset: Dataset, device: torch.device) -> Teac
     theirs, classes = load(folder / "recipe.yaml"), read_classes(folder)
     if theirs.task.kind != recipe.task.kind:
         raise ZoetropeError(f"loss.distill.teacher: its task.kind is {theirs.task.kind}, not {recipe.task.kind}")
+    if theirs.data.bands != recipe.data.bands:
+        raise ZoetropeError(
+            f"loss.distill.teacher: {folder} knows pictures that are {theirs.data.bands}, and these are "
+            f"{recipe.data.bands}; take a teacher of the same data.channels and data.bits"
+        )
     if classes != dataset.classes:
         raise ZoetropeError(
             f"loss.distill.teacher: {folder} knows other classes ({len(classes)}, such as {classes[0]!r}) than the "

@@ -11,6 +11,7 @@ from augment.rides import Companions, View
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
+from pipeline.figures.drawing import as_rgb
 from pipeline.figures.figures import augmentation_sheet
 from pipeline.figures.fonts import class_names
 from pipeline.recipe import Recipe
@@ -49,14 +50,14 @@ def first_states(recipe: Recipe, dataset: Dataset) -> list[list[State]]:
         companions = task.companions(raw) if task.rides else Companions()
         before, after, names = maker.view_maker.explain(raw.data, raw.frames, companions, 0, sample, occurrences[i])
         height, width = before.pixels.shape[-3:-1]
-        known = task.truth(before.pixels, _fields(task, raw, before))
+        known = task.truth(as_rgb(before.pixels), _fields(task, raw, before))
         truth.append(known.words)
         called = maker.reader.source(*split.place(sample))
         stored.append((known.pixels, f"{called}, stored, {width} x {height} px: {known.words}"))
         fields.append(_fields(task, raw, after))
         title = ", ".join(name.replace(" ", "\N{NO-BREAK SPACE}") for name in names) or "as it was"
-        augmented.append((task.truth(after.pixels, fields[i]).pixels, title))
-        seen.append(after.pixels)
+        augmented.append((task.truth(as_rgb(after.pixels), fields[i]).pixels, title))
+        seen.append(as_rgb(after.pixels))
     states: list[list[State]] = [stored, augmented]
     if mixed := _mixed(Objective(recipe, task), np.stack(seen), fields, truth):
         states.append(mixed)

@@ -121,9 +121,10 @@ def fitting_warnings(recipe: Recipe) -> list[str]:
 def preprocessing_differences(official: Official, recipe: Recipe) -> list[str]:
     """Return where a recipe's input is not what official weights were measured with: each key with both values."""
     side, interpolation = _resized(recipe)
+    is_rgb = recipe.data.channels == len(official.mean)
     pairs = {
-        "augment.mean": (list(official.mean), recipe.augment.mean),
-        "augment.std": (list(official.std), recipe.augment.std),
+        "augment.mean": (list(official.mean), recipe.augment.mean if is_rgb else None),
+        "augment.std": (list(official.std), recipe.augment.std if is_rgb else None),
         "augment.eval's crop in px": (official.crop_px, _crop_px(recipe) if official.crop_px else None),
         "its shorter side in px before that": (official.resize_px, side),
         "its interpolation": (official.interpolation, interpolation),

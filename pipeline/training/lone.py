@@ -74,7 +74,7 @@ def _minds(recipe: Recipe) -> bool:
     with torch.device("meta"):
         model = build_model(recipe, num_classes=2)
         try:
-            model.train()(torch.empty(1, 3, *frames, *size))
+            model.train()(torch.empty(1, recipe.data.channels, *frames, *size))
         except Exception as error:  # of any other kind it is not ours to tell
             return REFUSES in str(error)
     return False

@@ -31,7 +31,8 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Normalize:
     """uint8 pixels to the model's input, on the device: four times fewer bytes cross to it.
 
-    uint8 [n, H, W, 3] becomes float [n, 3, H, W]; uint8 [n, T, H, W, 3] becomes float [n, 3, T, H, W].
+    uint8 [n, H, W, 3] becomes float [n, 3, H, W]; uint8 [n, T, H, W, 3] becomes float [n, 3, T, H, W]; and so pixels
+    of other `data.bands`.
     """
 
     mean: Tensor
@@ -40,9 +41,10 @@ class Normalize:
 
     @classmethod
     def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
-        """Make it of the recipe's mean and standard deviation, for pixels in 0..255."""
+        """Make it of the recipe's mean and standard deviation, for pixels from 0 to the highest level."""
         mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
-        return cls(mean * 255, std * 255, recipe.train.channels_last)
+        white = recipe.data.bands.white
+        return cls(mean * white, std * white, recipe.train.channels_last)
 
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """Copy `pixels` to the device and normalise them there."""

@@ -71,7 +71,8 @@ def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
 def _augmentation_problems(recipe: Recipe) -> list[str]:
     """Report wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
     task = task_of(recipe)
-    if problems := transform_problems(plain(recipe), {"train": riding(task, True), "eval": riding(task, False)}):
+    rides = {"train": riding(task, True), "eval": riding(task, False)}
+    if problems := transform_problems(plain(recipe), rides, recipe.data.bands):
         return problems
     from pipeline.feed.views import view_size
 

@@ -98,7 +98,7 @@ def some_samples(recipe: Recipe, folder: Path) -> "Dataset":
     classes = listing.classes()
     candidates = [candidate for candidate in listing.candidates if candidate.split == "train"]
     first = sorted(candidates, key=lambda one: key_bits(recipe.seed, one.key))[:TAKEN]
-    rows, bad = probe_chunk(recipe.task.modality, recipe.feed.timeout_s, first, listing.masks)
+    rows, bad = probe_chunk(recipe.task.modality, recipe.feed.timeout_s, first, listing.masks, recipe.data.bands)
     numbers = {name: number for number, name in enumerate(classes)}
     if listing.masks:
         masks.tally(rows, listing.masks, numbers)

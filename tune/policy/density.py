@@ -67,7 +67,7 @@ class Density:
 
     def __call__(self, policy: Policy) -> Score:
         """Return the same draws for every policy, so that candidates differ in the policy alone."""
-        augmentation = compose([auto_augment(self.recipe, policy)])
+        augmentation = compose([auto_augment(self.recipe, policy)], bands=self.recipe.data.bands)
         draws = []
         for number in range(PASSES):
             seen = [augmentation(view, "density", *self.key, number, i) for i, view in enumerate(self.pixels)]

@@ -114,8 +114,12 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
             "my run",
             "name: may hold letters, digits and, but for its first place, '.', '_' and '-', not 'my run'",
         ),
-        ("augment.mean", [1, 2], "augment.mean: list should have at least 3 items after validation, not 2"),
-        ("augment.mean", [1, 2, "x"], "augment.mean[2]: input should be a valid number"),
+        ("augment.mean", [1, 2], "augment.mean: has 2 numbers, and the pictures have 3 channels; give one a"),
+        (
+            "augment.mean",
+            [1, 2, "x"],
+            "augment.mean[2]: input should be a valid number",
+        ),
     ],
 )
 def test_a_wrong_value_says_what_is_allowed(small: dict[str, Any], key: str, value: Any, says: str) -> None:
@@ -177,7 +181,7 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
         ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer mask,"),
         (
             {"model": {"kind": "resnet18", "in_channels": 10}},
-            "model.in_channels: 10 channels are for models built in Python",
+            "model.in_channels: 10 channels, and the pictures have 3; leave it out",
         ),
         (
             {"cluster": {"workers": 9}},
@@ -197,7 +201,7 @@ def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, An
 
 def test_a_model_of_flow_is_refused() -> None:
     lines = problems(tiny_values("video", model={"kind": "i3d_flow"}))
-    assert lines[1:] == ["model.in_channels: 2 channels are for models built in Python; sources give RGB, 3"]
+    assert lines[1:] == ["model.in_channels: 2 channels, and the pictures have 3; leave it out, data.channels says it"]
 
 
 def test_as_many_workers_as_samples_in_a_batch_are_fine(small: dict[str, Any]) -> None:

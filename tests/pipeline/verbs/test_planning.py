@@ -48,7 +48,7 @@ def test_a_stage_reads_no_section_that_it_does_not_declare(name: str) -> None:
         text = text.replace(no_result, "")
     no_sections = {"stored_short_side", "mix_group", "yaml", "model_copy"}
     read = set(re.findall(r"(?<!pipeline\.)\brecipe\.([a-z_]+)", text)) - no_sections
-    declared = {key.split(".")[0] for key in stage.keys}
+    declared = {key.split(".")[0] for key in (*stage.keys, *stage.late)}
     assert read & declared
     assert read - NEUTRAL <= declared
 
