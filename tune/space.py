@@ -15,6 +15,7 @@ from pipeline.recipe.validate import recipe_error, transform_problems
 from pipeline.stages import ingest, shard
 from pipeline.tasks import task_of
 from pipeline.tasks.base import riding
+from pipeline.training.statistics import asked
 
 Values = dict[str, Any]
 """Recipe key to value: a point of the space."""
@@ -61,6 +62,11 @@ def check_tune(recipe: Recipe) -> Tune:
     metrics = [f"val/{name}" for name in task_of(recipe).measures]
     problems = [] if tune.metric in metrics else [f"tune.metric: {unknown('metric', tune.metric, metrics)}"]
     problems += _key_problems(tune)
+    if asked(recipe):
+        problems.append(
+            "augment.mean, augment.std: a search does not measure them; run the recipe once, and write the numbers "
+            "that its training says"
+        )
     problems = problems or list(_value_problems(recipe, tune.space))
     problems = problems or list(_length_problems(recipe, tune))
     if tune.search.kind == "grid":

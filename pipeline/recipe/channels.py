@@ -11,6 +11,7 @@ from pipeline.recipe.tasks import TaskSection
 from pipeline.recipe.values import at, word
 
 IN = "in_channels"
+MEASURE = "measure"
 
 
 def with_channels(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,6 +32,13 @@ def channel_problems(values: Mapping[str, Any], task: TaskSection, sources: Sequ
         return []
     bands = Bands(*asked)
     problems = _model_problems(values, bands, task) + _mean_problems(values, bands)
+    if task.answers == "image":
+        problems += [
+            f"augment.{key}: {MEASURE} is not for task.kind {task.kind}, which says its answers in levels; write "
+            "numbers, such as [0, 0, 0] and [1, 1, 1]"
+            for key in ("mean", "std")
+            if at(values, f"augment.{key}") == MEASURE
+        ]
     if bands == RGB:
         return problems
     key = "data.channels" if bands.channels != RGB.channels else "data.bits"
@@ -77,7 +85,7 @@ def _mean_problems(values: Mapping[str, Any], bands: Bands) -> list[str]:
             hint = f", such as {of_grey}, ImageNet's of grey" if bands.colours == COLOURS[1] else ""
             problems.append(
                 f"augment.{key}: has {len(given)} numbers, and the pictures have {bands.channels} channels; give one a "
-                f"channel{hint}"
+                f"channel{hint}, or {MEASURE}"
             )
     return problems
 

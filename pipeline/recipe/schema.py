@@ -131,10 +131,11 @@ class Augment(Section):
     """What every training sample goes through, in this order; the last ones fix its size."""
     eval: Transforms
     """The same for validation, evaluation and the exported model."""
-    mean: Channels = Field(default=[0.485, 0.456, 0.406])
-    """Subtracted on the device, for pixels in 0..1 (ImageNet's by default), a number a channel."""
-    std: Channels = Field(default=[0.229, 0.224, 0.225])
-    """Divided by, on the device, likewise."""
+    mean: Literal["measure"] | Channels = Field(default=[0.485, 0.456, 0.406])
+    """Subtracted on the device, for pixels in 0..1 (ImageNet's by default), a number a channel. `measure`: that of the
+    training samples, of up to 1,000 that are evenly spread, as `augment.eval` makes them."""
+    std: Literal["measure"] | Channels = Field(default=[0.229, 0.224, 0.225])
+    """Divided by, on the device; likewise."""
 
     @field_validator("train", "eval", mode="before")
     @classmethod

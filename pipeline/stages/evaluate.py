@@ -22,10 +22,11 @@ from pipeline.stages.measure import (
     sample_names,
 )
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.train import WEIGHTS
+from pipeline.stages.train import STATISTICS, WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import score_words
+from pipeline.training.statistics import with_statistics
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
@@ -53,6 +54,7 @@ def run(context: Context) -> dict[str, Any]:
 
     trained = context.inputs["train"]
     recipe: Recipe = with_micro_batch(context.recipe, trained.facts.get("micro_batch"))
+    recipe = with_statistics(recipe, trained.facts.get(STATISTICS))
     context.inputs["shard"].whole(DATASET_FILE)
     dataset = open_dataset(context.inputs["shard"].files)
     split = measured_split(dataset)

@@ -10,8 +10,9 @@ from pipeline.base.redact import redact_values
 from pipeline.cluster import tracker
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe, plain
-from pipeline.stages.train import WEIGHTS
+from pipeline.stages.train import STATISTICS, WEIGHTS
 from pipeline.training.model_folder import write_sums
+from pipeline.training.statistics import with_statistics
 
 STAGE = Stage(
     name="export",
@@ -49,7 +50,8 @@ def run(context: Context) -> dict[str, Any]:
     trained = context.inputs["train"]
     for name in TAKEN:
         trained.whole(name)
-    exported = write_model(context.recipe, trained.path, context.out)
+    recipe = with_statistics(context.recipe, trained.facts.get(STATISTICS))
+    exported = write_model(recipe, trained.path, context.out)
     return {"mlflow_model": tracker.log_model(tracker.resume(context, trained), context, exported)}
 
 

@@ -4,6 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.tasks import task_of
 from pipeline.training.start import find_start
+from pipeline.training.statistics import Statistics, asked, measured, with_statistics
 from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
@@ -46,6 +48,8 @@ STAGE = Stage(
     outside=outside,
 )
 WEIGHTS = "model.safetensors"
+STATISTICS = "statistics"
+"""The fact that holds what was measured for `augment.mean` and `augment.std`."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -70,6 +74,9 @@ def run(context: Context) -> dict[str, Any]:
     ):
         if warning:
             context.progress.say(warning)
+    statistics = statistics_of(context, dataset)
+    recipe = with_statistics(recipe, statistics)
+    context = replace(context, recipe=recipe)
     loss_weights(recipe.loss, task_of(recipe, dataset.classes), dataset)  # refuses wrong names before workers start
     key = mlflow_key(context)
     writer = tracker.begin(context, key, tracker.SYSTEM_EVERY_S)
@@ -79,7 +86,7 @@ def run(context: Context) -> dict[str, Any]:
 
     from pipeline.cluster.checkpoints import fetched
     from pipeline.cluster.fit import fit
-    from pipeline.cluster.micro_batch import found
+    from pipeline.cluster.micro_batch import found as micro_batch
     from pipeline.feed.bad_samples import rows
     from pipeline.training.checkpoint import final_weights, read, save_weights
 
@@ -96,7 +103,20 @@ def run(context: Context) -> dict[str, Any]:
     write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
     facts = {"mlflow_key": key, **tracker.finish(context), **metrics, "quarantined": len(left_out)}
-    return facts | ({"micro_batch": at_once} if (at_once := found(context.parts)) else {})
+    at_once = micro_batch(context.parts)
+    return facts | ({"micro_batch": at_once} if at_once else {}) | ({STATISTICS: statistics} if statistics else {})
+
+
+def statistics_of(context: Context, dataset: "Dataset") -> Statistics | None:
+    """Measure what the recipe leaves to be measured, once for all tries; None where it says the numbers."""
+    if not asked(context.recipe):
+        return None
+    found: Statistics | None = context.parts.finished(STATISTICS)
+    if found is None:
+        context.parts.finish(STATISTICS, {}, found := measured(context.recipe, dataset, context.progress))
+    words = (f"augment.{key} is {[round(number, 3) for number in found[key]]}" for key in ("mean", "std"))
+    context.progress.say(f"train: measured, {', '.join(words)}")
+    return found
 
 
 def check_samples(recipe: Recipe, dataset: "Dataset") -> None:

@@ -50,8 +50,9 @@ class Restoration(Task):
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Restoration":
         """Make the task that a recipe asks for."""
         section: Any = recipe.task
+        augment: Any = recipe.augment  # of this task, the recipe says both numbers
         terms = recipe.loss.terms or {"l1": 1.0}
-        return cls(classes, section.scale, section.degrade, terms, recipe.augment.mean, recipe.augment.std)
+        return cls(classes, section.scale, section.degrade, terms, augment.mean, augment.std)
 
     @classmethod
     def worded(cls, section: Mapping[str, Any]) -> "Restoration":

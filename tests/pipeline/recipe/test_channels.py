@@ -18,6 +18,7 @@ def test_the_model_takes_as_many_channels_as_the_pictures_have() -> None:
     recipe = a_recipe(**GREY)
     assert (recipe.model.in_channels, recipe.data.bands) == (1, Bands(1))
     assert plain(check(plain(recipe), "again")) == plain(recipe)
+    assert a_recipe(**{**GREY, "augment.mean": "measure"}).augment.mean == "measure"
 
 
 def test_a_recipe_that_says_nothing_is_as_it_was() -> None:
@@ -43,6 +44,7 @@ SEEN_IN_PLACE = {"kind": "webdataset", "urls": "a.tar", "val_urls": "b.tar"}
         ("video", {"data.bits": 16}, "data.bits: videos and folders of frames are RGB of 8 bits"),
         ("image", {"data.bits": 12}, "data.bits: 12 is not allowed; allowed are 8 or 16"),
         ("image", {"data.channels": 0}, "data.channels: "),
+        ("image", {"augment.mean": "measured"}, "augment.mean: "),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(modality: str, changes: dict[str, Any], words: str) -> None:

@@ -118,7 +118,7 @@ def test_an_unknown_key_names_the_nearest(small: dict[str, Any], key: str, says:
         (
             "augment.mean",
             [1, 2, "x"],
-            "augment.mean[2]: input should be a valid number",
+            "augment.mean: [1, 2, 'x'] is not allowed; allowed are 'measure', or: input should be a",
         ),
     ],
 )

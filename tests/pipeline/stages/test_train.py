@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
 from pipeline.recipe import check, plain
 from pipeline.shards.dataset import Dataset
-from pipeline.stages.train import check_samples, describe, mlflow_key, outside
+from pipeline.stages.train import check_samples, describe, mlflow_key, outside, statistics_of
+from tests.pipeline.stages.alone import a_context, said
 
 
 def context(recipe: Any, folder: Path) -> Context:
@@ -30,6 +32,16 @@ def test_fewer_samples_than_a_batch_are_refused(make_recipe: Any, images: Datase
     with pytest.raises(ZoetropeError, match=r"train.batch_size: a batch of 27 samples .* of 26 training samples"):
         check_samples(make_recipe("image", **{"train.batch_size": 27}), images)
     check_samples(make_recipe("image", **{"train.batch_size": 27, "train.keep_last": True}), images)
+
+
+def test_what_is_measured_is_measured_once(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    told = a_context(make_recipe("image", **{"augment.mean": "measure"}), tmp_path)
+    found = statistics_of(told, images)
+    assert found is not None
+    mean, std = ([round(number, 3) for number in found[key]] for key in ("mean", "std"))
+    assert said(told) == [f"train: measured, augment.mean is {mean}, augment.std is {std}"]
+    assert statistics_of(told, replace(images, splits={})) == found  # a later try reads nothing
+    assert statistics_of(a_context(make_recipe("image"), tmp_path), images) is None
 
 
 def test_a_training_keeps_its_mlflow_run_and_one_that_starts_over_gets_another(
