@@ -82,10 +82,10 @@ def nuclei(folder: Path, store: str) -> None:
         )
 
 
-def trained(name: str, store: str, source: dict[str, str]) -> tuple[dict[str, Any], Predictor]:
-    """Run a recipe, or find its run; the artifacts by stage and the exported model."""
+def trained(name: str, store: str, source: dict[str, str], *more: str) -> tuple[dict[str, Any], Predictor]:
+    """Run a recipe, with more changes to it if any, or find its run; the artifacts by stage and the exported model."""
     recipe = f"recipes/{name}.yaml"
-    changes = [f"store={store}", *(f"data.source.{key}={value}" for key, value in source.items())]
+    changes = [f"store={store}", *(f"data.source.{key}={value}" for key, value in source.items()), *more]
     subprocess.run([sys.executable, "-m", "pipeline", "run", recipe, *changes], check=True, stdout=subprocess.DEVNULL)
     planned, _ = make_plan(load(Path(recipe), changes))
     made: dict[str, Any] = {step.stage.name: step.artifact for step in planned.steps}
