@@ -1,11 +1,12 @@
 """What training tricks bring on CIFAR-10: the recipes of `recipes/tricks/`, several seeds each.
 
     python -m benchmarks.tricks FOLDER [--store runs-tricks] [--seeds 3] [--train 900] [--val 500]
+    python -m benchmarks.tricks FOLDER --table few --store runs-few --seeds 5 --train 100
 
 FOLDER has a folder of images for each class; the first `--train` of each, in the order of their names, are trained on,
 and the last `--val` are held out. Prints the held-out top-1 as mean and standard deviation of the seeds, and the
 difference to what the trick was added to, seed by seed. What the store has is not trained again: a run that was ended
-goes on where it was.
+goes on where it was. The second command is of few images and many epochs; a store has images of one number only.
 """
 
 import argparse
@@ -22,14 +23,18 @@ from pipeline.verbs.driver import drive
 from pipeline.verbs.planning import make_plan
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "tricks"
-ADDED_TO = {
-    "cosine": "baseline",
-    "label-smoothing": "cosine",
-    "mixup": "cosine",
-    "ricap": "cosine",
-    "autoaugment": "cosine",
-    "distillation": "cosine",
+TABLES = {
+    "all": {
+        "cosine": "baseline",
+        "label-smoothing": "cosine",
+        "mixup": "cosine",
+        "ricap": "cosine",
+        "autoaugment": "cosine",
+        "distillation": "cosine",
+    },
+    "few": {"few-mixup": "few", "few-ricap": "few"},
 }
+"""What each recipe of a table was added to."""
 
 
 def choose(folder: Path, to: Path, train: int, val: int) -> None:
@@ -65,6 +70,7 @@ def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--table", choices=TABLES, default="all")
     parser.add_argument("--store", type=Path, default=Path("runs-tricks"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--train", type=int, default=900)
@@ -74,8 +80,9 @@ def main() -> None:
     if not images.exists():
         choose(asked.folder, images, asked.train, asked.val)
     common = [f"store={asked.store.resolve()}", f"data.source.path={images}"]
-    teacher = make("teacher", common, "export").path / "model"
-    found: dict[str, list[float]] = {name: [] for name in ("baseline", *ADDED_TO)}
+    added_to = TABLES[asked.table]
+    teacher = make("teacher", common, "export").path / "model" if "distillation" in added_to else None
+    found: dict[str, list[float]] = {name: [] for name in dict.fromkeys([*added_to.values(), *added_to])}
     for seed in range(asked.seeds):
         for name, values in found.items():
             overrides = [*common, f"seed={seed}"]
@@ -83,16 +90,16 @@ def main() -> None:
                 overrides.append(f"loss.distill.teacher={teacher}")
             values.append(100 * make(name, overrides, "train").facts["val/top1"])
             print(f"seed {seed}, {name}: {values[-1]:.1f} %", flush=True)
-    show(found)
+    show(found, added_to)
 
 
-def show(found: dict[str, list[float]]) -> None:
+def show(found: dict[str, list[float]], added_to: dict[str, str]) -> None:
     """The table."""
     print(f"{'':16} {'top-1':>6} {'+-':>4}  {'seeds':18} {'difference':>10} {'+-':>4}  to")
     for name, values in found.items():
         line = f"{name:16} {statistics.mean(values):6.1f} {statistics.stdev(values):4.1f}"
         line += f"  {', '.join(f'{value:.1f}' for value in values):18}"
-        if to := ADDED_TO.get(name):
+        if to := added_to.get(name):
             differences = [value - other for value, other in zip(values, found[to], strict=True)]
             line += f" {statistics.mean(differences):+10.1f} {statistics.stdev(differences):4.1f}  {to}"
         print(line)
