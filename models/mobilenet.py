@@ -4,10 +4,15 @@ Two releases name the same parameters in two ways: torchvision nests each convol
 (`conv.0.0.weight`), the release of TSM does not (`conv.0.weight`). `nested` says which.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 # Table 2 of the paper: expansion, channels, blocks, stride of the first block.
 LAYOUT = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+LAST_OF_SIZE = (3, 6, 13, 18)
+"""Layers of `features` behind which the map is halved, or nothing comes."""
 
 
 class InvertedResidual(nn.Module):
@@ -83,6 +88,29 @@ class MobileNetV2Backbone(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map float [B, in_channels, H, W] -> [B, num_features]."""
         return self.features(x)
+
+
+class MobileNetV2Maps(nn.Module):
+    """MobileNetV2 for dense tasks: the maps of strides 4, 8, 16 and 32, each the last of its size.
+
+    The last one is that of the 1x1 convolution behind all blocks.
+    """
+
+    def __init__(self, *, width_mult: float, in_channels: int) -> None:
+        super().__init__()
+        blocks: Any = MobileNetV2Backbone(width_mult=width_mult, in_channels=in_channels, nested=True).features
+        self.features = nn.Sequential(*blocks)
+        *others, last = (blocks[number] for number in LAST_OF_SIZE)
+        self.channels = [block.conv[-1].num_features for block in others] + [last[0].out_channels]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Map float [B, in_channels, H, W] -> [B, channels[i], H/strides[i], W/strides[i]]."""
+        maps = []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in LAST_OF_SIZE:
+                maps.append(x)
+        return maps
 
 
 class MobileNetV2(MobileNetV2Backbone):

@@ -138,18 +138,20 @@ def _edsr(kind: str, scale: int, digits: str) -> Official:
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
+_R18 = "tsn_resnet18 tsm_resnet18 fasterrcnn_resnet18_fpn"
 _R50S, _R101S = (
     " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade"))
     + f" i3d_resnet{depth}"
+    + f" fasterrcnn_resnet{depth}_fpn"
     for depth in (50, 101)
 )
 _TIMESFORMERS = "timesformer_base timesformer_hr timesformer_l"
 _SSD = "ssd300_vgg16 ssd512_vgg16"
-_MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2"
+_MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2 fasterrcnn_mobilenet_v2_fpn"
 
 # fmt: off
 ROWS: tuple[Official, ...] = (
-    _vision("imagenet1k", "resnet18 tsn_resnet18 tsm_resnet18", "resnet18-f37072fd.pth", 69.758, 256),
+    _vision("imagenet1k", f"resnet18 {_R18}", "resnet18-f37072fd.pth", 69.758, 256),
     _vision("imagenet1k", "resnet34 tsn_resnet34 tsm_resnet34", "resnet34-b627a593.pth", 73.314, 256),
     _vision("imagenet1k", "resnet50", "resnet50-11ad3fa6.pth", 80.858, 232),
     _vision("imagenet1k-v1", "resnet50", "resnet50-0676ba61.pth", 76.13, 256),
@@ -227,6 +229,12 @@ ROWS: tuple[Official, ...] = (
     _slowfast("slowfast_4x16_r50", "4x16_R50", 75.34, 2),
     _slowfast("slowfast_8x8_r50", "8x8_R50", 76.94, 2),
     _slowfast("slowfast_8x8_r101", "8x8_R101", 77.90, 2, temporal_blocks=23),
+    replace(
+        _vision(
+            "coco", "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 37.0, 800, None, "box AP"
+        ),
+        wants={"model.norm_eps": 0.0},
+    ),
     _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
     _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),
     _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),

@@ -27,6 +27,7 @@ from models.options.gcn import GCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
 from models.options.pspnet import PSPNetOptions
+from models.options.rcnn import FasterRCNNMobileNetV2Options, FasterRCNNResNet18Options, FasterRCNNResNetOptions
 from models.options.resnet import ResNetOptions, ResNeXtOptions, SEResNetOptions, WideResNetOptions
 from models.options.restorers import (
     DnCNNOptions,
@@ -150,6 +151,9 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     UPerNetHorNetLargeOptions,
     SSDOptions,
     SSDMobileNetV2Options,
+    FasterRCNNResNetOptions,
+    FasterRCNNResNet18Options,
+    FasterRCNNMobileNetV2Options,
     EDSRBaselineOptions,
     EDSROptions,
     RCANOptions,

@@ -131,6 +131,19 @@ _TORCHVISION_SSD: tuple[Rule, ...] = (
     (r"^head\.classification_head\.module_list\.", "scores."),
 )
 
+# Its R-CNNs; files of 2019 lack the numbers that are optional here.
+_TORCHVISION_RCNN: tuple[Rule, ...] = (
+    (r"^backbone\.body\.", "backbone."),
+    (r"^backbone\.fpn\.inner_blocks\.(\d)\.(?:0\.)?(?=weight$|bias$)", r"fpn.laterals.\1."),
+    (r"^backbone\.fpn\.layer_blocks\.(\d)\.(?:0\.)?(?=weight$|bias$)", r"fpn.outputs.\1."),
+    (r"^rpn\.head\.conv\.(?:0\.0\.)?(?=weight$|bias$)", "rpn.conv."),
+    (r"^rpn\.head\.cls_logits\.", "rpn.objectness."),
+    (r"^rpn\.head\.bbox_pred\.", "rpn.deltas."),
+    (r"^roi_heads\.box_head\.", "roi."),
+    (r"^roi_heads\.box_predictor\.cls_score\.", "roi.scores."),
+    (r"^roi_heads\.box_predictor\.bbox_pred\.", "roi.codes."),
+)
+
 
 # Of both releases of Swin and torchvision's ConvNeXt, a layer in front of every stage: ours has a number of its own.
 def _stage(found: re.Match[str]) -> str:
@@ -275,6 +288,7 @@ LAYOUTS: tuple[tuple[tuple[str, str], tuple[Rule, ...]], ...] = (
     (("vgg.0.", "conf.0."), _SSD_PYTORCH),
     (("31.", "33."), _SSD_PYTORCH),  # the trunk alone, vgg16_reducedfc.pth
     (("backbone.scale_weight", "head.classification_head."), _TORCHVISION_SSD),
+    (("backbone.body.", "roi_heads.box_predictor."), _TORCHVISION_RCNN),
 )
 
 

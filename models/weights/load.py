@@ -31,10 +31,10 @@ def load_weights(
     Swin, ConvNeXt, FCN, DeepLab v3, video ResNets and S3D, timm's ViT, Cadene's SE-ResNet, the releases of TSM (RGB,
     flow, non-local, MobileNetV2, online), TimeSformer with the ViT weights that it starts from, HorNet, Swin
     (OpenMMLab's, too) and ConvNeXt, segmentation networks of semseg, pytorch-segmentation and deeplab-pytorch, UPerNet
-    of mmsegmentation, SSD of ssd.pytorch and torchvision, SlowFast of PySlowFast and PyTorchVideo, TRN, C3D of
-    c3d-pytorch, ECO-Lite of ECO-pytorch with the BN-Inception that it starts from, and I3D of pytorch-i3d with
-    torchvision's Inception-v1 that it starts from (see `layouts.py`). Kernels of images are inflated to those of clips.
-    Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its
+    of mmsegmentation, SSD of ssd.pytorch and torchvision and its Faster R-CNN, SlowFast of PySlowFast and PyTorchVideo,
+    TRN, C3D of c3d-pytorch, ECO-Lite of ECO-pytorch with the BN-Inception that it starts from, and I3D of pytorch-i3d
+    with torchvision's Inception-v1 that it starts from (see `layouts.py`). Kernels of images are inflated to those of
+    clips. Position and time embeddings and global filters are resized; a first convolution on RGB is averaged over its
     channels for an input of another number (Wang et al. 2016, section 3.2); a head of another size stays as the model
     has it, and so does one of the same size where `new_head` says that it is for other classes. Attentions that ViT
     does not have start as a copy of the one that it has. A classifier's weights start the trunk of a model that answers

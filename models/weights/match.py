@@ -302,6 +302,8 @@ def _may_be_left(common: str, known: set[str]) -> bool:
     """Tell whether a weight may be left: parts of a classifier that a model without one has no use for, ViT's for
     pre-training, an auxiliary head.
     """
+    if common.endswith("num_batches_tracked"):  # Frozen batch norms count nothing.
+        return True
     if common.startswith(("head.", "norm.")):
         return "head.weight" not in known
     if common.startswith("inception_"):  # BN-Inception's later layers, which ECO-Lite has not

@@ -29,6 +29,11 @@ _TORCHVISION_VIT = (
 # Of models that answer a mask, the last layer becomes `mask_head.`, and what is between it and the trunk `mask.`. Of
 # detectors, what tells classes becomes `objects_head.`, and what else no classifier has `objects.`.
 _OBJECTS = ((r"^(?=extras\.|norm\.weight$|boxes\.)", "objects."), (r"^scores\.", "objects_head."))
+_RCNN = (
+    (r"^backbone\.", ""),
+    (r"^roi\.(?=scores\.|codes\.)", "objects_head."),
+    (r"^(?=fpn\.|rpn\.|roi\.)", "objects."),
+)
 _DEEPLAB = (
     (r"^backbone\.(?=layer[5-7]\.)", "mask."),  # DeepLab v3's copies of a stage
     (r"^backbone\.", ""),
@@ -97,6 +102,8 @@ def read_names(names: Iterable[str]) -> Names:
     plain = {name: short.removeprefix("base_model.") for name, short in stripped.items()}
     if {name.partition(".")[0] for name in stripped.values()} - {"aux_classifier"} == {"backbone", "classifier"}:
         plain = {name: _renamed(short, _DEEPLAB) for name, short in stripped.items()}
+    if {name.partition(".")[0] for name in stripped.values()} == {"backbone", "fpn", "rpn", "roi"}:
+        plain = {name: _renamed(short, _RCNN) for name, short in stripped.items()}
     family = _family(set(plain.values()))
     if family in ("ResNet", "MobileNetV2"):
         shifts = frozenset(short.split(".net.")[0] for short in plain.values() if ".net." in short)

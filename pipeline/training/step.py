@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from augment.mixing.batch import Drawn
 from models.memory_format import CHANNELS_LAST
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.keyed import seed64
 from pipeline.recipe import Recipe
 from pipeline.recipe.evaluate import Evaluate
 from pipeline.recipe.schema import Train
@@ -80,9 +81,10 @@ def train_step(
 ) -> Tensor:
     """Run forward, backward and update for this rank's part of a batch of `samples`; `model` is the learner's, wrapped.
 
-    `place` is the batch's (epoch, k). Each part of the loss is scaled by world / its count in the whole batch, so that
-    the gradient averaged over ranks is the global batch's, however it is cut. Returns the task's `sums` of this rank on
-    the device, float64, with the training's own loss.
+    `place` is the batch's (epoch, k). A model that `takes_targets` gets the fields, with a key for its draws. Each part
+    of the loss is scaled by world / its count in the whole batch, so that the gradient averaged over ranks is the
+    global batch's, however it is cut. Returns the task's `sums` of this rank on the device, float64, with the
+    training's own loss.
     """
     device, recipe, task = process.device, objective.recipe, objective.task
     optimizer, scaler = learner.optimizer, learner.scaler
@@ -92,6 +94,9 @@ def train_step(
     made = batch["pixels"].shape[-3:-1]
     size = batch_size_px(recipe, made, place)
     fields = task.resized(fields, made, size) if size != made else fields
+    takes_targets = getattr(learner.model, "takes_targets", False)
+    if takes_targets:
+        fields = {**fields, "key": draw_keys(recipe.seed, place, batch["sample"]).to(device)}
     total = torch.zeros((), dtype=torch.float64, device=device)
     cuts = list(micro_batches(len(weights), recipe.train.most_at_once))
     drawn: list[Drawn | None] = []
@@ -111,7 +116,7 @@ def train_step(
                 inputs = {name: resized(x, size) for name, x in inputs.items()}
             inputs = {name: draw.apply(x) for name, x in inputs.items()} if draw else inputs
             with autocast(recipe.train.precision, device):
-                out = call(model, inputs)
+                out = call(model, inputs, **({"targets": part[0]} if takes_targets else {}))
                 losses = objective.losses(learner.model, out, inputs, *part)
                 loss = torch.stack([each * scales.get(name, 1.0) for name, each in losses.items()]).sum()
             scaler.scale(loss * (process.world / samples)).backward()
@@ -138,9 +143,14 @@ def inputs_of(arrays: Arrays, normalize: Normalize) -> Inputs:
     return {"pixels": normalize(arrays["pixels"])}
 
 
-def call(model: nn.Module, inputs: Inputs) -> Any:
+def call(model: nn.Module, inputs: Inputs, **told: Fields) -> Any:
     """Call a model: it takes the pixels, and what else there is by name."""
-    return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"})
+    return model(inputs["pixels"], **{name: x for name, x in inputs.items() if name != "pixels"}, **told)
+
+
+def draw_keys(seed: int, place: tuple[int, int], samples: np.ndarray) -> Tensor:
+    """Return a key for what a model draws of each sample of the batch at (epoch, k): int64 [n], whoever has which."""
+    return torch.tensor([seed64(seed, "model", *place, int(sample)) for sample in samples], dtype=torch.int64)
 
 
 def to_device(arrays: Arrays, device: torch.device) -> tuple[Fields, Tensor]:

@@ -20,6 +20,7 @@ from models.options.fcn import FCNOptions
 from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
+from models.options.rcnn import FasterRCNNResNet, RCNNFamily
 from models.options.resnet import TrunkOptions
 from models.options.restorers import DnCNNOptions, EDSROptions, RCANOptions, RDNOptions, SRCNNOptions, VDSROptions
 from models.options.segnet import SegNetOptions
@@ -38,8 +39,11 @@ from models.options.vit import ViTFamily
 HORNET = {"width": 4, "depths": (1, 1, 2, 1), "size_px": 32, "patch_px": 2, "drop_path": 0.0}
 SWIN = {"width": 6, "heads": 3, "depths": (2, 1, 1, 1), "patch_px": 2, "drop_path": 0.0}
 CONVNEXT = {"width": 4, "depths": (1, 1, 2, 1), "patch_px": 2, "drop_path": 0.0}
+RCNN = {"channels": 8, "hidden": 16, "proposals": (60, 20), "rois": 16}
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
+    FasterRCNNResNet: {**RCNN, "width": 8},
+    RCNNFamily: {**RCNN, "width_mult": 0.1},
     UPerNetResNetOptions: {"width": 8, "channels": 8},
     UPerNetSwin: {**SWIN, "channels": 8},
     UPerNetConvNeXt: {**CONVNEXT, "channels": 8},

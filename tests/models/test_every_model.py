@@ -14,6 +14,7 @@ import models
 from models.memory_format import CHANNELS_LAST, channels_last
 from models.options import OPTIONS
 from models.options.densenet import DenseNetOptions
+from models.options.rcnn import RCNNFamily
 from models.options.resnet import ResNeXtOptions, SEResNetOptions, TrunkOptions, WideResNetOptions
 from models.options.trn import TRNOptions
 from models.options.upernet import UPerNetFamily
@@ -34,6 +35,8 @@ def deeper(name: str) -> bool:
     family = OPTIONS[name]
     if issubclass(family, UPerNetFamily):
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
+    if issubclass(family, RCNNFamily):
+        return name == "fasterrcnn_resnet101_fpn"
     if issubclass(family, SlowFastOptions | I3DResNetOptions | TRNOptions):
         return name not in ("slowfast_4x16_r50", "i3d_resnet50", "trn_resnet18")
     classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions, DenseNetOptions)
@@ -65,20 +68,27 @@ def build(name: str, **options: Any) -> nn.Module:
 def heads(out: Any) -> tuple[Tensor, ...]:
     """The main head's logits, and behind them what auxiliary heads give in training; or what a detector gives."""
     if isinstance(out, dict):
-        return (out["codes"], out["scores"])
+        return tuple(out[name] for name in ("codes", "scores", "deltas", "objectness") if name in out)
     return out if isinstance(out, tuple) else (out,)
 
 
 def answer(out: Any) -> Tensor:
-    """What is compared: the logits, or the two of a detector beside each other."""
+    """What is compared: the logits, or a detector's heads beside each other."""
     assert isinstance(out, Tensor | dict)
-    return torch.cat(heads(out), -1)
+    return torch.cat([head.flatten(1) for head in heads(out)], 1)
 
 
 def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
     """The shapes that are due."""
     if OPTIONS[name].answers == "classes":
         return {(len(x), NUM_CLASSES)}
+    if issubclass(OPTIONS[name], RCNNFamily):
+        maps = [[-(-px // 32) * 32 // stride for px in x.shape[2:]] for stride in (4, 8, 16, 32)]
+        anchors = [3 * h * w for h, w in [*maps, [-(-side // 2) for side in maps[-1]]]]
+        most = model.proposals[not model.training]
+        regions = (len(x), min(most, sum(min(most, count) for count in anchors)))
+        shapes = {(*regions, 4 * (NUM_CLASSES + 1)), (*regions, NUM_CLASSES + 1)}
+        return shapes | {(len(x), sum(anchors), 4), (len(x), sum(anchors))}
     if OPTIONS[name].answers == "objects":
         places = zip(*(model.sides(px) for px in x.shape[2:]), strict=True)
         boxes = sum(h * w * count for (h, w), count in zip(places, model.priors.counts, strict=True))

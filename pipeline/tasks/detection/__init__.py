@@ -35,7 +35,8 @@ LOSS = "loss."
 class Detection(Task):
     """Fields as of `fields.py`.
 
-    A model gives named tensors, which its own `losses`, `counts` and `decode` understand; answers are `boxes` float
+    A model gives named tensors, which its own `losses`, `counts` and `decode` understand; one that `takes_targets` gets
+    the fields in training, see `pipeline.training.step`. Answers are `boxes` float
     [n, D, 4] in px of the view, `score` float [n, D], the highest first, `kind` int64 [n, D], -1 in empty places, and
     `said` bool [n, D], whether `evaluate.threshold` is reached: what is not is measured, and not said.
     """

@@ -156,6 +156,12 @@ BOXES = {
     "augment": {"train": [{"Resize": {"height": 257, "width": 257}}, {"HorizontalFlip": {}}], "eval": []},
     "train.batch_size": 8,
 }
+# Without a norm that learns
+RCNN = {
+    **BOXES,
+    "model": {"kind": "fasterrcnn_resnet18_fpn", "width": 8, "channels": 8, "hidden": 16, "norm": "frozen", "rois": 32},
+    "augment": {"train": [{"Resize": {"height": 64, "width": 64}}, {"HorizontalFlip": {}}], "eval": []},
+}
 JOBS: list[dict[str, Any]] = [
     {"net": "plain", "k": 0},
     {"net": "plain", "k": 0, "train.batch_size": 7, "loss.label_smoothing": 0.1},  # 3 and 4 samples
@@ -174,6 +180,9 @@ JOBS: list[dict[str, Any]] = [
     # Resized to the second of the sizes, then blended
     {"net": "ssd", "k": 0, **BOXES, "mixing": {"kind": "mixup"}, "train.mix_group": 4, "train.sizes": [257, 264]},
     {"net": "ssd", "k": 1, **BOXES, "train.keep_last": True, "train.batch_size": 25},  # 1 is left: rank 0 has none
+    {"net": "rcnn", "k": 0, **RCNN, "train.batch_size": 7, "train.micro_batch": 2},
+    {"net": "rcnn", "k": 0, **RCNN, "mixing": {"kind": "mixup"}, "train.mix_group": 4},
+    {"net": "rcnn", "k": 1, **RCNN, "train.keep_last": True, "train.batch_size": 25},
 ]
 
 
@@ -185,7 +194,7 @@ def done(make_recipe: Any, images: Dataset, tmp_path_factory: pytest.TempPathFac
     jobs = [
         {
             "recipe": plain(make_recipe("image", **{key: job[key] for key in job if key not in ("net", "k")})),
-            "dataset": str(boxes.folder if job["net"] == "ssd" else images.folder),
+            "dataset": str(boxes.folder if job["net"] in ("ssd", "rcnn") else images.folder),
             "k": job["k"],
             "net": job["net"],
         }
@@ -208,7 +217,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14])
+@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17])
 def test_two_processes_step_where_one_does(done: Any, job: int) -> None:
     alone, first, second = done(job, 0, 1), done(job, 0, 2), done(job, 1, 2)
     # A step of lr 1: weights are as large as gradients, and so are their rounding errors

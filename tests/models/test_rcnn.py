@@ -1,0 +1,183 @@
+"""Faster R-CNN: the published counts, what is proposed, learned from and decoded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import models
+from models.complexity import complexity, count_parameters
+from models.norms import FrozenBatchNorm2d, normed
+from models.ops.boxes import centred, encode, overlaps
+from models.rcnn import FasterRCNN
+from pipeline.base.errors import ZoetropeError
+from tests.models.exported import assert_onnx_agrees
+from tests.models.small import small
+from tests.models.test_resnet import on_meta
+from tests.models.test_ssd_loss import targets
+
+LIGHT = "fasterrcnn_resnet18_fpn"
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({}, 41_755_286),
+        ({"norm": "batch"}, 41_808_406),
+        ({"norm": "group"}, 41_808_406),
+        ({"fpn": "horfpn"}, 41_755_286 - 4 * (590_080 - 249_600)),
+    ],
+)
+def test_parameters(options: dict[str, Any], parameters: int) -> None:
+    """As published for 91 classes, the background among them: frozen norms learn nothing."""
+    assert count_parameters(on_meta("fasterrcnn_resnet50_fpn", 90, **options)) == parameters
+
+
+def test_parameters_of_the_parts() -> None:
+    model: Any = on_meta("fasterrcnn_resnet50_fpn", 90, norm="batch")
+    pooled = sum(count_parameters(one) for one in (model.roi.fc6, model.roi.fc7))
+    assert count_parameters(model.backbone) + count_parameters(model.fpn) == 26_852_416
+    assert (count_parameters(model.rpn), pooled) == (593_935, 13_895_680)
+    assert count_parameters(model.roi) - pooled == 466_375
+
+
+def build(name: str = LIGHT, **options: Any) -> FasterRCNN:
+    torch.manual_seed(0)
+    model = models.build(name, 3, **{**small(name), **options})
+    assert isinstance(model, FasterRCNN)
+    return model
+
+
+def test_maps_are_those_of_the_strides() -> None:
+    for name in (LIGHT, "fasterrcnn_mobilenet_v2_fpn"):
+        maps = build(name).backbone.maps(torch.zeros(1, 3, 64, 96))
+        assert [one.shape[2:] for one in maps] == [(64 // s, 96 // s) for s in (4, 8, 16, 32)]
+        assert [one.shape[1] for one in maps] == build(name).backbone.channels
+
+
+def test_proposals_by_hand() -> None:
+    """Two anchors that overlap, one elsewhere and one outside of the picture: the second of the pair goes."""
+    model = build(proposals=(9, 4)).eval()
+    anchors = torch.tensor([[0.0, 0, 20, 20], [1, 1, 21, 21], [40, 40, 60, 60], [70, 70, 90, 90]])
+    logits = torch.tensor([[2.0, 3, 1, 9]])
+    rois, there = model._proposals([(logits, torch.zeros(1, 4, 4))], anchors, (50, 64))
+    assert there.tolist() == [[True, True, False, False]]
+    assert rois.tolist() == [[[1, 1, 21, 21], [40, 40, 60, 50], [0] * 4, [0] * 4]]
+    # Boxes of different levels let each other be, and the best of all are kept.
+    levels = [(one, torch.zeros(1, 2, 4)) for one in logits.split(2, 1)]
+    model.proposals = (9, 1)
+    rois, _ = model._proposals(levels, anchors, (50, 64))
+    assert rois.tolist() == [[[1, 1, 21, 21]]]
+
+
+def test_proposals_lie_in_the_picture_and_not_in_what_it_is_filled_up_with() -> None:
+    heads = build().eval()(torch.randn(2, 3, 40, 70))
+    boxes = heads["rois"][heads["there"]]
+    assert len(boxes) > 10
+    assert (boxes >= 0).all()
+    assert (boxes[:, 2].max(), boxes[:, 3].max()) <= (70, 40)
+    assert heads["anchors"].shape == (2, 3 * (16 * 24 + 8 * 12 + 4 * 6 + 2 * 3 + 1 * 2), 4)
+    found = overlaps(heads["rois"], heads["rois"]).triu(1)
+    assert found.isfinite().all()
+
+
+def test_in_training_objects_are_looked_at() -> None:
+    given = targets([([4, 4, 40, 30], 2, 0)], []) | {"key": torch.tensor([1, 2])}
+    model = build()
+    heads = model(torch.randn(2, 3, 64, 64), given)
+    assert heads["rois"].shape == (2, 16, 4)
+    assert [4.0, 4.0, 40.0, 30.0] in heads["rois"][0].tolist()
+    counts = model.counts(given, (64, 64))
+    assert {name: count.tolist() for name, count in counts.items()} == {
+        "objectness": [256, 256],
+        "anchors": [256, 256],
+        "classes": [16, 16],
+        "boxes": [16, 16],
+    }
+    parts = model.losses(heads, given)
+    assert parts.keys() == counts.keys()
+    torch.stack([part.sum() for part in parts.values()]).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    # The same key draws the same, another one another.
+    with torch.no_grad():
+        alone = model.eval()(torch.zeros(1, 3, 64, 64))
+        one = {name: value[:1] for name, value in given.items()}
+        first, second, third = (
+            float(model.losses(alone, {**one, "key": torch.tensor([key])})["objectness"]) for key in (1, 1, 3)
+        )
+    assert first == second != third
+
+
+def test_what_is_encoded_is_found() -> None:
+    """Heads that say one object each of two pictures, the second partly outside; a place that is empty says nothing."""
+    model, size = build().eval(), (96, 128)
+    with torch.no_grad():
+        heads = model(torch.zeros(2, 3, *size))
+    heads["there"] = torch.ones_like(heads["there"])
+    heads["rois"] = torch.tensor([8.0, 8, 40, 40]).expand_as(heads["rois"])
+    boxes = torch.tensor([[10.0, 20.0, 60.0, 70.0], [100.0, 40.0, 140.0, 90.0]])
+    aims = encode(centred(boxes)[:, None], centred(heads["rois"]))
+    heads["codes"] = torch.zeros_like(heads["codes"])
+    heads["codes"][0, :, 12:16], heads["codes"][1, :, 4:8] = aims[0], aims[1]
+    heads["scores"] = torch.zeros_like(heads["scores"])
+    heads["scores"][..., 0] = 20
+    heads["scores"][0, 7, 3] = heads["scores"][1, 9, 1] = 25
+    heads["scores"][0, 8, 3] = 24  # the same box once more
+    heads["scores"][1, 3, 2], heads["there"][1, 3] = 30, False
+    answer = model.decode(heads, size, 3)
+    assert answer["kind"].tolist() == [[2, -1, -1], [0, -1, -1]]
+    torch.testing.assert_close(answer["boxes"][0, 0], boxes[0], rtol=0, atol=1e-3)
+    torch.testing.assert_close(answer["boxes"][1, 0], torch.tensor([100.0, 40.0, 128.0, 90.0]), rtol=0, atol=1e-3)
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 48, 1), nn.BatchNorm2d(48))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def test_frozen_norms_are_batch_norms_in_evaluation() -> None:
+    batch, x = Small(), torch.randn(2, 3, 4, 4)
+    for _ in range(3):
+        batch(x)
+    nn.init.normal_(batch.get_parameter("layers.1.weight"))
+    frozen = normed(Small(), "frozen", 1e-5)
+    frozen.load_state_dict(batch.state_dict(), strict=False)
+    torch.testing.assert_close(frozen(x), batch.eval()(x))
+    assert count_parameters(frozen) == count_parameters(batch) - 96
+    layer: Any = normed(Small(), "frozen", 0.0).get_submodule("layers.1")
+    assert isinstance(layer, FrozenBatchNorm2d)
+    assert layer(x.new_ones(1, 48, 1, 1).bfloat16()).dtype == torch.bfloat16
+
+
+def test_other_norms() -> None:
+    layer: Any = normed(Small(), "group", 1e-5).get_submodule("layers.1")
+    assert (layer.num_groups, layer.num_channels) == (16, 48)
+    layer = normed(Small(), "batch", 1e-3).get_submodule("layers.1")
+    assert layer.eps == 1e-3
+    with pytest.raises(ZoetropeError, match=r"anchor_px=.*above 0"):
+        models.check_options(LIGHT, anchor_px=(0, 1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("fpn", ["horfpn", "horfpn_gf"])
+def test_horfpn(fpn: str) -> None:
+    model = build(fpn=fpn)
+    heads = model(torch.randn(2, 3, 64, 64))
+    torch.stack([heads[name].square().sum() for name in ("codes", "scores", "deltas", "objectness")]).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_published_cost() -> None:
+    """Of torchvision, 134.4 at 800 px."""
+    assert complexity("fasterrcnn_resnet50_fpn", 90).multiply_adds / 1e9 == pytest.approx(134.38, abs=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [LIGHT, "fasterrcnn_mobilenet_v2_fpn", "fasterrcnn_resnet50_fpn"])
+def test_onnx(name: str, tmp_path: Path) -> None:
+    assert_onnx_agrees(name, tmp_path)
