@@ -142,8 +142,6 @@ def _fit(
 
 def train_as_worker(config: dict[str, Any]) -> None:
     """Run the loop on one worker."""
-    from models.source import locate
-    from models.weights import local_file
     from pipeline.cluster import checkpoints
     from pipeline.cluster.feeds import feeds
     from pipeline.cluster.notice import Notice
@@ -153,6 +151,7 @@ def train_as_worker(config: dict[str, Any]) -> None:
     from pipeline.tasks.base import result_words
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
+    from pipeline.training.start import fetch_start
 
     recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
     parts = config["parts"]
@@ -198,8 +197,8 @@ def train_as_worker(config: dict[str, Any]) -> None:
             if is_read_here
             else nullcontext(lambda step: None) as at,
         ):
-            if not resume and not process.rank and recipe.model.weights:
-                local_file(locate(recipe.model.weights)[0], progress.say)  # who loads them then finds them here
+            if not resume and not process.rank:
+                fetch_start(recipe, progress.say)
             ray.train.collective.barrier()  # torch's own end after RENDEZVOUS_TIMEOUT_S; fetching may take longer
             if resume and not process.rank:
                 progress.say(f"train: goes on after {checkpoints.steps_of(newest)} steps; workers: {process.world}")

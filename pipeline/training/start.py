@@ -1,13 +1,14 @@
 """What `model.weights` names: the weights that a training starts from. Light, for a plan asks too."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.official import Official, named, near_words
 from models.source import FILE, WITHIN, is_name, locate
 from pipeline.base.errors import ZoetropeError
+from pipeline.recipe import Recipe
 from pipeline.training.find_model import find_model
 from pipeline.training.teacher import digest
 
@@ -51,6 +52,17 @@ def find_start(kind: str, weights: str, store_url: str) -> Start:
     except OSError as error:
         raise ZoetropeError(f"model.weights: {path} cannot be read: {error.strerror}") from error
     return Start(weights, f"{status.st_size}-{status.st_mtime_ns}")
+
+
+def fetch_start(recipe: Recipe, say: Callable[[str], None]) -> Path | None:
+    """Fetch the weights that a recipe's training starts from, if any, and return their file on this machine.
+
+    Who loads them then finds them there. ZoetropeError as of `find_start`, and for what cannot be fetched.
+    """
+    from models.weights import local_file
+
+    weights = recipe.model.weights
+    return local_file(find_start(recipe.model.kind, weights, recipe.store).source, say) if weights else None
 
 
 def _of_name(kind: str, weights: str, store_url: str) -> Start:

@@ -24,7 +24,7 @@ from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
 from pipeline.training.model import build_model
 from pipeline.training.model_folder import FILES
-from pipeline.training.start import find_start
+from pipeline.training.start import fetch_start, find_start
 from pipeline.training.teacher import digest
 from pipeline.verbs.planning import make_plan
 from tests.pipeline.stores import publish_until, quickstart
@@ -99,6 +99,25 @@ def test_official_weights_that_broke_off_are_gone_on_with_and_loaded(
     learner(recipe)
     assert len(Handler.ranges) == 2
     assert find_start("resnet18", "imagenet1k", "/no/store").mark == row.url
+
+
+def test_what_a_training_starts_from_is_fetched_before_it(
+    offered: Callable[[str], Official], make_recipe: Any, tmp_path: Path
+) -> None:
+    """An official name, a run's name, a path; nothing where nothing is named."""
+    offered(hashlib.sha256(Handler.content).hexdigest()[:8])
+    Handler.ranges.append(None)
+
+    def fetched(weights: str | None, store: Path = tmp_path) -> Path | None:
+        return fetch_start(make_recipe("image", **{"model.weights": weights, "store": str(store)}), pytest.fail)
+
+    official_file = fetched("imagenet1k")
+    assert official_file is not None
+    assert official_file.read_bytes() == Handler.content
+    _, model, _ = run_in(tmp_path / "runs")
+    assert fetched("quickstart", tmp_path / "runs") == model / "model.safetensors"
+    assert fetched(str(model / "model.safetensors")) == model / "model.safetensors"
+    assert fetched(None) is None
 
 
 def test_official_weights_of_another_digest_are_refused(offered: Callable[[str], Official], make_recipe: Any) -> None:
