@@ -32,8 +32,8 @@ from pipeline.verbs.planning import make_plan
 
 CAMVID = (
     *("camvid-fcn8s", "camvid-fcn32s", "camvid-fcn16s-chain", "camvid-fcn8s-chain", "camvid-unet", "camvid-segnet"),
-    *("camvid-pspnet", "camvid-deeplabv1", "camvid-deeplabv2", "camvid-deeplabv3", "camvid-deeplabv3plus"),
-    *("camvid-gcn", "camvid-upernet", "camvid-upernet-horfpn"),
+    *("camvid-pspnet", "camvid-deeplabv1", "camvid-deeplabv2", "camvid-deeplabv2-single", "camvid-deeplabv3"),
+    *("camvid-deeplabv3plus", "camvid-gcn", "camvid-upernet", "camvid-upernet-horfpn"),
 )
 """The chain of FCN in its order: each starts from the one before."""
 WAYS: dict[str, dict[str, Any]] = {"480x360": {}, "MSC": {"scales": [0.5, 0.75, 1.0]}, "CRF": {"crf": {}}}
