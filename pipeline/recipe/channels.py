@@ -62,6 +62,11 @@ def _model_problems(values: Mapping[str, Any], bands: Bands, task: TaskSection) 
     if takes is None and model in OPTIONS and IN in OPTIONS[model].model_fields:
         takes = OPTIONS[model].model_fields[IN].default  # of flow, say
     if isinstance(takes, int) and takes != bands.channels:
+        if _takes(model) and options_of(model).model_fields[IN].default == takes != RGB.channels:
+            return [
+                f"model.kind: {model} takes {takes} channels as it was published, and the data have {bands.channels}; "
+                f"model.{IN}={bands.channels} makes it take them, or choose another model"
+            ]
         return [
             f"model.{IN}: {takes} channels, and the pictures have {bands.channels}; leave it out, data.channels says it"
         ]

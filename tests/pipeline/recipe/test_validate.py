@@ -201,7 +201,10 @@ def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, An
 
 def test_a_model_of_flow_is_refused() -> None:
     lines = problems(tiny_values("video", model={"kind": "i3d_flow"}))
-    assert lines[1:] == ["model.in_channels: 2 channels, and the pictures have 3; leave it out, data.channels says it"]
+    assert lines[1:] == [
+        "model.kind: i3d_flow takes 2 channels as it was published, and the data have 3; model.in_channels=3 makes it "
+        "take them, or choose another model"
+    ]
 
 
 def test_as_many_workers_as_samples_in_a_batch_are_fine(small: dict[str, Any]) -> None:
