@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import Attention
-from models.space_time import Size
-from models.timesformer import SCHEMES, TimeSformer
+from models.space_time import Grouping, Size
+from models.timesformer import SCHEMES, AttentionKind, TimeSformer
 
+STEP_COLOURS = ((220, 60, 50), (50, 160, 70), (200, 60, 200))
+"""Red, green and purple, for a block's steps in their order."""
+QUERY_COLOUR = (40, 90, 255)
 # One block's weights: for each step by its name, for each piece of the step's grouping, [B, groups, heads, L, L].
 Weights = dict[str, list[Tensor]]
 
@@ -95,6 +98,47 @@ def attention_rollout(model: TimeSformer, x: Tensor) -> Tensor:
                 passed = [group[:, :, 1:] for group in passed]
             patches = patches / 2 + grouping.merge(passed, size) / 2
     return _by_frame(patches, len(x)).squeeze(-1)
+
+
+def neighbourhoods(attention: AttentionKind, size: Size, query: Size) -> dict[str, Tensor]:
+    """Return where the patch at `query` = (row, column, frame) finds its keys in each of a block's steps.
+
+    Bool [h, w, T] of `size` = (h, w, T) by the step's name (the paper's figure 2). CLS, which has no place, is left
+    out. Which frame is looked at makes no difference to what `space_only` has: the frame itself.
+    """
+    scheme = SCHEMES[attention]
+    steps = scheme.first | dict([scheme.last])
+    if attention == "space_only":  # its frames are samples of their own
+        steps = {"space": Grouping("hw")}
+    grid = torch.zeros(1, *size, 1)
+    grid[0][query] = 1
+    return {
+        name: grouping.merge(
+            [group.amax(2, keepdim=True).expand_as(group) for group in grouping.split(grid)], size
+        ).bool()[0, ..., 0]
+        for name, grouping in steps.items()
+    }
+
+
+def painted_steps(
+    frames: npt.NDArray[np.uint8], steps: dict[str, Tensor], query: Size, patch_px: int
+) -> npt.NDArray[np.uint8]:
+    """Colour the patches of each step over grey frames uint8 [T, H, W, 3], and the query in blue.
+
+    A patch that several steps look at has the mean of their colours.
+    """
+    grey = frames.mean(axis=3, keepdims=True)
+    places = torch.stack(list(steps.values())).permute(0, 3, 1, 2).numpy()  # [steps, T, h, w]
+    places = places.repeat(patch_px, axis=2).repeat(patch_px, axis=3)
+    tints = np.tensordot(places.astype(np.float32), np.array(STEP_COLOURS[: len(steps)]), axes=(0, 0))
+    count = places.sum(axis=0)[..., None]
+    painted = np.repeat(grey, 3, axis=3)
+    height, width = places.shape[2:]  # the grid may leave out a border
+    seen = painted[:, :height, :width]
+    seen[:] = np.where(count > 0, 0.5 * seen + 0.5 * tints / np.maximum(count, 1), seen)
+    row, column = (slice(place * patch_px, (place + 1) * patch_px) for place in query[:2])
+    painted[query[2], row, column] = QUERY_COLOUR
+    return painted.round().astype(np.uint8)
 
 
 def overlay(frames: npt.NDArray[np.uint8], maps: Tensor) -> npt.NDArray[np.uint8]:

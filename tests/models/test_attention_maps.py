@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 import models
-from models.attention_maps import attention_rollout, attention_weights, cls_attention, overlay
+from models.attention_maps import (
+    attention_rollout,
+    attention_weights,
+    cls_attention,
+    neighbourhoods,
+    overlay,
+    painted_steps,
+)
 from models.space_time import Grouping
 from models.timesformer import SCHEMES, AttentionKind
 
@@ -128,3 +135,39 @@ def test_overlay_is_red_where_attention_is_and_blue_elsewhere() -> None:
     assert painted[1, 0, 31].tolist() == [128, 77, 77]
     assert painted[1, 31, 0].tolist() == [77, 77, 128]
     assert overlay(frames, torch.full((2, 4, 4), 0.3))[0, 0, 0].tolist() == [77, 77, 128]
+
+
+@pytest.mark.parametrize(
+    ("attention", "counts"),
+    [
+        ("space_only", {"space": 16}),
+        ("joint_space_time", {"space_time": 64}),
+        ("divided_space_time", {"temporal": 4, "space": 16}),
+        ("local_global", {"local": 16, "global": 8}),
+        ("axial", {"temporal": 4, "width": 4, "height": 4}),
+    ],
+)
+def test_where_a_patch_may_look(attention: AttentionKind, counts: dict[str, int]) -> None:
+    """As in the paper's figure 2, on 4 x 4 patches in 4 frames: each step has the patch itself among its keys."""
+    query = (1, 2, 3)
+    steps = neighbourhoods(attention, (4, 4, 4), query)
+    assert {name: int(places.sum()) for name, places in steps.items()} == counts
+    assert all(places[query] for places in steps.values())
+
+
+def test_neighbourhoods_of_axes_and_of_windows() -> None:
+    temporal, space = neighbourhoods("divided_space_time", (4, 4, 4), (1, 2, 3)).values()
+    assert temporal[1, 2].all()
+    assert space[:, :, 3].all()
+    local, lattice = neighbourhoods("local_global", (4, 4, 4), (1, 2, 3)).values()
+    assert local[:2, 2:].all()
+    assert lattice[1::2, ::2, 1::2].all()
+
+
+def test_steps_are_painted_over_grey_frames() -> None:
+    frames = np.full((2, 9, 8, 3), 100, np.uint8)  # a row of pixels more than patches cover
+    painted = painted_steps(frames, neighbourhoods("divided_space_time", (2, 2, 2), (0, 0, 1)), (0, 0, 1), 4)
+    assert painted[1, 0, 0].tolist() == [40, 90, 255]  # the patch itself
+    assert painted[0, 0, 0].tolist() == [160, 80, 75]  # the same place in the other frame: red
+    assert painted[1, 7, 7].tolist() == [75, 130, 85]  # another place of the frame: green
+    assert painted[0, 7, 7].tolist() == painted[1, 8, 7].tolist() == [100, 100, 100]
