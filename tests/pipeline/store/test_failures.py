@@ -158,7 +158,9 @@ def kinds(server: Broken) -> dict[str, str]:
     for name, action in {
         "read": lambda: s3.cat_file("bucket/key"),
         # As `pipe_file` does it, which would try again itself; with its limit of time as in `Objects`.
-        "write": lambda: sync(s3.loop, s3._call_s3, "put_object", Bucket="bucket", Key="key", Body=b"x", timeout=10 * wait_s),
+        "write": lambda: sync(
+            s3.loop, s3._call_s3, "put_object", Bucket="bucket", Key="key", Body=b"x", timeout=10 * wait_s
+        ),
         "web": lambda: http.cat_file(f"{server.url}/key"),
     }.items():
         try:
