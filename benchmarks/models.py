@@ -1,16 +1,19 @@
 """Models against direct transcriptions of their papers' equations: same weights, same inputs, one run.
 
     python -m benchmarks.models [divided] [hornet] [scaling]
+    python -m benchmarks.models every [NAME...]
 
-A ratio is peer over ours, in inference or in a training step (forward and backward): above 1 we are faster. Outputs
-are compared before anything is timed. On CPU one or two blocks stand for TimeSformer's twelve, which are all alike, and
-"attention alone" gives the transcription our linear layers too (`models.linear`), which are quicker there than torch's.
+The second command has no peers: every name, or those given, at its published size beside what the machine can do. In
+the first, a ratio is peer over ours, in inference or in a training step (forward and backward): above 1 we are faster.
+Outputs are compared before anything is timed. On CPU one or two blocks stand for TimeSformer's twelve, which are all
+alike, and "attention alone" gives the transcription our linear layers too (`models.linear`), which are quicker there
+than torch's.
 """
 
 import copy
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 # Before torch is imported: see benchmarks.pairs.compare_time.
@@ -22,10 +25,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from benchmarks import direct_hornet, direct_timesformer
-from benchmarks.pairs import compare_time, peak_bytes
+from benchmarks.pairs import compare_time, peak_bytes, seconds
+from models.complexity import complexity
 from models.linear import Linear
+from models.memory_format import channels_last
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LARGEST = 600e9
 TURNS = 20 if DEVICE == "cuda" else 3
 
 
@@ -130,9 +136,51 @@ def attention_products(model: nn.Module, x: Tensor) -> float:
     return counter.get_flop_counts()["Global"][torch.ops.aten.bmm] / 2
 
 
+def every(names: Sequence[str]) -> None:
+    """Print what a forward of one sample takes, and its multiply-adds a second as a share of the machine's peak.
+
+    The peak is that of a product of two matrices of 2,048 x 2,048 on as many threads, and seconds are as in
+    the ratios: the processor's on CPU. Depth-wise convolutions and norms
+    move bytes more than they multiply: their share is low by nature. What takes above `LARGEST` is left out.
+    """
+    matrix = torch.randn(2048, 2048, device=DEVICE)
+    peak = len(matrix) ** 3 / least_seconds(lambda: matrix @ matrix, 20)
+    print(f"peak: {peak / 1e9:.0f} G multiply-adds/s")
+    print(f"{'':34} {'input':>16} {'parameters':>11} {'GMACs':>7} {'ms':>7} {'of peak':>7}")
+    for name in names or models.names():
+        options = models.check_options(name)
+        classes = {"image": 0, "mask": 21, "objects": 20}.get(options.answers, 1000)
+        cost = complexity(name, classes)
+        if cost.multiply_adds > LARGEST:
+            print(f"{name:34} {cost.multiply_adds / 1e9:.0f} GMACs: left out")
+            continue
+        model = models.build(name, classes).to(DEVICE).eval()
+        x = torch.randn(1, *cost.input_shape, device=DEVICE)
+        if x.dim() == 4:  # images are channels-last, clips are not
+            channels_last(model)
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            spent = least_seconds(lambda: model(x))  # noqa: B023  # called here
+        shape = "x".join(str(size) for size in cost.input_shape)
+        print(
+            f"{name:34} {shape:>16} {cost.parameters:11,} {cost.multiply_adds / 1e9:7.2f} {spent * 1e3:7.1f} "
+            f"{cost.multiply_adds / spent / peak:7.1%}",
+            flush=True,
+        )
+
+
+def least_seconds(work: Callable[[], Any], turns: int = 3) -> float:
+    """Return the least seconds of so many calls, after one that warms up; see `benchmarks.pairs.seconds`."""
+    work()
+    return min(seconds(work) for _ in range(turns))
+
+
 SECTIONS = {"divided": divided, "hornet": hornet, "scaling": scaling}
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["every"]:
+        every(sys.argv[2:])
+        sys.exit()
     for section in sys.argv[1:] or SECTIONS:
         print(f"\n{section}: {SECTIONS[section].__doc__} {DEVICE}, {torch.get_num_threads()} threads, peer / ours")
         SECTIONS[section]()

@@ -34,10 +34,10 @@ def compare_time(ours: Callable[[], Any], peer: Callable[[], Any], turns: int) -
     pairs = []
     for turn in range(turns + 1):
         order = (ours, peer) if turn % 2 else (peer, ours)
-        seconds = {work: _seconds(work) for work in order}
+        spent = {work: seconds(work) for work in order}
         # The first turn warms up caches and allocators.
         if turn:
-            pairs.append((seconds[ours], seconds[peer]))
+            pairs.append((spent[ours], spent[peer]))
     low, middle, high = statistics.quantiles([slow / quick for quick, slow in pairs], n=4)
     return Ratio(statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs), middle, low, high)
 
@@ -79,7 +79,8 @@ def peak_bytes(work: Callable[[], Any]) -> int:
     return _status_bytes("VmHWM") - before
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def seconds(work: Callable[[], Any]) -> float:
+    """Return what `work` takes: seconds of the clock on GPU, of the processor on CPU."""
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     _wait()
     start = clock()
