@@ -1,6 +1,6 @@
 """ConvNeXt (Liu et al. 2022, "A ConvNet for the 2020s"). Names of parameters are the official release's."""
 
-from typing import TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ class Design(TypedDict):
     depths: tuple[int, int, int, int]
     patch_px: int
     drop_path: float
+    in_channels: NotRequired[int]
     gradient_checkpointing: bool
 
 
@@ -46,7 +47,7 @@ class Block(nn.Module):
 
 
 class Backbone(Staged):
-    """Without the head: float [B, 3, H, W] -> four maps, of which each has half the size of the one before."""
+    """Without the head: float [B, C, H, W] -> four maps, of which each has half the size of the one before."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Backbone(Staged):
         patch_px: int,
         drop_path: float,
         gradient_checkpointing: bool,
+        in_channels: int = 3,
     ) -> None:
         rates = iter(drop_path_rates(drop_path, sum(depths)))
         stages = [
@@ -63,7 +65,7 @@ class Backbone(Staged):
             for channels, depth in zip(stage_channels(width), depths, strict=True)
         ]
         super().__init__(
-            strided_convolutions(width, patch_px),
+            strided_convolutions(width, patch_px, in_channels),
             stages,
             width=width,
             patch_px=patch_px,
@@ -74,7 +76,7 @@ class Backbone(Staged):
 
 
 class ConvNeXt(Backbone):
-    """An image classifier: float [B, 3, H, W] of 8 * patch_px or more -> logits [B, num_classes]."""
+    """An image classifier: float [B, in_channels, H, W] of 8 * patch_px or more -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, **design: Unpack[Design]) -> None:
         super().__init__(**design)
@@ -83,11 +85,11 @@ class ConvNeXt(Backbone):
         self.head.apply(initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> [B, 8 * width], what the head takes: the last map averaged over places, normed."""
+        """Map float [B, C, H, W] -> [B, 8 * width], what the head takes: the last map averaged over places, normed."""
         return self.norm(self.stage_maps(x)[-1].mean((2, 3)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> logits [B, num_classes]."""
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 

@@ -3,7 +3,7 @@
 A hierarchical backbone like ConvNeXt's whose spatial mixing is gnConv. Names of parameters are the official release's.
 """
 
-from typing import TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ class Design(TypedDict):
     size_px: int
     patch_px: int
     drop_path: float
+    in_channels: NotRequired[int]
     gradient_checkpointing: bool
 
 
@@ -66,7 +67,7 @@ class Block(nn.Module):
 
 
 class Backbone(Staged):
-    """A HorNet without its head: float [B, 3, H, W] -> four maps, of which each has half the size of the one before."""
+    """A HorNet without its head: float [B, C, H, W] -> four maps, of which each has half the size of the one before."""
 
     def __init__(
         self,
@@ -81,8 +82,9 @@ class Backbone(Staged):
         patch_px: int,
         drop_path: float,
         gradient_checkpointing: bool,
+        in_channels: int = 3,
     ) -> None:
-        smaller = strided_convolutions(width, patch_px)
+        smaller = strided_convolutions(width, patch_px, in_channels)
         rates = iter(drop_path_rates(drop_path, sum(depths)))
         stages = []
         for stage, (channels, depth, order) in enumerate(zip(stage_channels(width), depths, orders, strict=True)):
@@ -102,7 +104,7 @@ class Backbone(Staged):
 
 
 class HorNet(Backbone):
-    """An image classifier: float [B, 3, H, W] -> logits [B, num_classes]."""
+    """An image classifier: float [B, in_channels, H, W] -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, **design: Unpack[Design]) -> None:
         super().__init__(**design)
@@ -111,13 +113,13 @@ class HorNet(Backbone):
         self.head.apply(initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> [B, 8 * width], what the head takes: the last map averaged
+        """Map float [B, in_channels, H, W] -> [B, 8 * width], what the head takes: the last map averaged
         over its places, normed.
         """
         return self.norm(self.stage_maps(x)[-1].mean((2, 3)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> logits [B, num_classes]."""
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 

@@ -13,7 +13,7 @@ from pipeline.base.errors import ZoetropeError
 
 
 class Staged(nn.Module):
-    """A backbone without its head: float [B, 3, H, W] -> four maps, of which each has half the size of the one before.
+    """A backbone without its head: float [B, C, H, W] -> four maps, of which each has half the size of the one before.
 
     `downsample_layers` stand before the `stages`; the first makes `width` channels of patches of `patch_px`. Maps have
     `channels` and `strides`; published are strides of 4, 8, 16 and 32.
@@ -40,13 +40,13 @@ class Staged(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in stages)
 
     def stage_maps(self, x: Tensor) -> list[Tensor]:
-        """Map float [B, 3, H, W] -> the four stages' maps [B, width * 2^i, H / (patch_px * 2^i), ...], channels-last.
+        """Map float [B, C, H, W] -> the four stages' maps [B, width * 2^i, H / (patch_px * 2^i), ...], channels-last.
 
         ZoetropeError when `x` is no image batch, or so small that nothing is left for the last stage.
         """
         if x.dim() != 4 or min(x.shape[2:]) < self.smallest_px:
             raise ZoetropeError(
-                f"{type(self).__name__} takes images [B, 3, H, W] of at least {self.smallest_px} x {self.smallest_px} "
+                f"{type(self).__name__} takes images [B, C, H, W] of at least {self.smallest_px} x {self.smallest_px} "
                 f"px, got the shape {tuple(x.shape)}; a smaller patch_px allows smaller images"
             )
         x = x.contiguous(memory_format=torch.channels_last)
@@ -71,7 +71,7 @@ class NormedMaps(Staged):
             self.add_module(f"norm{stage}", ChannelNorm(channels, self.norm_eps))
 
     def maps(self, x: Tensor) -> list[Tensor]:
-        """Map float [B, 3, H, W] -> [B, width * 2^i, H / (patch_px * 2^i), W / (patch_px * 2^i)] for i in 0..3."""
+        """Map float [B, C, H, W] -> [B, width * 2^i, H / (patch_px * 2^i), W / (patch_px * 2^i)] for i in 0..3."""
         return [self.get_submodule(f"norm{i}")(stage_map) for i, stage_map in enumerate(self.stage_maps(x))]
 
 
@@ -80,10 +80,11 @@ def stage_channels(width: int) -> list[int]:
     return [width * 2**stage for stage in range(4)]
 
 
-def strided_convolutions(width: int, patch_px: int) -> list[nn.Module]:
+def strided_convolutions(width: int, patch_px: int, in_channels: int) -> list[nn.Module]:
     """Make ConvNeXt's downsampling, which HorNet has too: patches and a norm, then norms and 2x2 convolutions."""
     channels = stage_channels(width)
-    layers: list[nn.Module] = [nn.Sequential(nn.Conv2d(3, width, patch_px, stride=patch_px), ChannelNorm(width))]
+    patches = nn.Conv2d(in_channels, width, patch_px, stride=patch_px)
+    layers: list[nn.Module] = [nn.Sequential(patches, ChannelNorm(width))]
     for before, after in pairwise(channels):
         layers.append(nn.Sequential(ChannelNorm(before), nn.Conv2d(before, after, 2, stride=2)))
     return layers

@@ -5,7 +5,7 @@ up and are attended to, and no axis shifts that one window spans.
 """
 
 from itertools import pairwise
-from typing import TypedDict, Unpack
+from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ class Design(TypedDict):
     depths: tuple[int, int, int, int]
     patch_px: int
     drop_path: float
+    in_channels: NotRequired[int]
     gradient_checkpointing: bool
 
 
@@ -120,7 +121,7 @@ class PatchMerging(nn.Module):
 
 
 class Backbone(Staged):
-    """A Swin without its head: float [B, 3, H, W] -> four maps, of which each has half the size of the one before."""
+    """A Swin without its head: float [B, C, H, W] -> four maps, of which each has half the size of the one before."""
 
     norm_eps = EPS
 
@@ -133,8 +134,9 @@ class Backbone(Staged):
         patch_px: int,
         drop_path: float,
         gradient_checkpointing: bool,
+        in_channels: int = 3,
     ) -> None:
-        patches = nn.Sequential(nn.Conv2d(3, width, patch_px, stride=patch_px), ChannelNorm(width, EPS))
+        patches = nn.Sequential(nn.Conv2d(in_channels, width, patch_px, stride=patch_px), ChannelNorm(width, EPS))
         rates = iter(drop_path_rates(drop_path, sum(depths)))
         channels = stage_channels(width)
         stages = [
@@ -153,7 +155,7 @@ class Backbone(Staged):
 
 
 class Swin(Backbone):
-    """An image classifier: float [B, 3, H, W] of any size from patch_px on -> logits [B, num_classes]."""
+    """An image classifier: float [B, in_channels, H, W] of any size from patch_px on -> logits [B, num_classes]."""
 
     def __init__(self, *, num_classes: int, **design: Unpack[Design]) -> None:
         super().__init__(**design)
@@ -162,11 +164,11 @@ class Swin(Backbone):
         self.head.apply(_initialise)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> [B, 8 * width], what the head takes: the last map normed, averaged over places."""
+        """Map float [B, C, H, W] -> [B, 8 * width], what the head takes: the last map normed, averaged over places."""
         return self.norm(self.stage_maps(x)[-1]).mean((2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> logits [B, num_classes]."""
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 

@@ -115,14 +115,14 @@ def _behind(cls: Tensor, group: Tensor) -> Tensor:
 
 
 class PatchEmbed(nn.Module):
-    """Cuts frames into square patches: float [B, 3, H, W] -> [B, D, H/patch_px, W/patch_px]."""
+    """Cuts frames into square patches: float [B, in_channels, H, W] -> [B, D, H/patch_px, W/patch_px]."""
 
-    def __init__(self, width: int, patch_px: int) -> None:
+    def __init__(self, width: int, patch_px: int, in_channels: int = 3) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, width, patch_px, stride=patch_px)
+        self.proj = nn.Conv2d(in_channels, width, patch_px, stride=patch_px)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> [B, D, H/patch_px, W/patch_px]; what does not fill a patch is cut off."""
+        """Map float [B, in_channels, H, W] -> [B, D, H/patch_px, W/patch_px]; what does not fill a patch is cut off."""
         return self.proj(frames)
 
 

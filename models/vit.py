@@ -14,7 +14,7 @@ from pipeline.base.errors import ZoetropeError
 
 
 class ViT(nn.Module):
-    """An image classifier: float [B, 3, H, W] -> logits [B, num_classes].
+    """An image classifier: float [B, in_channels, H, W] -> logits [B, num_classes].
 
     H and W are free: embeddings of position that do not fit are resized (bicubic) on the way.
     """
@@ -30,6 +30,7 @@ class ViT(nn.Module):
         size_px: int,
         drop_path: float,
         gradient_checkpointing: bool,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         check_sizes("ViT", width, heads, size_px, patch_px)
@@ -37,7 +38,7 @@ class ViT(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         # Not `pos_embed`: a loader tells by the name that it is resized by another rule than TimeSformer's.
         self.pos_embedding = nn.Parameter(torch.empty(1, 1 + (size_px // patch_px) ** 2, width))
-        self.patch_embed = PatchEmbed(width, patch_px)
+        self.patch_embed = PatchEmbed(width, patch_px, in_channels)
         rates = drop_path_rates(drop_path, depth)
         self.blocks = nn.ModuleList(Block(width, heads, rate, SCHEMES["space_only"]) for rate in rates)
         self.norm = nn.LayerNorm(width, eps=EPS)
@@ -45,14 +46,14 @@ class ViT(nn.Module):
         _initialise(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> [B, width]: the class token after the last norm, what the head takes.
+        """Map float [B, in_channels, H, W] -> [B, width]: the class token after the last norm, what the head takes.
 
         ZoetropeError when `x` is no image batch, or smaller than a patch.
         """
         patch_px = self.patch_embed.proj.stride[0]
         if x.dim() != 4 or min(x.shape[2:]) < patch_px:
             raise ZoetropeError(
-                f"ViT takes images [B, 3, H, W] of at least {patch_px} x {patch_px} px, got the shape {tuple(x.shape)}"
+                f"ViT takes images [B, C, H, W] of at least {patch_px} x {patch_px} px, got the shape {tuple(x.shape)}"
             )
         maps = self.patch_embed(x)
         height, width = maps.shape[2:]
@@ -66,7 +67,7 @@ class ViT(nn.Module):
         return self.norm(tokens[:, 0])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map float [B, 3, H, W] -> logits [B, num_classes]."""
+        """Map float [B, in_channels, H, W] -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class HorNetFamily(StagedFamily):
     """Hierarchical backbone of gated convolutions, 7x7 or global; the defaults are those of HorNet-T."""
 
-    late = frozenset({"orders", "kernel", "scale"})
+    late = StagedFamily.late | {"orders", "kernel", "scale"}
     orders: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
         default=(2, 3, 4, 5),
         description="how often the gated convolutions of each stage multiply; n needs channels that 2^(n-1) divides",
@@ -29,7 +29,7 @@ class HorNetFamily(StagedFamily):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Images of the size that global filters are made for."""
-        return (3, self.size_px, self.size_px)
+        return (self.in_channels, self.size_px, self.size_px)
 
 
 class HorNetTiny(HorNetFamily):

@@ -9,6 +9,8 @@ class StagedFamily(ModelOptions):
     """What ConvNeXt, HorNet and Swin can choose."""
 
     eats = "image"
+    late = frozenset({"in_channels"})
+    in_channels: int = Field(default=3, ge=1, le=1024, description="3 for RGB, 1 for grey; as data.channels")
     width: int = Field(
         default=64,
         ge=4,

@@ -101,7 +101,7 @@ class UPerNetHorNet(HorNetFamily, UPerNetFamily):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The crop of ADE20K's recipes; filters are made for another size."""
-        return (3, 512, 512)
+        return (self.in_channels, 512, 512)
 
     def valid_side(self, px: int) -> int:
         """See `ModelOptions.valid_side`: three times a stage halves it."""

@@ -14,6 +14,8 @@ class ViTFamily(ModelOptions):
     """Vision transformer on images; the defaults are those of ViT-B."""
 
     eats = "image"
+    late = frozenset({"in_channels"})
+    in_channels: int = Field(default=3, ge=1, le=1024, description="3 for RGB, 1 for grey; as data.channels")
     width: int = Field(default=768, ge=8, le=4096, description="length of a token; a multiple of heads")
     depth: int = Field(default=12, ge=1, le=100, description="number of blocks")
     heads: int = Field(default=12, ge=1, le=128)
@@ -31,7 +33,7 @@ class ViTFamily(ModelOptions):
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Images of the size that embeddings are made for."""
-        return (3, self.size_px, self.size_px)
+        return (self.in_channels, self.size_px, self.size_px)
 
     def valid_side(self, px: int) -> int:
         """See `ModelOptions.valid_side`: one patch."""

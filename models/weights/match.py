@@ -27,6 +27,11 @@ FIRST_CONVOLUTIONS = (
     "features.0.0.0.weight",
     "Conv3d_1a_7x7.conv3d.weight",
     "conv1_7x7_s2.weight",
+    "convs.0.weight",
+    "nodes.0_0.0.weight",
+    "mask.branches.0.0.weight",
+    "s1.pathway0_stem.conv.weight",
+    "s1.pathway1_stem.conv.weight",
 )
 # Layers whose shape follows the number of classes, or by how much a picture is enlarged.
 HEADS = (

@@ -20,6 +20,7 @@ from models.options.trn import TRNOptions
 from models.options.upernet import UPerNetFamily
 from models.options.vgg import VGGOptions
 from models.options.video3d import I3DResNetOptions, SlowFastOptions
+from models.weights.match import match
 from tests.models.small import ONE_EACH, batch, shallow, small
 
 NUM_CLASSES = 5
@@ -127,6 +128,23 @@ def test_state_dict_round_trip(name: str) -> None:
         assert not torch.equal(answer(model(x)), answer(other(x)))
         other.load_state_dict(model.state_dict())
         assert torch.equal(answer(model(x)), answer(other(x)))
+
+
+@pytest.mark.parametrize("name", [name for name in ONE_EACH if "in_channels" in OPTIONS[name].model_fields])
+def test_weights_for_rgb_start_a_model_of_grey_pictures(name: str) -> None:
+    with torch.device("meta"):
+        grey, rgb = (models.build(name, NUM_CLASSES, **small(name), in_channels=n).state_dict() for n in (1, 3))
+    matched = match({key: torch.zeros(value.shape) for key, value in grey.items()}, _ones(rgb), "the weights")
+    assert matched.problem == ""
+    assert matched.new.keys() == grey.keys()
+    firsts = matched.report.resized
+    assert firsts
+    assert {(before[1], after[1]) for before, after in firsts.values()} == {(3, 1)}
+    assert all(bool((matched.new[key] == 1).all()) for key in firsts)
+
+
+def _ones(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: torch.ones(value.shape) for key, value in state.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)

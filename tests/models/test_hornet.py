@@ -201,7 +201,7 @@ def test_gradient_checkpointing_changes_memory_alone() -> None:
 def test_too_small_images_are_refused_in_words() -> None:
     with pytest.raises(ZoetropeError, match=r"at least 32 x 32 px, got the shape \(1, 3, 31, 64\); a smaller patch_px"):
         tiny()(torch.zeros(1, 3, 31, 64))
-    with pytest.raises(ZoetropeError, match=r"takes images \[B, 3, H, W\]"):
+    with pytest.raises(ZoetropeError, match=r"takes images \[B, C, H, W\]"):
         tiny()(torch.zeros(1, 3, 2, 64, 64))
     small = HorNet(
         num_classes=3, **{**DESIGN, "depths": (1, 1, 1, 1), "width": 4, "patch_px": 1, "global_filter": False}

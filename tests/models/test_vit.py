@@ -128,7 +128,7 @@ def test_start() -> None:
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(ZoetropeError, match="ViT's width=10 must be a multiple of its heads=3"):
         tiny(width=10)
-    with pytest.raises(ZoetropeError, match=r"ViT takes images \[B, 3, H, W\] of at least 8 x 8 px, got the shape"):
+    with pytest.raises(ZoetropeError, match=r"ViT takes images \[B, C, H, W\] of at least 8 x 8 px, got the shape"):
         tiny()(torch.zeros(1, 3, 7, 32))
 
 

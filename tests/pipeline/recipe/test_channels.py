@@ -38,7 +38,11 @@ SEEN_IN_PLACE = {"kind": "webdataset", "urls": "a.tar", "val_urls": "b.tar"}
         ("image", {"augment.std": [0.2]}, "augment.std: has 1 numbers, and the pictures have 3 channels"),
         ("image", {**GREY, "model.in_channels": 2}, "model.in_channels: 2 channels, and the pictures have 1; leave"),
         ("image", {"model.in_channels": 10}, "model.in_channels: 10 channels, and the pictures have 3; leave it out"),
-        ("image", {**GREY, "model": {"kind": "swin_t"}}, "data.channels: swin_t takes RGB, and no grey; models for it"),
+        (
+            "image",
+            {**GREY, "model": {"kind": "timesformer_base"}},
+            "data.channels: timesformer_base takes RGB, and no grey; models for it",
+        ),
         ("image", {**GREY, "data.source": SEEN_IN_PLACE}, "data.channels: pictures in tars that stay where they are"),
         ("video", {**GREY}, "data.channels: videos and folders of frames are RGB of 8 bits"),
         ("video", {"data.bits": 16}, "data.bits: videos and folders of frames are RGB of 8 bits"),
