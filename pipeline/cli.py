@@ -288,6 +288,41 @@ def predict(
 
 
 @app.command()
+def stream(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A run or an exported folder of a TSM with direction: past; or of export --online."
+        ),
+    ],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A video, the number of a camera, or a URL such as rtsp://host/path."),
+    ],
+    every: Annotated[
+        int | None, typer.Option(min=1, help="Frames from one step to the next; by default clip.stride.")
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Frames a second of the training's videos; by default those of the source."),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Take a file at the speed at which it plays, and drop what comes too late.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(metavar="MP4", help="Write the frames with the answers.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON a frame.")] = False,
+    packages: Allow = None,
+) -> None:
+    """Say what a causal TSM sees, frame by frame: python -m pipeline stream moving-digits-online video.mp4."""
+    from pipeline.verbs.stream import Wanted, stream
+
+    try:
+        stream(console, model, source, Wanted(every, rate, live, out, as_json))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
 def evaluate(
     recipe: RecipePath,
     models: Annotated[

@@ -51,6 +51,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "motion-tsm-in-place.yaml": ("a61adbd8949e", "1fcbf2535e9e", "803dc186111b", "c7e028f7b969", "5262dce803f6"),
     "motion-tsm.yaml": ("a61adbd8949e", "1fcbf2535e9e", "13e3b2b4a8b3", "4d5f373ef463", "c9e000a0ba70"),
     "motion-tsn.yaml": ("a61adbd8949e", "1fcbf2535e9e", "795635d1c87d", "b1f1fca9bd59", "0419c7cce89a"),
+    "moving-digits-online.yaml": ("66ea7606145a", "a4b75edf213b", "8ae4f86e2f1b", "e9d41c9af760", "7b7ac00964da"),
     "moving-digits-timesformer.yaml": ("66ea7606145a", "a4b75edf213b", "f8dbc20fb709", "f246314e8eb7", "59df8ebacb3a"),
     "moving-digits-tsn.yaml": ("66ea7606145a", "a4b75edf213b", "204ebb51ef6c", "337de23013ed", "786fa143958c"),
     "moving-digits.yaml": ("66ea7606145a", "a4b75edf213b", "470150bd61ee", "b82b9b7687de", "b0fae48bd9b5"),

@@ -22,6 +22,7 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
     """Say what the exported model takes and gives, in what JSON can hold.
 
     size: (height, width) in px; None where the model takes others, too
+    short_side: of what is stored for training, at most, in px, before `steps`
     steps: what the evaluation does to a picture first, as albumentations' transforms
     white: the highest level of a pixel; mean and std are shares of it
     clip: which frames of a video; None for pictures. caches: shapes without the batch
@@ -36,6 +37,7 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
         "mean": recipe.augment.mean,
         "std": recipe.augment.std,
         "size": None if any_size else list(given.size),
+        "short_side": recipe.stored_short_side,
         "steps": recipe.augment.eval,
         "clip": clip if recipe.model.eats == "video" else None,
         "caches": [list(value.shape[1:]) for name, value in given.inputs.items() if name != "pixels"],
