@@ -57,11 +57,7 @@ SLOW: dict[str, dict[str, Any]] = {
     "segnet": {"kind": "segnet"},
     "pspnet": {"kind": "pspnet_resnet50"},
     "deeplab v1": {"kind": "deeplabv1_vgg16"},
-    "deeplab v2": {"kind": "deeplabv2_resnet101"},
     "deeplab v3": {"kind": "deeplabv3_resnet50"},
-    "deeplab v3+": {"kind": "deeplabv3plus_resnet50"},
-    "gcn": {"kind": "gcn_resnet50"},
-    "upernet": {"kind": "upernet_swin_t"},
     "vdsr": {"kind": "vdsr"},
 }
 TASKS: dict[str, dict[str, Any]] = {
