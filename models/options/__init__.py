@@ -26,6 +26,7 @@ from models.options.fcn_resnet import FCNResNetOptions
 from models.options.gcn import GCNOptions
 from models.options.hornet import HorNetBaseOptions, HorNetLargeOptions, HorNetOptions, HorNetSmallOptions
 from models.options.mobilenet import MobileNetV2Options
+from models.options.pose import OpenPoseHandOptions, OpenPoseOptions, PoseMobileNetV2Options, PoseResNetOptions
 from models.options.pspnet import PSPNetOptions
 from models.options.rcnn import FasterRCNNMobileNetV2Options, FasterRCNNResNet18Options, FasterRCNNResNetOptions
 from models.options.resnet import ResNetOptions, ResNeXtOptions, SEResNetOptions, WideResNetOptions
@@ -154,6 +155,10 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     FasterRCNNResNetOptions,
     FasterRCNNResNet18Options,
     FasterRCNNMobileNetV2Options,
+    OpenPoseOptions,
+    OpenPoseHandOptions,
+    PoseResNetOptions,
+    PoseMobileNetV2Options,
     EDSRBaselineOptions,
     EDSROptions,
     RCANOptions,

@@ -8,15 +8,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 Eats = Literal["image", "video"]
-Answers = Literal["classes", "mask", "objects", "image"]
+Answers = Literal["classes", "mask", "objects", "keypoints", "image"]
 
 
 class ModelOptions(BaseModel):
     """Base of all families; a family adds its names as the key `kind`, its options, and `build`.
 
     `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]; `answers` what it gives: logits
-    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first; "objects",
-    tensors by name; or an "image" [B, 3, s H, s W], `scale` s, whose values mean what those of the input do.
+    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first; "objects"
+    or "keypoints", tensors by name; or an "image" [B, 3, s H, s W], `scale` s, whose values mean what those of the
+    input do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -41,6 +41,7 @@ HEADS = (
     "aux_fc.4.",
     "mask_head.",
     "objects_head.",
+    "keypoints_head.",
     "relations_head.",
     "volumes_head.",
     "skip.",
@@ -134,7 +135,7 @@ def match(own: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> 
             if given.common[origin] != common:
                 copied[name] = origin
         elif common.startswith(HEADS) and _is_of_other_classes(
-            _with_places(state[origin], wanted.shape).shape, wanted.shape
+            common, _with_places(state[origin], wanted.shape).shape, wanted.shape
         ):
             replaced.append(name)
         else:
@@ -276,8 +277,12 @@ def _with_places(given: Tensor, shape: torch.Size) -> Tensor:
     return given[..., None, None, None] if given.dim() == 2 and shape[2:] == (1, 1, 1) else given
 
 
-def _is_of_other_classes(given: torch.Size, wanted: torch.Size) -> bool:
-    """Shapes [K, ...] that differ in K alone, or [K, K, ...] of a transposed convolution over scores."""
+def _is_of_other_classes(common: str, given: torch.Size, wanted: torch.Size) -> bool:
+    """Shapes [K, ...] that differ in K alone, or [K, K, ...] of a transposed convolution over scores; of key points
+    [C, D + K, ...], too, of what sees features and the maps of a stage.
+    """
+    if common.startswith("keypoints_head.") and (given[0], *given[2:]) == (wanted[0], *wanted[2:]):
+        return True
     return given[1:] == wanted[1:] or (given[2:] == wanted[2:] and given[0] == given[1] and wanted[0] == wanted[1])
 
 
@@ -289,7 +294,7 @@ def _may_miss(common: str, by_common: Mapping[str, str]) -> bool:
         return True
     if common.startswith("head."):
         return not _has_part("head.", by_common, start=True)
-    for part in ("mask", "objects", "relations", "volumes"):
+    for part in ("mask", "objects", "keypoints", "relations", "volumes"):
         if common.startswith((f"{part}.", f"{part}_head.")):
             return not _has_part(part, by_common, start=True)
     if found := re.match(r"skip\.\w+\.\w+\.", common):

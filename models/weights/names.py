@@ -34,6 +34,16 @@ _RCNN = (
     (r"^roi\.(?=scores\.|codes\.)", "objects_head."),
     (r"^(?=fpn\.|rpn\.|roi\.)", "objects."),
 )
+_POSE = (
+    (r"^backbone\.", ""),
+    (r"^refine\.(?=\d+\.outs\.|[1-9]\d*\.layers\.0\.0\.)", "keypoints_head.refine."),
+    (r"^(?=laterals\.|fuse\.|refine\.)", "keypoints."),
+)
+# The port keeps Caffe's names below those of its parts, and its file has them alone.
+_OPENPOSE = (
+    (r"^model\d(_\d)?\.", ""),
+    (r"^(?=(conv5_5_CPM_L\d|conv6_2_CPM|Mconv[17]_stage\d(_L\d)?)\.)", "keypoints_head."),
+)
 _DEEPLAB = (
     (r"^backbone\.(?=layer[5-7]\.)", "mask."),  # DeepLab v3's copies of a stage
     (r"^backbone\.", ""),
@@ -74,6 +84,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     **dict.fromkeys(("VGG", "VGG with batch norms", "AlexNet", "FCN-AlexNet"), _VGG),
     "U-Net": _UNET,
     "DenseNet": _DENSENET,
+    "OpenPose": _OPENPOSE,
 }
 # ECO-Lite is the first layers of BN-Inception, and 3D layers and a head on them that this has not.
 _ECO = ((r"^(?=res[345][ab]_)", "volumes."), (r"^head\.", "volumes_head."))
@@ -104,6 +115,8 @@ def read_names(names: Iterable[str]) -> Names:
         plain = {name: _renamed(short, _DEEPLAB) for name, short in stripped.items()}
     if {name.partition(".")[0] for name in stripped.values()} == {"backbone", "fpn", "rpn", "roi"}:
         plain = {name: _renamed(short, _RCNN) for name, short in stripped.items()}
+    if {name.partition(".")[0] for name in stripped.values()} == {"backbone", "laterals", "fuse", "refine"}:
+        plain = {name: _renamed(short, _POSE) for name, short in stripped.items()}
     family = _family(set(plain.values()))
     if family in ("ResNet", "MobileNetV2"):
         shifts = frozenset(short.split(".net.")[0] for short in plain.values() if ".net." in short)
@@ -149,6 +162,8 @@ def _family(names: set[str]) -> str | None:
         return "3D ResNet"
     if some("features.5.branch0.") and some("features.15."):
         return "S3D"
+    if any("_CPM" in name for name in names):
+        return "OpenPose"
     if some("conv1_7x7_s2."):
         return "BN-Inception"
     if some("conv5b.") and some("fc6."):

@@ -34,7 +34,8 @@ def show_models(console: Console, names: Sequence[str]) -> None:
         options = options_of(name)
         fitting = [section_of(kind) for kind in SECTIONS]
         tasks = [one.kind for one in fitting if (one.modality, one.answers) == (options.eats, options.answers)]
-        classes = {"mask": 21, "objects": 20, "image": 0, "classes": 1000 if options.eats == "image" else 400}
+        of_classes = 1000 if options.eats == "image" else 400
+        classes = {"mask": 21, "objects": 20, "keypoints": 1, "image": 0, "classes": of_classes}
         cost = complexity(name, classes[options.answers])
         shape = "x".join(str(size) for size in cost.input_shape)
         weights = "\n".join(words(row, name) for row in weights_of(name))

@@ -20,6 +20,7 @@ from models.options.fcn import FCNOptions
 from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
+from models.options.pose import OpenPoseFamily, PoseMobileNetV2Options, PoseResNetOptions
 from models.options.rcnn import FasterRCNNResNet, RCNNFamily
 from models.options.resnet import TrunkOptions
 from models.options.restorers import DnCNNOptions, EDSROptions, RCANOptions, RDNOptions, SRCNNOptions, VDSROptions
@@ -42,6 +43,9 @@ CONVNEXT = {"width": 4, "depths": (1, 1, 2, 1), "patch_px": 2, "drop_path": 0.0}
 RCNN = {"channels": 8, "hidden": 16, "proposals": (60, 20), "rois": 16}
 # The cheapest options of each family; everything else is as published.
 SMALL: dict[type[ModelOptions], dict[str, Any]] = {
+    OpenPoseFamily: {"width": 4, "stages": 3},
+    PoseResNetOptions: {"width": 8, "channels": 16},
+    PoseMobileNetV2Options: {"width_mult": 0.1, "channels": 16},
     FasterRCNNResNet: {**RCNN, "width": 8},
     RCNNFamily: {**RCNN, "width_mult": 0.1},
     UPerNetResNetOptions: {"width": 8, "channels": 8},

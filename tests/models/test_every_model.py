@@ -24,6 +24,8 @@ from models.weights.match import match
 from tests.models.small import ONE_EACH, batch, shallow, small
 
 NUM_CLASSES = 5
+MAPS = ("heat", "limbs")
+"""What a model of key points gives."""
 
 
 def slow(names: Iterable[str], marked: Callable[[str], bool]) -> list[Any]:
@@ -69,7 +71,7 @@ def build(name: str, **options: Any) -> nn.Module:
 def heads(out: Any) -> tuple[Tensor, ...]:
     """The main head's logits, and behind them what auxiliary heads give in training; or what a detector gives."""
     if isinstance(out, dict):
-        return tuple(out[name] for name in ("codes", "scores", "deltas", "objectness") if name in out)
+        return tuple(out[name] for name in ("codes", "scores", "deltas", "objectness", *MAPS) if name in out)
     return out if isinstance(out, tuple) else (out,)
 
 
@@ -94,6 +96,12 @@ def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
         places = zip(*(model.sides(px) for px in x.shape[2:]), strict=True)
         boxes = sum(h * w * count for (h, w), count in zip(places, model.priors.counts, strict=True))
         return {(len(x), boxes, 4), (len(x), boxes, NUM_CLASSES + 1)}
+    if OPTIONS[name].answers == "keypoints":
+        options = models.check_options(name, **small(name)).model_dump()
+        down = 0 if name.startswith("openpose") else model.stride - 1
+        sides = [(px + down) // model.stride for px in x.shape[2:]]
+        counts = [options["joints"] + 1, 2 * options.get("limbs", 0)]
+        return {(len(x), options["stages"], count, *sides) for count in counts if count}
     if OPTIONS[name].answers == "image":
         return {(len(x), 3, *(model.scale * px for px in x.shape[2:]))}
     return {(len(x), NUM_CLASSES, *(side - 2 * model.margin_px for side in x.shape[2:]))}
