@@ -42,6 +42,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "hornet-imagenet-384.yaml": ("a34888590b35", "571785716639", "abea920d4be0", "7b791f3ca32b", "2ba86012e417"),
     "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
     "images.yaml": ("4670f8a62d6c", "571785716639", "335495ac98ed", "efb647b27f63", "bd4cf40188c7"),
+    "lsp-pose.yaml": ("fdc9b354d5b7", "429567996f15", "135b9eb4dc21", "8fdf245c91cb", "f3e0fd1273d1"),
     "motion-eco.yaml": ("a61adbd8949e", "1fcbf2535e9e", "8f248d114391", "d7133182d828", "c751e51753be"),
     "motion-i3d.yaml": ("a61adbd8949e", "1fcbf2535e9e", "e029d8061e69", "d3714790b609", "2264f2bd3250"),
     "motion-r2plus1d.yaml": ("a61adbd8949e", "1fcbf2535e9e", "4d6419b8dcde", "1bea7874140f", "a4ba78cda86f"),
@@ -61,6 +62,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "d4f08aa88730", "19c78b0c121b", "cc13c31b95b9"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
     "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
+    "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "4c38738895f4", "38a2bedfa74f", "751906aba89b"),
     "quickstart-super-resolution.yaml": (
         "855a3ab96429",
         "fea431af5684",

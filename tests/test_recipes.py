@@ -1,10 +1,12 @@
 """Every recipe in recipes/ can be planned once its placeholders are paths of data that is there."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.recipe import load
+from pipeline.recipe.bodies import skeleton_of
 from pipeline.recipe.sources import DrawnSource
 from pipeline.verbs.planning import make_plan
 
@@ -19,8 +21,13 @@ def test_recipe_can_be_planned_and_says_what_to_expect(path: Path, tmp_path: Pat
     source, overrides = load(path).data.source, [f"store={tmp_path}/runs"]
     if not isinstance(source, DrawnSource):
         suffix = ".mp4" if load(path).task.modality == "video" else ".jpg"
-        lines = "".join(f"{i}{suffix},{i % 2},{i}.png,1,2,5,7\n" for i in range(20))
-        (tmp_path / "table.csv").write_text(f"path,label,mask,xmin,ymin,xmax,ymax\n{lines}")
+        task: Any = load(path).task
+        joints = skeleton_of(task.body).joints if task.answers == "keypoints" else ()
+        places = "".join(f",{name}_x,{name}_y" for name in joints)
+        lines = "".join(
+            f"{i}{suffix},{0 if joints else i % 2},{i}.png,1,2,5,7{',3,4' * len(joints)}\n" for i in range(20)
+        )
+        (tmp_path / "table.csv").write_text(f"path,label,mask,xmin,ymin,xmax,ymax{places}\n{lines}")
         for i in range(20):
             (tmp_path / f"{i}{suffix}").touch()
         more = ', separator: "|"' if load(path).task.kind.endswith("multilabel") else ""

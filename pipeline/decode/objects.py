@@ -46,6 +46,7 @@ class Objects:
     crowd:   uint8 [N]: PLAIN, CROWD or DIFFICULT
     areas:   float32 [N], in px of the source's picture: of what the annotations outline, or of the box
     size:    (width, height) of the source's picture in px
+    outlines, keypoints: as JSON has them, an entry an object; none where nothing is said
     """
 
     boxes: npt.NDArray[np.float32]
@@ -53,6 +54,8 @@ class Objects:
     crowd: npt.NDArray[np.uint8]
     areas: npt.NDArray[np.float32]
     size: tuple[int, int]
+    outlines: Sequence[Any] = ()
+    keypoints: Sequence[Any] = ()
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -68,7 +71,12 @@ def read_objects(content: bytes | memoryview, values: Values | None = None) -> O
         return found
     known = np.array([values.of.get(number, IGNORED) for number in found.classes.tolist()], np.int64)
     left = known != IGNORED
-    return Objects(found.boxes[left], known[left], found.crowd[left], found.areas[left], found.size)
+    outlines, keypoints = (
+        [one for one, is_left in zip(of, left.tolist(), strict=True) if is_left] if of else ()
+        for of in (found.outlines, found.keypoints)
+    )
+    arrays = found.boxes[left], known[left], found.crowd[left], found.areas[left]
+    return Objects(*arrays, found.size, outlines, keypoints)
 
 
 def probe_objects(file: BinaryIO, width: int, height: int, values: Values | None = None) -> None:
@@ -176,6 +184,8 @@ def _parsed(content: bytes | memoryview) -> tuple[dict[str, Any], Objects]:
         else np.full(count, PLAIN, np.uint8),
         _array(said["areas"], "areas", np.float32, (count,)) if "areas" in said else width * height,
         tuple(_array(said["size"], "size", np.int64, (2,), lambda found: found > 0).tolist()),
+        said.get("outlines", ()),
+        said.get("keypoints", ()),
     )
 
 

@@ -41,15 +41,22 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
         "steps": recipe.augment.eval,
         "clip": clip if recipe.model.eats == "video" else None,
         "caches": [list(value.shape[1:]) for name, value in given.inputs.items() if name != "pixels"],
+        **given.module.task.told(),
     }
 
 
-def write_beside(out: Path, described: Mapping[str, Any], classes: list[str], card: str, example: bool) -> None:
-    """Write `labels.json`, `preprocessing.json`, `README.md` and, for a file that runs, `example.py`."""
+def write_beside(
+    out: Path, described: Mapping[str, Any], classes: list[str], card: str, example: bool, helper: Path | None = None
+) -> None:
+    """Write `labels.json`, `preprocessing.json`, `README.md` and, for a file that runs, `example.py`, and the task's
+    `helper` where it has one.
+    """
     (out / "labels.json").write_text(json.dumps(classes, indent=1, ensure_ascii=False), encoding="utf-8")
     (out / "preprocessing.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     if example:
-        shutil.copyfile(EXAMPLE, out / EXAMPLE.name)
+        for script in (EXAMPLE, helper):
+            if script is not None:
+                shutil.copyfile(script, out / script.name)
     (out / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -23,6 +23,8 @@ LABELS: list[str] = json.loads((HERE / "labels.json").read_text(encoding="utf-8"
 MODES = {"grey": "L", "RGB": "RGB", "RGBA": "RGBA"}
 """As Pillow calls them."""
 SHOWN = 5
+COLOURS = ((255, 120, 40), (40, 170, 255), (90, 230, 90))
+"""Of limbs on the left, on the right, and of no side."""
 LEAST = 0.5
 """Score of a box, from which on it is shown."""
 
@@ -135,15 +137,59 @@ def answer(path: str) -> list[np.ndarray]:
     return [np.mean(answers, 0)]
 
 
+def bodies(maps: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    """Find bodies in the maps of a network of key points: by joint x, y in pixels of what it takes, and how sure it
+    is.
+    """
+    import assemble  # it lies beside this file
+
+    heat, joints = maps[0], ABOUT["joints"]
+    if ABOUT["persons"] == "one":
+        points, scores = assemble.highest(heat, len(joints), ABOUT["stride"])
+    else:
+        how = assemble.Constants(**ABOUT["assembly"])
+        points, scores = assemble.assemble(
+            heat, maps[1], ABOUT["stride"], len(joints), ABOUT["limbs"], ABOUT["order"], how
+        )
+    return [
+        {
+            "score": float(score),
+            "joints": {name: place for name, place in zip(joints, body, strict=True) if place[2] > 0},
+        }
+        for body, score in zip(points.round(3).tolist(), scores, strict=True)
+    ]
+
+
+def draw_bodies(pixels: np.ndarray, found: list[dict[str, Any]]) -> None:
+    """Draw skeletons on what the model takes [H, W, C], as skeletons.png."""
+    from PIL import ImageDraw
+
+    picture = Image.fromarray(pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]).convert("RGB")
+    canvas, width = ImageDraw.Draw(picture), max(2, round(max(picture.size) / 160))
+    for body in found:
+        for a, b in ABOUT["limbs"]:
+            names = ABOUT["joints"][a], ABOUT["joints"][b]
+            if all(name in body["joints"] for name in names):
+                sides = [any(name.startswith(side) for name in names) for side in ("left_", "right_")]
+                colour = COLOURS[sides.index(True) if sum(sides) == 1 else 2]
+                canvas.line([tuple(body["joints"][name][:2]) for name in names], fill=colour, width=width)
+    picture.save("skeletons.png")
+
+
 def main(paths: Sequence[str]) -> None:
     """Print the classes that the model finds in each file; of a picture's pixels, write their classes as mask.png.
 
-    Of a detector they are boxes, x0, y0, x1, y1 in pixels of what the model takes. A model without classes restores
-    pictures: restored.png.
+    Of a detector they are boxes, x0, y0, x1, y1 in pixels of what the model takes; of key points JSON, and
+    skeletons.png. A model without classes restores pictures: restored.png.
     """
     if not paths:
         sys.exit(__doc__)
     for path in paths:
+        if "joints" in ABOUT:
+            persons = bodies(answer(path))
+            print(json.dumps({"file": path, "bodies": persons}))
+            draw_bodies(fit(read(path)), persons)
+            continue
         found, *others = answer(path)
         if others:
             for box, score, kind in zip(found, *others, strict=True):

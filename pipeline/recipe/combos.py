@@ -13,9 +13,17 @@ from pipeline.recipe.channels import channel_problems
 from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import KEYS, Evaluate
 from pipeline.recipe.loss import TERMS
+from pipeline.recipe.posing import pose_problems
 from pipeline.recipe.restoring import restoration_problems
 from pipeline.recipe.schema import Train
-from pipeline.recipe.sources import SOURCE_MODALITY, WITH_MASKS, WITH_OBJECTS, WITH_PICTURES, WITHOUT_LABELS
+from pipeline.recipe.sources import (
+    SOURCE_MODALITY,
+    WITH_KEYPOINTS,
+    WITH_MASKS,
+    WITH_OBJECTS,
+    WITH_PICTURES,
+    WITHOUT_LABELS,
+)
 from pipeline.recipe.tasks import SECTIONS, WAYS, TaskSection, fitting_models, own_section, section_of
 from pipeline.recipe.values import at, word
 
@@ -51,6 +59,8 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
         problems += channel_problems(values, checked, _source_keys(values))
         if checked.answers == "image":
             problems += restoration_problems(values, _source_keys(values))
+        if checked.answers == "keypoints":
+            problems += pose_problems(values)
     crops = at(values, "evaluate.crops")
     if isinstance(crops, int) and crops > 1 and "CenterCrop" not in _last(at(values, "augment.eval")):
         problems.append(f"evaluate.crops: {crops} crops take the place of a CenterCrop; let augment.eval end with one")
@@ -73,6 +83,7 @@ def _source_problems(kind: str, where: str, task: TaskSection) -> list[str]:
     for answers, what, kinds in (
         ("mask", "masks", WITH_MASKS),
         ("objects", "boxes", WITH_OBJECTS),
+        ("keypoints", "key points", WITH_KEYPOINTS),
         ("image", "pictures alone", WITH_PICTURES),
     ):
         if task.answers == answers and kind not in ("", *kinds):
@@ -131,7 +142,7 @@ def _loss_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     if (at(values, "loss.stride") or 1) != 1 and task.answers != "mask":
         problems.append(f"loss.stride: is of masks, and task.kind is {task.kind}; leave it out")
     terms = at(values, "loss.terms")
-    if terms is not None and task.answers in ("classes", "objects"):
+    if terms is not None and task.answers in ("classes", "objects", "keypoints"):
         problems.append(
             f"loss.terms: are for tasks whose models answer masks or images, and those of task.kind {task.kind} answer "
             f"{task.answers}, which have one loss; leave it out"
@@ -141,6 +152,7 @@ def _loss_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
         problems += [f"loss.terms: {unknown('term', name, own)}" for name in terms if name in others - {*own}]
     without = {
         "objects": "a detector's loss is its architecture's, as published, which has none",
+        "keypoints": "is of classes, and joints have maps",
         "image": "is of classes, and a restored picture has none",
     }
     if why := without.get(task.answers):

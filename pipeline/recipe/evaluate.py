@@ -11,6 +11,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "classes": ("clips", "crops", "average"),
     "mask": ("scales", "flip", "tile", "overlap", "crf"),
     "objects": ("scales", "flip", "tile", "overlap", "threshold", "max_detections"),
+    "keypoints": ("scales", "flip", "assembly"),
     "image": ("tile", "overlap", "self_ensemble"),
 }
 """Keys that mean something for what models answer; the others mean something for all."""
@@ -37,10 +38,28 @@ class Crf(Section):
     """How like in colour, of 0..255."""
 
 
+class Assembly(Section):
+    """How joints are found in maps and put together to bodies, greedily (Cao et al. 2017, "Realtime multi-person 2D
+    pose estimation using part affinity fields", section 2.4). The defaults are those of OpenPose's code. It runs on the
+    CPU.
+    """
+
+    peak: Fraction = 0.1
+    """Where a map is highest, and higher than this, is a joint."""
+    limb: Fraction = 0.05
+    """What the field along a limb has to exceed, at `share` of ten places between two joints."""
+    share: Fraction = 0.8
+    """Of these places more must exceed it."""
+    least_joints: PositiveInt = 4
+    """A body with fewer joints is none."""
+    least_score: NonNegativeFloat = 0.4
+    """Nor is one with a lower score: of joints and limbs together, a joint."""
+
+
 class Evaluate(Section):
     """How the trained model is measured."""
 
-    late = frozenset({"batch_size", "average", *KEYS["mask"], *KEYS["objects"], *KEYS["image"]})
+    late = frozenset({"batch_size", "average", *KEYS["mask"], *KEYS["objects"], *KEYS["keypoints"], *KEYS["image"]})
 
     batch_size: PositiveInt | None = None
     """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
@@ -54,10 +73,10 @@ class Evaluate(Section):
     """What the mean over a sample's views is of. That of logits is the geometric mean of probabilities, so a view that
     is sure of itself counts for more."""
     scales: Annotated[list[Scale], Field(min_length=1)] = Field(default=[1.0])
-    """Of masks and objects: the picture is enlarged by each of these. Probabilities of masks are averaged; of objects
-    that are found several times the best answer stays."""
+    """Of masks, objects and key points: the picture is enlarged by each of these. Probabilities of masks and maps of
+    key points are averaged; of objects that are found several times the best answer stays."""
     flip: bool = False
-    """Of masks and objects: look at the mirrored picture, too."""
+    """Of masks, objects and key points: look at the mirrored picture, too."""
     tile: Annotated[int, Field(ge=64)] | None = None
     """Of masks, objects and images: the side in pixels of the squares in which a picture goes through the model, for
     one that is too large for the memory, or whose objects are too small for the model. A model that looks at the whole
@@ -69,6 +88,8 @@ class Evaluate(Section):
     self_ensemble: bool = False
     """Of images: the mean over a picture turned by quarters and mirrored, in all eight ways."""
     crf: Crf | None = None
+    assembly: Assembly = Assembly()
+    """Of key points."""
     threshold: Fraction | dict[str, Fraction] = 0.5
     """Of objects: the least score of what is said of a file, drawn and counted; one number, or a mapping of classes to
     numbers, in which those left out have 0.5. Average precision is of all scores."""

@@ -71,6 +71,7 @@ WORDS = {
 
 KINDS = {
     "task.kind=video-classification": "action_recognition",
+    "task.kind=keypoints": "pose pose_estimation human_pose",
     "data.source.kind=folder": "directory dir",
     "data.source.kind=table": "csv tsv parquet",
     "data.source.kind=coco": "cocodetection",

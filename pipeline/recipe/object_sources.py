@@ -1,4 +1,6 @@
-"""The kinds of `data.source` whose annotations are boxes and outlines of objects, a file each or in one file."""
+"""The kinds of `data.source` whose annotations are boxes, outlines or key points of objects, a file each or in one
+file.
+"""
 
 from typing import Literal
 
@@ -39,7 +41,8 @@ class VocSource(NamedObjects):
 
 class YoloSource(NamedObjects):
     """YOLO: a text file an image, of the same name, with a line an object: `class cx cy w h`, or of a polygon
-    `class x1 y1 x2 y2 ...`, as shares of the image. An image without a file shows no object.
+    `class x1 y1 x2 y2 ...`, as shares of the image; for key points `x y v` of each joint stand behind the box. An image
+    without a file shows no object.
     """
 
     kind: Literal["yolo"]
@@ -72,6 +75,33 @@ class CvatSource(ObjectSource):
     """The XML file, such as `./annotations_{split}.xml`."""
 
 
+class LspSource(ObjectSource):
+    """Leeds Sports Pose, or its extended set: `joints.mat`, one person an image, `im0001.jpg` or `im00001.jpg`. For key
+    points; `task.body: lsp14` is its body.
+    """
+
+    kind: Literal["lsp"]
+    annotations: str
+    """The file `joints.mat`. Its shape says which of the two sets it is, whose marks of what is hidden are opposite."""
+    official: bool = False
+    """Whether the first half of the images is `train` and the other one `val`, as LSP was published; by default
+    `data.split` holds out."""
+
+
+class MpiiSource(ObjectSource):
+    """MPII Human Pose in JSON, a record a person with `image`, `joints`, `joints_vis`, `center` and `scale`, as HRNet
+    and many others have it. For key points; `task.body: mpii16` is its body.
+    """
+
+    kind: Literal["mpii"]
+    annotations: str
+    """The JSON file, such as `./annot/{split}.json`."""
+    first_pixel: Literal[0, 1] = 1
+    """How pixels are counted: from 1, as in MPII's own numbers, or from 0."""
+
+
 OBJECT_SOURCES = ("voc", "yolo", "labelme", "cvat")
 """Their kinds."""
-ObjectSources = VocSource | YoloSource | LabelmeSource | CvatSource
+POSE_SOURCES = ("lsp", "mpii")
+"""Those of them whose annotations are key points alone."""
+ObjectSources = VocSource | YoloSource | LabelmeSource | CvatSource | LspSource | MpiiSource

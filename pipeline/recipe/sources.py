@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.recipe.object_sources import OBJECT_SOURCES, ObjectSources
+from pipeline.recipe.object_sources import OBJECT_SOURCES, POSE_SOURCES, ObjectSources
 from pipeline.recipe.section import Fraction, Modality, Section
 from pipeline.recipe.tasks import TaskSection
 
@@ -80,7 +80,9 @@ class TableColumns(Section):
 
 class TableSource(MaskClasses):
     """A table with a row a sample: text, JSON lines or Parquet. Several segments of one video are several samples. For
-    detection, a row an object.
+    detection, a row an object. For key points, a row a body, with columns `<joint>_x` and `<joint>_y` in pixels, such
+    as `left_knee_x`, empty where it is not labelled, and perhaps `<joint>_v`, COCO's visibility; boxes and labels,
+    `person`, may be left out.
     """
 
     late = MaskClasses.late | {"boxes", "relative"}
@@ -377,6 +379,18 @@ class DigitObjectsSource(DrawnSource):
     """Width and height."""
 
 
+class StickFiguresSource(DrawnSource):
+    """JPEG images of one to three stick figures on photographs, with their key points, `task.body: lsp14`. Figures look
+    at the viewer, so that their right side is on the left.
+    """
+
+    kind: Literal["stick-figures"]
+    samples: Annotated[int, Field(ge=20)] = 1000
+    """How many images are drawn."""
+    size_px: Annotated[int, Field(ge=64, le=512)] = 128
+    """Width and height."""
+
+
 class PhotographsSource(DrawnSource):
     """PNG images, parts of two photographs that do not overlap: for restoration, without labels."""
 
@@ -419,7 +433,9 @@ class MixtureSource(Section):
     """Name of each source, of letters, digits, '-' and '_' -> the source, of a kind that is files."""
 
 
-Drawn = MovingDigitsSource | DigitsSource | DigitScenesSource | DigitObjectsSource | PhotographsSource
+Drawn = (
+    MovingDigitsSource | DigitsSource | DigitScenesSource | DigitObjectsSource | StickFiguresSource | PhotographsSource
+)
 Source = Annotated[
     FileSource | MixtureSource | WebDatasetSource | Drawn,
     Field(discriminator="kind"),
@@ -428,7 +444,7 @@ Source = Annotated[
 SOURCE_MODALITY: dict[str, Modality] = {
     "images": "image",
     "coco": "image",
-    **dict.fromkeys(OBJECT_SOURCES, "image"),
+    **dict.fromkeys((*OBJECT_SOURCES, *POSE_SOURCES), "image"),
     "frames": "video",
     "kinetics": "video",
     "something-something": "video",
@@ -442,13 +458,19 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "digits": "image",
     "digit-scenes": "image",
     "digit-objects": "image",
+    "stick-figures": "image",
     "photographs": "image",
 }
 WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
 WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "table", "webdataset", "digit-objects")
 """The kinds that may give boxes of objects."""
+WITH_KEYPOINTS = ("coco", "yolo", *POSE_SOURCES, "table", "webdataset", "stick-figures")
+"""The kinds that may give key points."""
 WITH_PICTURES = ("images", "webdataset", "mixture", "photographs")
 """The kinds that give pictures without labels, or pairs of them."""
-WITHOUT_LABELS = ("images", "coco", *OBJECT_SOURCES, "digit-scenes", "digit-objects", "photographs")
+WITHOUT_LABELS = (
+    *("images", "coco", *OBJECT_SOURCES, *POSE_SOURCES),
+    *("digit-scenes", "digit-objects", "stick-figures", "photographs"),
+)
 """The kinds that give no label beside them."""

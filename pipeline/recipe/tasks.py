@@ -2,11 +2,12 @@
 
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from models.options import OPTIONS, Answers
 from pipeline.base import plugins
 from pipeline.base.errors import ZoetropeError
+from pipeline.recipe.bodies import Body
 from pipeline.recipe.restoring import Degrade
 from pipeline.recipe.section import Modality, Section
 
@@ -67,6 +68,25 @@ class Detection(TaskSection):
     sample with the most has."""
 
 
+class Keypoints(TaskSection):
+    """Key points of bodies: the joints of persons, or of what else has a body."""
+
+    kind: Literal["keypoints"]
+    label_sets = True
+    answers = "keypoints"
+    mixes = frozenset()
+    body: Literal["coco17", "coco18", "lsp14", "mpii16", "hand21"] | Body = "coco17"
+    """Joints and limbs: a known body, or one of your own. `coco18` is OpenPose's, COCO's with a neck, and `hand21` that
+    of its hand model. A source's joints are taken by their names where it names them."""
+    persons: Literal["many", "one"] = "many"
+    """Whether a picture may show several bodies, whose joints are put together along the limbs; or one that fills it,
+    whose every joint is where its map is highest."""
+    sigma_px: PositiveFloat = 7.0
+    """Standard deviation of the Gaussian that stands for a joint in the map that is learned, in px of the view."""
+    limb_px: PositiveFloat = 8.0
+    """How far from a limb's line its affinity field reaches, in px of the view."""
+
+
 class Restoration(TaskSection):
     """A picture as it was: enlarged, without noise, blur or the traces of JPEG."""
 
@@ -84,7 +104,7 @@ class Restoration(TaskSection):
 
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
-    for section in (Classification, Multilabel, Segmentation, Detection, Restoration)
+    for section in (Classification, Multilabel, Segmentation, Detection, Keypoints, Restoration)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
 

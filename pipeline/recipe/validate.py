@@ -14,6 +14,7 @@ from pipeline.base.redact import redact, redact_values
 from pipeline.recipe import guesses
 from pipeline.recipe.channels import with_channels
 from pipeline.recipe.combos import cross_problems, task_section
+from pipeline.recipe.posing import with_body
 from pipeline.recipe.schema import Recipe, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.tasks import fitting_models
@@ -25,7 +26,12 @@ class RecipeError(ZoetropeError):
     """A recipe that cannot be run; the message lists everything that is wrong, a line each."""
 
 
-RIDING = {"mask": frozenset({"mask"}), "objects": frozenset({"boxes"}), "image": frozenset({"picture"})}
+RIDING = {
+    "mask": frozenset({"mask"}),
+    "objects": frozenset({"boxes"}),
+    "keypoints": frozenset({"keypoints"}),
+    "image": frozenset({"picture"}),
+}
 """What rides with the pixels of a task whose models answer so."""
 
 
@@ -44,7 +50,7 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
         values = with_policies(values, folder)
     except RecipeError as error:
         found.append(str(error))
-    values = with_channels(values)
+    values = with_body(with_channels(values))
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:

@@ -14,8 +14,9 @@ from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.annotated import read, wrong
 from pipeline.sources.class_folders import tree_digest, walk
-from pipeline.sources.coco_objects import category_names, things_of
+from pipeline.sources.coco_objects import category_names, posed, readings, things_of
 from pipeline.sources.images import SPLIT, of_split, present
+from pipeline.sources.joints import body_of
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import Candidate, Listing
 from pipeline.sources.masks import categories
@@ -32,8 +33,8 @@ def look(source: CocoSource, task: TaskSection, split: Split) -> Listing:
     Categories are classes by their names, in the order of the first file (of their numbers, for objects), then what the
     second one adds.
     """
-    if task.answers == "objects":
-        return _objects(source)
+    if task.answers in ("objects", "keypoints"):
+        return _objects(source, task)
     by_split = _places(source)
     by_ratio = "val" not in by_split
     candidates: list[Candidate] = []
@@ -80,8 +81,9 @@ def look(source: CocoSource, task: TaskSection, split: Split) -> Listing:
     )
 
 
-def _objects(source: CocoSource) -> Listing:
-    """List the images with their objects."""
+def _objects(source: CocoSource, task: TaskSection) -> Listing:
+    """List the images with their objects; for key points with those of categories that have such."""
+    body = body_of(task)
     by_split = _places(source)
     by_ratio = "val" not in by_split
     found = Found()
@@ -91,12 +93,19 @@ def _objects(source: CocoSource) -> Listing:
         path = at["annotations"]
         content = _parse(path)
         names = category_names(content, path)
+        read_as = readings(content, names, body, path) if body else {}
+        names = {number: names[number] for number in read_as} if body else names
         found.classes |= dict.fromkeys(names.values())
         folder = Path(at["path"]).resolve()
         if folder not in there:
             there[folder] = {name for name, _ in walk(folder, LAYOUT)}
         images = _by_number(content, path)
+        if body:
+            content["annotations"] = [one for one in content["annotations"] if one.get("category_id") in names]
         things, refused, notes = things_of(content, names, images, path)
+        if body:
+            by_name = {names[number]: one for number, one in read_as.items()}
+            things = {number: posed(of, by_name, refused, number) for number, of in things.items()}
         found.notes += notes
         prefix = part and f"{part}/"
         for number, (name, width, height) in images.items():
@@ -107,7 +116,9 @@ def _objects(source: CocoSource) -> Listing:
             elif number in refused:
                 found.refused[prefix + name] = refused[number]
             else:
-                objects = objects_of(things.get(number, []), (width, height), "xywh")
+                objects = objects_of(
+                    things.get(number, []), (width, height), "xywh", joints=len(body.joints) if body else 0
+                )
                 found.enter(prefix + name, folder / name, "" if by_ratio and part != "test" else part, objects)
     if passed_over := sum((folder, name) not in named for folder, files in there.items() for name in files):
         found.others["not named by the annotations"] += passed_over

@@ -8,7 +8,9 @@ import numpy as np
 
 from pipeline.decode.limits import BadSample
 from pipeline.decode.objects import CROWD, DIFFICULT, PLAIN
+from pipeline.recipe.bodies import Skeleton
 from pipeline.sources.annotated import wrong
+from pipeline.sources.joints import Reading, finite_or_nan, reading, reading_of
 from pipeline.sources.labels import class_name
 from pipeline.sources.pictures import finite
 from pipeline.sources.things import Thing, as_corners
@@ -69,6 +71,37 @@ def things_of(
             "all of them count here, and pycocotools keeps the last one of an id"
         )
     return things, refused, notes
+
+
+def readings(content: Mapping[str, Any], names: Mapping[int, str], body: Skeleton, path: str) -> dict[int, Reading]:
+    """Number of a category that has key points -> which of them the body's joints are; by name, where it names them.
+
+    ZoetropeError where no category has any.
+    """
+    where = f"data.source.annotations: {path}"
+    named = {one["id"]: one["keypoints"] for one in content["categories"] if isinstance(one.get("keypoints"), list)}
+    found = {number: reading(joints, body, where) for number, joints in named.items() if joints}
+    counts = {
+        one["category_id"]: len(one["keypoints"]) // 3  # the first one's: those of other numbers are refused
+        for one in reversed(content["annotations"])
+        if isinstance(one.get("keypoints"), list) and one.get("category_id") in names
+    }
+    found |= {number: reading_of(count, body, where) for number, count in counts.items() if number not in found}
+    if not found:
+        raise wrong(f"{path} has no key points: neither do its categories name any, nor do annotations have such")
+    return {number: found[number] for number in names if number in found}
+
+
+def posed(things: Sequence[Thing], read_as: Mapping[str, Reading], refused: dict[int, str], number: int) -> list[Thing]:
+    """Return the objects of the image of that number with the body's joints; it is refused where they have others."""
+    try:
+        return [
+            one._replace(keypoints=one.keypoints and read_as[one.name](list(map(finite_or_nan, one.keypoints))))
+            for one in things
+        ]
+    except BadSample as error:
+        refused[number] = f"one of its annotations: {error.reason}"
+        return []
 
 
 def _thing(one: Mapping[str, Any], name: str) -> Thing:

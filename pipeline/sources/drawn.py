@@ -11,12 +11,14 @@ from pipeline.recipe.sources import (
     ImagesSource,
     MovingDigitsSource,
     PhotographsSource,
+    StickFiguresSource,
 )
+from pipeline.sources.joints import PERSON
 
 
 def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
     """Let a source write its files `numbers` into a folder. OpenCV is loaded here, not before."""
-    from pipeline.sources import digits, photographs, scenes
+    from pipeline.sources import digits, photographs, scenes, stick_figures
 
     if isinstance(source, MovingDigitsSource):
         digits.draw_clips(folder, numbers, source.size_px, source.frames)
@@ -24,6 +26,8 @@ def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
         scenes.draw_scenes(folder, numbers, source.size_px)
     elif isinstance(source, DigitObjectsSource):
         scenes.draw_objects(folder, numbers, source.size_px)
+    elif isinstance(source, StickFiguresSource):
+        stick_figures.draw_figures(folder, numbers, source.size_px)
     elif isinstance(source, PhotographsSource):
         photographs.draw_parts(folder, numbers, source.size_px)
     else:
@@ -38,6 +42,8 @@ def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource |
     if isinstance(source, DigitObjectsSource):
         digits: list[str] = [str(digit) for digit in range(10)]
         return YoloSource(kind="yolo", path=f"{folder}/images", labels=f"{folder}/labels", classes=digits)
+    if isinstance(source, StickFiguresSource):
+        return YoloSource(kind="yolo", path=f"{folder}/images", labels=f"{folder}/labels", classes=[PERSON])
     if isinstance(source, PhotographsSource):
         return ImagesSource(kind="images", path=str(folder))
     return FolderSource(kind="folder", path=str(folder))

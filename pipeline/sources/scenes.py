@@ -34,7 +34,7 @@ def draw_scenes(folder: Path, numbers: range, size_px: int) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
     for i in numbers:
         rng = generator("digit-scenes", i)
-        pixels = (_crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
+        pixels = (crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
         mask = np.zeros((size_px, size_px), np.uint8)
         for _ in range(rng.integers(1, MOST_DIGITS + 1)):
             number = rng.integers(DIGITS)
@@ -52,7 +52,7 @@ def draw_objects(folder: Path, numbers: range, size_px: int) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
     for i in numbers:
         rng = generator("digit-objects", i)
-        pixels = (_crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
+        pixels = (crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
         mask, lines = np.zeros((size_px, size_px), np.uint8), []
         for _ in range(rng.integers(1, MOST_OBJECTS + 1)):
             number = rng.integers(DIGITS)
@@ -64,7 +64,7 @@ def draw_objects(folder: Path, numbers: range, size_px: int) -> None:
         (folder / "labels" / f"{i:05d}.txt").write_text("".join(lines))
 
 
-def _crop(photograph: np.ndarray, size_px: int, rng: np.random.Generator) -> np.ndarray:
+def crop(photograph: np.ndarray, size_px: int, rng: np.random.Generator) -> np.ndarray:
     """Cut a part of a photograph, uint8 [size_px, size_px, 3], enlarged where the photograph is not large enough."""
     height, width = photograph.shape[:2]
     side = min(size_px, height, width)

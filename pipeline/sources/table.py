@@ -21,11 +21,13 @@ from pipeline.recipe.tasks import TaskSection
 from pipeline.sources import tables
 from pipeline.sources.boxed_rows import box_columns, classes_of, with_objects, with_thing, without_spoilt
 from pipeline.sources.class_folders import is_utf8
+from pipeline.sources.joints import body_of
 from pipeline.sources.kinds import refusal
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import NEEDED, SPLIT_OF, Candidate, Listing
 from pipeline.sources.masks import foreground_of, masks_of
 from pipeline.sources.path_or_url import check_url, folder_of, is_url, joined, marks, read_capped, suffix
+from pipeline.sources.posed_rows import pose_columns, with_bodies, with_body
 from pipeline.sources.samples import Row, together
 from pipeline.sources.spelling import Found, finder
 
@@ -48,8 +50,12 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
         columns["group"] = split.column
     if task.modality == "image" and (timed := [name for name in ("start_s", "end_s") if name in columns]):
         raise tables.error(source.path, f"has the column {columns[timed[0]]!r}, and images have no times")
-    boxed = task.answers == "objects"
-    box, classes = (box_columns(source, names), classes_of(source)) if boxed else ((), {})
+    body, boxed = body_of(task), task.answers in ("objects", "keypoints")
+    posed = pose_columns(source, names, body) if body else None
+    if posed and source.relative:
+        raise ZoetropeError("data.source.relative: key points of a table are in pixels; leave it out.")
+    box = box_columns(source, names) if boxed and not posed else ()
+    classes = classes_of(source) if boxed else {}
     find, rows = _finder(source, rows, columns["path"])
     spoilt: dict[Any, int] = {}
     others: Counter[str] = Counter()
@@ -59,7 +65,9 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
     for number, values in enumerate(rows, 1):
         try:
             row = _row(number, values, columns, find, source, task)
-            if boxed and row is not None:
+            if posed and row is not None:
+                row = with_body(row, values, columns, posed, source, classes)
+            elif boxed and row is not None:
                 row = with_thing(row, values, columns, box, source, classes)
         except BadSample as error:
             refused[number] = error.reason
@@ -84,7 +92,10 @@ def look(source: TableSource, task: TaskSection, split: Split) -> Listing:
         )
     good = without_spoilt(good, spoilt, refused) if spoilt else good
     candidates, contradictions, repeated = together(good, task.label_sets)
-    candidates = with_objects(candidates, good, source) if boxed else candidates
+    if body:
+        candidates = with_bodies(candidates, good, body)
+    elif boxed:
+        candidates = with_objects(candidates, good, source)
     refused |= contradictions
     if repeated:
         others["the same as another row"] = repeated
@@ -190,7 +201,8 @@ def _columns(source: TableSource, names: list[str], task: TaskSection | None = N
     """
     asked = source.columns.model_dump(exclude={"box"})
     masked = source.classes is not None if task is None else task.answers == "mask"
-    boxed = task is not None and task.answers == "objects"
+    boxed = task is not None and task.answers in ("objects", "keypoints")
+    unnamed = task is not None and task.answers == "keypoints"  # all of one class may do without a label
     columns = {}
     for ours, theirs in asked.items():
         if ours in COMPANIONS and task and not masked:
@@ -200,7 +212,7 @@ def _columns(source: TableSource, names: list[str], task: TaskSection | None = N
                 columns[ours] = ours
         elif theirs in names:
             columns[ours] = theirs
-        elif ours != "label" or (task and not masked):
+        elif ours != "label" or (task and not masked and not unnamed):
             raise ZoetropeError(
                 f"data.source.columns.{ours}: {redact(source.path)} has no such column: "
                 f"{unknown('column', theirs, names) if names else 'the table is empty'}"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pipeline.decode.limits import BadSample
 from pipeline.decode.objects import DIGITS, MAX_OBJECTS, OUTSIDE_PX, PARALLEL, PLAIN
+from pipeline.sources.joints import DONE, checked
 from pipeline.sources.rows import Row
 
 LEAST_PX = 0.01
@@ -42,13 +43,18 @@ class Thing(NamedTuple):
 
 
 def objects_of(
-    things: Sequence[Thing], size: tuple[int, int] | None = None, reading: str | None = None, relative: bool = False
+    things: Sequence[Thing],
+    size: tuple[int, int] | None = None,
+    reading: str | None = None,
+    relative: bool = False,
+    joints: int = 0,
 ) -> dict[str, Any]:
     """Return `Candidate.objects`: as `objects.json`, with names of classes; `settled` makes the rest of it.
 
     size:     (width, height) in px that the annotations give the picture; None where they say nothing
     reading:  what the four numbers were taken for, a key of `READINGS`, where that may be wrong
-    relative: boxes and polygons are shares of the picture
+    relative: boxes, polygons and key points are shares of the picture
+    joints:   of a task of key points, how many an object has; they are checked then
     """
     found: dict[str, Any] = {"boxes": [list(one.box) for one in things], "classes": [one.name for one in things]}
     if any(one.crowd for one in things):
@@ -57,9 +63,9 @@ def objects_of(
         found["areas"] = [_area(one.box) if one.area is None else one.area for one in things]
     if any(one.outline for one in things):
         found["outlines"] = [one.outline or None for one in things]
-    if any(one.keypoints for one in things):
+    if joints or any(one.keypoints for one in things):
         found["keypoints"] = [one.keypoints or None for one in things]
-    more = {"size": size and list(size), "reading": reading, "relative": relative}
+    more = {"size": size and list(size), "reading": reading, "relative": relative, "joints": joints}
     return found | {key: value for key, value in more.items() if value}
 
 
@@ -83,7 +89,7 @@ def renamed(objects: Mapping[str, Any], names: Mapping[str, str | None]) -> dict
 class Settled(NamedTuple):
     """The objects of a picture of a known size, as `objects.json` with names of classes.
 
-    dropped: what was left out or clipped -> how many
+    dropped: what was left out or clipped, or is odd about key points -> how many
     fits:    readings of the boxes' numbers by which all of them are boxes in the picture
     reading: the one that was taken; None where only one is possible
     """
@@ -111,6 +117,11 @@ def settled(said: Mapping[str, Any], width: int, height: int) -> Settled:
     if said.get("relative"):
         boxes = boxes * np.array([width, height] * 2)
         outlines = {key: [_enlarged(one, width, height) for one in of] for key, of in outlines.items()}
+    if joints := said.get("joints"):
+        factor = (width, height, 1) if said.get("relative") else (1, 1, 1)
+        keypoints = [one and (np.reshape(one, (-1, 3)) * factor).ravel().tolist() for one in said["keypoints"]]
+        crowd = said.get("crowd", [PLAIN] * len(keypoints))
+        outlines["keypoints"], odd = checked(keypoints, crowd, joints, width, height)
     empty = (boxes[:, 2:] - boxes[:, :2] < LEAST_PX).any(1)
     whole = np.array([width, height], np.float64)
     outside = ~empty & ((boxes[:, 2:] <= LEAST_PX) | (boxes[:, :2] >= whole - LEAST_PX)).any(1)
@@ -121,8 +132,11 @@ def settled(said: Mapping[str, Any], width: int, height: int) -> Settled:
     objects = kept({**said, **outlines, "boxes": np.round(inside, DIGITS).tolist()}, left)
     reading = objects.pop("reading", None)
     objects.pop("relative", None)
+    objects.pop("joints", None)
     fits = _fitting(boxes, reading, width, height) if reading else []
     dropped = {what: int(which.sum()) for what, which in counts.items() if which.any()}
+    if joints:
+        dropped |= odd
     return Settled({**objects, "size": [width, height]}, dropped, fits, reading)
 
 
@@ -181,7 +195,7 @@ class Tally:
     """(split, class) -> objects."""
     most: int = 0
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(source, what) -> boxes."""
+    """(source, what) -> boxes, or key points."""
     first: dict[tuple[str, str], str] = field(default_factory=dict)
     """The first picture with such boxes."""
     fits: dict[str, set[str]] = field(default_factory=dict)
@@ -194,6 +208,9 @@ class Tally:
         found = []
         for (source, what), count in sorted(self.dropped.items()):
             of = f"{source}: " if source else ""
+            if what in DONE:
+                found.append(f"{of}{count:,} {what}, such as in {self.first[source, what]}: {DONE[what]}")
+                continue
             done = "" if what == CLIPPED else ": they are left out, and their pictures stay"
             found.append(f"{of}{count:,} boxes {what}, such as in {self.first[source, what]}{done}")
         for source, reading in sorted(self.read.items()):

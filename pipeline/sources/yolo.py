@@ -12,10 +12,12 @@ import numpy as np
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.plain_yaml import parse_yaml
 from pipeline.decode.limits import IMAGE_EXTENSIONS, BadSample
+from pipeline.recipe.bodies import Skeleton
 from pipeline.recipe.object_sources import YoloSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.images import SPLIT, of_split, present
+from pipeline.sources.joints import Reading, body_of, reading, reading_of
 from pipeline.sources.listing import SPELT, Listing
 from pipeline.sources.path_or_url import marks, read_capped
 from pipeline.sources.pictures import (
@@ -47,8 +49,11 @@ class Place:
 def look(source: YoloSource, task: TaskSection, split: Split) -> Listing:
     """List the images, each with the objects of its text file. ZoetropeError where no image has one."""
     found = Found()
-    places, names = _of_yaml(source, found) if source.path.endswith(YAML) else _of_folders(source, found)
+    posed = body_of(task) is not None
+    places, names = _of_yaml(source, found, posed) if source.path.endswith(YAML) else _of_folders(source, found)
     found.classes = names
+    body = body_of(task)
+    read_as = _reading(source, body) if body else None
     by_ratio = "val" not in {place.split for place in places}
     lacking = total = twice = 0
     listed: dict[Path, str] = {}
@@ -62,7 +67,7 @@ def look(source: YoloSource, task: TaskSection, split: Split) -> Listing:
             things: list[Thing] = []
             if notes.is_file():
                 try:
-                    things, again = said_in(read_one(notes), list(names))
+                    things, again = said_in(read_one(notes), list(names), read_as)
                     twice += again
                 except BadSample as error:
                     found.refused[key] = error.reason
@@ -70,7 +75,7 @@ def look(source: YoloSource, task: TaskSection, split: Split) -> Listing:
             else:
                 lacking += 1
             own = "" if by_ratio and place.split != "test" else place.split
-            found.enter(key, picture, own, objects_of(things, None, "centre", relative=True))
+            found.enter(key, picture, own, objects_of(things, None, "centre", True, len(body.joints) if body else 0))
     if total and lacking == total:
         _, at = next(iter(places[0].files.values()))
         raise ZoetropeError(
@@ -95,9 +100,10 @@ def digest(source: YoloSource) -> str:
     return hashlib.sha256("\0".join(known).encode()).hexdigest()
 
 
-def said_in(content: bytes, names: Sequence[str]) -> tuple[list[Thing], int]:
+def said_in(content: bytes, names: Sequence[str], read_as: Reading | None = None) -> tuple[list[Thing], int]:
     """Read the objects of a text file, boxes and polygons as shares of the picture, and how many lines say one again.
 
+    read_as: of key points, which of them the body's joints are; a line then has these behind its box.
     BadSample, with the line, for what is none: values beyond 0 to 1, other columns, classes that have no name.
     """
     try:
@@ -110,7 +116,7 @@ def said_in(content: bytes, names: Sequence[str]) -> tuple[list[Thing], int]:
         if words := line.split():
             count += 1
             try:
-                thing = _thing(words, names)
+                thing = _thing(words, names) if read_as is None else _posed(words, names, read_as)
             except BadSample as error:
                 raise BadSample(f"line {number} of its annotations: {error.reason}") from error
             things.setdefault((thing.name, thing.box), thing)
@@ -137,6 +143,36 @@ def _thing(words: Sequence[str], names: Sequence[str]) -> Thing:
         return Thing(name, extent(zip(shares[::2], shares[1::2], strict=True)), outline=[shares])
     x0, y0, x1, y1 = as_corners(np.array([shares]), "centre")[0].tolist()
     return Thing(name, (x0, y0, x1, y1))
+
+
+def _posed(words: Sequence[str], names: Sequence[str], read_as: Reading) -> Thing:
+    """Read a box and behind it key points: x, y and v each, or x and y alone, where 0, 0 is none."""
+    count, numbers = read_as.given, [finite(word, "a number") for word in words[COLUMNS:]]
+    if len(numbers) == 2 * count:
+        numbers = [
+            number
+            for x, y in zip(numbers[::2], numbers[1::2], strict=True)
+            for number in (x, y, 2.0 if (x, y) != (0, 0) else 0.0)
+        ]
+    if len(numbers) != 3 * count:
+        raise BadSample(
+            f"it has {len(words)} columns; with {count} key points it is {COLUMNS + 3 * count}, class cx cy w h and x "
+            f"y v each, or {COLUMNS + 2 * count} without v"
+        )
+    return _thing(words[:COLUMNS], names)._replace(keypoints=read_as(numbers))
+
+
+def _reading(source: YoloSource, body: Skeleton) -> Reading:
+    """Return which of the key points of lines are the body's joints: by the YAML's `kpt_shape`, else in its order."""
+    where = f"data.source.path: {source.path}"
+    if not source.path.endswith(YAML):
+        return reading_of(len(body.joints), body, where)
+    said = _parsed(Path(source.path).resolve())
+    shape, joints = said.get("kpt_shape"), said.get("kpt_names")
+    if not isinstance(shape, list) or not shape or not isinstance(shape[0], int):
+        raise ZoetropeError(f"{where} has no kpt_shape, such as [17, 3], so it has no key points.")
+    joints = next(iter(joints.values()), None) if isinstance(joints, dict) else joints
+    return reading(joints, body, where) if isinstance(joints, list) and joints else reading_of(shape[0], body, where)
 
 
 def _of_folders(source: YoloSource, found: Found) -> tuple[list[Place], dict[str, None]]:
@@ -183,9 +219,7 @@ def _count_lone(labels: Path, used: Iterable[tuple[Path, Path]], found: Found) -
             found.others["text files of no image"] += lone
 
 
-def _of_yaml(source: YoloSource, found: Found) -> tuple[list[Place], dict[str, None]]:
-    """Return the pictures of each split as the YAML file says, and the classes."""
-    path = Path(source.path).resolve()
+def _parsed(path: Path) -> dict[str, Any]:
     try:
         content = read_capped(str(path), MAX_NAMES_BYTES, "data.source.path: the file").decode("utf-8-sig")
         said = parse_yaml(content)
@@ -193,8 +227,21 @@ def _of_yaml(source: YoloSource, found: Found) -> tuple[list[Place], dict[str, N
         raise ZoetropeError(f"data.source.path: {path} cannot be read: {error}.") from error
     if not isinstance(said, dict):
         raise ZoetropeError(f"data.source.path: {path} has no keys such as train, val and names.")
-    if "kpt_shape" in said:
-        raise ZoetropeError(f"data.source.path: {path} has key points (kpt_shape), which are not read of YOLO's files.")
+    return said
+
+
+def _of_yaml(source: YoloSource, found: Found, posed: bool = True) -> tuple[list[Place], dict[str, None]]:
+    """Return the pictures of each split as the YAML file says, and the classes.
+
+    posed: whether lines may have key points
+    """
+    path = Path(source.path).resolve()
+    said = _parsed(path)
+    if "kpt_shape" in said and not posed:
+        raise ZoetropeError(
+            f"data.source.path: {path} has key points (kpt_shape), and lines of boxes have none; set "
+            "task.kind=keypoints."
+        )
     names = listed_names(source.classes) or listed_names(_names(said, path))
     root = path.parent / str(said.get("path") or ".")
     root = (root if root.is_dir() else path.parent).resolve()

@@ -53,7 +53,11 @@ def read_tars(context: Context) -> tuple[list[Row], list[BadRow], dict[str, str]
     return samples, bad, refused, passed_over
 
 
-TARGETS = {"mask": ("seg.png", "masks", "mask.png"), "objects": ("objects.json", "objects", "boxes.json")}
+TARGETS = {
+    "mask": ("seg.png", "masks", "mask.png"),
+    "objects": ("objects.json", "objects", "boxes.json"),
+    "keypoints": ("objects.json", "key points", "bodies.json"),
+}
 """What models answer -> the companion that says it, in words, and what it may be called in tars."""
 
 
@@ -129,7 +133,7 @@ def write_indices(context: Context) -> tuple[dict[str, list[Any]], dict[str, flo
     for row in read_rows(ingested.file("samples.jsonl")):
         samples.setdefault((row["split"], row["tar"]), []).append(row)
     shards: dict[str, list[ShardInfo]] = {split: [] for split in NEEDED}
-    objects = recipe.task.answers == "objects"
+    objects = recipe.task.answers in ("objects", "keypoints")
     for done, ((split, tar), rows) in enumerate(sorted(samples.items()), 1):
         of_split = shards.setdefault(split, [])
         of_split.append(write_adopted(context.out, split, len(of_split), rows=rows, objects=objects, **tars[tar]))

@@ -45,7 +45,7 @@ STAGE = Stage(
     run="pipeline.stages.ingest:run",
     # data.max_bad decides whether ingest succeeds, not what it makes. The shard stage, whose key it is, looks again.
     keys=("task.kind", "data.source", "data.split"),
-    late=("data.classes", "data.channels", "data.bits"),
+    late=("data.classes", "data.channels", "data.bits", "task.body"),
     outside=outside,
     news="files of more kinds are taken, one file counts once, and classes that are numbers are ordered by value",
 )
@@ -118,7 +118,7 @@ def _read_masks(
     context: Context, listing: Listing, samples: list[Row], numbers: Mapping[str, int]
 ) -> list[masks.ValueRow]:
     """Give the rows the classes that their masks show, and write and say what the values of these mean."""
-    what = "objects" if context.recipe.task.answers == "objects" else "pixels"
+    what = "objects" if context.recipe.task.answers in ("objects", "keypoints") else "pixels"
     said = masks.tally(samples, listing.masks, numbers, what).rows(listing.masks)
     write_rows(context.out / VALUES, said)
     masks.write(context.out / masks.MASKS, {name: one.numbered(numbers) for name, one in listing.masks.items()})
@@ -189,8 +189,14 @@ def _check_classes(recipe: Recipe, listing: Listing) -> None:
             "[background, object]."
         )
     if not names and not listing.masks and recipe.task.answers != "image":
-        what = "shows no object in any picture" if recipe.task.answers == "objects" else "gives no sample a label"
+        of_objects = recipe.task.answers in ("objects", "keypoints")
+        what = "shows no object in any picture" if of_objects else "gives no sample a label"
         raise ZoetropeError(f"{listing.where} {what}. It should hold {listing.layout}.")
+    if len(names) > 1 and recipe.task.answers == "keypoints":
+        raise ZoetropeError(
+            f"{listing.where} has {len(names)} classes of bodies, {', '.join(sorted(names)[:3])}, and task.kind "
+            "keypoints tells none apart: take one by data.classes.keep, or rename them to one name."
+        )
     if len(names) == 1 and not recipe.task.label_sets:
         raise ZoetropeError(
             f"{listing.where} has one class only, {min(names)!r}, and a classifier needs two. "

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
+from pipeline.tasks.keypoints import KeyPoints
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.restoration import Restoration
 from pipeline.tasks.segmentation import Segmentation
@@ -20,6 +21,7 @@ TASKS: dict[str, type[Task]] = {
     "video-multilabel": Multilabel,
     "segmentation": Segmentation,
     "detection": Detection,
+    "keypoints": KeyPoints,
     "restoration": Restoration,
 }
 """By a recipe's `task.kind`; a user's own is named by its section."""

@@ -106,6 +106,8 @@ class Task(ABC):
     """The columns that there are besides where more than the best answer is asked for."""
     suffixes: ClassVar[dict[str, str]] = {}
     """What the files are called that hold a binary column: ".png"."""
+    helper: ClassVar[Path | None] = None
+    """A Python file that lies beside an exported one: it makes an answer of what that gives, see `told`."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """The members that a sample has beside what the model looks at."""
     rides: ClassVar[frozenset[str]] = frozenset()
@@ -210,6 +212,10 @@ class Task(ABC):
         """
         out = model(x)
         return self.answer(out[0] if isinstance(out, tuple) else out)
+
+    def told(self) -> dict[str, Any]:
+        """Say what who uses an exported file has to know of the task, by name, in what JSON can hold."""
+        return {}
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
         """Answer a batch's arrays, pixels uint8 [n, V, (T,) H, W, 3]: by the mean over a sample's views, of answers or,

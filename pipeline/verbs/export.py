@@ -75,7 +75,9 @@ def export_into(out: Path, predictor: Predictor, folder: Path, origin: Lineage, 
         found = _compared(given, file, views, predictor, asked, is_free)
         console.print(f"{_shape_words(given, is_free)}; exported in {seconds:.1f} s. {found}", markup=False)
     card = write_card(recipe, predictor.task, origin, file.name, found, len(predictor.classes))
-    write_beside(out, about(recipe, given, is_free), predictor.classes, card, asked.to in WRITERS)
+    write_beside(
+        out, about(recipe, given, is_free), predictor.classes, card, asked.to in WRITERS, predictor.task.helper
+    )
     return file
 
 

@@ -2,7 +2,7 @@
 
 D detections, the highest score first; N objects; A ranges of area; T IoU thresholds. Boxes are float [.., 4] in px:
 x0, y0, x1, y1, edges. `crowd` of an object is 0, or 1 for a crowd (COCO), or 2 for one that neither counts as found
-nor as missed (VOC's difficult).
+nor as missed (VOC's difficult), or UNLABELLED for such a one that is found once at most (COCO's without key points).
 """
 
 from typing import NamedTuple
@@ -18,6 +18,7 @@ FOUND = 0.5
 NEAR = 0.1
 """IoU below which a detection shows no object at all (TIDE)."""
 NOBODY = -1
+UNLABELLED = 3
 
 
 def overlaps(boxes: np.ndarray, objects: np.ndarray, crowd: np.ndarray) -> np.ndarray:
@@ -60,17 +61,17 @@ def coco(overlap: np.ndarray, crowd: np.ndarray, detected_px2: np.ndarray, objec
     """Match detections with objects: each takes the best that is free, those that count before those that do not.
 
     pycocotools' `evaluateImg`, for all classes of a picture at once. Of equal overlaps the later object is taken. What
-    does not count is a crowd, which is never used up, and whatever is out of the range.
+    does not count is a crowd, which is never used up, and whatever is UNLABELLED or out of the range.
 
     overlap:                   [D, N], 0 between different classes
     detected_px2, object_px2:  areas [D] and [N]
     """
-    uncounted = outside(object_px2) | (crowd > 0)
+    uncounted, endless = outside(object_px2) | (crowd > 0), (crowd > 0) & (crowd != UNLABELLED)
     near = overlap >= IOUS[0]
     hard = _chosen_among(near)
     # Other objects are taken by the first detection that overlaps enough, whatever the area.
     easy = (overlap[..., None] >= IOUS) & ~hard[:, None]
-    easy &= (easy.cumsum(0) == 1) | (crowd > 0)[:, None]
+    easy &= (easy.cumsum(0) == 1) | endless[:, None]
     matched = np.repeat(easy.any(1)[:, None], len(AREAS), 1)
     ignored = (easy[:, None] & uncounted[..., None]).any(2)
     objects = np.where(matched[:, 0, 0], _argmax(easy[..., 0]), NOBODY)
@@ -84,7 +85,7 @@ def coco(overlap: np.ndarray, crowd: np.ndarray, detected_px2: np.ndarray, objec
         best = these[np.where(usable, overlap[d, these], -1).argmax(-1)]
         matched[d] = usable.any(-1)
         ignored[d] = matched[d] & uncounted[grid[0], best]
-        free[(*grid, best)] &= ~matched[d] | (crowd[best] > 0)
+        free[(*grid, best)] &= ~matched[d] | endless[best]
         objects[d] = best[0, 0] if matched[d, 0, 0] else NOBODY
     ignored |= ~matched & outside(detected_px2).T[..., None]
     return Found(matched, ignored, objects)

@@ -59,8 +59,14 @@ SLOW: dict[str, dict[str, Any]] = {
     "deeplab v1": {"kind": "deeplabv1_vgg16"},
     "deeplab v3": {"kind": "deeplabv3_resnet50"},
     "vdsr": {"kind": "vdsr"},
+    "key points": {"kind": "pose_mobilenet_v2", "stride": 4},
 }
 TASKS: dict[str, dict[str, Any]] = {
+    "keypoints": {
+        "task": {"kind": "keypoints", "body": "lsp14"},
+        "data": {"source": {"kind": "stick-figures"}},
+        "loss": {},
+    },
     "mask": {"task": {"kind": "segmentation"}, "data": {"source": {"kind": "digit-scenes"}}},
     "image": {
         "task": {"kind": "restoration", "scale": 2, "degrade": {}},
@@ -70,7 +76,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "loss": {},
     },
 }
-OUTPUTS = {"classes": ["scores"], "mask": ["scores"], "image": ["image"]}
+OUTPUTS = {"classes": ["scores"], "mask": ["scores"], "image": ["image"], "keypoints": ["heat", "limbs"]}
 CASES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 

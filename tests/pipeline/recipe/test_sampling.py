@@ -113,8 +113,8 @@ def test_shares_leave_no_rest_to_keep(small: dict[str, Any]) -> None:
             {"a": {"kind": "digits"}, "b": {"kind": "folder", "path": "x"}},
             [
                 "data.source.of.a.kind: unknown kind 'digits'; known are: activitynet, charades, coco, cvat, diving48, "
-                "folder, frames, hmdb51, images, jester, kinetics, labelme, something-something, table, ucf101, voc, "
-                "yolo"
+                "folder, frames, hmdb51, images, jester, kinetics, labelme, lsp, mpii, something-something, table, "
+                "ucf101, voc, yolo"
             ],
         ),
         (

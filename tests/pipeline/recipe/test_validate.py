@@ -174,9 +174,12 @@ def test_a_key_of_two_types_is_one_problem(small: dict[str, Any]) -> None:
         ),
         (
             {"evaluate": {"flip": True}},
-            "evaluate.flip: is for models that answer mask or objects, and those of task.kind image",
+            "evaluate.flip: is for models that answer mask or objects or keypoints, and those of task.kind image",
         ),
-        ({"evaluate": {"scales": [0.5, 1.0]}}, "evaluate.scales: is for models that answer mask or objects"),
+        (
+            {"evaluate": {"scales": [0.5, 1.0]}},
+            "evaluate.scales: is for models that answer mask or objects or keypoints",
+        ),
         ({"evaluate": {"tile": 512}}, "evaluate.tile: is for models that answer mask or objects"),
         ({"evaluate": {"crf": {}}}, "evaluate.crf: is for models that answer mask,"),
         (

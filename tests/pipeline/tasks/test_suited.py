@@ -24,6 +24,7 @@ def test_every_task_chooses_what_a_recipe_may_say(kind: str, gpu: bool, short_px
     source = {
         "mask": {"kind": "images", "path": "a", "masks": "b"},
         "objects": {"kind": "yolo", "path": "a"},
+        "keypoints": {"kind": "yolo", "path": "a"},
         "image": {"kind": "images", "path": "a"},
     }
     values = {

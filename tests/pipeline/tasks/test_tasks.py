@@ -22,6 +22,7 @@ from augment.mixing.batch import Drawn
 from augment.rides import Companions, View, unmoved
 from pipeline.decode.objects import read_objects
 from pipeline.feed.ring import new_arrays
+from pipeline.recipe.bodies import Body, skeleton_of
 from pipeline.recipe.restoring import Degrade
 from pipeline.recipe.tasks import SECTIONS
 from pipeline.shards.reader import RawSample
@@ -29,6 +30,9 @@ from pipeline.tasks import TASKS
 from pipeline.tasks.base import Arrays, Fields, Inputs, Tally, Task, result_words
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
+from pipeline.tasks.keypoints import KeyPoints
+from pipeline.tasks.keypoints.fields import riding
+from pipeline.tasks.keypoints.maps import affinity_fields, heat_maps
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.restoration import Restoration
 from pipeline.tasks.segmentation import Segmentation
@@ -95,6 +99,25 @@ def found(fields: Fields) -> dict[str, Tensor]:
     return said | {"loss.place": torch.zeros(len(score))}
 
 
+BODY = skeleton_of(
+    Body(joints=["head", "left_hand", "right_hand"], limbs=[("head", "left_hand"), ("head", "right_hand")])
+)
+POSES = KeyPoints(("person",), BODY, sigma_px=1, limb_px=1, stride=1, most_objects=2)
+
+
+def bodies(i: int) -> bytes:
+    """One or two bodies of sample i."""
+    joints = [[3.5, 1.5, 2, 0.5, 6.5, 2, 5.5, 5.5, 1], [9.5, 1.5, 2, 10.5, 5.5, 2, 8.5, 6.5, 2]][: i % 2 + 1]
+    said = {"boxes": [[0, 0, 6, 8], [7, 1, 12, 7]][: i % 2 + 1], "classes": [0] * len(joints), "keypoints": joints}
+    return json.dumps({"size": SIZE[::-1], **said}).encode()
+
+
+def maps(fields: Fields) -> dict[str, Tensor]:
+    """What a perfect model of key points says."""
+    fields_of = affinity_fields(fields["keypoints"], BODY.limbs, SIZE, 1, 1)
+    return {"heat": heat_maps(fields["keypoints"], SIZE, 1, 1)[:, None], "limbs": fields_of[:, None]}
+
+
 def block(i: int) -> np.ndarray:
     """A mask."""
     mask = np.zeros(SIZE, np.uint8)
@@ -144,6 +167,15 @@ CASES: dict[str, Case] = {
         [unmoved(np.zeros((*SIZE, 3), np.uint8), Companions(boxes=read_objects(objects(i)).boxes)) for i in range(N)],
         Places(),
     ),
+    "keypoints": Case(
+        POSES,
+        [replace(raw(()), members={"objects.json": memoryview(bodies(i))}) for i in range(N)],
+        maps,
+        [
+            unmoved(np.zeros((*SIZE, 3), np.uint8), Companions(keypoints=riding(read_objects(bodies(i)), 3, SIZE)))
+            for i in range(N)
+        ],
+    ),
     "restoration": Case(
         Restoration((), 2, Degrade(), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25)),
         [raw(()) for _ in range(N)],
@@ -189,7 +221,11 @@ def guesses(case: Case, seed: int = 0) -> Any:
     known = case.perfect(case.fields())
     draw = torch.rand if isinstance(known, dict) else torch.randn
     made = each(known, lambda out: draw(out.shape, generator=rng) if out.is_floating_point() else out)
-    return made | {"said": (made["score"] >= 0.5) & (made["kind"] >= 0)} if isinstance(made, dict) else made
+    return (
+        made | {"said": (made["score"] >= 0.5) & (made["kind"] >= 0)}
+        if isinstance(made, dict) and "score" in made
+        else made
+    )
 
 
 def test_put_fills_the_layout_whatever_was_there(case: Case) -> None:
