@@ -1,4 +1,4 @@
-"""Mixing the samples of a batch on the device: mixup, CutMix, RICAP, sample pairing, or a draw among them.
+"""Mixing the samples of a batch on the device: mixup, CutMix, RICAP, mosaic, sample pairing, or a draw among them.
 
 Pixels are float `[n, ..., H, W]` as the model gets them, so images `[n, 3, H, W]` and clips `[n, 3, T, H, W]` are one
 case and all frames of a clip get the one draw. Mixing after normalisation gives what mixing before it would, since the

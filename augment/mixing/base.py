@@ -16,6 +16,8 @@ class Draw:
 
     shifts, weights: sample i's target is the sum over m of weights[m] * target[(i + shifts[m]) % g]
     patches:         for each shift what is seen of that sample, and where; () where whole pictures are blended
+    zoom:            how many times as high and as wide pictures are made before patches are cut out of them; then
+                     patches need not cover everything, and the rest is 0, the mean colour
     blend:           (shift, lam) of such pictures: lam of sample i and 1 - lam of sample (i + shift) % g
     """
 
@@ -23,6 +25,7 @@ class Draw:
     weights: tuple[float, ...] = (1.0,)
     patches: tuple[Patch, ...] = ()
     blend: tuple[int, float] | None = None
+    zoom: tuple[float, float] | None = None
 
 
 class Mixing(Protocol):

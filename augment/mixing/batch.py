@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from augment.mixing.base import Draw, Mixing
 from augment.mixing.mixup import mixup
@@ -36,8 +37,17 @@ class Drawn:
 
 
 def apply(x: Tensor, draw: Draw) -> Tensor:
-    """Return a group's pixels after mixing; float x [g, ..., H, W] stays as it was."""
-    return paste(x, draw.shifts, draw.patches) if draw.blend is None else mixup(x, *draw.blend)
+    """Return a group's pixels after mixing; float x [g, ..., H, W] stays as it was.
+
+    Of pictures alone, [g, C, H, W], where these are zoomed.
+    """
+    if draw.blend is not None:
+        return mixup(x, *draw.blend)
+    if draw.zoom is None:
+        return paste(x, draw.shifts, draw.patches)
+    size = [round(side * factor) for side, factor in zip(x.shape[2:], draw.zoom, strict=True)]
+    zoomed = functional.interpolate(x, size, mode="bilinear", align_corners=False)
+    return paste(zoomed, draw.shifts, draw.patches, onto=torch.zeros_like(x))
 
 
 def draw_batch(

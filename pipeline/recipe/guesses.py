@@ -29,7 +29,6 @@ KEYS = {
     "loss.label_smoothing={}": "smoothing label_smooth",
     "mixing={{kind: mixup, alpha: {}}}": "mixup mixup_alpha",
     "mixing={{kind: cutmix, alpha: {}}}": "cutmix cutmix_alpha",
-    "mixing={{kind: ricap, probability: {}}}": "mosaic mosaic_prob",
     "model.kind={}": "arch architecture backbone encoder net network model_name model.name model.type model.arch",
     "model.weights={}": "weights load_from init_checkpoint pretrained_weights",
     "data.source.path={}": "data data.source data.path data.root data.dir data.train dataset root data_dir data_path "
@@ -62,6 +61,7 @@ WORDS = {
     "width: {}}}}}": "imgsz img_size image_size input_size crop_size resolution",
     "train.sizes=[256, 320, 384] draws a size for each batch of a detector": "multi_scale multiscale random_size",
     "model.weights=imagenet1k starts from official weights; docs/weights.md has more": "pretrained pretrain finetune",
+    "mixing.kind=mosaic makes one picture of four, for a detector": "mosaic mosaic_prob",
     "mixing.until=90% leaves the last tenth unmixed": "close_mosaic no_aug_epochs num_last_epochs mixup_off_epoch",
     "nothing: the same command goes on from the last checkpoint": "resume auto_resume",
     "train.batch_size is the batch of an optimizer step; train.micro_batch=auto lets it go through the model in parts "
@@ -78,7 +78,6 @@ KINDS = {
     "data.source.kind=voc": "pascal pascal_voc",
     "data.source.kind=yolo": "ultralytics",
     "data.source.kind=webdataset": "wds tar tars",
-    "mixing.kind=ricap, which makes a mosaic of four samples' crops, boxes and all": "mosaic mosaic4",
     "optimizer.kind=sgd": "momentum nesterov",
     "schedule.kind=cosine": "cosineannealinglr cosine_annealing",
     "schedule.kind=polynomial": "poly poly_lr",
@@ -122,8 +121,8 @@ def elsewhere(path: str, value: Any) -> str | None:
 def kind(path: str, name: str) -> str | None:
     """Answer a kind that the section at `path` does not have, as it is called elsewhere; None: nobody knows.
 
-    >>> kind("mixing.of[0]", "mosaic4")
-    "write kind: ricap, which makes a mosaic of four samples' crops, boxes and all"
+    >>> kind("optimizer", "Nesterov")
+    'write kind: sgd'
     """
     asked = name.lower().replace("-", "_")
     for right, names in KINDS.items():

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, field_validator
 
 from pipeline.recipe.duration import Share, parse
-from pipeline.recipe.section import Section
+from pipeline.recipe.section import Fraction, Section
 
 WHOLE = parse("100%")
 
@@ -61,6 +61,16 @@ class Ricap(Way):
     """Where the four meet is drawn from Beta(beta, beta) along each side; 0 mixes nothing."""
 
 
+class Mosaic(Way):
+    """Four whole pictures around a point, all nearer or farther (Bochkovskiy et al. 2020, as YOLOv5 draws them), and
+    the boxes of each; of detection alone. What none of them covers has the mean colour.
+    """
+
+    kind: Literal["mosaic"]
+    scale: Fraction = 0.5
+    """Pictures are scaled by 1 - scale to 1 + scale; 0.9 is that of YOLOv5's larger models."""
+
+
 class SamplePairing(Way):
     """A share of another sample is blended in, the target stays (Inoue 2018)."""
 
@@ -73,7 +83,7 @@ class Choose(Mixed):
     """Each group is mixed in one of several ways."""
 
     kind: Literal["choose"]
-    of: list[Annotated[Mixup | CutMix | Ricap | SamplePairing, Field(discriminator="kind")]]
+    of: list[Annotated[Mixup | CutMix | Ricap | Mosaic | SamplePairing, Field(discriminator="kind")]]
     """The ways, each with its `probability`: `[{kind: mixup, probability: 0.5}, {kind: cutmix, probability: 0.3}]`.
     What they leave of 1 is the chance to stay unmixed."""
 
@@ -90,7 +100,7 @@ class Choose(Mixed):
         return ways
 
 
-Mixing = NoMixing | Mixup | CutMix | Ricap | SamplePairing | Choose
+Mixing = NoMixing | Mixup | CutMix | Ricap | Mosaic | SamplePairing | Choose
 
 
 def mixes(mixing: Mixing) -> bool:

@@ -11,7 +11,9 @@ from pipeline.recipe.bodies import Body
 from pipeline.recipe.restoring import Degrade
 from pipeline.recipe.section import Modality, Section
 
-WAYS = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+OF_PICTURES = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
+"""Ways of mixing that leave pictures as large as they are."""
+WAYS = OF_PICTURES | {"mosaic"}
 """All ways of mixing."""
 
 
@@ -23,7 +25,7 @@ class TaskSection(Section):
     """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
     answers: ClassVar[Answers] = "classes"
     """What its models answer: see `models.options.ModelOptions`."""
-    mixes: ClassVar[frozenset[str]] = WAYS
+    mixes: ClassVar[frozenset[str]] = OF_PICTURES
     """The ways of mixing that mean something for its targets."""
     task: ClassVar[Any] = None
     """Of a user's own task, its `pipeline.tasks.base.Task`; ours are in `pipeline.tasks.TASKS`."""
@@ -63,6 +65,7 @@ class Detection(TaskSection):
     kind: Literal["detection"]
     label_sets = True
     answers = "objects"
+    mixes = WAYS
     max_objects: PositiveInt | None = None
     """Places for objects in a sample of a batch; of a sample with more the largest are kept. By default as many as the
     sample with the most has."""

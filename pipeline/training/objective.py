@@ -13,6 +13,7 @@ from augment.mixing.batch import Drawn, draw_batch
 from augment.mixing.choose import Choose
 from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
+from augment.mixing.mosaic import Mosaic
 from augment.mixing.ricap import Ricap
 from pipeline.recipe import Recipe
 from pipeline.recipe.mixing import mixes
@@ -23,7 +24,13 @@ from pipeline.training.class_weights import loss_weights
 from pipeline.training.distill import Teacher, load_teacher
 from pipeline.training.distributed import Process, add_up
 
-WAYS: dict[str, Any] = {"mixup": Mixup, "cutmix": CutMix, "ricap": Ricap, "sample_pairing": SamplePairing}
+WAYS: dict[str, Any] = {
+    "mixup": Mixup,
+    "cutmix": CutMix,
+    "ricap": Ricap,
+    "mosaic": Mosaic,
+    "sample_pairing": SamplePairing,
+}
 
 
 def mixing_of(options: Any) -> Mixing | None:

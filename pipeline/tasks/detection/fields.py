@@ -106,6 +106,8 @@ def _group(fields: "Fields", draw: "Draw") -> "Fields":
 
     from augment.mixing.patches import partners
 
+    if draw.zoom:
+        fields = {**fields, "boxes": fields["boxes"] * fields["boxes"].new_tensor([draw.zoom[1], draw.zoom[0]] * 2)}
     seen = [{name: partners(value, shift) for name, value in fields.items()} for shift in draw.shifts]
     if draw.patches:
         for one, patch in zip(seen, draw.patches, strict=True):

@@ -16,6 +16,7 @@ from augment.mixing.batch import apply, draw_batch
 from augment.mixing.choose import Choose
 from augment.mixing.cutmix import CutMix, cutmix_box, cutmix_patches
 from augment.mixing.mixup import Mixup, SamplePairing, mixup
+from augment.mixing.mosaic import Mosaic, corner_patch
 from augment.mixing.patches import Patch, partners, paste
 from augment.mixing.ricap import Ricap, ricap_regions
 from pipeline.base.keyed import generator
@@ -234,6 +235,53 @@ def test_ricap_has_empty_patches_as_often_as_its_paper_implies() -> None:
         whole += max(weights) == 1
     assert empty / 3000 == pytest.approx(0.54, abs=0.04)
     assert whole / 3000 == pytest.approx(0.10, abs=0.03)
+
+
+def test_corner_patches_by_hand() -> None:
+    """Pictures of 4 x 6 px around the point (3, 5) of a view of 10 x 8: rows 3 to 6 below it, columns 5 to 7 on its
+    right, where two of its six are beyond the view.
+    """
+    seen = [corner_patch((3, 5), (4, 6), (10, 8), corner) for corner in range(4)]
+    assert seen == [
+        Patch(slice(0, 3), slice(0, 5), 1, 1),
+        Patch(slice(0, 3), slice(5, 8), 1, 0),
+        Patch(slice(3, 7), slice(0, 5), 0, 1),
+        Patch(slice(3, 7), slice(5, 8), 0, 0),
+    ]
+    outside = corner_patch((-2, 5), (4, 6), (10, 8), 1)
+    assert outside.rows == slice(0, 0)
+
+
+def test_mosaics_show_four_pictures_and_leave_the_rest_at_0() -> None:
+    x = 1 + samples(8, 3, 24, 32)
+    zooms = set()
+    for draw in range(12):
+        group = Mosaic().draw(generator(draw), 8, 24, 32)
+        assert group == Mosaic().draw(generator(draw), 8, 24, 32)
+        assert group.zoom is not None
+        zooms.add(group.zoom)
+        assert all(0.45 < side < 1.55 for side in group.zoom)
+        assert len(set(group.shifts)) == 4
+        seen = apply(x, group)
+        assert seen.shape == x.shape
+        covered = sum((p.rows.stop - p.rows.start) * (p.columns.stop - p.columns.start) for p in group.patches)
+        assert (seen[:, 0] != 0).sum((1, 2)).tolist() == [covered] * 8
+        for i in range(8):
+            shares = [(seen[i, 0].round() == 1 + (i + shift) % 8).sum().item() / covered for shift in group.shifts]
+            assert shares == pytest.approx(group.weights)
+    assert len(zooms) > 6
+    # Scaled by nothing they are whole pictures, cut off by the view alone.
+    still = Mosaic(0.0).draw(generator(0), 8, 24, 32)
+    assert still.zoom == (1.0, 1.0)
+
+
+def test_mosaics_are_those_of_one_process() -> None:
+    x = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last)
+    whole = mix(x, Mosaic(), 4, 1)
+    parts = [mix(x[4 * a : 4 * a + 4], Mosaic(), 4, 1, first_group=a).pixels for a in (0, 1)]
+    assert torch.equal(torch.cat(parts), whole.pixels)
+    assert whole.pixels.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_choose() -> None:

@@ -25,7 +25,6 @@ GIVEN = {
     "data.source.path={}": "clips",
     "data.source={{kind: folder, path: {}}}": "clips",
     "data.classes.keep=[{}]": "left",
-    "mixing={{kind: ricap, probability: {}}}": 0.5,
     "store={}": "runs",
     "tracking.uri={}": "http://127.0.0.1:5000",
     "tracking.experiment={}": "study",

@@ -406,10 +406,11 @@ def test_alpha_0_is_no_mixing(small: dict[str, Any], mixing: dict[str, Any], gro
     ("mixing", "says"),
     [
         ({"kind": "mixupp"}, "mixing.kind: unknown kind 'mixupp'; did you mean 'mixup'?"),
-        ({"kind": "mosaic"}, "mixing.kind: unknown kind 'mosaic'; write kind: ricap, which makes a mosaic of four"),
+        ({"kind": "mosaic4"}, "mixing.kind: unknown kind 'mosaic4'; did you mean 'mosaic'?"),
+        ({"kind": "mosaic"}, "mixing.kind: mosaic has no meaning for task.kind"),
         (
-            {"kind": "choose", "of": [{"kind": "mosaic"}]},
-            "mixing.of[0].kind: unknown kind 'mosaic'; write kind: ricap, which",
+            {"kind": "choose", "of": [{"kind": "mosaic4"}]},
+            "mixing.of[0].kind: unknown kind 'mosaic4'; did you mean 'mosaic'?",
         ),
         ({"kind": "mixup", "alhpa": 1}, "mixing.alhpa: unknown key 'alhpa'; did you mean 'alpha'?"),
         ({"kind": "mixup", "alpha": -0.1}, "mixing.alpha: input should be greater than or equal to 0, not -0.1"),
