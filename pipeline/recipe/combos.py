@@ -56,7 +56,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 f"train.sizes: is for detection, and task.kind is {task}; let augment.train draw a size a sample, "
                 "as RandomResizedCrop does"
             )
-        problems += channel_problems(values, checked, _source_keys(values))
+        problems += channel_problems(values, checked, _source_keys(values)) + _momentum_problems(values)
         if checked.answers == "image":
             problems += restoration_problems(values, _source_keys(values))
         if checked.answers == "keypoints":
@@ -171,6 +171,14 @@ def _mixing_problems(values: Mapping[str, Any], task: TaskSection) -> list[str]:
     wrong = [way for way in ways if way in WAYS - allowed]
     words = ", ".join(["none", *sorted(allowed)])
     return [f"mixing.kind: {wrong[0]} has no meaning for task.kind {task.kind}; allowed are: {words}"] if wrong else []
+
+
+def _momentum_problems(values: Mapping[str, Any]) -> list[str]:
+    """Refuse to warm up a momentum that the optimizer does not have."""
+    kind = word(values, "optimizer.kind")
+    if at(values, "schedule.warmup_momentum") is None or kind not in ("adamw", "adabound"):
+        return []
+    return [f"schedule.warmup_momentum: {kind} has none that is called so; leave it out, or take sgd or rmsprop"]
 
 
 def _secrets(value: Any, where: str = "") -> Iterator[str]:

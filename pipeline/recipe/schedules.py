@@ -11,7 +11,7 @@ from pipeline.recipe.section import Fraction, Section
 class ScheduleOptions(Section):
     """Warm-up, which every schedule begins with."""
 
-    late = frozenset({"warmup_until"})
+    late = frozenset({"warmup_until", "warmup_biases", "warmup_momentum"})
 
     warmup: Share = parse("0%")
     """How long the learning rate is small at the start."""
@@ -24,6 +24,12 @@ class ScheduleOptions(Section):
     below 80 %, as of ResNet-110 on CIFAR-10 (He et al. 2016, section 4.2). It is looked at as it is logged, every 10
     steps and at each checkpoint; several metrics must be reached together. `warmup`, where it is set, is then the
     longest that it lasts."""
+    warmup_biases: PositiveFloat | None = None
+    """Where biases begin the warm-up, as a multiple of the peak, to which they then fall linearly: 10 is YOLOv5's. By
+    default they are warmed up as the rest is."""
+    warmup_momentum: Fraction | None = None
+    """Where the optimizer's momentum begins the warm-up, from which it grows linearly: 0.8 is YOLOv5's. By default it
+    stays as it is."""
 
     @model_validator(mode="before")
     @classmethod

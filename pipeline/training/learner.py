@@ -52,7 +52,7 @@ class Learner:
         frozen_norms = freeze(model, recipe.train.freeze)
         return cls(
             model,
-            make_optimizer(model, recipe.optimizer),
+            make_optimizer(model, recipe.optimizer, recipe.schedule.warmup_biases is not None),
             torch.amp.GradScaler(process.device.type, enabled=recipe.train.precision == "fp16"),
             average(model, recipe.train.ema) if recipe.train.ema else None,
             _stopping(recipe),

@@ -72,6 +72,11 @@ class Plan:
         """Return the learning rate of a step."""
         return self.peak_lr * self.factor(step)
 
+    def bias_lr(self, step: int) -> float | None:
+        """Return the learning rate of biases of a step, where it is another."""
+        factor = self.factor.biases(step)
+        return None if factor is None else self.peak_lr * factor
+
     def lr_curve(self) -> tuple[range, list[float]]:
         """Return steps and their learning rates as far as they are known beforehand, at most some 2,000, to draw."""
         steps = range(0, self.total, max(1, self.total // 2000))
@@ -108,7 +113,7 @@ def train(
         for step, batch in zip(steps, feed, strict=True):
             place = source.place(step)
             torch.manual_seed(seed64(recipe.seed, "step", *place, process.rank))
-            set_lr(learner.optimizer, plan.lr(step))
+            set_lr(learner.optimizer, plan.lr(step), plan.bias_lr(step), plan.factor.momentum(step))
             learner.start_step(model)
             objective = mixing if step < plan.mix_until else unmixed
             meter.add(train_step(model, learner, batch.arrays, batch.samples, place, normalize, objective, process))

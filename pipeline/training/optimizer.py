@@ -22,24 +22,28 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim > 1 and not name.endswith(EMBEDDINGS)
 
 
-def parameter_groups(model: nn.Module, options: OptimizerOptions) -> Groups:
+def parameter_groups(model: nn.Module, options: OptimizerOptions, biases_apart: bool = False) -> Groups:
     """Group parameters that learn alike: those that decay or not, with one `lr_factor`, which `set_lr` reads.
+
+    biases_apart: biases, those of norms too, are groups of their own, which say so, for a warm-up of their own
 
     ZoetropeError when a name of `lr_factors` fits no parameter.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     factors = lr_factors([name for name, _ in model.named_parameters()], options.lr_factors, options.layer_decay)
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in named:
-        groups.setdefault((options.decay_all or decays(name, parameter), factors[name]), []).append(parameter)
+        biases = biases_apart and name.rpartition(".")[2] == "bias"
+        groups.setdefault((options.decay_all or decays(name, parameter), factors[name], biases), []).append(parameter)
     return [
         {
             "params": members,
             "decays": decay,
             "weight_decay": options.weight_decay if decay else 0.0,
             "lr_factor": factor,
+            **({"biases": True} if biases else {}),
         }
-        for (decay, factor), members in groups.items()
+        for (decay, factor, biases), members in groups.items()
     ]
 
 
@@ -100,15 +104,20 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def make_optimizer(model: nn.Module, options: Any) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, options: Any, biases_apart: bool = False) -> torch.optim.Optimizer:
     """Make the recipe's optimizer; the learning rate is set before every step."""
-    return OPTIMIZERS[options.kind](parameter_groups(model, options), options)
+    return OPTIMIZERS[options.kind](parameter_groups(model, options, biases_apart), options)
 
 
-def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group its share of the learning rate of this step."""
+def set_lr(
+    optimizer: torch.optim.Optimizer, lr: float, bias_lr: float | None = None, momentum: float | None = None
+) -> None:
+    """Give every group its share of the learning rate of this step, biases perhaps of another; None: as it is."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_factor"]
+        of_biases = bias_lr is not None and group.get("biases")
+        group["lr"] = (bias_lr if of_biases else lr) * group["lr_factor"]
+        if momentum is not None:
+            group["momentum"] = momentum
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ class Rate:
         if problems := metric_problems(recipe):
             raise ZoetropeError(problems[0])
         self.options, self.task, batch = recipe.schedule, task_of(recipe), recipe.train.batch_size
+        self.momentum_then: float | None = getattr(recipe.optimizer, "momentum", None)
         self.make = partial(schedule.make, self.options, steps_per_epoch, batch, total)
         warmup_steps = self.options.warmup.steps(steps_per_epoch, batch, total)
         self.planned = self.make(warmup_steps)
@@ -45,6 +46,16 @@ class Rate:
     def __call__(self, step: int) -> float:
         """Return the factor at a step, once all that was measured before it is known."""
         return self.scale * self.curve(step)
+
+    def biases(self, step: int) -> float | None:
+        """Return the factor of biases at a step; None where they have that of the rest."""
+        start = self.options.warmup_biases
+        return None if start is None or step >= self.warmup_end else self._warmed(step, start, 1.0)
+
+    def momentum(self, step: int) -> float | None:
+        """Return the momentum at a step; None where it is what the optimizer says from the start."""
+        start, then = self.options.warmup_momentum, self.momentum_then
+        return None if start is None or then is None else self._warmed(step, start, then)
 
     def trained(self, done: int, metrics: Mapping[str, float]) -> None:
         """Take note of a measurement of training batches, after `done` steps: it may end the warm-up."""
@@ -79,6 +90,10 @@ class Rate:
         """Go on from a checkpoint."""
         self._end_warmup(state["warmup_end"])
         self.scale, self.best, self.worse = state["scale"], state["best"], state["worse"]
+
+    def _warmed(self, step: int, start: float, then: float) -> float:
+        """Go linearly from `start` to `then`, which the step after the warm-up has."""
+        return start + (then - start) * min(1.0, step / self.warmup_end) if self.warmup_end else then
 
     def _end_warmup(self, step: int) -> None:
         self.warmup_end, self.curve = step, self.make(step)

@@ -35,6 +35,25 @@ def test_embeddings_do_not_decay() -> None:
     assert "patch_embed.proj.weight" not in others
 
 
+def test_biases_may_be_apart() -> None:
+    net = model()
+    groups = parameter_groups(net, Sgd(kind="sgd", weight_decay=0.3), biases_apart=True)
+    assert [(names_in(group, net), "biases" in group) for group in groups] == [
+        (["0.weight", "3.weight"], False),
+        (["0.bias", "1.bias", "3.bias"], True),
+        (["1.weight"], False),
+    ]
+    optimizer = make_optimizer(net, Sgd(kind="sgd", lr_factors={"3.*": 10}), biases_apart=True)
+    set_lr(optimizer, 0.1, bias_lr=0.5, momentum=0.8)
+    rates = {name: group["lr"] for group in optimizer.param_groups for name in names_in(group, net)}
+    assert rates == pytest.approx(
+        {"0.weight": 0.1, "1.weight": 0.1, "3.weight": 1.0, "0.bias": 0.5, "1.bias": 0.5, "3.bias": 5.0}
+    )
+    assert {group["momentum"] for group in optimizer.param_groups} == {0.8}
+    set_lr(optimizer, 0.1)
+    assert {group["lr"] for group in optimizer.param_groups} == {0.1, 1.0}
+
+
 def test_by_choice_all_decay() -> None:
     (group,) = parameter_groups(model(), Sgd(kind="sgd", weight_decay=0.3, decay_all=True))
     assert (len(group["params"]), group["weight_decay"]) == (6, 0.3)

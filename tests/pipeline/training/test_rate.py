@@ -121,3 +121,16 @@ def test_a_metric_that_the_classes_do_not_give_is_refused(make_recipe: Any) -> N
 def test_a_warmup_by_measurements_is_constant(make_recipe: Any) -> None:
     with pytest.raises(ZoetropeError, match=r"schedule: warmup_until ends a constant warm-up"):
         rate_of(make_recipe, warmup_shape="gradual", **UNTIL)
+
+
+def test_biases_and_momentum_are_warmed_up_from_elsewhere(make_recipe: Any) -> None:
+    """As of YOLOv5: biases come down from ten times the peak, the momentum grows from 0.8."""
+    optimizer = {"kind": "sgd", "lr": 0.01, "momentum": 0.937, "weight_decay": 5e-4}
+    warmup = {"warmup": "10st", "warmup_biases": 10.0, "warmup_momentum": 0.8}
+    rate = Rate(make_recipe("image", optimizer=optimizer, schedule={"kind": "cosine", **warmup}), 10, 100)
+    assert [rate.biases(step) for step in (0, 5, 10, 11)] == [10, 5.5, None, None]
+    assert [rate.momentum(step) for step in (0, 5, 10, 50)] == pytest.approx([0.8, 0.8685, 0.937, 0.937])
+    plain = rate_of(make_recipe, warmup="10st")
+    assert (plain.biases(0), plain.momentum(0)) == (None, None)
+    none = rate_of(make_recipe, warmup_biases=10.0, warmup_momentum=0.8)
+    assert (none.biases(0), none.momentum(0)) == (None, pytest.approx(0.9))
