@@ -76,6 +76,7 @@ from models.options.video3d import (
     VideoResNetOptions,
 )
 from models.options.vit import ViTBOptions, ViTLOptions
+from models.options.yolo import GnConvYOLOv5Options, HorBlockYOLOv5Options, HorNetYOLOv5Options, YOLOv5Options
 
 __all__ = ["FAMILIES", "OPTIONS", "Answers", "ModelOptions"]
 
@@ -159,6 +160,10 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     OpenPoseHandOptions,
     PoseResNetOptions,
     PoseMobileNetV2Options,
+    YOLOv5Options,
+    GnConvYOLOv5Options,
+    HorBlockYOLOv5Options,
+    HorNetYOLOv5Options,
     EDSRBaselineOptions,
     EDSROptions,
     RCANOptions,

@@ -32,6 +32,8 @@ FIRST_CONVOLUTIONS = (
     "mask.branches.0.0.weight",
     "s1.pathway0_stem.conv.weight",
     "s1.pathway1_stem.conv.weight",
+    "0.conv.weight",
+    "backbone.downsample_layers.0.0.weight",
 )
 # Layers whose shape follows the number of classes, or by how much a picture is enlarged.
 HEADS = (

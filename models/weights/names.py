@@ -44,6 +44,8 @@ _OPENPOSE = (
     (r"^model\d(_\d)?\.", ""),
     (r"^(?=(conv5_5_CPM_L\d|conv6_2_CPM|Mconv[17]_stage\d(_L\d)?)\.)", "keypoints_head."),
 )
+# Without the `model.` in front; the last layer tells boxes and classes with one convolution.
+_YOLO = ((r"^24\.m\.", "objects_head."),)
 _DEEPLAB = (
     (r"^backbone\.(?=layer[5-7]\.)", "mask."),  # DeepLab v3's copies of a stage
     (r"^backbone\.", ""),
@@ -85,6 +87,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     "U-Net": _UNET,
     "DenseNet": _DENSENET,
     "OpenPose": _OPENPOSE,
+    "YOLOv5": _YOLO,
 }
 # ECO-Lite is the first layers of BN-Inception, and 3D layers and a head on them that this has not.
 _ECO = ((r"^(?=res[345][ab]_)", "volumes."), (r"^head\.", "volumes_head."))
@@ -176,6 +179,8 @@ def _family(names: set[str]) -> str | None:
         return "Xception"
     if some("features.0.0.") and some("features.17.") and some("features.18.0."):
         return "MobileNetV2"
+    if some("9.cv1.conv.") and some("24.m.0."):
+        return "YOLOv5"
     if some("features.denseblock1."):
         return "DenseNet"
     if (some("patch_embed.proj.") and some("blocks.0.")) or (some("conv_proj.") and some("encoder.layers.")):

@@ -22,7 +22,7 @@ from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.tasks import task_of
 from pipeline.training.start import find_start
-from pipeline.training.statistics import Statistics, asked, measured, with_statistics
+from pipeline.training.statistics import Statistics, asked, measured, with_statistics, words
 from pipeline.training.teacher import digest, find_teacher
 from pipeline.training.unreached import unreached
 
@@ -49,7 +49,7 @@ STAGE = Stage(
 )
 WEIGHTS = "model.safetensors"
 STATISTICS = "statistics"
-"""The fact that holds what was measured for `augment.mean` and `augment.std`."""
+"""The fact that holds what was measured for `augment.mean`, `augment.std` and `model.anchors`."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -114,8 +114,7 @@ def statistics_of(context: Context, dataset: "Dataset") -> Statistics | None:
     found: Statistics | None = context.parts.finished(STATISTICS)
     if found is None:
         context.parts.finish(STATISTICS, {}, found := measured(context.recipe, dataset, context.progress))
-    words = (f"augment.{key} is {[round(number, 3) for number in found[key]]}" for key in ("mean", "std"))
-    context.progress.say(f"train: measured, {', '.join(words)}")
+    context.progress.say(f"train: measured, {words(found)}")
     return found
 
 

@@ -1,27 +1,44 @@
-"""`augment.mean: measure`: mean and standard deviation of the data set's channels, as an evaluation sees its pixels."""
+"""`augment.mean: measure`: mean and standard deviation of the data set's channels, as an evaluation sees its pixels.
+
+`model.anchors: measure` is kept beside them.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
+from pipeline.training import anchors
 
 MOST = 1000
 """Samples that are measured: the mean of so many is off by a thirtieth of what one picture is."""
 DIGITS = 6
 KEYS = ("mean", "std")
-Statistics = Mapping[str, Sequence[float]]
-"""Of `KEYS`, a number a channel, as shares of the highest level."""
+ANCHORS = "anchors"
+Statistics = Mapping[str, Sequence[Any]]
+"""Of `KEYS`, a number a channel, as shares of the highest level; and `ANCHORS`, see `pipeline.training.anchors`."""
+Progress = Callable[[float, float, str], None]
 
 
 def asked(recipe: Recipe) -> bool:
-    """Tell whether a recipe leaves its mean or its standard deviation to be measured."""
-    return any(isinstance(getattr(recipe.augment, key), str) for key in KEYS)
+    """Tell whether a recipe leaves its mean or its standard deviation, or anchors, to be measured."""
+    return _colours_asked(recipe) or anchors.asked(recipe)
 
 
-def measured(recipe: Recipe, dataset: Dataset, progress: Callable[[float, float, str], None]) -> dict[str, list[float]]:
+def measured(recipe: Recipe, dataset: Dataset, progress: Progress) -> dict[str, list[Any]]:
+    """Measure what a recipe asks for. ZoetropeError when nothing of the data can be used."""
+    found: dict[str, list[Any]] = {}
+    if _colours_asked(recipe):
+        found |= colours(recipe, dataset, progress)
+    if anchors.asked(recipe):
+        found[ANCHORS] = anchors.measured(recipe, dataset, progress)
+    return found
+
+
+def colours(recipe: Recipe, dataset: Dataset, progress: Progress) -> dict[str, list[float]]:
     """Measure the training samples, up to `MOST` that are evenly spread over them, each as `augment.eval` makes it.
 
     The standard deviation is that of all pixels together. A channel that is the same everywhere, such as an alpha
@@ -59,4 +76,18 @@ def with_statistics(recipe: Recipe, found: Statistics | None) -> Recipe:
     if found is None:
         return recipe
     numbers = {key: list(found[key]) for key in KEYS if isinstance(getattr(recipe.augment, key), str)}
-    return recipe.model_copy(update={"augment": recipe.augment.model_copy(update=numbers)})
+    made = recipe.model_copy(update={"augment": recipe.augment.model_copy(update=numbers)})
+    if not anchors.asked(recipe):
+        return made
+    levels = tuple(tuple(map(tuple, level)) for level in found[ANCHORS])
+    return made.model_copy(update={"model": recipe.model.model_copy(update={ANCHORS: levels})})
+
+
+def words(found: Statistics) -> str:
+    """Say what was measured."""
+    said = [f"augment.{key} is {[round(number, 3) for number in found[key]]}" for key in KEYS if key in found]
+    return ", ".join([*said, *([f"model.anchors is {found[ANCHORS]}"] if ANCHORS in found else [])])
+
+
+def _colours_asked(recipe: Recipe) -> bool:
+    return any(isinstance(getattr(recipe.augment, key), str) for key in KEYS)

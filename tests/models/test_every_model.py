@@ -20,7 +20,9 @@ from models.options.trn import TRNOptions
 from models.options.upernet import UPerNetFamily
 from models.options.vgg import VGGOptions
 from models.options.video3d import I3DResNetOptions, SlowFastOptions
+from models.options.yolo import YOLOv5Family
 from models.weights.match import match
+from models.yolo_cells import maps_of
 from tests.models.small import ONE_EACH, batch, shallow, small
 
 NUM_CLASSES = 5
@@ -40,6 +42,8 @@ def deeper(name: str) -> bool:
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
     if issubclass(family, RCNNFamily):
         return name == "fasterrcnn_resnet101_fpn"
+    if issubclass(family, YOLOv5Family):
+        return not name.endswith("n")
     if issubclass(family, SlowFastOptions | I3DResNetOptions | TRNOptions):
         return name not in ("slowfast_4x16_r50", "i3d_resnet50", "trn_resnet18")
     classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions, DenseNetOptions)
@@ -92,6 +96,9 @@ def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
         regions = (len(x), min(most, sum(min(most, count) for count in anchors)))
         shapes = {(*regions, 4 * (NUM_CLASSES + 1)), (*regions, NUM_CLASSES + 1)}
         return shapes | {(len(x), sum(anchors), 4), (len(x), sum(anchors))}
+    if issubclass(OPTIONS[name], YOLOv5Family):
+        places = sum(3 * h * w for h, w in maps_of((x.shape[2], x.shape[3])))
+        return {(len(x), places, 4), (len(x), places), (len(x), places, NUM_CLASSES)}
     if OPTIONS[name].answers == "objects":
         places = zip(*(model.sides(px) for px in x.shape[2:]), strict=True)
         boxes = sum(h * w * count for (h, w), count in zip(places, model.priors.counts, strict=True))

@@ -162,6 +162,7 @@ RCNN = {
     "model": {"kind": "fasterrcnn_resnet18_fpn", "width": 8, "channels": 8, "hidden": 16, "norm": "frozen", "rois": 32},
     "augment": {"train": [{"Resize": {"height": 64, "width": 64}}, {"HorizontalFlip": {}}], "eval": []},
 }
+YOLO = {**RCNN, "model": {"kind": "yolov5n"}, "train.freeze": ["*.bn.*"]}
 JOBS: list[dict[str, Any]] = [
     {"net": "plain", "k": 0},
     {"net": "plain", "k": 0, "train.batch_size": 7, "loss.label_smoothing": 0.1},  # 3 and 4 samples
@@ -183,6 +184,9 @@ JOBS: list[dict[str, Any]] = [
     {"net": "rcnn", "k": 0, **RCNN, "train.batch_size": 7, "train.micro_batch": 2},
     {"net": "rcnn", "k": 0, **RCNN, "mixing": {"kind": "mixup"}, "train.mix_group": 4},
     {"net": "rcnn", "k": 1, **RCNN, "train.keep_last": True, "train.batch_size": 25},
+    # Batch norms that keep their statistics, and mosaics whose pictures are zoomed
+    {"net": "yolo", "k": 0, **YOLO, "train.batch_size": 7, "train.micro_batch": 2},
+    {"net": "yolo", "k": 0, **YOLO, "mixing": {"kind": "mosaic"}, "train.mix_group": 4},
 ]
 
 
@@ -194,7 +198,7 @@ def done(make_recipe: Any, images: Dataset, tmp_path_factory: pytest.TempPathFac
     jobs = [
         {
             "recipe": plain(make_recipe("image", **{key: job[key] for key in job if key not in ("net", "k")})),
-            "dataset": str(boxes.folder if job["net"] in ("ssd", "rcnn") else images.folder),
+            "dataset": str(boxes.folder if job["net"] in ("ssd", "rcnn", "yolo") else images.folder),
             "k": job["k"],
             "net": job["net"],
         }
@@ -217,7 +221,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17])
+@pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19])
 def test_two_processes_step_where_one_does(done: Any, job: int) -> None:
     alone, first, second = done(job, 0, 1), done(job, 0, 2), done(job, 1, 2)
     # A step of lr 1: weights are as large as gradients, and so are their rounding errors
