@@ -17,8 +17,12 @@ ROOT = Path(__file__).parents[1]
 RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorted((ROOT / "recipes").rglob("*.yaml"))}
 STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
+    "bccd-gnconv-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "df0e1dcc97ca", "e914a069ab03", "31261da66d88"),
+    "bccd-horblock-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "de427a4726e6", "82aa1b960458", "e8fe0efa5a01"),
+    "bccd-hornet-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "2caaa560fff4", "eff08e7993fb", "c1f0fac61c23"),
     "bccd-ssd.yaml": ("2d2d2af9747b", "705299b0c500", "c1ccbf6d04e8", "9b7e576abbde", "d92ddd797b35"),
     "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "41d003ff7741", "8ee0cdea7ab7", "ab6177edc24f"),
+    "bccd-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "b52f128e1af7", "b3328161e854", "1706cb840afb"),
     "bsd100-dncnn.yaml": ("1dcc6741dfda", "926a35a01b79", "eb6e2fb9474a", "9517964e9f0c", "0b8113254857"),
     "bsd100-edsr.yaml": ("1dcc6741dfda", "926a35a01b79", "7a3a3b19fe9a", "ee88d1ac6f4a", "f8d3b2744e41"),
     "camvid-deeplabv1.yaml": ("96265f4cf399", "620907a2f204", "8fe6391084d5", "7bb69200b1ad", "2c3d6830fff4"),
@@ -38,6 +42,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "camvid-upernet.yaml": ("96265f4cf399", "620907a2f204", "87282ecd3655", "058d25d098ed", "c8cb559767f8"),
     "cifar10-hornet.yaml": ("23d75c0277a5", "571785716639", "18d11772c447", "aa351abfa5ac", "df52196f4fab"),
     "cifar10-resnet.yaml": ("23d75c0277a5", "571785716639", "a5c50a7a3547", "74b7a475eed8", "c9f0c7d60126"),
+    "digits-yolov5n.yaml": ("1fdd9ec108f1", "a093dc85b074", "0513043475d1", "367a55f9963f", "1115a228c0bf"),
     "hornet-ade20k.yaml": ("22297d842266", "14e82cadd80a", "6fc5a0be813e", "77ae1ac35f68", "2f7aec7c4b82"),
     "hornet-imagenet-384.yaml": ("a34888590b35", "571785716639", "abea920d4be0", "7b791f3ca32b", "2ba86012e417"),
     "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
