@@ -5,20 +5,18 @@ Drawn with matplotlib's object API (Figure and FigureCanvasAgg): pyplot keeps gl
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.figures.drawing import Drawing
-from pipeline.figures.fonts import drawable, families
+from pipeline.figures.fonts import drawable
+from pipeline.figures.saving import chart, save
 
 DPI = 120
 MAX_STRIP_FRAMES = 8
@@ -84,18 +82,27 @@ def learning_rate_curve(steps: Sequence[int], lrs: Sequence[float], path: Path) 
     save(figure, path)
 
 
-def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path) -> None:
+Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""Steps and values by name."""
+
+
+def curves(series: Series, path: Path) -> None:
     """Draw metrics over optimizer steps, `{name: (steps, values)}`, one panel for each last part of the names.
 
     `train/loss` and `val/loss` share the panel `loss`; NaN and infinities leave a gap.
     """
-    panels: dict[str, list[str]] = {}
+    save(panels(series), path)
+
+
+def panels(series: Series, of: Callable[[str], str] = lambda name: name.rpartition("/")[2]) -> Figure:
+    """Make the figure of `curves`; `of` tells the panel of a name."""
+    shared: dict[str, list[str]] = {}
     for name in series:
-        panels.setdefault(name.rpartition("/")[2], []).append(name)
-    columns = min(2, max(1, len(panels)))
-    rows = max(1, math.ceil(len(panels) / columns))
+        shared.setdefault(of(name), []).append(name)
+    columns = min(2, max(1, len(shared)))
+    rows = max(1, math.ceil(len(shared) / columns))
     figure = _figure(5.5 * columns, 3.4 * rows)
-    for place, (panel, names) in enumerate(panels.items(), start=1):
+    for place, (panel, names) in enumerate(shared.items(), start=1):
         axes = figure.add_subplot(rows, columns, place)
         for name in names:
             steps, values = series[name]
@@ -105,7 +112,26 @@ def curves(series: dict[str, tuple[Sequence[int], Sequence[float]]], path: Path)
         if len(names) > 1 or names[0] != panel:
             axes.legend(frameon=False, fontsize=8)
         _tidy(axes)
-    save(figure, path)
+    return figure
+
+
+def reliability(count: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray, path: Path) -> None:
+    """Draw how often answers of a confidence are right, and how many there are; [bins] each.
+
+    Where all was as it says, they would lie on the line.
+    """
+    figure = _figure(5, 5)
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    axes.plot([0, 1], [0, 1], color="0.5", linewidth=1)
+    axes.bar(confidence, accuracy, width=0.05, color="tab:blue", alpha=0.5)
+    axes.plot(confidence, accuracy, color="tab:blue", marker="o", markersize=3.5)
+    axes.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
+    below.bar(confidence, count, width=0.05, color="0.5")
+    below.set(xlabel="confidence", ylabel="answers")
+    for each in (axes, below):
+        each.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    chart(figure, path)
 
 
 def confusion_matrix(
@@ -158,7 +184,7 @@ def class_bars(values: np.ndarray, samples: np.ndarray, classes: Sequence[str], 
         axes.barh(range(len(order)), values[order], tick_label=names, color="tab:blue")
         axes.set(xlabel=what, xlim=(0, 1))
         axes.spines[["top", "right"]].set_visible(False)
-    save(figure, path)
+    chart(figure, path)
 
 
 def gains(before: np.ndarray, after: np.ndarray, x: str, y: str, path: Path) -> None:
@@ -170,7 +196,7 @@ def gains(before: np.ndarray, after: np.ndarray, x: str, y: str, path: Path) -> 
     axes.scatter(before, after, s=12, color="tab:blue")
     axes.set(xlabel=x, ylabel=y)
     _tidy(axes)
-    save(figure, path)
+    chart(figure, path)
 
 
 def _sheet(
@@ -235,17 +261,3 @@ def _tidy(axes: Axes) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG. Its texts are names: a `$` begins no formula, and each letter finds a font that has it.
-
-    Nothing may lay out the figure before; what has a `layout` is laid out here.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    texts = figure.findobj(Text)
-    fonts = families("".join(text.get_text() for text in texts))
-    for text in texts:
-        text.set(parse_math=False, fontfamily=fonts)
-    with rc_context({"text.parse_math": False, "font.family": fonts}):  # for ticks, which are made as they are drawn
-        FigureCanvasAgg(figure).print_png(str(path))

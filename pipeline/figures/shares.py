@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.figures.figures import DPI, MAX_NAME, save
+from pipeline.figures.figures import DPI, MAX_NAME, chart
 from pipeline.figures.fonts import drawable
 
 MAX_NAMED_LINES = 10
@@ -38,7 +38,7 @@ def class_lines(
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    save(figure, path)
+    chart(figure, path)
 
 
 def bar_panels(panels: Sequence[tuple[str, Mapping[str, float], str]], path: Path) -> None:
@@ -59,7 +59,7 @@ def bar_panels(panels: Sequence[tuple[str, Mapping[str, float], str]], path: Pat
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.spines[["top", "right", "bottom"]].set_visible(False)
-    save(figure, path)
+    chart(figure, path)
 
 
 def _short(text: str) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.dataset import Dataset
     from pipeline.shards.reader import RawSample
+    from pipeline.tasks.calibration import Calibration
     from pipeline.tasks.suited import Facts, Suited
 
 Layout = dict[str, tuple[np.dtype, tuple[int, ...]]]
@@ -48,6 +49,23 @@ class Headline(NamedTuple):
     metric: str
     title: str
     """Its name in a sentence."""
+
+
+class Judged(NamedTuple):
+    """What a report tells of each of n samples.
+
+    name, form: what its score is called, and how the number is written: "{:.1%}"
+    score:      float [n], the larger the better; its mean over samples says how good a model is
+    wrongness:  float [n], the largest are to be looked at first; -inf where there is nothing to look at
+    true, said: names [n] of what it is and of what was answered; empty where no name says it
+    """
+
+    name: str
+    form: str
+    score: np.ndarray
+    wrongness: np.ndarray
+    true: Sequence[str] = ()
+    said: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,8 @@ class Task(ABC):
     """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
     by_rows: ClassVar[bool] = False
     """Whether the metrics of a validation are made of `rows`; else sums are enough."""
+    judged_by: ClassVar[tuple[str, str]] = ("score", "{:.3f}")
+    """What `certainty` of a sample is called where a report compares samples, and how it is written."""
     any_size: ClassVar[bool] = False
     """Whether its models take pictures of any size, so that an evaluation need not bring them to one."""
 
@@ -256,6 +276,19 @@ class Task(ABC):
         """Pick what an evaluation draws: the name of a figure -> float [n], whose lowest samples are in it."""
         certainty = self.certainty(rows)
         return {"worst": certainty, "best": -certainty}
+
+    def judged(self, rows: Arrays) -> Judged:
+        """Judge each sample for a report, which lists the worst and compares two models sample by sample."""
+        certainty = self.certainty(rows)
+        return Judged(*self.judged_by, certainty, -certainty)
+
+    def calibration(self, rows: Arrays) -> "Calibration | None":
+        """Judge the probabilities of answers; None where there are none to judge."""
+        return None
+
+    def doubts(self, rows: Arrays) -> np.ndarray | None:
+        """Say how probably each label is wrong, float [n], the largest first; None where nothing tells."""
+        return None
 
     def pictured(self, answer: Answer, fields: Fields) -> "dict[str, Tensor]":
         """Pick what `compared` draws of the few samples that are shown, and is too much to keep of all: [n, ...]."""

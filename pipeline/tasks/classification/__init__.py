@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pipeline.figures.drawing import Drawing
-from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Layout, Tally, Task, top_classes
+from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Judged, Layout, Tally, Task, top_classes
 from pipeline.tasks.suited import Facts, Suited, classifier
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from augment.rides import View
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
+    from pipeline.tasks.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,29 @@ class Classification(Task):
     def certainty(self, rows: Arrays) -> np.ndarray:
         """Return the probability of the true class."""
         return rows["scores"][np.arange(len(rows["label"])), rows["label"]]
+
+    def judged(self, rows: Arrays) -> Judged:
+        """Judge by whether the best class is the true one; of those that are not, the surest first."""
+        best, labels = rows["scores"].argmax(1), rows["label"]
+        wrongness = np.where(best == labels, -np.inf, rows["scores"].max(1))
+        names = ([self.classes[k] for k in numbers] for numbers in (labels, best))
+        return Judged("top-1", "{:.1%}", (best == labels).astype(float), wrongness, *names)
+
+    def calibration(self, rows: Arrays) -> "Calibration":
+        """Judge the probability of the best class."""
+        from pipeline.tasks.calibration import of_classes
+
+        return of_classes(rows["scores"], rows["label"])
+
+    def doubts(self, rows: Arrays) -> np.ndarray:
+        """Take how much more probable another class is than the label's.
+
+        The normalised margin of Northcutt et al. 2021, "Confident learning", section 3.2, with its sign changed.
+        """
+        own = self.certainty(rows)
+        others = rows["scores"].copy()
+        others[np.arange(len(own)), rows["label"]] = -np.inf
+        return np.asarray(others.max(1) - own)
 
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
         """Draw it with the name of its class."""

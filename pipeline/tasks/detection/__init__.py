@@ -60,6 +60,7 @@ class Detection(Task):
     needs = frozenset({MEMBER})
     rides = frozenset({"boxes"})
     by_rows = True
+    judged_by = ("F1 of a picture", "{:.1%}")
     any_size = True
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from pipeline.figures.drawing import Drawing
-from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Layout, Tally, Task, top_classes
+from pipeline.tasks.base import TOP, Answer, Arrays, Fields, Headline, Judged, Layout, Tally, Task, top_classes
 from pipeline.tasks.multilabel.measure import PREDICTED_FROM, metrics, named, sums
 from pipeline.tasks.suited import Facts, Suited, classifier
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from augment.rides import View
     from pipeline.recipe import Recipe
     from pipeline.shards.reader import RawSample
+    from pipeline.tasks.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,25 @@ class Multilabel(Task):
         """Return the mean log-probability of what is true and of what is not."""
         scores = rows["scores"]
         return np.log(np.clip(np.where(rows["hot"] > 0, scores, 1 - scores), 1e-12, None)).mean(1)
+
+    def judged(self, rows: Arrays) -> Judged:
+        """Judge by F1 of each sample's labels, 1 where nothing was said and nothing is true."""
+        predicted, true = rows["scores"] >= PREDICTED_FROM, rows["hot"] > 0
+        together = predicted.sum(1) + true.sum(1)
+        score = np.where(together, 2 * (predicted & true).sum(1) / np.maximum(together, 1), 1.0)
+        names = ([named(one, self.classes) for one in sets] for sets in (true, predicted))
+        wrongness = np.where(score == 1, -np.inf, -self.certainty(rows))
+        return Judged("F1 of a sample's labels", "{:.1%}", score, wrongness, *names)
+
+    def calibration(self, rows: Arrays) -> "Calibration":
+        """Judge the probability of each class of each sample."""
+        from pipeline.tasks.calibration import of_sets
+
+        return of_sets(rows["scores"], rows["hot"])
+
+    def doubts(self, rows: Arrays) -> np.ndarray:
+        """Take how improbable the most improbable label, or lack of one, is."""
+        return np.asarray(np.where(rows["hot"] > 0, 1 - rows["scores"], rows["scores"]).max(1))
 
     def truth(self, pixels: np.ndarray, fields: Arrays) -> Drawing:
         """Draw it with the names of its classes."""

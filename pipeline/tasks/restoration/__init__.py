@@ -44,6 +44,7 @@ class Restoration(Task):
     in_training = ("loss",)
     columns: ClassVar = {"image": "binary", "width": "double", "height": "double"}
     suffixes: ClassVar = {"image": ".png"}
+    judged_by = ("PSNR of a picture", "{:.2f} dB")
     any_size = True
 
     @classmethod

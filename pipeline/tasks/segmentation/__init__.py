@@ -52,6 +52,7 @@ class Segmentation(Task):
     columns: ClassVar = {"mask": "binary", "classes": "list of string", "shares": "list of double"}
     suffixes: ClassVar = {"mask": ".png"}
     rides = frozenset({"mask"})
+    judged_by = ("IoU of a picture", "{:.1%}")
     any_size = True
 
     @classmethod
