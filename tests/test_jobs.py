@@ -138,9 +138,10 @@ class Head:
 
         return MlflowClient(f"sqlite:///{self.store / 'mlflow.db'}")
 
-    def mlflow_runs(self, experiment: str) -> list[Any]:
-        """The MLflow runs of one experiment, of whatever status."""
-        return list(self.mlflow.search_runs([self.mlflow.get_experiment_by_name(experiment).experiment_id]))
+    def mlflow_runs(self, experiment: str, recipe: str) -> list[Any]:
+        """The MLflow runs of one recipe in one experiment, of whatever status."""
+        found = self.mlflow.search_runs([self.mlflow.get_experiment_by_name(experiment).experiment_id])
+        return [run for run in found if re.match(rf"{recipe}(?!-[a-z])", run.info.run_name)]
 
 
 def free_ports(count: int) -> list[int]:
@@ -194,7 +195,7 @@ def test_quickstart_as_a_job(head: Head) -> None:
     assert all(stage in listed.stdout for stage in STAGES)
     (artifact,) = (head.store / "artifacts" / "export").iterdir()
     assert (artifact / "model" / "model.safetensors").exists()
-    (run,) = head.mlflow_runs("quickstart")
+    (run,) = head.mlflow_runs("moving-digits", "quickstart")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["evaluate/top1"] >= 0
 
@@ -236,7 +237,7 @@ def test_stopped_jobs_go_on(head: Head) -> None:
     trained = set(head.store.glob("artifacts/train/*"))
     submit("killed", stop_wait_s=0)
     assert "Stopped." not in head.stop("killed")  # SIGKILL came at once, as when 3 s were not enough
-    (run,) = head.mlflow_runs("quickstart-images")
+    (run,) = head.mlflow_runs("digits", "quickstart-images")
     assert run.info.status == "RUNNING"  # nobody was there to say otherwise
     left = head.checkpoint_left()
 
@@ -251,7 +252,7 @@ def test_stopped_jobs_go_on(head: Head) -> None:
     code, shown = head.submit(*RUN, *LONG)
     assert code == 0, shown
     assert resumed_at(shown) == left
-    assert [each.info.run_id for each in head.mlflow_runs("quickstart-images")] == [run.info.run_id]
+    assert [each.info.run_id for each in head.mlflow_runs("digits", "quickstart-images")] == [run.info.run_id]
     assert head.mlflow.get_run(run.info.run_id).info.status == "FINISHED"
     steps = [point.step for point in head.mlflow.get_metric_history(run.info.run_id, "train/loss")]
     assert len(steps) == len(set(steps))
@@ -273,5 +274,6 @@ def test_jobs_and_two_searches_at_once(head: Head) -> None:
     assert len(folders) == 2
     for folder in folders:
         assert (folder / "best.yaml").exists()
-    parents = [run for run in head.mlflow_runs("tune-quickstart") if run.data.tags.get("zoetrope.role") == "search"]
+    found = head.mlflow_runs("moving-digits", "tune-quickstart")
+    parents = [run for run in found if run.data.tags.get("zoetrope.role") == "search"]
     assert [run.info.status for run in parents] == ["FINISHED"] * 2

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.capacity import lacking
+from pipeline.cluster.described import experiment
 from pipeline.cluster.joining import joined_address
 from pipeline.recipe import Recipe
 from pipeline.store import open_store
@@ -69,8 +70,7 @@ def parent_run(recipe: Recipe, folder: Path, params: dict[str, Any], console: Co
     Of a search that has ended it is the same run once more. Ray must be initialised.
     """
     tracking = resolve(recipe.tracking.uri, open_store(recipe.store).url)
-    experiment = recipe.tracking.experiment or recipe.name
-    tracker = start_search_tracker(tracking, experiment, folder.parents[1], folder.name)
+    tracker = start_search_tracker(tracking, experiment(recipe), folder.parents[1], folder.name)
     tracker.open.remote(PARENT, folder.name, params, {"zoetrope.role": "search"})
     status = "FAILED"
     try:

@@ -22,6 +22,10 @@ PLACES = ("store", "tracking", "tune")
 """Sections of the recipe that say nothing of the training."""
 LONGEST_NAME = 120
 MOST_CLASSES = 10
+ANYWHERE = frozenset(
+    ["images", "videos", "frames", "jpegimages", "data", "train", "training", "val", "validation", "test"]
+)
+"""Names of folders that say nothing of the data in them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,13 @@ def data_name(source: Any) -> str:
     if not isinstance(place, str):
         return str(source.kind)
     parts = [part for part in PurePath(redact(place).partition("?")[0]).parts if "{" not in part and "*" not in part]
-    return PurePath(parts[-1]).stem if parts and parts[-1] != "/" else str(source.kind)
+    telling = [part for part in parts if part.lower() not in ANYWHERE and part not in ("/", ".", "..")] or parts
+    return PurePath(telling[-1]).stem if telling and telling[-1] != "/" else str(source.kind)
+
+
+def experiment(recipe: Recipe) -> str:
+    """Return the experiment of a run: all runs on the same data lie in one, unless the recipe names another."""
+    return recipe.tracking.experiment or data_name(recipe.data.source)
 
 
 def data_words(dataset: "Dataset") -> str:

@@ -121,7 +121,8 @@ class Tracker:
         values = plain(self._recipe)
         outbox.update(
             address=self._tracking.shown,
-            experiment=self._recipe.tracking.experiment or self._recipe.name,
+            experiment=described.experiment(self._recipe),
+            register=self._registered,
             name=described.run_name(self._recipe, self._typed),
             params=dict(leaves({name: redact_values(v) for name, v in values.items() if name not in PLACES})),
             tags={**self._origin, "zoetrope.store": redact(self._recipe.store), "zoetrope.run": self._run_folder.name},
@@ -131,6 +132,14 @@ class Tracker:
             status_ms=now_ms,
         )
         outbox.close()
+
+    @property
+    def _registered(self) -> dict[str, str] | None:
+        """Under which name the model is registered, and by what it is compared; None where it is not."""
+        from pipeline.tasks import task_of
+
+        name = self._recipe.tracking.register
+        return {"name": name, "metric": task_of(self._recipe).headline.metric} if name else None
 
     @cached_property
     def _git(self) -> Mapping[str, Any] | None:
@@ -156,6 +165,10 @@ class Tracker:
         if self._writer:
             self._writer.points(step, metrics, maker)
 
+    def curves(self) -> dict[str, list[list[Any]]]:
+        """Return a few points of each curve of the training; none where nothing is kept."""
+        return self._writer.curves() if self._writer else {}
+
     def log_dataset(self, digest: str, source: str, profile: dict[str, int]) -> None:
         """Keep what the run trains on."""
         if self._writer:
@@ -167,6 +180,11 @@ class Tracker:
         """Keep files for the run's artifacts: `{artifact path: local file}`."""
         if self._writer:
             self._writer.files(files)
+
+    def log_images(self, files: dict[str, Path]) -> None:
+        """Keep pictures for MLflow's image grids: `{name: local file}`."""
+        if self._writer:
+            self._writer.images(files)
 
     def log_model(self, folder: Path) -> str | None:
         """Keep a folder of `save_model` as the run's model; its URI, None when MLflow is away."""
@@ -289,6 +307,17 @@ def _attached(context: Context, *run: Any) -> Any:
 def send(tracker: Any, *point: Any) -> Any:
     """Send the metrics of a step (`Tracker.points`) and return at once, with what `wait_until_sent` waits for."""
     return tracker.points.options(concurrency_group=POINTS).remote(*point)
+
+
+def curves(tracker: Any) -> dict[str, list[list[Any]]]:
+    """Return a few points of each curve of the training; none where the tracker does not answer."""
+    import ray
+
+    try:
+        found: dict[str, list[list[Any]]] = ray.get(tracker.curves.remote(), timeout=LIMIT_S)
+    except ray.exceptions.RayError:
+        return {}
+    return found
 
 
 def wait_until_sent(*sent: Any) -> None:

@@ -4,6 +4,7 @@ Every choice is `{kind: name, its options}`, each kind with its own model. What 
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from warnings import catch_warnings
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
 
@@ -299,13 +300,20 @@ class Cluster(Section):
     """
 
 
-class Tracking(Section):
-    """Where MLflow keeps the results."""
+with catch_warnings(action="ignore", category=UserWarning):  # every class has a `register` by ABCMeta, which none needs
 
-    uri: str | None = None
-    """Tracking server; by default MLFLOW_TRACKING_URI, else an SQLite file in the store."""
-    experiment: str | None = None
-    """By default the recipe's name."""
+    class Tracking(Section):
+        """Where MLflow keeps the results."""
+
+        late = frozenset({"register"})
+
+        uri: str | None = None
+        """Tracking server; by default MLFLOW_TRACKING_URI, else an SQLite file in the store."""
+        experiment: str | None = None
+        """By default what the data are called, so that all runs on them can be compared: their file, folder or kind."""
+        register: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None = None
+        """A name in MLflow's model registry: the model of a finished run becomes its next version, and the alias `best`
+        goes to the version with the best headline metric, `models:/NAME@best`."""
 
 
 if TYPE_CHECKING:
@@ -322,7 +330,7 @@ class Recipe(Section):
     """A whole run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-    """Letters, digits, '.', '_' and '-'; names the run and, unless `tracking.experiment` does, the experiment."""
+    """Letters, digits, '.', '_' and '-'; names the run."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Every draw follows from it: shards, order, crops, initial weights."""
     task: Task

@@ -28,6 +28,8 @@ ITEMS_PER_BATCH = 100
 LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
 LONGEST_DIGEST = 36
+GRID_PX = 1024
+"""The longer side of a picture in a grid, at most."""
 
 
 def open_run(
@@ -85,6 +87,20 @@ def set_tags(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
 def log_files(tracking: Tracking, run_id: str, folder: Path) -> None:
     """Copy what is below `folder` to the run's artifacts."""
     client(tracking).log_artifacts(run_id, str(folder))
+
+
+def log_images(tracking: Tracking, run_id: str, folder: Path) -> None:
+    """Log the pictures in `folder` for MLflow's image grids, where those of several runs stand side by side.
+
+    Each is called by its file; of two of one name MLflow shows the newer.
+    """
+    from PIL import Image
+
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as picture:
+            shown = picture.convert("RGB")
+        shown.thumbnail((GRID_PX, GRID_PX))
+        client(tracking).log_image(run_id, shown, key=path.stem, step=0, synchronous=True)
 
 
 def log_dataset(tracking: Tracking, run_id: str, name: str, digest: str, source: str, profile: dict[str, Any]) -> None:

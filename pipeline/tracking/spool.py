@@ -66,6 +66,10 @@ class Spool:
                 self._kept[maker, key].add(step)
         return len(fresh)
 
+    def all(self) -> Iterator[Point]:
+        """Yield the points, sent or not."""
+        return self._points_from(0)
+
     def unsent(self, run_id: str | None) -> int:
         """Return how many points this MLflow run does not have yet, by the mark."""
         return sum(1 for _ in self._points_from(self._offset(run_id)))

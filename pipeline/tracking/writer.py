@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking.address import Tracking
 from pipeline.tracking.client import NoAnswer, client, is_refusal, ping, quiet, reason
-from pipeline.tracking.mlflow_run import experiment_of, log_dataset, log_files, open_run, set_status, set_tags
+from pipeline.tracking.curves import thinned
+from pipeline.tracking.mlflow_run import (
+    experiment_of,
+    log_dataset,
+    log_files,
+    log_images,
+    open_run,
+    set_status,
+    set_tags,
+)
 from pipeline.tracking.model import log_model, score_models
 from pipeline.tracking.names import mlflow_name
 from pipeline.tracking.outbox import FILES, Outbox
+from pipeline.tracking.registry import register
 from pipeline.tracking.system import read_system
 
 if TYPE_CHECKING:
@@ -87,6 +97,10 @@ class Writer:
             except (OSError, ValueError) as error:
                 self._say_once("spool", f"Metrics are lost: {self._outbox.folder} takes none ({reason(error)}).")
 
+    def curves(self) -> dict[str, list[list[Any]]]:
+        """Return a few points of each curve of the training, see `thinned`."""
+        return thinned(self._outbox.points.all())
+
     def dataset(self, facts: Mapping[str, Any]) -> None:
         """Keep what the run trains on: the arguments `name`, `digest`, `source` and `profile` of `runs.log_dataset`."""
         self._keep("dataset", facts, {})
@@ -94,6 +108,10 @@ class Writer:
     def files(self, files: Mapping[str, Path]) -> None:
         """Keep files, `{artifact path: local file}`."""
         self._keep("files", {}, files)
+
+    def images(self, files: Mapping[str, Path]) -> None:
+        """Keep pictures for MLflow's image grids, `{name: local file}`."""
+        self._keep("images", {}, {f"{name}{path.suffix}": path for name, path in files.items()})
 
     def tags(self, tags: Mapping[str, str]) -> None:
         """Keep tags, in place of those of the same names."""
@@ -218,6 +236,8 @@ class Writer:
             run = self._outbox.run()
             if status == "FINISHED":  # the model may have been sent before it was measured
                 score_models(self._tracking, run_id)
+                if registered := run.get("register"):
+                    register(self._tracking, run_id, **registered)
             set_status(self._tracking, run_id, status, run.get("status_ms"), run.get("status_tags"))
             self._outbox.update(status_sent=status)
         with self._sent:
@@ -247,6 +267,8 @@ class Writer:
             log_dataset(self._tracking, run_id, **facts)
         elif content["kind"] == "files":
             log_files(self._tracking, run_id, files)
+        elif content["kind"] == "images":
+            log_images(self._tracking, run_id, files)
         elif content["kind"] == "tags":
             set_tags(self._tracking, run_id, facts)
         else:

@@ -124,8 +124,7 @@ def test_a_grid_and_what_it_leaves(find: Any, project: Project) -> None:
     assert about(found.folder)["status"] == "done"
 
     client = project.mlflow
-    (experiment,) = [e for e in client.search_experiments() if e.name == "grid"]
-    runs = client.search_runs([experiment.experiment_id])
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     (parent,) = [run for run in runs if run.info.run_name == found.folder.name]
     children = {r.info.run_name: r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id}
     assert {name: child.info.status for name, child in children.items()} == {

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from pipeline.cluster import described
-from pipeline.cluster.described import Typed, data_name, data_words, note, origin, run_name
+from pipeline.cluster.described import Typed, data_name, data_words, experiment, note, origin, run_name
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
 
@@ -41,6 +41,8 @@ def test_the_name(recipe: Recipe, changes: tuple[str, ...], score: str, name: st
         ({"kind": "table", "path": "s3://bucket/birds.v2.csv"}, "birds.v2"),
         ({"kind": "images", "path": "/data/camvid/{split}", "masks": "m"}, "camvid"),
         ({"kind": "webdataset", "urls": ["https://h/sets/train-{000000..000009}.tar"]}, "sets"),
+        ({"kind": "folder", "path": "/sets/flowers/images/train"}, "flowers"),
+        ({"kind": "folder", "path": "/data/images"}, "images"),
         ({"kind": "digits"}, "digits"),
         ({"kind": "folder", "path": "/"}, "folder"),
         (
@@ -52,6 +54,13 @@ def test_the_name(recipe: Recipe, changes: tuple[str, ...], score: str, name: st
 def test_the_data_are_called_alike_in_all_recipes(make_recipe: Any, source: dict[str, Any], name: str) -> None:
     changes = {"task.kind": "segmentation", "model": {"kind": "unet", "width": 4}} if source["kind"] == "images" else {}
     assert data_name(make_recipe("image", **{"data.source": source, **changes}).data.source) == name
+
+
+def test_runs_on_the_same_data_lie_in_one_experiment(make_recipe: Any) -> None:
+    source = {"data.source": {"kind": "folder", "path": "/data/flowers"}}
+    recipes = [make_recipe("image", **source, name=name) for name in ("one", "other")]
+    assert [experiment(recipe) for recipe in recipes] == ["flowers", "flowers"]
+    assert experiment(make_recipe("image", **source, **{"tracking.experiment": "mine"})) == "mine"
 
 
 def test_the_data_in_words(images: Dataset) -> None:

@@ -4,10 +4,19 @@ import uuid
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.tracking.address import Tracking, resolve
 from pipeline.tracking.client import client
-from pipeline.tracking.mlflow_run import experiment_of, log_dataset, log_files, open_run, set_status, set_tags
+from pipeline.tracking.mlflow_run import (
+    experiment_of,
+    log_dataset,
+    log_files,
+    log_images,
+    open_run,
+    set_status,
+    set_tags,
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +98,18 @@ def test_files_keep_their_places_and_twice_is_as_good_as_once(tracking: Tracking
         log_files(tracking, run_id, tmp_path)
     assert sorted(file.path for file in client(tracking).list_artifacts(run_id)) == ["a.txt", "figures"]
     assert Path(client(tracking).download_artifacts(run_id, "figures/b.txt")).read_text() == "figures/b.txt"
+
+
+def test_pictures_stand_in_the_grid_of_their_name(tracking: Tracking, tmp_path: Path) -> None:
+    Image.new("RGBA", (3000, 1500), "red").save(tmp_path / "worst.png")
+    run_id = opened(tracking)
+    log_images(tracking, run_id, tmp_path)
+    place = Path(client(tracking).get_run(run_id).info.artifact_uri) / "images"
+    names = [path.name for path in place.iterdir()]
+    assert len(names) == 2  # one of them compressed, for the grid
+    assert all(name.startswith("worst+step+0+timestamp+") for name in names)
+    with Image.open(next(path for path in place.iterdir() if path.suffix == ".png")) as picture:
+        assert picture.size == (1024, 512)
 
 
 def test_the_dataset_is_an_input_for_training_once(tracking: Tracking) -> None:
