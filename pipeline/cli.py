@@ -73,6 +73,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The YAML file of the run.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as train.duration=10ep.")
@@ -135,7 +136,9 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, pa
         results = drive(checked, planned, store, console, Typed(str(recipe), tuple(overrides or ())))
         show.show_stages(console, results, time.monotonic() - began, task_of(checked))
         artifacts = {result.stage: result.artifact for result in results}
-    show.show_result(console, checked, artifacts, str(recipe), overrides or ())
+    from pipeline.verbs.report import earlier
+
+    show.show_result(console, checked, artifacts, str(recipe), overrides or (), earlier(store, artifacts))
 
 
 @app.command()
@@ -324,27 +327,50 @@ def stream(
 
 @app.command()
 def evaluate(
-    recipe: RecipePath,
-    models: Annotated[
-        list[str] | None,
+    words: Annotated[
+        list[str],
         typer.Argument(
-            metavar="[MODEL]... [KEY=VALUE]...",
-            help="Runs, exported folders, MLflow URIs, or recipes for their last runs; by default that of RECIPE. And "
-            "changes of RECIPE, such as evaluate.clips=3.",
+            metavar="MODEL... DATA [KEY=VALUE]...",
+            help="Models: runs, exported folders, MLflow URIs, or recipes for their last runs. The data: a recipe, or "
+            "a folder of shards; DATA may stand first, too. A recipe alone is its own last run on its own data. And "
+            "changes of the recipe, such as evaluate.clips=3.",
         ),
-    ] = None,
+    ],
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default NAME-evaluation.")] = None,
     packages: Allow = None,
 ) -> None:
-    """Measure trained models on a recipe's data; several of them together, by the mean of their scores."""
-    changes = [text for text in models or () if CHANGE.match(text)]
-    checked = load(recipe, changes)
-    shards = _shards(checked)
+    """Measure trained models on any data of their classes; several of them together, by the mean of their scores."""
     from pipeline.shards.dataset import open_dataset
     from pipeline.verbs.evaluate import evaluate as measure
+    from pipeline.verbs.evaluate import is_recipe, parted, recipe_of
 
-    named = [text for text in models or () if text not in changes] or [str(recipe)]
-    measure(console, checked, open_dataset(shards.files), named, out or Path(f"{checked.name}-evaluation"))
+    changes = [text for text in words if CHANGE.match(text)]
+    data, named = parted([text for text in words if text not in changes])
+    if is_recipe(data):
+        checked = load(data, changes)
+        shards = open_dataset(_shards(checked).files)
+    else:
+        checked, shards = recipe_of(named[0], changes), open_dataset(Path(data))
+    measure(console, checked, shards, named, out or Path(f"{checked.name}-evaluation"))
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Runs by name, recipes for their last runs, or folders that `evaluate` wrote; several stand side by "
+            "side, compared with the first.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="HTML", help="The page to write.")] = Path("report.html"),
+    store: Annotated[str | None, typer.Option(metavar="STORE", help="Where the runs are; by default runs.")] = None,
+) -> None:
+    """Write a run as one page to look at and to send: scores, errors with pictures, classes, calibration, curves."""
+    from pipeline.verbs.report import report as write
+
+    write(console, runs, out, store)
 
 
 @app.command()

@@ -31,7 +31,10 @@ def check_artifacts(project: Any, extension: str) -> None:
     rows = list(csv.DictReader((evaluation / "predictions.csv").open()))
     assert len(rows) == 7
     assert measured["top1"] == pytest.approx(sum(row["class"] == row["predicted"] for row in rows) / 7)
-    assert {path.suffix for path in (evaluation / "figures").iterdir()} == {".png"}
+    assert {path.suffix for path in (evaluation / "figures").iterdir()} == {".png", ".svg"}
+    (page,) = project.store.glob("runs/*/report.html")
+    assert "top-1" in page.read_text()
+    assert "train/loss" in page.read_text()  # the curves of the training
     stored, exported = (project.artifact(stage) for stage in ("train", "export"))
     assert load_file(stored / "model.safetensors").keys() == load_file(exported / "model/model.safetensors").keys()
     tars = list((project.artifact("shard") / "train").glob("*.tar"))
@@ -57,6 +60,7 @@ def check_mlflow(project: Any, steps: list[int], validated: list[int]) -> None:
     assert paths >= {
         "recipe.yaml",
         "environment.txt",
+        "report.html",
         "figures/first_batch.png",
         "figures/learning_rate.png",
         "figures/confusion_matrix.png",

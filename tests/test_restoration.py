@@ -37,6 +37,7 @@ def test_the_quickstart_is_better_than_bicubic(make_project: Callable[..., Any])
         "best_predictions.png",
         "least_gained_predictions.png",
         "psnr.png",
+        "psnr.svg",
         "worst_predictions.png",
     }
     rows = list(csv.DictReader((evaluation / "samples.csv").open()))

@@ -22,7 +22,7 @@ from pipeline.stages.measure import (
     sample_names,
 )
 from pipeline.stages.quarantine import QUARANTINE
-from pipeline.stages.train import STATISTICS, WEIGHTS
+from pipeline.stages.train import CURVES, STATISTICS, WEIGHTS
 from pipeline.store import Artifact
 from pipeline.tasks import task_of
 from pipeline.tasks.base import score_words
@@ -41,6 +41,9 @@ STAGE = Stage(
 )
 PART_SAMPLES = 512
 """Another process takes seconds to start: it is worth that for so many samples."""
+
+GRIDS = ("confusion_matrix", "worst_predictions")
+"""Figures that MLflow shows of several runs side by side."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -69,21 +72,23 @@ def run(context: Context) -> dict[str, Any]:
     sample, tally = merged(parts)
 
     task, names = task_of(recipe, dataset.classes), sample_names(dataset, sample)
-    shown = evaluation.to_show(task, tally)
+    chosen = evaluation.choose(task, tally)
     # Where predictions were made, decoders and transforms are loaded already.
-    chosen = sample[np.concatenate(list(shown.values()))]
-    looks = _remote(recipe, fetch_and_show).remote(recipe, dataset, trained, chosen)
+    looks = _remote(recipe, fetch_and_show).remote(recipe, dataset, trained, sample[chosen.places])
     for remark in task.remarks(tally):
         say(f"evaluate: {remark}")
     measured = evaluation.write_tables(context.out, task, names, tally)
     points = {f"{MEASURED[split]}/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
-    evaluation.draw(context.out, recipe, dataset, names, tally, shown, ray.get(looks))
+    curves = trained.facts.get(CURVES)
+    if lack := evaluation.draw(context.out, recipe, dataset, split, names, tally, chosen, ray.get(looks), curves):
+        say(f"evaluate: {lack}")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
-    figures = {f"figures/{path.name}": path for path in sorted((context.out / "figures").iterdir())}
+    figures = {f"figures/{path.name}": path for path in sorted((context.out / "figures").glob("*.png"))}
     facts = {**measured, "split": split, "quarantined": len(bad)}
     writer.tell.remote(data_words(dataset), score_words(task, facts))
-    sent += [writer.log_files.remote(tables | figures)]
+    grids = {path.stem: path for path in figures.values() if path.stem in GRIDS}
+    sent += [writer.log_files.remote(tables | figures), writer.log_images.remote(grids)]
     tracker.wait_until_sent(*sent)
     tracker.finish(context)
     return facts

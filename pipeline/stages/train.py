@@ -51,6 +51,9 @@ WEIGHTS = "model.safetensors"
 STATISTICS = "statistics"
 """The fact that holds what was measured for `augment.mean`, `augment.std` and `model.anchors`."""
 
+CURVES = "curves"
+"""The fact that holds a few points of each metric: name -> steps and values."""
+
 
 def run(context: Context) -> dict[str, Any]:
     """Write `model.safetensors`, `classes.json` and figures; returns the last validation metrics and the MLflow run."""
@@ -102,7 +105,13 @@ def run(context: Context) -> dict[str, Any]:
     left_out = [row for split, bad in state["bad"].items() for row in rows(dataset, split, bad, STAGE.name)]
     write_rows(context.out / QUARANTINE, left_out)
     (context.out / "classes.json").write_text(json.dumps(dataset.classes, indent=1))
-    facts = {"mlflow_key": key, **tracker.finish(context), **metrics, "quarantined": len(left_out)}
+    facts = {
+        "mlflow_key": key,
+        CURVES: tracker.curves(writer),
+        **tracker.finish(context),
+        **metrics,
+        "quarantined": len(left_out),
+    }
     at_once = micro_batch(context.parts)
     return facts | ({"micro_batch": at_once} if at_once else {}) | ({STATISTICS: statistics} if statistics else {})
 

@@ -71,6 +71,11 @@ class Run:
         self._write(path, visible_lines(redact_log(text)))
         return path
 
+    def keep(self, name: str, text: str) -> Path:
+        """Keep a text beside the record; returns its path on this node."""
+        self._write(self.folder / name, text)
+        return self.folder / name
+
     def _write_record(self) -> None:
         if self.upload:
             (self.folder / UNSENT).touch()
@@ -79,7 +84,7 @@ class Run:
 
     def _write(self, path: Path, text: str) -> None:
         new = path.with_name(path.name + ".new")
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
         os.replace(new, path)
         if self.upload:
             self.upload(path)

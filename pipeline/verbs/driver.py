@@ -51,6 +51,7 @@ def drive(
                 with Progress(console) as progress:
                     results = execute(plan, recipe, store, services, progress, record)
                 status = "FINISHED"
+                _report(record, store, services.tracker, console)
             except KeyboardInterrupt:
                 status = "KILLED"
                 raise
@@ -70,6 +71,17 @@ def _closing(record: Run) -> Iterator[None]:
             with suppress(OSError, ZoetropeError):  # a full store must not hide what happened
                 record.end("failed" if isinstance(error, Exception) else "interrupted")
         raise
+
+
+def _report(record: Run, store: Store, tracker: Any, console: Console) -> None:
+    """Write the run's page, and hand it to MLflow. Whatever goes wrong is said: the run is done without it."""
+    from pipeline.verbs.report import of_run
+
+    try:
+        if page := of_run(record, store):
+            ray.get(tracker.log_files.remote({page.name: page}), timeout=END_S)
+    except Exception as error:
+        console.print(f"The report of this run could not be made: {type(error).__name__}: {error}", markup=False)
 
 
 def _end_tracking(tracker: Any, status: "Status", console: Console) -> None:

@@ -4,6 +4,7 @@ import os
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -123,7 +124,12 @@ def facts(values: Mapping[str, object], forms: Mapping[str, str]) -> str:
 
 
 def show_result(
-    console: Console, recipe: Recipe, artifacts: Mapping[str, Artifact], recipe_path: str, overrides: Sequence[str]
+    console: Console,
+    recipe: Recipe,
+    artifacts: Mapping[str, Artifact],
+    recipe_path: str,
+    overrides: Sequence[str],
+    report: Path | None = None,
 ) -> None:
     """Print the score, where everything is, and what to type next."""
     from pipeline.tracking.address import resolve
@@ -138,8 +144,13 @@ def show_result(
     measured = artifacts["evaluate"].facts
     split = "test" if measured.get("split") == "test" else "validation"
     console.print(f"\n[bold]{result_words(task_of(recipe), measured)}[/] on the {split} split")
-    for name, stage in (("evaluation", "evaluate"), ("model", "export")):
-        console.print(f"{name:<11} {artifacts[stage].url}", markup=False)
+    for name, place in (
+        ("report", report),
+        ("evaluation", artifacts["evaluate"].url),
+        ("model", artifacts["export"].url),
+    ):
+        if place:
+            console.print(f"{name:<11} {place}", markup=False)
     console.print("\nBrowse the results:")
     for line in browse_lines(tracking.ui_command, page):
         console.print(f"  {line}", markup=False)

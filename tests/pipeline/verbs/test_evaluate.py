@@ -38,6 +38,7 @@ def test_one_model_is_measured_as_in_its_run(
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == measured
     assert {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")} == {
         *("metrics.json", "per_class.csv", "confusion.csv", "predictions.csv", "quarantine.jsonl"),
+        *("recipe.yaml", "details.json.gz", "report.html", "figures/reliability.svg", "figures/reliability.png"),
         *(f"figures/{name}.png" for name in ("confusion_matrix", "best_predictions", "worst_predictions")),
     }
 
@@ -63,6 +64,27 @@ def test_several_models_as_they_are_typed(
     assert [row["file"] for row in rows] == [f"{2000 + i}.jpg" for i in range(7)]
     assert [row["predicted"] for row in rows] == [images.classes[k] for k in mean.argmax(1)]
     np.testing.assert_allclose([float(row["score"]) for row in rows], mean.max(1), atol=1e-4)
+
+
+def test_a_folder_of_shards_is_data_in_either_order(
+    images: Dataset, models: list[Path], tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, shards = str(models[0]), str(images.folder)
+    said = []
+    for i, words in enumerate(((model, shards), (shards, model, "evaluate.crops=1"))):
+        code, out, err = typed(capsys, monkeypatch, "evaluate", *words, "--out", str(tmp_path / f"out{i}"))
+        assert (code, err) == (0, "")
+        said.append(out.splitlines()[0])
+        assert "report.html shows it all" in out
+    assert said[0] == said[1]
+    assert said[0].endswith("on 7 samples of the validation split")
+    for words, error in (
+        ((shards,), "is data, and no model is named"),
+        ((model,), "is data: a recipe (.yaml), or a folder of shards with a dataset.json"),
+    ):
+        code, _, err = typed(capsys, monkeypatch, "evaluate", *words)
+        assert code == 1
+        assert error in " ".join(err.split())
 
 
 def test_models_that_do_not_fit_are_refused(
