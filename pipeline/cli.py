@@ -133,7 +133,13 @@ def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, pa
         from pipeline.cluster.described import Typed
         from pipeline.verbs.driver import drive
 
-        results = drive(checked, planned, store, console, Typed(str(recipe), tuple(overrides or ())))
+        try:
+            results = drive(checked, planned, store, console, Typed(str(recipe), tuple(overrides or ())))
+        except ZoetropeError:
+            console.print(
+                f"`python -m pipeline doctor {recipe}` looks at what this machine has and lacks.", markup=False
+            )
+            raise
         show.show_stages(console, results, time.monotonic() - began, task_of(checked))
         artifacts = {result.stage: result.artifact for result in results}
     from pipeline.verbs.report import earlier
@@ -450,6 +456,23 @@ def verify(store: StoreUrl) -> None:
     from pipeline.verbs.verify import show_verified
 
     if not show_verified(console, _existing(store)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="[RECIPE]", help="Look at what this recipe needs, too.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each finding.")] = False,
+    packages: Allow = None,
+) -> None:
+    """Look at this machine: what a run needs, what is missing, and the command that mends it. Exit code 1 if any is."""
+    from pipeline.doctor.found import Looked
+    from pipeline.verbs.doctor import doctor as look
+
+    if not look(console, Looked(recipe, tuple(overrides or ())), as_json):
         raise typer.Exit(1)
 
 
