@@ -69,14 +69,31 @@ app = typer.Typer(
     cls=Verbs,
     help="Raw videos and images in, a trained and tracked model out.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=Path(sys.argv[0]).stem == "zoetrope",  # a shell knows programs, and no `python -m`
     pretty_exceptions_enable=False,
 )
 
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="The YAML file of the run.")]
+def _complete(what: str) -> Any:
+    def found(incomplete: str) -> list[str]:
+        from pipeline.verbs import complete
+
+        words: list[str] = getattr(complete, what)(incomplete)
+        return words
+
+    return found
+
+
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="The YAML file of the run.", autocompletion=_complete("recipes"))
+]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Changes, such as train.duration=10ep.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="Changes, such as train.duration=10ep.",
+        autocompletion=_complete("changes"),
+    ),
 ]
 Allow = Annotated[
     list[str] | None,
@@ -457,6 +474,24 @@ def verify(store: StoreUrl) -> None:
 
     if not show_verified(console, _existing(store)):
         raise typer.Exit(1)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there; else it is printed.")] = None,
+) -> None:
+    """Print the JSON schema of a recipe, by which editors complete and check; recipes of `init` name it."""
+    from pipeline.recipe.json_schema import KEPT
+
+    text = KEPT.read_text(encoding="utf-8")
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ZoetropeError(f"--out {out}: cannot be written: {error.strerror}") from error
+    console.print(f"{out} is written. In a recipe:\n  # yaml-language-server: $schema={out.resolve()}", markup=False)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.draft.look import Look
 from pipeline.draft.machine import Machine, batch_size
 from pipeline.draft.text import comments, section
+from pipeline.recipe.json_schema import KEPT
 from pipeline.tasks import class_of
 from pipeline.tasks.suited import Facts, Starts
 
@@ -59,6 +60,7 @@ def draft(look: Look, machine: Machine, start: Starts, data: Path, out: Path, ba
         "docs/recipe.md explains every key."
     )
     head += [f"#   python -m pipeline plan {out.name}", f"#   python -m pipeline run {out.name}"]
+    head += [f"# yaml-language-server: $schema={KEPT}"]
     lines = [
         text for key, value in sections.items() for text in section(key, value, why.get(key, ""), offers.get(key, ()))
     ]

@@ -44,8 +44,8 @@ def reference() -> str:
 
 def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
     """Yield a heading, what the section means, its keys as a table, and then the sections in it."""
-    yield f"\n## {title}\n\n{_text(inspect.getdoc(model) or '')}\n"
-    meanings = _meanings(model)
+    yield f"\n## {title}\n\n{text_of(inspect.getdoc(model) or '')}\n"
+    told = meanings(model)
     rows, inner = [], []
     for name, field in model.model_fields.items():
         dotted = f"{path}.{name}" if path else name
@@ -54,7 +54,7 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
             inner += [(section, dotted, type(field.default) is section) for section in found]
         is_kind = name == "kind" and path
         if field.annotation is Workers or not (found or is_kind):
-            rows.append(f"| `{dotted}` | {_type(field)} | {_default(field)} | {_cell(meanings.get(name, ''))} |\n")
+            rows.append(f"| `{dotted}` | {_type(field)} | {_default(field)} | {_cell(told.get(name, ''))} |\n")
     if rows:
         yield "\n| key | type | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
     for section, dotted, is_default in inner:
@@ -64,7 +64,7 @@ def _section(model: type[BaseModel], path: str, title: str) -> Iterator[str]:
         yield from _section(section, dotted, title)
 
 
-def _meanings(model: type[BaseModel]) -> dict[str, str]:
+def meanings(model: type[BaseModel]) -> dict[str, str]:
     """Map each key -> the docstring below it, or its description."""
     found = {name: field.description or "" for name, field in model.model_fields.items()}
     for base in reversed(model.__mro__):
@@ -123,12 +123,12 @@ def _default(field: FieldInfo) -> str:
     return "" if value is None else f"`{shown}`"
 
 
-def _text(text: str) -> str:
+def text_of(text: str) -> str:
     return " ".join(text.split())
 
 
 def _cell(text: str) -> str:
-    return _text(text).replace("|", "\\|")
+    return text_of(text).replace("|", "\\|")
 
 
 if __name__ == "__main__":

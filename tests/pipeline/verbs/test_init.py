@@ -16,6 +16,7 @@ from pipeline.base.terminal import Terminal
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
 from pipeline.recipe import Recipe, load
+from pipeline.recipe.json_schema import KEPT
 from pipeline.verbs.init import init
 from pipeline.verbs.planning import make_plan
 from tests.conftest import Project, clip, picture
@@ -237,7 +238,7 @@ def test_the_recipe_of_a_folder(typed: Typed, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("pipeline.verbs.init.this_machine", lambda: Machine(2, 16 << 30, False))
     monkeypatch.setattr("pipeline.verbs.init.start_of", lambda kind: None)
     typed(class_folders(typed.folder / "data"))
-    assert typed.out.read_text() == EXPECTED
+    assert typed.out.read_text() == EXPECTED.replace("SCHEMA", str(KEPT))
 
 
 EXPECTED = """\
@@ -245,6 +246,7 @@ EXPECTED = """\
 #   every key.
 #   python -m pipeline plan recipe.yaml
 #   python -m pipeline run recipe.yaml
+# yaml-language-server: $schema=SCHEMA
 name: data
 task: {kind: image-classification}
 # nothing says what is held out, so data.split does
