@@ -521,6 +521,31 @@ def _close_abandoned(store: "Store", tracking_uri: str | None = None) -> None:
         send_leftovers(resolve(tracking_uri, store.url), spool)
 
 
+EXAMPLES = {
+    "init": "init photos/",
+    "plan": "plan recipe.yaml train.duration=10ep",
+    "run": "run recipes/quickstart.yaml",
+    "preview": "preview recipe.yaml --out preview.png",
+    "feed": "feed recipe.yaml feed.workers=4",
+    "models": "models resnet50 tsm_resnet50",
+    "attention": "attention runs/artifacts/export/.../model clip.mp4",
+    "predict": "predict quickstart clips/ --top 3 --out answers.csv",
+    "evaluate": "evaluate quickstart other-data.yaml",
+    "report": "report quickstart --out quickstart.html",
+    "stream": "stream recipes/moving-digits-online.yaml clip.mp4",
+    "export": "export quickstart --to onnx",
+    "ls": "ls runs",
+    "gc": "gc runs --days 7",
+    "verify": "verify runs",
+    "schema": "schema --out recipe.schema.json",
+    "doctor": "doctor recipe.yaml",
+}
+"""A command line of each verb, which its help ends with."""
+for _command in app.registered_commands:
+    _verb = _command.callback.__name__ if _command.callback else ""
+    _command.epilog = f"Example: python -m pipeline {EXAMPLES[_verb]}"
+
+
 def main() -> None:
     """Run `python -m pipeline`, or `zoetrope`. A command line that is not understood ends with exit code 2."""
     installed = Path(sys.argv[0]).stem == "zoetrope"

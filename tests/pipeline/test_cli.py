@@ -67,6 +67,13 @@ def test_help_is_light() -> None:
     assert heavy == []
 
 
+@pytest.mark.parametrize("verb", cli.EXAMPLES)
+def test_the_help_of_a_verb_ends_with_an_example(terminal: Terminal, verb: str) -> None:
+    code, out, err = terminal(verb, "--help")
+    assert (code, err) == (0, "")
+    assert f"python -m pipeline {verb} " in " ".join(out.split())
+
+
 def test_a_first_plan_does_without_torch(tmp_path: Path) -> None:
     """Also one that starts from a trained model of the same recipe: its file is hashed, and not loaded."""
     model = tmp_path / "trained"
