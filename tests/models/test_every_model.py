@@ -97,8 +97,8 @@ def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
         shapes = {(*regions, 4 * (NUM_CLASSES + 1)), (*regions, NUM_CLASSES + 1)}
         return shapes | {(len(x), sum(anchors), 4), (len(x), sum(anchors))}
     if issubclass(OPTIONS[name], YOLOv5Family):
-        places = sum(3 * h * w for h, w in maps_of((x.shape[2], x.shape[3])))
-        return {(len(x), places, 4), (len(x), places), (len(x), places, NUM_CLASSES)}
+        cells = sum(3 * h * w for h, w in maps_of((x.shape[2], x.shape[3])))
+        return {(len(x), cells, 4), (len(x), cells), (len(x), cells, NUM_CLASSES)}
     if OPTIONS[name].answers == "objects":
         places = zip(*(model.sides(px) for px in x.shape[2:]), strict=True)
         boxes = sum(h * w * count for (h, w), count in zip(places, model.priors.counts, strict=True))
