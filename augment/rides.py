@@ -22,11 +22,12 @@ Float32Array = npt.NDArray[np.float32]
 KINDS = {
     "mask": "mask",
     "boxes": "bboxes",
-    **dict.fromkeys(("keypoints", "target", "picture", "frame"), "keypoints"),
+    **dict.fromkeys(("keypoints", "target", "picture", "frame", "flow"), "keypoints"),
 }
-"""What can ride, and as which target of albumentations it goes. `picture` and `frame` are no companions: of the one the
-picture itself must stay exact, as it is the target, of the other it is known where it came to lie."""
-ITSELF = frozenset({"picture", "frame"})
+"""What can ride, and as which target of albumentations it goes. `picture`, `frame` and `flow` are no companions: of the
+first the picture itself must stay exact, as it is the target, of the second it is known where it came to lie, and by
+that the third is moved, see `augment.flow`."""
+ITSELF = frozenset({"picture", "frame", "flow"})
 
 RESIZES = (
     *(A.Resize, A.RandomScale, A.LongestMaxSize, A.SmallestMaxSize, A.CropAndPad),
@@ -103,6 +104,8 @@ class View:
     """`[M, 2]`: all of them, those outside of the view too."""
     target: UInt8Array | None = None
     """`[s H, s W, C]`."""
+    flow: UInt8Array | None = None
+    """`[T, H, W, 2 L]`: of a clip, where a person is to see it."""
     frame: Float32Array | None = None
     """`[2, 3]`: maps (x, y, 1) of the stored picture to the view; None where a transform of the list bends it."""
 
@@ -205,5 +208,11 @@ def cut(target: UInt8Array, frame: Float32Array, stored: tuple[int, ...], made: 
 
 
 def _listed(rides: Rides) -> str:
-    words = {"keypoints": "key points", "frame": "answers", "target": "targets", "picture": "targets"}
+    words = {
+        "keypoints": "key points",
+        "frame": "answers",
+        "flow": "vectors of flow",
+        "target": "targets",
+        "picture": "targets",
+    }
     return " and ".join(words.get(kind, kind) for kind in sorted(rides.names - {"mask"}))

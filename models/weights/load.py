@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.official import Official
+from models.two_stream import TwoStream
 from models.weights.match import LoadedWeights, Match, dtype_name, few, match, without_head
 from models.weights.read import Source, read_state, unwrap
 from models.weights.search import entries, tensors
@@ -47,11 +48,18 @@ def load_weights(
     The release of TSM names online weights as it names image weights, so nothing can tell whether they were trained
     for the shift of `model`: online weights belong to `direction="past"`.
 
+    Of a two-stream network both streams start from weights of one stream, where the source has not those of both.
+
     ZoetropeError when anything else does not fit, several entries do, or a number is not finite; then the model is left
     as it was.
     """
     own = model.state_dict()
-    found = read_state(source, partial(_choose, own), say)
+    try:
+        found = read_state(source, partial(_choose, own), say)
+    except ZoetropeError:
+        if not isinstance(model, TwoStream):
+            raise
+        return _load_each(model, source, say, new_head)
     if new_head:
         found = without_head(found, own)
     what = source.url if isinstance(source, Official) else str(source)
@@ -60,12 +68,54 @@ def load_weights(
     return found.report
 
 
+def _load_each(model: TwoStream, source: Source, say: Callable[[str], None], new_head: bool) -> LoadedWeights:
+    """Load weights of one stream into both; the report names the parts of both."""
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    try:
+        reports = {name: load_weights(part, source, say, new_head) for name, part in model.streams.items()}
+    except ZoetropeError:
+        model.load_state_dict(kept)
+        raise
+    return _joined(model, reports)
+
+
+def _joined(model: TwoStream, reports: Mapping[str, LoadedWeights]) -> LoadedWeights:
+    """Put the reports of both streams into one; what stands behind the streams is missing in the source."""
+
+    def named(what: str) -> tuple[str, ...]:
+        return tuple(f"{stream}.{name}" for stream, one in reports.items() for name in getattr(one, what))
+
+    def mapped(what: str) -> dict[str, Any]:
+        return {f"{stream}.{name}": to for stream, one in reports.items() for name, to in getattr(one, what).items()}
+
+    behind = tuple(name for name in model.state_dict() if name.partition(".")[0] not in reports)
+    unexpected = tuple(dict.fromkeys(name for one in reports.values() for name in one.unexpected))
+    first = next(iter(reports.values()))
+    return LoadedWeights(
+        family=first.family,
+        loaded=named("loaded"),
+        missing=(*named("missing"), *behind),
+        unexpected=unexpected,
+        resized=mapped("resized"),
+        copied=mapped("copied"),
+        replaced=named("replaced"),
+        entry=first.entry,
+        beside=first.beside,
+    )
+
+
 def check_weights(model: nn.Module, source: Source, say: Callable[[str], None] = warnings.warn) -> None:
     """Raise the ZoetropeError that `load_weights` would raise of a source whose names or shapes do not fit.
 
     The model may lie on the meta device, and takes nothing.
     """
-    read_state(source, partial(_choose, model.state_dict()), say)
+    try:
+        read_state(source, partial(_choose, model.state_dict()), say)
+    except ZoetropeError:
+        if not isinstance(model, TwoStream):
+            raise
+        for part in model.streams.values():
+            check_weights(part, source, say)
 
 
 def check_shapes(model: nn.Module, given: nn.Module, what: str) -> None:
@@ -73,6 +123,10 @@ def check_shapes(model: nn.Module, given: nn.Module, what: str) -> None:
 
     Both modules may lie on the meta device.
     """
+    if isinstance(model, TwoStream):
+        for part in model.streams.values():
+            check_shapes(part, given, what)
+        return
     # One number seen as many: shapes without memory.
     state = {name: torch.zeros((), dtype=t.dtype).expand(t.shape) for name, t in given.state_dict().items()}
     if problem := match(model.state_dict(), state, what).problem:

@@ -14,7 +14,7 @@ import av.container
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType, VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.decode.container import demuxer_of, frame_rate, open_video, video_stream
@@ -97,6 +97,20 @@ def encode_pictures(
     return Transcoded(data, *size, count, float(rate), float(count / rate))
 
 
+def encode_grey(
+    pictures: Iterable[npt.NDArray[np.uint8]], size: tuple[int, int], rate: Fraction, gop: int, crf: int
+) -> bytes:
+    """Encode uint8 `[H, W]` pictures of an even `size` (width, height) whose levels are numbers: grey, 0 to 255."""
+
+    def frames() -> Iterator[VideoFrame]:
+        for picture in pictures:
+            frame = VideoFrame.from_ndarray(picture, format="gray")
+            frame.color_range = ColorRange.JPEG  # else decoders stretch 16..235
+            yield frame
+
+    return _write(frames(), size, rate, gop, crf, "gray")[0]
+
+
 def fitted(width: int, height: int, short_side: int) -> tuple[int, int]:
     """Return (width, height) with the short side at most `short_side`, both even, neither enlarged.
 
@@ -131,9 +145,9 @@ def _scaled(frames: Iterable[VideoFrame], width: int, height: int, matrix: Matri
 
 
 def _write(
-    frames: Iterable[VideoFrame], size: tuple[int, int], rate: Fraction, gop: int, crf: int
+    frames: Iterable[VideoFrame], size: tuple[int, int], rate: Fraction, gop: int, crf: int, pixels: str = "yuv420p"
 ) -> tuple[bytes, int]:
-    """Encode yuv420p frames of `size` (width, height); returns the file and how many frames are in it."""
+    """Encode frames of a pixel format and `size` (width, height); returns the file and how many frames are in it."""
     options = {
         "crf": str(crf),
         "g": str(gop),
@@ -150,7 +164,7 @@ def _write(
         with av.open(str(path), "w", format="mp4", container_options={"movflags": "+faststart"}) as container:
             stream = container.add_stream("libx264", rate=rate, options=options)
             stream.width, stream.height = size
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = pixels
             context = stream.codec_context
             context.thread_count = 1
             count = 0

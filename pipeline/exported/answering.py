@@ -29,11 +29,13 @@ class Answering(nn.Module):
     """Pixels -> the tensors of the task's answer, in their order.
 
     Pixels are float [B, C, (T,) H, W], normalised; or, with `normalize`, as they are decoded: uint8 [B, (T,) H, W, 3]
-    of RGB.
+    of RGB. A two-stream model gets flow besides, likewise, of 2 L channels.
     """
 
     mean: Tensor
     std: Tensor
+    flow_mean: Tensor
+    flow_std: Tensor
 
     def __init__(self, model: nn.Module, task: Task, normalize: Normalize | None) -> None:
         super().__init__()
@@ -42,6 +44,9 @@ class Answering(nn.Module):
         if normalize is not None:
             self.register_buffer("mean", normalize.mean)
             self.register_buffer("std", normalize.std)
+            if normalize.flow is not None:
+                self.register_buffer("flow_mean", normalize.flow.mean)
+                self.register_buffer("flow_std", normalize.flow.std)
 
     def answer(self, pixels: Tensor) -> dict[str, Tensor]:
         """Answer a batch, by the names of what is answered."""
@@ -54,6 +59,21 @@ class Answering(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Answer a batch."""
         return tuple(self.answer(pixels).values())
+
+
+class AnsweringBoth(Answering):
+    """The same of a two-stream model: pixels and flow -> the tensors of the task's answer."""
+
+    def answer(self, pixels: Tensor, flow: Tensor) -> dict[str, Tensor]:  # type: ignore[override]  # by its two inputs
+        """Answer a batch, by the names of what is answered."""
+        if self.normalizes:
+            flow = ((flow.float() - self.flow_mean) / self.flow_std).movedim(-1, 1)
+        # Side by side, which the model takes, too: a task calls its model with one tensor
+        return dict(self.task.exported(self.model, torch.cat([self.inputs(pixels), flow], 1)))
+
+    def forward(self, pixels: Tensor, flow: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]  # likewise
+        """Answer a batch."""
+        return tuple(self.answer(pixels, flow).values())
 
 
 class AnsweringOnline(Answering):
@@ -120,18 +140,19 @@ def exportable(
     """
     any_size = any_size and not online and not recipe.model.margin_px
     normalize = Normalize.of(recipe, torch.device("cpu")) if preprocess else None
-    module = (AnsweringOnline if online else Answering)(model, task, normalize).eval()
-    frames = (recipe.clip.frames,) if recipe.model.eats == "video" and not online else ()
+    kind = AnsweringOnline if online else AnsweringBoth if "flow" in recipe.inputs else Answering
+    module = kind(model, task, normalize).eval()
+    frames = (recipe.clip.frames,) if recipe.model.modality() == "video" and not online else ()
     shape = (*frames, *_size(recipe, task, any_size))
-    bands = recipe.data.bands
-    if preprocess:
-        pixels = torch.zeros(BATCH, *shape, bands.channels, dtype=getattr(torch, bands.dtype))
-    else:
-        pixels = torch.zeros(BATCH, bands.channels, *shape)
+    dtype = getattr(torch, recipe.data.bands.dtype)
+    looks = {
+        name: torch.zeros(BATCH, *shape, channels, dtype=dtype) if preprocess else torch.zeros(BATCH, channels, *shape)
+        for name, channels in recipe.inputs.items()
+    }
     with torch.no_grad():
-        answer = module.answer(pixels)
+        answer = module.answer(**looks)
     caches = [torch.zeros_like(value) for name, value in answer.items() if name.startswith("next_")]
-    inputs = {"pixels": pixels, **{f"cache_{i}": cache for i, cache in enumerate(caches)}}
+    inputs = {**looks, **{f"cache_{i}": cache for i, cache in enumerate(caches)}}
     return Exportable(module, inputs, tuple(answer), any_size, len(caches))
 
 
@@ -144,7 +165,8 @@ def traced(given: Exportable) -> "ExportedProgram":
 
     batch = Dim("batch", min=1)
     sides = dict.fromkeys(given.axes, Dim.AUTO) if given.any_size else {}
-    shapes: dict[str, Any] = {"pixels": {0: batch, **sides}}
+    looks = [name for name in given.inputs if not name.startswith("cache_")]
+    shapes: dict[str, Any] = {name: {0: batch, **sides} for name in looks}
     if given.caches:
         shapes["caches"] = tuple({0: batch} for _ in range(given.caches))
     try:

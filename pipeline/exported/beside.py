@@ -26,8 +26,15 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
     steps: what the evaluation does to a picture first, as albumentations' transforms
     white: the highest level of a pixel; mean and std are shares of it
     clip: which frames of a video; None for pictures. caches: shapes without the batch
+    flow: of a model that looks at it: fields a frame from this frame on, x and y of each; levels 0 to 255 are
+        -limit_px to limit_px of a video whose shorter side is at most short_side_px; what 0..1 is divided by, its mean
+        being 0.5; and whether it is alone, as the `pixels`
     """
     clip = {"frames": recipe.clip.frames, "sampling": recipe.clip.sampling, "stride": recipe.clip.stride}
+    flow = None
+    if recipe.clip.flow is not None and recipe.shard.flow is not None:
+        stored = {"short_side_px": recipe.stored_short_side, "limit_px": recipe.shard.flow.limit_px}
+        flow = {"fields": recipe.clip.flow, **stored, "std": recipe.augment.flow_std, "alone": recipe.sees_flow_alone}
     return {
         "inputs": {name: _tensor(value) for name, value in given.inputs.items()},
         "outputs": list(given.outputs),
@@ -39,8 +46,9 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
         "size": None if any_size else list(given.size),
         "short_side": recipe.stored_short_side,
         "steps": recipe.augment.eval,
-        "clip": clip if recipe.model.eats == "video" else None,
-        "caches": [list(value.shape[1:]) for name, value in given.inputs.items() if name != "pixels"],
+        "clip": clip if recipe.model.modality() == "video" else None,
+        "caches": [list(value.shape[1:]) for name, value in given.inputs.items() if name.startswith("cache_")],
+        **({"flow": flow} if flow else {}),
         **given.module.task.told(),
     }
 

@@ -3,7 +3,8 @@
     python example.py picture.jpg
     python example.py frames.npy    # uint8 [T, H, W, 3], RGB; of a picture [H, W, 3], or as many channels as it has
 
-It needs numpy, Pillow and onnxruntime (torch in place of that for model.pt2), and nothing of what trained the model.
+It needs numpy, Pillow and onnxruntime (torch in place of that for model.pt2), and nothing of what trained the model;
+for flow, OpenCV.
 `preprocessing.json` says what the model takes. Pictures are resized here in floating point, which may be off by one
 level of 255 from the training's own; an array that already has the model's size goes in as it is.
 """
@@ -40,16 +41,31 @@ def read(path: str) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def choose_frames(pixels: np.ndarray) -> np.ndarray:
-    """Take the frames of the clip, as the evaluation takes them from a whole video."""
-    clip, n = ABOUT["clip"], len(pixels)
-    if n == clip["frames"]:
-        return pixels
+def choose_frames(n: int) -> np.ndarray:
+    """Return which of n frames the clip has, as the evaluation takes them from a whole video."""
+    clip = ABOUT["clip"]
     step = np.arange(clip["frames"])
+    if n == clip["frames"]:
+        return step
     if clip["sampling"] == "segments":
-        return pixels[(2 * step + 1) * n // (2 * clip["frames"])]
+        return (2 * step + 1) * n // (2 * clip["frames"])
     first = max(0, n - ((clip["frames"] - 1) * clip["stride"] + 1)) // 2
-    return pixels[(first + clip["stride"] * step) % n]
+    return (first + clip["stride"] * step) % n
+
+
+def flow_of(frames: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Compute the flow with each chosen frame, as levels uint8 [T, H, W, 2 L], of all frames of a video; by OpenCV."""
+    import cv2
+
+    limit_px, last = ABOUT["flow"]["limit_px"], max(0, len(frames) - 2)
+    if any("CenterCrop" not in step for step in ABOUT["steps"]):
+        sys.exit("this example cannot resize flow, whose vectors would have to be scaled, too: add it to flow_of")
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (*frames, frames[-1])]
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    wanted = np.minimum(chosen[:, None] + np.arange(ABOUT["flow"]["fields"]), last)
+    fields = {i: method.calc(grey[i], grey[i + 1], np.zeros(0)) for i in set(wanted.ravel().tolist())}
+    px = np.stack([np.concatenate([fields[i] for i in row], -1) for row in wanted.tolist()])
+    return np.rint((px + limit_px) * (255 / (2 * limit_px))).clip(0, 255).astype(np.uint8)
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -99,11 +115,12 @@ def fit(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def prepare(pixels: np.ndarray) -> np.ndarray:
+def prepare(pixels: np.ndarray, is_flow: bool = False) -> np.ndarray:
     """Turn [..., H, W, C] into the model's input, a batch of one."""
     if ABOUT["normalized_inside"]:
         return pixels[None]
-    mean, std = (ABOUT["white"] * np.array(ABOUT[name], np.float32) for name in ("mean", "std"))
+    values = (0.5, ABOUT["flow"]["std"]) if is_flow else (ABOUT["mean"], ABOUT["std"])
+    mean, std = (ABOUT["white"] * np.array(value, np.float32) for value in values)
     return np.ascontiguousarray(np.moveaxis((pixels.astype(np.float32) - mean) / std, -1, 0)[None])
 
 
@@ -121,11 +138,23 @@ def load() -> Callable[[list[np.ndarray]], list[np.ndarray]]:
     return lambda inputs: [output.detach().numpy() for output in module(*map(torch.from_numpy, inputs))]
 
 
+def inputs_with_flow(frames: np.ndarray) -> list[np.ndarray]:
+    """Return the inputs of a model that looks at flow, of all frames of a video: from each frame to the next."""
+    about = ABOUT["flow"]
+    if min(frames.shape[1:3]) > about["short_side_px"]:
+        frames = resize_short_side(frames, about["short_side_px"])
+    chosen = choose_frames(len(frames))
+    flow = prepare(fit(flow_of(frames, chosen)), is_flow=True)
+    return [flow] if about["alone"] else [prepare(fit(frames[chosen])), flow]
+
+
 def answer(path: str) -> list[np.ndarray]:
     """Answer a file: what the model's outputs say, without the batch; of a stream the mean over its frames."""
     pixels, run = read(path), load()
+    if "flow" in ABOUT:
+        return [output[0] for output in run(inputs_with_flow(pixels))]
     if ABOUT["clip"]:
-        pixels = choose_frames(pixels)
+        pixels = pixels[choose_frames(len(pixels))]
     pixels = fit(pixels)
     if not ABOUT["caches"]:
         return [output[0] for output in run([prepare(pixels)])]

@@ -89,7 +89,9 @@ def _batches(seen: Iterable[Result], size: int) -> Iterator[list[Result]]:
     held = 0
     for file, each in seen:
         batch.append((file, each))
-        held += 0 if isinstance(each, ZoetropeError) else sum(one.pixels.nbytes for one in each)
+        held += (
+            0 if isinstance(each, ZoetropeError) else sum(array.nbytes for one in each for array in one.inputs.values())
+        )
         if len(batch) == size or held >= BATCH_BYTES:
             yield batch
             batch, held = [], 0

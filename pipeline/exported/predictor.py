@@ -38,13 +38,14 @@ class Predictor(Exported):
         """Store as a sample of the run is stored, then see as the evaluation sees it: uint8 [V, (T,) H, W, 3]."""
         return self.sight(content).pixels
 
-    def infer(self, pixels: np.ndarray) -> Answer:
-        """Compute the answers to samples of one size, in all their views: uint8 [n, V, (T,) H, W, 3].
+    def infer(self, pixels: np.ndarray, **others: np.ndarray) -> Answer:
+        """Compute the answers to samples of one size, in all their views: uint8 [n, V, (T,) H, W, 3], and by name what
+        else the model looks at.
 
         Halves of them where the GPU's memory does not suffice; ZoetropeError where it does not for one.
         """
         try:
-            return self.task.infer(self.run, {"pixels": pixels})
+            return self.task.infer(self.run, {"pixels": pixels, **others})
         except torch.OutOfMemoryError:
             if len(pixels) == 1:
                 raise ZoetropeError(
@@ -52,7 +53,8 @@ class Predictor(Exported):
                     "--views tile=512 for masks, or predict on the CPU (CUDA_VISIBLE_DEVICES=)"
                 ) from None
         torch.cuda.empty_cache()
-        halves = [self.infer(half) for half in np.array_split(pixels, 2)]
+        cuts = slice(None, len(pixels) // 2), slice(len(pixels) // 2, None)
+        halves = [self.infer(pixels[cut], **{name: array[cut] for name, array in others.items()}) for cut in cuts]
         return {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
 
 
@@ -65,7 +67,8 @@ def placed(predictors: Sequence[Predictor], seen: Sequence[tuple[Seen, ...]]) ->
     for number, predictor in enumerate(predictors):
         mine = [each[number] for each in seen]
         for group in _of_one_size(mine):
-            answer = predictor.infer(np.stack([mine[i].pixels for i in group]))
+            looks = [mine[i].inputs for i in group]
+            answer = predictor.infer(**{name: np.stack([look[name] for look in looks]) for name in looks[0]})
             for place, i in enumerate(group):
                 said[i].append({name: value[place : place + 1] for name, value in answer.items()})
     task = predictors[0].task

@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.flow import FLOW
 from pipeline.exported.predictor import Predictor
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.reader import ShardReader
 from pipeline.store import Artifact
+from pipeline.tasks.base import Arrays
 
 
-def views_of_files(predictor: Predictor, named: Sequence[Path], most: int) -> list[np.ndarray]:
-    """See files, and those in folders, as the run sees its samples: uint8 [(T,) H, W, 3] each, at most so many.
+def views_of_files(predictor: Predictor, named: Sequence[Path], most: int) -> list[Arrays]:
+    """See files, and those in folders, as the run sees its samples: uint8 [(T,) H, W, C] by name, at most so many.
 
     ZoetropeError for none, or one that cannot be read.
     """
@@ -21,10 +23,10 @@ def views_of_files(predictor: Predictor, named: Sequence[Path], most: int) -> li
     files = [path for path in files if path.is_file() or path in named][:most]
     if not files:
         raise ZoetropeError(f"--samples {named[0]}: there are no files in it")
-    views: list[np.ndarray] = []
+    views: list[Arrays] = []
     for path in files:
         try:
-            views.extend(predictor.pixels(path.read_bytes()))
+            views += _each(predictor.sight(path.read_bytes()).inputs)
         except OSError as error:
             raise ZoetropeError(f"--samples {path}: cannot be read: {error.strerror}") from error
         except ZoetropeError as error:
@@ -32,13 +34,19 @@ def views_of_files(predictor: Predictor, named: Sequence[Path], most: int) -> li
     return views
 
 
-def views_of_shards(predictor: Predictor, shard: Artifact, most: int) -> list[np.ndarray]:
-    """See samples of the validation split, evenly spread over it: uint8 [(T,) H, W, 3] each."""
+def views_of_shards(predictor: Predictor, shard: Artifact, most: int) -> list[Arrays]:
+    """See samples of the validation split, evenly spread over it: inputs uint8 [(T,) H, W, C] by name."""
     dataset = open_dataset(shard.files)
-    split, reader = dataset.split("val"), ShardReader(dataset.files, "val")
+    needs = frozenset({FLOW} if predictor.recipe.clip.flow else ())
+    split, reader = dataset.split("val"), ShardReader(dataset.files, "val", needs)
     chosen = np.unique(np.linspace(0, split.samples - 1, most).astype(int))
-    views: list[np.ndarray] = []
+    views: list[Arrays] = []
     for sample in chosen.tolist():
         raw = reader.read(*split.place(sample))
-        views.extend(predictor.sight.views(raw.data, raw.frames))
+        views += _each(predictor.sight.views.inputs(raw.data, raw.frames, raw.members.get(FLOW)))
     return views
+
+
+def _each(inputs: Arrays) -> list[Arrays]:
+    """Return each view of arrays [V, ...] by itself."""
+    return [{name: views[i] for name, views in inputs.items()} for i in range(len(inputs["pixels"]))]

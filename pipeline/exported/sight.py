@@ -13,6 +13,7 @@ import numpy as np
 from augment.rides import Companions
 from pipeline.base.bands import Bands
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.flow import compute_flow
 from pipeline.decode.foreign import check_video
 from pipeline.decode.image import check_and_store_image, decode_image, encode_lossless
 from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_VIDEO_BYTES, BadSample, check_bytes
@@ -22,6 +23,7 @@ from pipeline.decode.transcode import Transcoded, encode_pictures, transcode
 from pipeline.feed.feed_worker import keep_freed_memory
 from pipeline.feed.views import ViewMaker
 from pipeline.figures.drawing import as_rgb
+from pipeline.figures.flow import shown
 from pipeline.recipe import Recipe
 from pipeline.sources.path_or_url import check_url, is_url, local_copy, suffix
 from pipeline.tasks import task_of
@@ -40,16 +42,23 @@ FPS = 25
 class Seen:
     """What a model sees of one file.
 
-    pixels: uint8 [V, (T,) H, W, 3], all views
+    pixels: uint8 [V, (T,) H, W, 3], all views; of a model of flow alone its fields, [V, T, H, W, 2 L]
     frame:  float64 [2, 3], maps (x, y, 1) in px of the file to px of the view, where answers have places in it
     size:   (H, W) of the file in px as it is shown, likewise
     shown:  the picture uint8 [H, W, 3] RGB or frames [T, H, W, 3] to draw on, where it is asked for
+    flow:   uint8 [V, T, H, W, 2 L], of a two-stream model
     """
 
     pixels: np.ndarray
     frame: np.ndarray | None = None
     size: tuple[int, int] | None = None
     shown: np.ndarray | None = None
+    flow: np.ndarray | None = None
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What the model looks at, by name."""
+        return {"pixels": self.pixels} if self.flow is None else {"pixels": self.pixels, "flow": self.flow}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +88,7 @@ class Sight:
     def sees_as(self, other: "Sight") -> bool:
         """Tell whether both store and show files alike; a seed is of no matter where nothing is drawn at random."""
         ours, theirs = (
-            (one.data.bands, one.shard, one.clip, one.augment.eval, one.evaluate.clips, one.evaluate.crops)
+            (one.data.bands, one.shard, one.clip, one.augment.eval, one.evaluate.clips, one.evaluate.crops, one.inputs)
             for one in (self.recipe, other.recipe)
         )
         return ours == theirs and (self.cap_pixels, self.shows) == (other.cap_pixels, other.shows)
@@ -88,8 +97,10 @@ class Sight:
         """See an image or a video. ZoetropeError for one that cannot be."""
         if self.recipe.task.modality == "video":
             stored = self._stored_video(content)
-            pixels = self.views(stored.data, stored.frames)
-            return Seen(pixels, shown=pixels[0] if self.shows else None)
+            seen = self.views.inputs(stored.data, stored.frames, self._flow(stored))
+            first = {name: views[0] for name, views in seen.items()}
+            drawn = shown(first, self.recipe.sees_flow_alone) if self.shows else None
+            return Seen(seen["pixels"], shown=drawn, flow=seen.get("flow"))
         image, bands = self.recipe.shard.image, self.recipe.data.bands
         if isinstance(content, np.ndarray):
             content = _file(content, bands)
@@ -99,14 +110,21 @@ class Sight:
             data, _, width, height = check_and_store_image(
                 content, ".jpg", image.short_side, image.quality, image.resize, self.cap_pixels, bands
             )
-        shown = as_rgb(decode_image(content, bands)) if self.shows else None
+        picture = as_rgb(decode_image(content, bands)) if self.shows else None
         if not task_of(self.recipe).rides:
-            return Seen(self.views(data, 1), shown=shown)
+            return Seen(self.views(data, 1), shown=picture)
         source, view = probe_file(io.BytesIO(content), "image", bands=bands), self.views.view(data, Companions())
         assert view.frame is not None
         frame = view.frame.astype(np.float64)
         frame[:, :2] *= (width / source.width, height / source.height)
-        return Seen(view.pixels[None], frame, (source.height, source.width), shown)
+        return Seen(view.pixels[None], frame, (source.height, source.width), picture)
+
+    def _flow(self, stored: Transcoded) -> bytes | None:
+        """Compute the flow, where the model looks at it: of a new video none is given."""
+        flow = self.recipe.shard.flow
+        if self.recipe.clip.flow is None or flow is None:
+            return None
+        return compute_flow(stored, flow.limit_px, self.recipe.shard.video.gop, flow.crf)
 
     def _stored_video(self, content: Content) -> Transcoded:
         video = self.recipe.shard.video

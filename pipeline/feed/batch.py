@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.flow import FLOW
 from pipeline.decode.limits import BadSample
 from pipeline.feed.bad_samples import Bad, substitutes
 from pipeline.feed.laps import Laps
@@ -58,6 +59,11 @@ class BatchSource:
         return task_of(self.recipe, self.dataset.classes).sized(self.dataset, self.training)
 
     @property
+    def needs(self) -> frozenset[str]:
+        """The members that a sample must have beside its picture or video."""
+        return self.task.needs | ({FLOW} if self.recipe.clip.flow else frozenset())
+
+    @property
     def framed(self) -> bool:
         """Whether batches hold the frames of their views."""
         return bool(self.task.rides) and not self.training
@@ -101,7 +107,8 @@ class BatchSource:
         """Return dtype and shape of the arrays of this rank's largest batch.
 
         pixels uint8 [n, V, H, W, 3] or, for videos, [n, V, T, H, W, 3], V views a sample (one in training), and of
-        other `data.bands` their type and channels;
+        other `data.bands` their type and channels; of a recipe of flow alone its fields, [n, V, T, H, W, 2 L];
+        flow uint8 [n, V, T, H, W, 2 L], of a two-stream model;
         weight float32 [n], 0 for a sample that only fills up a rank without any, and for a bad one in evaluation;
         sample int64 [n]; the task's fields [n, ...]; and, in an evaluation with companions, frame float32 [n, 2, 3],
         by which answers are brought back to the stored picture (`augment.rides.View`).
@@ -112,11 +119,12 @@ class BatchSource:
         """Return the layout for samples of (H, W)."""
         most = self.recipe.train.batch_size if self.training else self.walk.batch_size
         frames = (self.recipe.clip.frames,) if self.dataset.modality == "video" else ()
-        seen, bands = self.task.input_size(*size), self.recipe.data.bands
+        seen, dtype = self.task.input_size(*size), np.dtype(self.recipe.data.bands.dtype)
+        views = self.num_clips * self.num_crops
         parts = [rank_slice(most, self.group, rank, self.world) for rank in range(self.world)]
         n = max(part.stop - part.start for part in parts)
         return {
-            "pixels": (np.dtype(bands.dtype), (n, self.num_clips * self.num_crops, *frames, *seen, bands.channels)),
+            **{name: (dtype, (n, views, *frames, *seen, channels)) for name, channels in self.recipe.inputs.items()},
             "weight": (np.dtype(np.float32), (n,)),
             "sample": (np.dtype(np.int64), (n,)),
             **({"frame": (np.dtype(np.float32), (n, 2, 3))} if self.framed else {}),
@@ -135,7 +143,7 @@ class BatchMaker:
         self.bad = {} if bad is None else bad
         self.cell = cell or idle_cell()
         self.split = source.dataset.split(source.split)
-        self.reader = ShardReader(source.dataset.files, source.split, source.task.needs)
+        self.reader = ShardReader(source.dataset.files, source.split, source.needs)
         self.laps = Laps(source.timed)
         self.view_maker = ViewMaker(source.recipe, source.training, source.num_clips, source.num_crops, self.laps)
 
@@ -174,15 +182,21 @@ class BatchMaker:
             view = None
             if task.rides:
                 view = self.view_maker.view(data, task.companions(raw), epoch, sample, occurrence)
-            pixels = view.pixels if view else self.view_maker(data, raw.frames, epoch, sample, occurrence)
-            if pixels.shape[-3:] != arrays["pixels"].shape[-3:]:
+            seen = (
+                {"pixels": view.pixels}
+                if view
+                else self.view_maker.inputs(data, raw.frames, raw.members.get(FLOW), epoch, sample, occurrence)
+            )
+            if seen["pixels"].shape[-3:] != arrays["pixels"].shape[-3:]:
                 raise BadSample("its picture has another size than its shard's index says")
         except Exception as error:  # decoders and transforms raise whatever broken data makes them
             what = "" if isinstance(error, ZoetropeError) else f"{type(error).__name__}: "
             self.bad[sample] = what + str(error)
             return False
         self.cell.rest()
-        arrays["pixels"][i], arrays["sample"][i] = pixels, sample
+        arrays["sample"][i] = sample
+        for name, array in seen.items():
+            arrays[name][i] = array
         task.put(arrays, i, raw, view)
         if view and self.source.framed:
             arrays["frame"][i] = view.frame

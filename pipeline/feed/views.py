@@ -1,18 +1,21 @@
 """One stored sample to the pixels that a model sees: decoded, cut into clips and transformed."""
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from augment import flow as fields_of
 from augment.rides import ITSELF, Companions, Rides, View, unmoved
 from augment.transforms import compose, output_shape, shape_of
-from augment.views import CROPS
+from augment.views import CROPS, ten_crops
 from pipeline.base.bands import Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.decode import clips
+from pipeline.decode.flow import read_flow
 from pipeline.decode.image import decode_image
 from pipeline.decode.limits import BadSample
 from pipeline.decode.video import decode_frames
@@ -64,13 +67,43 @@ class ViewMaker:
         key = _key(epoch, sample, occurrence)
         decoded = self._decode(data, num_frames, *key)
         self.laps.lap("decode")
-        views = [self.transform(view, seed, "augment", *key, epoch=epoch) for view in decoded]
-        if self.crops and self.crop:
-            views = [crop for view in views for crop in self.crops(view, self.crop["height"], self.crop["width"])]
+        views = self._cropped([self.transform(view, seed, "augment", *key, epoch=epoch) for view in decoded])
         for view in views:
             self._check_size(*view.shape[-3:-1])
         self.laps.lap("augment")
         return views[0][None] if len(views) == 1 else np.stack(views)  # one is not copied
+
+    def inputs(
+        self,
+        data: bytes | memoryview,
+        num_frames: int,
+        flow: bytes | memoryview | None,
+        epoch: int = 0,
+        sample: int = 0,
+        occurrence: int = 0,
+    ) -> dict[str, np.ndarray]:
+        """Return all that the model looks at, by the names of `recipe.inputs`: what calling it returns as `pixels`.
+
+        Flow is uint8 [V, T, H, W, 2 L], L fields a frame, moved as the frames are; of a model that looks at it alone it
+        is the `pixels`, and no frame is decoded. `flow` is the sample's, needed where the recipe asks for it.
+        """
+        recipe, pixels = self.recipe, {}
+        if not recipe.sees_flow_alone:
+            pixels["pixels"] = self(data, num_frames, epoch, sample, occurrence)
+        if recipe.clip.flow is None:
+            return pixels
+        assert flow is not None
+        key = _key(epoch, sample, occurrence)
+        stored, places = self._fields(flow, num_frames, *key)
+        self.laps.lap("decode")
+        moved = self._moved(stored, key, epoch)
+        views = self._cropped([fields_of.stack(moved, of_clip) for of_clip in places])
+        if self.crops is ten_crops:
+            views = [fields_of.mirrored(view) if i % 10 >= 5 else view for i, view in enumerate(views)]
+        for view in views:
+            self._check_size(*view.shape[-3:-1])
+        self.laps.lap("augment")
+        return {**pixels, "flow" if pixels else "pixels": np.stack(views)}
 
     def view(
         self, data: bytes | memoryview, companions: Companions, epoch: int = 0, sample: int = 0, occurrence: int = 0
@@ -105,9 +138,12 @@ class ViewMaker:
         epoch: int,
         sample: int,
         occurrence: int = 0,
+        flow: bytes | memoryview | None = None,
     ) -> tuple[View, View, list[str]]:
         """Return a training view as it was decoded, and transformed, uint8 [(T,) H, W, 3], and
         the names of what was done.
+
+        With `flow` views have it, too; of a model that looks at it alone they have frames besides.
         """
         drawn = _key(epoch, sample, occurrence)
         (decoded,) = self._decode(data, num_frames, *drawn)
@@ -118,29 +154,54 @@ class ViewMaker:
         else:
             pixels, names = self.transform.explain(decoded, *key, epoch=epoch)
             view = View(pixels)
+        if flow is not None:
+            fields, (places,) = self._fields(flow, num_frames, *drawn)
+            stored = replace(stored, flow=fields_of.stack(fields, places))
+            view = replace(view, flow=fields_of.stack(self._moved(fields, drawn, epoch), places))
         before, after = (self.task.seen(one, self.recipe.seed, *drawn) for one in (stored, view))
         return before, after, names
+
+    def _cropped(self, views: list[np.ndarray]) -> list[np.ndarray]:
+        """Cut the crops of an evaluation out of each view."""
+        if not (self.crops and self.crop):
+            return views
+        return [crop for view in views for crop in self.crops(view, self.crop["height"], self.crop["width"])]
 
     def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
         """Return uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
         if self.recipe.task.modality == "image":
             return decode_image(data, self.recipe.data.bands)[None]
-        clip = self.recipe.clip
-        if not self.training:
-            frames = clips.views(num_frames, clip.frames, self.num_clips, clip.sampling, clip.stride)
-        else:
-            rng = generator(self.recipe.seed, "clip", *key)
-            if clip.sampling == "segments":
-                frames = clips.segments(num_frames, clip.frames, rng)[None]
-            else:
-                frames = clips.dense(num_frames, clip.frames, clip.stride, rng)[None]
+        frames = self._frames(num_frames, *key)
         decoded = decode_frames(data, frames.ravel())
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
+
+    def _frames(self, num_frames: int, *key: int) -> clips.IntArray:
+        """Return which frames the clips have: int64 [clips, T]."""
+        clip = self.recipe.clip
+        if not self.training:
+            return clips.views(num_frames, clip.frames, self.num_clips, clip.sampling, clip.stride)
+        rng = generator(self.recipe.seed, "clip", *key)
+        if clip.sampling == "segments":
+            return clips.segments(num_frames, clip.frames, rng)[None]
+        return clips.dense(num_frames, clip.frames, clip.stride, rng)[None]
+
+    def _fields(self, flow: bytes | memoryview, num_frames: int, *key: int) -> tuple[np.ndarray, np.ndarray]:
+        """Decode the fields that the clips have, each once, uint8 [F, 2, H, W]; and which of them: [clips, T, L]."""
+        wanted = self._frames(num_frames, *key)[..., None] + np.arange(self.recipe.clip.flow or 0)
+        chosen, places = np.unique(np.minimum(wanted, num_frames - 1), return_inverse=True)
+        return read_flow(flow, chosen), places.reshape(wanted.shape)
+
+    def _moved(self, fields: np.ndarray, key: tuple[int, ...], epoch: int) -> np.ndarray:
+        """Move fields as the transforms move a frame by the same draws: tried on a black one."""
+        black = np.zeros((*fields.shape[2:], 3), np.uint8)
+        view = self.transform.view(black, Companions(), self.recipe.seed, "augment", *key, epoch=epoch)
+        assert view.frame is not None  # as `rides` refuses what bends it
+        return fields_of.move(fields, view.frame, view.pixels.shape[:2])
 
 
 def rides(recipe: Recipe, training: bool, known: bool = True) -> Rides:
     """Return what goes through the transforms; without a truth that is `known`, as of a new file, the frame alone."""
-    names = riding(task_of(recipe), training)
+    names = riding(task_of(recipe), training, recipe.clip.flow is not None)
     return Rides(names if known else names & ITSELF)
 
 

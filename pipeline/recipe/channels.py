@@ -59,13 +59,16 @@ def channel_problems(values: Mapping[str, Any], task: TaskSection, sources: Sequ
 
 def _model_problems(values: Mapping[str, Any], bands: Bands, task: TaskSection) -> list[str]:
     model, takes = word(values, "model.kind"), at(values, f"model.{IN}")
+    if at(values, "clip.flow") is not None:  # which says it, see `pipeline.recipe.flow`
+        return []
     if takes is None and model in OPTIONS and IN in OPTIONS[model].model_fields:
         takes = OPTIONS[model].model_fields[IN].default  # of flow, say
     if isinstance(takes, int) and takes != bands.channels:
         if _takes(model) and options_of(model).model_fields[IN].default == takes != RGB.channels:
             return [
-                f"model.kind: {model} takes {takes} channels as it was published, and the data have {bands.channels}; "
-                f"model.{IN}={bands.channels} makes it take them, or choose another model"
+                f"model.kind: {model} takes {takes} channels as it was published, flow, and the data have "
+                f"{bands.channels}; ask for flow with shard.flow={{method: dis, limit_px: 20}} and clip.flow="
+                f"{takes // 2}, or let it take frames: model.{IN}={bands.channels}"
             ]
         return [
             f"model.{IN}: {takes} channels, and the pictures have {bands.channels}; leave it out, data.channels says it"
@@ -75,7 +78,7 @@ def _model_problems(values: Mapping[str, Any], bands: Bands, task: TaskSection) 
     names = [
         name
         for name, one in OPTIONS.items()
-        if IN in one.model_fields and (one.eats, one.answers) == (task.modality, task.answers)
+        if IN in one.model_fields and (one.modality(), one.answers) == (task.modality, task.answers)
     ]
     return [
         f"data.channels: {model} takes RGB, and no {bands.colours}; models for it are: {', '.join(names) or 'none'}"

@@ -12,6 +12,7 @@ from pipeline.base.redact import redact
 from pipeline.recipe.channels import channel_problems
 from pipeline.recipe.duration import parse
 from pipeline.recipe.evaluate import KEYS, Evaluate
+from pipeline.recipe.flow import flow_problems
 from pipeline.recipe.loss import TERMS
 from pipeline.recipe.posing import pose_problems
 from pipeline.recipe.restoring import restoration_problems
@@ -57,6 +58,7 @@ def cross_problems(values: Mapping[str, Any]) -> list[str]:
                 "as RandomResizedCrop does"
             )
         problems += channel_problems(values, checked, _source_keys(values)) + _momentum_problems(values)
+        problems += flow_problems(values, checked, _source_keys(values))
         if checked.answers == "image":
             problems += restoration_problems(values, _source_keys(values))
         if checked.answers == "keypoints":
@@ -106,9 +108,9 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
     except ZoetropeError:  # said already
         return []
     names = ", ".join(fitting_models(task))
-    if options.eats != task.modality:
+    if options.modality() != task.modality:
         return [
-            f"model.kind: {model} takes {options.eats}s, but task.kind is {task.kind}; "
+            f"model.kind: {model} takes {options.modality()}s, but task.kind is {task.kind}; "
             f"models for {task.modality}s are: {names}"
         ]
     if options.answers != task.answers:

@@ -87,17 +87,42 @@ class ImageShard(Section):
     """JPEG quality of what is encoded anew."""
 
 
+class FlowShard(Section):
+    """Optical flow beside each video, a member of its sample: `flow.mp4`, x above y, -limit_px to limit_px as 0 to 255.
+    See [flow](flow.md).
+    """
+
+    method: Literal["dis", "files"] = "dis"
+    """`dis` computes it from the stored video (Kroeger et al. 2016, OpenCV's preset MEDIUM). `files` takes what lies
+    beside the frames of a source of frames, a grey picture an axis, as `dense_flow` writes it."""
+    limit_px: PositiveFloat = 20.0
+    """The longest motion along an axis from a frame to the next, in px; more is clipped. Of `files`, what their levels
+    0 and 255 stand for."""
+    crf: Annotated[int, Field(ge=0, le=51)] = 16
+    """x264's constant rate factor of the flow; 0 loses nothing."""
+    x: str = "flow_x_*"
+    """Of `files`: how those of x are called."""
+    y: str = "flow_y_*"
+    """Of `files`: how those of y are called."""
+
+
 class Shard(Section):
     """How samples are packed into WebDataset tars."""
+
+    late = frozenset({"flow"})
 
     samples: PositiveInt = 1000
     """Samples in a shard, at most."""
     video: VideoShard = VideoShard()
     image: ImageShard = ImageShard()
+    flow: FlowShard | None = None
+    """Of videos: optical flow, stored beside them. By default there is none."""
 
 
 class Clip(Section):
     """Which frames of a video make a clip."""
+
+    late = frozenset({"flow"})
 
     frames: Annotated[int, Field(ge=1, le=512)] = 8
     """Frames of a clip."""
@@ -105,6 +130,9 @@ class Clip(Section):
     """`segments`: one frame from each of `frames` equal parts (TSN). `dense`: every `stride`-th frame from a start."""
     stride: PositiveInt = 1
     """Of `dense`: source frames from one frame of the clip to the next."""
+    flow: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Fields of flow with each frame of the clip, from this frame on, each of two channels (x, y): a two-stream model
+    sees them beside the frames, any other model sees them alone. It needs `shard.flow`. By default frames alone."""
 
 
 Transforms = list[dict[str, dict[str, Any]]]
@@ -128,6 +156,8 @@ def _bare_name(item: Any) -> Any:
 class Augment(Section):
     """Sample transforms, named as albumentations names its classes and parameters."""
 
+    late = frozenset({"flow_std"})
+
     train: Transforms
     """What every training sample goes through, in this order; the last ones fix its size."""
     eval: Transforms
@@ -137,6 +167,9 @@ class Augment(Section):
     training samples, of up to 1,000 that are evenly spread, as `augment.eval` makes them."""
     std: Literal["measure"] | Channels = Field(default=[0.229, 0.224, 0.225])
     """Divided by, on the device; likewise."""
+    flow_std: PositiveFloat = 0.226
+    """What levels of flow are divided by, for 0..1; their mean is 0.5, no motion. 0.226 is TSN's and TSM's, 0.5 gives
+    I3D's -1 to 1."""
 
     @field_validator("train", "eval", mode="before")
     @classmethod
@@ -361,6 +394,24 @@ class Recipe(Section):
     def stored_short_side(self) -> int:
         """Length in pixels of the shorter side of what the shards hold, at most."""
         return self.shard.video.short_side if self.task.modality == "video" else self.shard.image.short_side
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """Channels of what the model looks at, by name: `pixels`, and `flow` beside them.
+
+        The `pixels` of a model that looks at flow alone are its fields.
+        """
+        if self.clip.flow is None:
+            return {"pixels": self.data.channels}
+        fields = {"flow": 2 * self.clip.flow}
+        return (
+            {"pixels": self.data.channels, **fields} if self.model.eats == "video+flow" else {"pixels": fields["flow"]}
+        )
+
+    @property
+    def sees_flow_alone(self) -> bool:
+        """Whether the model looks at flow, and at no frames."""
+        return self.clip.flow is not None and "flow" not in self.inputs
 
     @property
     def mix_group(self) -> int:

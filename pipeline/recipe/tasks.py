@@ -126,7 +126,7 @@ def own_section(name: str) -> type[TaskSection]:
 
 def fitting_models(task: TaskSection) -> list[str]:
     """Return the names of the models that take and answer what a task's samples are and ask for."""
-    return [name for name, one in OPTIONS.items() if (one.eats, one.answers) == (task.modality, task.answers)]
+    return [name for name, one in OPTIONS.items() if (one.modality(), one.answers) == (task.modality, task.answers)]
 
 
 def section_of(kind: str) -> TaskSection:

@@ -14,10 +14,12 @@ from pipeline.base.redact import redact, redact_values
 from pipeline.recipe import guesses
 from pipeline.recipe.channels import with_channels
 from pipeline.recipe.combos import cross_problems, task_section
+from pipeline.recipe.flow import with_flow_channels
 from pipeline.recipe.posing import with_body
 from pipeline.recipe.schema import Recipe, bare_names
 from pipeline.recipe.section import without_late
 from pipeline.recipe.tasks import fitting_models
+from pipeline.recipe.values import at
 
 MOST_LINES, LONGEST_LINE = 50, 2000
 
@@ -50,7 +52,7 @@ def check(values: Mapping[str, Any], where: str, folder: Path = Path(), problems
         values = with_policies(values, folder)
     except RecipeError as error:
         found.append(str(error))
-    values = with_body(with_channels(values))
+    values = with_body(with_flow_channels(with_channels(values)))
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -123,6 +125,8 @@ def _riding(values: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     """Return what goes through the transforms by the task's section alone, of values that may be wrong elsewhere."""
     task = task_section(values)
     kinds = RIDING.get(task.answers, frozenset()) if task else frozenset()
+    if at(values, "clip.flow") is not None:
+        kinds |= {"flow"}
     return {"train": kinds, "eval": kinds}
 
 

@@ -178,7 +178,7 @@ def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.i
     if lacking := np.flatnonzero(offsets == ABSENT).tolist():
         raise ZoetropeError(
             f"{path}: {len(lacking)} of {len(index)} samples have no member .{extension}, such as "
-            f"{index.keys[lacking[0]]!r}, and task.kind needs one of each; it is data.source that gives them"
+            f"{index.keys[lacking[0]]!r}, and the recipe needs one of each; data.source or shard.flow gives them"
         )
     return offsets, lengths
 

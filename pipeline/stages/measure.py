@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.decode.flow import FLOW
 from pipeline.figures.drawing import as_rgb
+from pipeline.figures.flow import shown
 from pipeline.recipe import Recipe
 from pipeline.tasks import task_of
 from pipeline.tasks.base import Tally
@@ -123,7 +125,9 @@ def pictures(
     for sample in samples.tolist():
         raw = maker.reader.read(*maker.split.place(sample))
         if answered is None:
-            found.append((as_rgb(maker.view_maker(raw.data, raw.frames, 0, sample)[0]), {}))
+            seen = maker.view_maker.inputs(raw.data, raw.frames, raw.members.get(FLOW), 0, sample)
+            first = {name: views[0] for name, views in seen.items()}
+            found.append((shown(first, models[0].recipe.sees_flow_alone), {}))
             continue
         view = maker.view_maker.view(raw.data, task.companions(raw), 0, sample)
         layout = task.layout(*view.pixels.shape[:2])
@@ -148,7 +152,8 @@ def alike(models: Sequence[Trained]) -> list[list[Trained]]:
     """Group models that see samples alike, so that a sample is decoded once for each group."""
     groups: dict[str, list[Trained]] = {}
     for model in models:
-        seen = json.dumps([model.recipe.clip.model_dump(mode="json"), model.recipe.augment.eval])
+        recipe = model.recipe
+        seen = json.dumps([recipe.clip.model_dump(mode="json"), recipe.augment.eval, recipe.inputs])
         groups.setdefault(seen, []).append(model)
     return list(groups.values())
 

@@ -220,6 +220,7 @@ def store_sample(
             made, sha256 = _store_video(file, row, recipe)
             data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
             size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
+        flow = {} if is_image else _store_flow(file, row, recipe, made)
     members, amounts = _store_members(row, (size["width"], size["height"]), len(classes), values)
     label = label_of(row)
     if isinstance(label, tuple):  # of a mask that was made smaller, small things may be gone
@@ -231,7 +232,7 @@ def store_sample(
         class_name=classes[label] if isinstance(label, int) else tuple(classes[number] for number in label),
         source=row["key"],
         sha256=sha256,
-        members=members,
+        members={**members, **flow},
         amounts=amounts,
         objects=sum(amounts.values()) if "objects.json" in members else 0,
         **size,
@@ -292,6 +293,22 @@ def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str
         content = file.read()
     made = transcode(content, *target) if video.transcode else check_video(content)
     return made, hashlib.sha256(content).hexdigest()
+
+
+def _store_flow(path: Path, row: Row, recipe: Recipe, video: "Transcoded") -> dict[str, bytes]:
+    """Encode the flow of a stored video, where the recipe asks for it, as a member."""
+    from pipeline.decode.flow import FLOW, compute_flow, encode_given
+    from pipeline.decode.members import naming
+
+    flow, gop = recipe.shard.flow, recipe.shard.video.gop
+    if flow is None:
+        return {}
+    with naming(FLOW):
+        if flow.method == "dis":
+            return {FLOW: compute_flow(video, flow.limit_px, gop, flow.crf)}
+        segment = (row.get("start_s"), row.get("end_s"))
+        fps = row["frame_folder"]["fps"]
+        return {FLOW: encode_given(path, (flow.x, flow.y), fps, segment, video, flow.limit_px, gop, flow.crf)}
 
 
 @lru_cache(maxsize=1024)

@@ -21,6 +21,7 @@ from pipeline.shards.short import short_warning
 from pipeline.stages.json_lines import write_rows
 from pipeline.stages.quarantine import QUARANTINE
 from pipeline.tasks import task_of
+from pipeline.training.start import asked as starts_of
 from pipeline.training.start import find_start
 from pipeline.training.statistics import Statistics, asked, measured, with_statistics, words
 from pipeline.training.teacher import digest, find_teacher
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 def outside(values: Mapping[str, Any]) -> str:
     """Return what stands for the weights to start from, and the digest of the teacher, where there are such."""
     model, distill = values["model"], values["loss"]["distill"]
-    start = find_start(model["kind"], model["weights"], values["store"]).mark if model["weights"] else ""
+    marks = [find_start(kind, weights, values["store"]).mark for kind, weights in starts_of(model)]
     teacher = digest(find_teacher(distill["teacher"], values["store"])) if distill else ""
-    return " ".join(filter(None, (start, teacher)))
+    return " ".join(filter(None, (*marks, teacher)))
 
 
 STAGE = Stage(

@@ -35,12 +35,19 @@ Arrays = Mapping[str, np.ndarray]
 Fields = Mapping[str, "Tensor"]
 Inputs = Mapping[str, "Tensor"]
 """What a model looks at, normalised and on its device: `pixels` float [n, 3, (T,) H, W], and what else by its name."""
+LOOKED_AT = ("pixels", "flow")
+"""The arrays of a batch that are a model's inputs."""
 Answer = Mapping[str, "Tensor"]
 """What a model says of n samples, tensors [n, ...] by name, which the task makes of a model's outputs."""
 
 
 TOP = {"top_labels": "list of string", "top_scores": "list of double"}
 """`ranked` of a task whose answers are `scores` of classes."""
+
+
+def looked_at(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Return the arrays of a batch that are a model's inputs."""
+    return {name: arrays[name] for name in LOOKED_AT if name in arrays}
 
 
 class Headline(NamedTuple):
@@ -95,7 +102,7 @@ class Run(Protocol):
         """Cut n samples into as many as go through the model at once."""
 
     def inputs(self, arrays: Arrays) -> Inputs:
-        """Return pixels uint8 [n, (T,) H, W, 3] as the model gets them."""
+        """Return pixels uint8 [n, (T,) H, W, 3], and what else there is, as the model gets them."""
 
     def __call__(self, inputs: Inputs) -> Any:
         """Return the model's outputs."""
@@ -243,10 +250,10 @@ class Task(ABC):
         """
         import torch
 
-        pixels = arrays["pixels"]
-        n, views = pixels.shape[:2]
-        flat = pixels.reshape(n * views, *pixels.shape[2:])
-        outs = (run(run.inputs({"pixels": flat[cut]})) for cut in run.parts(len(flat)))
+        n, views = arrays["pixels"].shape[:2]
+        flat = {name: array.reshape(n * views, *array.shape[2:]) for name, array in looked_at(arrays).items()}
+        cuts = run.parts(n * views)
+        outs = (run(run.inputs({name: array[cut] for name, array in flat.items()})) for cut in cuts)
         if run.how is not None and run.how.average == "logits":
             return self.answer(torch.cat([out.float() for out in outs]).view(n, views, -1).mean(1))
         parts = [self.answer(out) for out in outs]
@@ -366,6 +373,7 @@ def score_words(task: Task | type[Task], measured: Mapping[str, Any]) -> str:
     return result_words(task, measured) + (" on test" if measured.get("split") == "test" else "")
 
 
-def riding(task: Task, training: bool) -> frozenset[str]:
+def riding(task: Task, training: bool, with_flow: bool) -> frozenset[str]:
     """Return what goes through the transforms. In evaluation the frame does, too: answers are brought back by it."""
-    return task.rides | {"frame"} if task.rides and not training else task.rides
+    frame = {"frame"} if task.rides and not training else set()
+    return task.rides | frame | ({"flow"} if with_flow else set())

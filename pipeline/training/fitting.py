@@ -14,7 +14,7 @@ from models.source import FILE, is_name, locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.plain_yaml import parse_yaml
 from pipeline.recipe import Recipe, plain
-from pipeline.training.start import find_start
+from pipeline.training.start import Start, asked, find_start
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,8 @@ def fitting_problems(recipe: Recipe) -> list[str]:
 
     Loads torch only where the recipe has either, and not for weights of a trained model that is the same.
     """
-    if not recipe.train.freeze and (not recipe.model.weights or _is_of_same_model(recipe)):
+    starts = asked(recipe.model.model_dump())
+    if not recipe.train.freeze and (not starts or (len(starts) == 1 and _is_of_same_model(recipe))):
         return []
     import torch
 
@@ -46,11 +47,12 @@ def fitting_problems(recipe: Recipe) -> list[str]:
         frozen([name for name, _ in model.named_parameters()], recipe.train.freeze)
     except ZoetropeError as error:
         problems.append(str(error))
-    try:
-        if recipe.model.weights:
-            _check_weights(recipe, model)
-    except ZoetropeError as error:
-        problems.append(f"model.weights: {error}")
+    for kind, weights in starts:
+        is_whole = kind == recipe.model.kind
+        try:
+            _check_weights(find_start(kind, weights, recipe.store), model if is_whole else model.get_submodule("flow"))
+        except ZoetropeError as error:
+            problems.append(f"model.{'' if is_whole else 'flow_'}weights: {error}")
     return problems
 
 
@@ -71,14 +73,14 @@ def _is_of_same_model(recipe: Recipe) -> bool:
     )
 
 
-def _check_weights(recipe: Recipe, model: "nn.Module") -> None:
+def _check_weights(start: Start, model: "nn.Module") -> None:
     """Raise ZoetropeError for weights that do not fit; of what is still to be fetched, official ones are known."""
     import torch
 
     import models
     from models.weights import check_shapes, check_weights, file_here
 
-    source = find_start(recipe.model.kind, recipe.model.weights, recipe.store).source
+    source = start.source
     if file := file_here(source):
         check_weights(model, file)
     elif isinstance(source, Official) and source.of in OPTIONS:
@@ -121,7 +123,7 @@ def fitting_warnings(recipe: Recipe) -> list[str]:
 def preprocessing_differences(official: Official, recipe: Recipe) -> list[str]:
     """Return where a recipe's input is not what official weights were measured with: each key with both values."""
     side, interpolation = _resized(recipe)
-    is_rgb = recipe.data.channels == len(official.mean)
+    is_rgb = recipe.inputs["pixels"] == len(official.mean)
     pairs = {
         "augment.mean": (list(official.mean), recipe.augment.mean if is_rgb else None),
         "augment.std": (list(official.std), recipe.augment.std if is_rgb else None),

@@ -19,7 +19,7 @@ from pipeline.training.ema import average
 from pipeline.training.freeze import freeze
 from pipeline.training.model import build_model
 from pipeline.training.optimizer import make_optimizer
-from pipeline.training.start import find_start
+from pipeline.training.start import asked, find_start
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Learner:
         """Make a fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, len(classes)).to(process.device)
-        if recipe.model.weights and not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
+        if not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
             _load_start(model, recipe, classes, lambda text: say(f"train: model.weights: {text}"))
         if recipe.train.sync_bn:
             model = synchronise_norms(model, process)
@@ -96,9 +96,11 @@ class Learner:
 
 
 def _load_start(model: nn.Module, recipe: Recipe, classes: Sequence[str], say: Callable[[str], None]) -> None:
-    """Load what `model.weights` names; a head for other classes is left out."""
-    start = find_start(recipe.model.kind, recipe.model.weights, recipe.store)
-    say(str(models.load_weights(model, start.source, say, new_head=start.is_for_others(classes))))
+    """Load what `model.weights` and `model.flow_weights` name, if anything; a head for other classes is left out."""
+    for kind, weights in asked(recipe.model.model_dump()):
+        start = find_start(kind, weights, recipe.store)
+        part = model if kind == recipe.model.kind else model.get_submodule("flow")
+        say(str(models.load_weights(part, start.source, say, new_head=start.is_for_others(classes))))
 
 
 def _stopping(recipe: Recipe) -> EarlyStopping | None:

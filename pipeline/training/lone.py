@@ -74,7 +74,8 @@ def _minds(recipe: Recipe) -> bool:
     with torch.device("meta"):
         model = build_model(recipe, num_classes=2)
         try:
-            model.train()(torch.empty(1, recipe.data.channels, *frames, *size))
+            inputs = {name: torch.empty(1, channels, *frames, *size) for name, channels in recipe.inputs.items()}
+            model.train()(inputs.pop("pixels"), **inputs)
         except Exception as error:  # of any other kind it is not ours to tell
             return REFUSES in str(error)
     return False

@@ -1,11 +1,13 @@
 """What `model.weights` names: the weights that a training starts from. Light, for a plan asks too."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models.official import Official, named, near_words
+from models.options.two_stream import flow_kind
 from models.source import FILE, WITHIN, is_name, locate
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
@@ -54,6 +56,19 @@ def find_start(kind: str, weights: str, store_url: str) -> Start:
     return Start(weights, f"{status.st_size}-{status.st_mtime_ns}")
 
 
+def starts(recipe: Recipe) -> list[Start]:
+    """Find what a recipe's training starts from: `model.weights`, and `model.flow_weights` of a two-stream model."""
+    return [find_start(kind, weights, recipe.store) for kind, weights in asked(recipe.model.model_dump())]
+
+
+def asked(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (kind of model, weights to start from) that a recipe's plain values of `model` ask for, those of the
+    stream of flow last.
+    """
+    pairs = [(model["kind"], model["weights"]), (flow_kind(model["kind"]), model.get("flow_weights"))]
+    return [(kind, weights) for kind, weights in pairs if weights]
+
+
 def fetch_start(recipe: Recipe, say: Callable[[str], None]) -> Path | None:
     """Fetch the weights that a recipe's training starts from, if any, and return their file on this machine.
 
@@ -61,8 +76,8 @@ def fetch_start(recipe: Recipe, say: Callable[[str], None]) -> Path | None:
     """
     from models.weights import local_file
 
-    weights = recipe.model.weights
-    return local_file(find_start(recipe.model.kind, weights, recipe.store).source, say) if weights else None
+    files = [local_file(start.source, say) for start in starts(recipe)]
+    return files[0] if files else None
 
 
 def _of_name(kind: str, weights: str, store_url: str) -> Start:

@@ -18,7 +18,7 @@ from pipeline.recipe import Recipe
 from pipeline.recipe.evaluate import Evaluate
 from pipeline.recipe.schema import Train
 from pipeline.shards.order import rank_slice
-from pipeline.tasks.base import Arrays, Fields, Inputs
+from pipeline.tasks.base import Arrays, Fields, Inputs, looked_at
 from pipeline.training.distributed import Process
 from pipeline.training.learner import Learner
 from pipeline.training.objective import Objective
@@ -33,19 +33,24 @@ class Normalize:
     """uint8 pixels to the model's input, on the device: four times fewer bytes cross to it.
 
     uint8 [n, H, W, 3] becomes float [n, 3, H, W]; uint8 [n, T, H, W, 3] becomes float [n, 3, T, H, W]; and so pixels
-    of other `data.bands`.
+    of other `data.bands`, and flow. `flow` normalises that of a two-stream model.
     """
 
     mean: Tensor
     std: Tensor
     channels_last: bool = False
+    flow: "Normalize | None" = None
 
     @classmethod
     def of(cls, recipe: Recipe, device: torch.device) -> "Normalize":
         """Make it of the recipe's mean and standard deviation, for pixels from 0 to the highest level."""
+        white, last = recipe.data.bands.white, recipe.train.channels_last
+        half, flow_std = (torch.tensor([value], device=device) * white for value in (0.5, recipe.augment.flow_std))
+        flow = cls(half, flow_std, last)
+        if recipe.sees_flow_alone:
+            return flow
         mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
-        white = recipe.data.bands.white
-        return cls(mean * white, std * white, recipe.train.channels_last)
+        return cls(mean * white, std * white, last, flow if "flow" in recipe.inputs else None)
 
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """Copy `pixels` to the device and normalise them there."""
@@ -111,7 +116,7 @@ def train_step(
         # Gradients are averaged over processes once, with those of the last part.
         is_partial = isinstance(model, DistributedDataParallel) and cut is not cuts[-1]
         with model.no_sync() if is_partial else nullcontext():  # type: ignore[operator]  # the line above says what it is
-            inputs = inputs_of({"pixels": batch["pixels"][cut, 0]}, normalize)
+            inputs = inputs_of({name: array[cut, 0] for name, array in looked_at(batch).items()}, normalize)
             if size != made:
                 inputs = {name: resized(x, size) for name, x in inputs.items()}
             inputs = {name: draw.apply(x) for name, x in inputs.items()} if draw else inputs
@@ -140,7 +145,8 @@ def train_step(
 
 def inputs_of(arrays: Arrays, normalize: Normalize) -> Inputs:
     """Return what a model looks at, of arrays uint8 [n, (T,) H, W, 3], normalised on the device."""
-    return {"pixels": normalize(arrays["pixels"])}
+    inputs = {"pixels": normalize(arrays["pixels"])}
+    return inputs if normalize.flow is None else {**inputs, "flow": normalize.flow(arrays["flow"])}
 
 
 def call(model: nn.Module, inputs: Inputs, **told: Fields) -> Any:
@@ -155,7 +161,8 @@ def draw_keys(seed: int, place: tuple[int, int], samples: np.ndarray) -> Tensor:
 
 def to_device(arrays: Arrays, device: torch.device) -> tuple[Fields, Tensor]:
     """Return a batch's fields, and its samples' weights."""
-    there = {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.keys() - {"pixels", "sample"}}
+    others = arrays.keys() - looked_at(arrays).keys() - {"sample"}
+    there = {name: torch.from_numpy(arrays[name]).to(device) for name in others}
     weights = there.pop("weight")
     return there, weights
 

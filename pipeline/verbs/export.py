@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError, unknown
@@ -16,6 +15,7 @@ from pipeline.exported.formats import FILES, RUNNERS, WRITERS, check_packages, w
 from pipeline.exported.lineage import Lineage, lineage
 from pipeline.exported.predictor import Predictor
 from pipeline.exported.samples import views_of_files, views_of_shards
+from pipeline.tasks.base import Arrays
 from pipeline.training.find_model import find_model, typed
 
 MOST_SAMPLES = 8
@@ -81,7 +81,7 @@ def export_into(out: Path, predictor: Predictor, folder: Path, origin: Lineage, 
     return file
 
 
-def _views(predictor: Predictor, origin: Lineage, asked: Asked) -> list[np.ndarray]:
+def _views(predictor: Predictor, origin: Lineage, asked: Asked) -> list[Arrays]:
     if asked.samples:
         return views_of_files(predictor, asked.samples, MOST_SAMPLES)
     if origin.shard is None:
@@ -93,10 +93,10 @@ def _views(predictor: Predictor, origin: Lineage, asked: Asked) -> list[np.ndarr
 
 
 def _compared(
-    given: Exportable, file: Path, views: list[np.ndarray], predictor: Predictor, asked: Asked, is_free: bool
+    given: Exportable, file: Path, views: list[Arrays], predictor: Predictor, asked: Asked, is_free: bool
 ) -> str:
     """Compare the file with the model, and say how; one that differs is removed, and a ZoetropeError."""
-    usable = [view for view in views if is_free or view.shape[-3:-1] == given.size]
+    usable = [view for view in views if is_free or view["pixels"].shape[-3:-1] == given.size]
     if not usable:
         height, width = given.size
         raise ZoetropeError(

@@ -71,7 +71,7 @@ def _listing(recipe: Recipe, planned: Plan) -> Listing | None:
 def _augmentation_problems(recipe: Recipe) -> list[str]:
     """Report wrong transforms; right ones that do not fit what the shards hold, or give pictures of several sizes."""
     task = task_of(recipe)
-    rides = {"train": riding(task, True), "eval": riding(task, False)}
+    rides = {name: riding(task, name == "train", recipe.clip.flow is not None) for name in ("train", "eval")}
     if problems := transform_problems(plain(recipe), rides, recipe.data.bands):
         return problems
     from pipeline.feed.views import view_size

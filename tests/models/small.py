@@ -30,6 +30,7 @@ from models.options.swin import SwinFamily
 from models.options.timesformer import TimeSformerFamily
 from models.options.trn import TRNOptions
 from models.options.tsn import MobileNetV2ClipOptions
+from models.options.two_stream import FusionOptions, TwoStreamTSMOptions, TwoStreamTSNOptions
 from models.options.unet import UNetFamily
 from models.options.unetpp import UNetPlusPlusOptions
 from models.options.upernet import UPerNetConvNeXt, UPerNetHorNet, UPerNetResNetOptions, UPerNetSwin
@@ -53,6 +54,9 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     UPerNetConvNeXt: {**CONVNEXT, "channels": 8},
     UPerNetHorNet: {**HORNET, "channels": 8},
     TRNOptions: {"width": 8, "frames": 4},
+    TwoStreamTSNOptions: {"width": 8, "flow_channels": 4},
+    TwoStreamTSMOptions: {"width": 8, "flow_channels": 4},
+    FusionOptions: {"width": 8, "flow_channels": 4},
     TrunkOptions: {"width": 8},
     MobileNetV2Options: {"width_mult": 0.1},
     MobileNetV2ClipOptions: {"width_mult": 0.1},
@@ -117,6 +121,6 @@ def batch(name: str, size_px: tuple[int, int] = (32, 32), num_frames: int = 3, s
     """Random images or clips, whichever `name` takes, and no smaller than it takes them; the same at every call."""
     options = models.check_options(name, **small(name))
     size_px = options.valid_side(size_px[0]), options.valid_side(size_px[1])
-    frames = (options.valid_frames(num_frames),) if OPTIONS[name].eats == "video" else ()
-    channels = getattr(options, "in_channels", 3)
+    frames = (options.valid_frames(num_frames),) if OPTIONS[name].modality() == "video" else ()
+    channels = getattr(options, "in_channels", 3) + getattr(options, "flow_channels", 0)
     return torch.randn(samples, channels, *frames, *size_px, generator=torch.Generator().manual_seed(1))

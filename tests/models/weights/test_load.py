@@ -46,7 +46,7 @@ def trained(name: str, **options: Any) -> Any:
 
 
 def batch(name: str, channels: int = 3) -> Tensor:
-    frames = (models.check_options(name).valid_frames(4),) if OPTIONS[name].eats == "video" else ()
+    frames = (models.check_options(name).valid_frames(4),) if OPTIONS[name].modality() == "video" else ()
     side = models.check_options(name).valid_side(32)
     return torch.randn(2, channels, *frames, side, side, generator=torch.Generator().manual_seed(2))
 

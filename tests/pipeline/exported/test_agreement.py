@@ -30,14 +30,15 @@ def test_a_difference(right: list[float], said: list[float], expected: float) ->
 
 def test_views_of_each_size_are_seen_alone_and_together() -> None:
     small, large = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 6, 3), np.uint8)
-    shapes = [batch.shape for batch in batches([small, large, small, small])]
+    views = [{"pixels": pixels} for pixels in (small, large, small, small)]
+    shapes = [batch["pixels"].shape for batch in batches(views)]
     assert shapes == [(1, 4, 4, 3), (3, 4, 4, 3), (1, 4, 6, 3)]
 
 
 def test_another_model_is_found_out() -> None:
     recipe = recipe_of({"kind": "resnet18"})
     model, task = drawn(recipe)
-    given, views = exportable(recipe, model, task), views_of(recipe)
+    given, views = exportable(recipe, model, task), [{"pixels": pixels} for pixels in views_of(recipe)]
     normalize = Normalize.of(recipe, torch.device("cpu"))
 
     def nearly(inputs: Any) -> list[np.ndarray]:

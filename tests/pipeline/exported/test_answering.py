@@ -52,7 +52,8 @@ def test_an_online_graph_passes_its_caches_on() -> None:
     recipe = recipe_of(ONLINE)
     given = exportable(recipe, *drawn(recipe), online=True)
     run = run_module(traced(given).module())
-    worst = worst_differences(given, run, views_of(recipe), Normalize.of(recipe, CPU))
+    views = [{"pixels": pixels} for pixels in views_of(recipe)]
+    worst = worst_differences(given, run, views, Normalize.of(recipe, CPU))
     assert set(worst) == set(given.outputs)
     assert max(worst.values()) <= 1e-5
 

@@ -83,7 +83,7 @@ CASES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 def recipe_of(options: dict[str, Any]) -> Recipe:
     """A recipe with that model, small, for pictures of 24 x 32 px, of any size where they are restored, or clips."""
     family = OPTIONS[options["kind"]]
-    values = tiny_values(family.eats, model={**small(options["kind"]), **options})
+    values = tiny_values(family.modality(), model={**small(options["kind"]), **options})
     crop = [{"CenterCrop": {"height": 24, "width": 32}}]
     values |= {"augment": {"train": crop, "eval": crop}, **TASKS.get(family.answers, {})}
     return check(values, "a test's recipe")
@@ -106,7 +106,7 @@ def drawn(recipe: Recipe) -> tuple[torch.nn.Module, Task]:
 
 def views_of(recipe: Recipe, height: int = 24, width: int = 32) -> list[np.ndarray]:
     """Three views of noise, each of another brightness."""
-    frames = (recipe.clip.frames,) if recipe.model.eats == "video" else ()
+    frames = (recipe.clip.frames,) if recipe.model.modality() == "video" else ()
     rng = np.random.default_rng(0)
     return [rng.integers(0, most, (*frames, height, width, 3), dtype=np.uint8) for most in (64, 128, 255)]
 
@@ -127,7 +127,7 @@ def test_it_answers_as_the_model(name: str, tmp_path: Path) -> None:
     rounded = max(map(difference, exact, run_module(given.module)([x.numpy()])))
     assert rounded < 1e-3  # else the model is one that tells nothing
     for run in (run_module(program.module()), run_onnx(tmp_path / "model.onnx")):
-        worst = worst_differences(given, run, views, normalize)
+        worst = worst_differences(given, run, [{"pixels": pixels} for pixels in views], normalize)
         assert list(worst) == OUTPUTS[recipe.model.answers]
         assert max(worst.values()) <= TOLERANCE + 10 * rounded
     answer = dict(zip(given.outputs, run([x.numpy()]), strict=True))

@@ -205,8 +205,8 @@ def test_what_no_section_sees_alone(small: dict[str, Any], changes: dict[str, An
 def test_a_model_of_flow_is_refused() -> None:
     lines = problems(tiny_values("video", model={"kind": "i3d_flow"}))
     assert lines[1:] == [
-        "model.kind: i3d_flow takes 2 channels as it was published, and the data have 3; model.in_channels=3 makes it "
-        "take them, or choose another model"
+        "model.kind: i3d_flow takes 2 channels as it was published, flow, and the data have 3; ask for flow with "
+        "shard.flow={method: dis, limit_px: 20} and clip.flow=1, or let it take frames: model.in_channels=3"
     ]
 
 

@@ -163,7 +163,7 @@ def test_a_companion_that_is_needed_and_missing(tmp_path: Path) -> None:
             reader.read(shard, 0)
         assert str(caught.value) == (
             f"{tmp_path}/train/shard-00000{shard}.index.json: {count} samples have no member .seg.png, such as "
-            f"'{key}', and task.kind needs one of each; it is data.source that gives them"
+            f"'{key}', and the recipe needs one of each; data.source or shard.flow gives them"
         )
     assert fits(ShardReader(tmp_path, "train").read(0, 2), 2)
 

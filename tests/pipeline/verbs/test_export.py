@@ -159,6 +159,7 @@ def test_samples_of_shards_are_the_views_of_their_files(
     for i, content in enumerate(validation_files(modality)):
         (files / f"{i}.{'jpg' if modality == 'image' else 'mp4'}").write_bytes(content)
     stored = views_of_shards(predictor, Artifact(dataset.folder, {}), 7)
-    np.testing.assert_array_equal(np.stack(stored), np.stack(views_of_files(predictor, [files], 7)))
+    pairs = zip(stored, views_of_files(predictor, [files], 7), strict=True)
+    assert all(np.array_equal(one["pixels"], other["pixels"]) for one, other in pairs)
     few = views_of_shards(predictor, Artifact(dataset.folder, {}), 3)
-    np.testing.assert_array_equal(np.stack(few), np.stack(stored)[[0, 3, 6]])
+    assert all(np.array_equal(one["pixels"], stored[i]["pixels"]) for one, i in zip(few, (0, 3, 6), strict=True))
