@@ -123,10 +123,26 @@ def _timesformer(
     return Official(name, (kind,), kind, url, "", "CC-BY-NC-4.0", "top-1", score, *GREY, None, crop_px, None, wants)
 
 
+def _rcnns(of: str) -> str:
+    """Name the R-CNNs on a backbone that start from its classifier."""
+    names = [f"{kind}_{of}_fpn" for kind in ("fasterrcnn", "maskrcnn")]
+    names += [f"{name}_v2" for name in names if of == "resnet50"]
+    return " ".join([*names, _cascades(of)])
+
+
+def _cascades(of: str) -> str:
+    return f"cascade_rcnn_{of} cascade_mask_rcnn_{of}"
+
+
+def _staged(kind: str) -> str:
+    """Name a classifier of four stages, and what is on it."""
+    return f"{kind} upernet_{kind} {_cascades(kind)}"
+
+
 # raoyongming/HorNet@ac9e210: README.md. No digests; neither the shorter side nor the interpolation is given.
 def _hornet(name: str, kind: str, share: str, score: float | None) -> Official:
     url = f"https://cloud.tsinghua.edu.cn/f/{share}/?dl=1"
-    kinds = (kind, f"upernet_{kind}")
+    kinds = tuple(_staged(kind).split())
     return Official(name, kinds, kind, url, "", "MIT", "top-1", score, *IMAGENET, None, 224, None)
 
 
@@ -141,6 +157,7 @@ def _edsr(kind: str, scale: int, digits: str) -> Official:
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
+<<<<<<< HEAD
 _TWO18, _TWO34 = (" ".join(f"two_stream_{kind}_resnet{depth}" for kind in ("tsn", "tsm")) for depth in (18, 34))
 _R18 = f"tsn_resnet18 tsm_resnet18 fasterrcnn_resnet18_fpn fusion_resnet18 {_TWO18}"
 _R34 = f"resnet34 tsn_resnet34 tsm_resnet34 fusion_resnet34 {_TWO34}"
@@ -150,11 +167,20 @@ _R50S, _R101S = (
     + f" i3d_resnet{depth}"
     + f" fasterrcnn_resnet{depth}_fpn two_stream_tsn_resnet{depth} two_stream_tsm_resnet{depth}"
     + (" fusion_resnet50" if depth == 50 else "")
+=======
+
+
+_R18 = f"tsn_resnet18 tsm_resnet18 {_rcnns('resnet18')}"
+_R50S, _R101S = (
+    " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade"))
+    + f" i3d_resnet{depth}"
+    + f" {_rcnns(f'resnet{depth}')}"
+>>>>>>> ed385b0 (Mask R-CNN and the cascades are there, on all backbones)
     for depth in (50, 101)
 )
 _TIMESFORMERS = "timesformer_base timesformer_hr timesformer_l"
 _SSD = "ssd300_vgg16 ssd512_vgg16"
-_MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2 fasterrcnn_mobilenet_v2_fpn"
+_MOBILES = "mobilenetv2 tsn_mobilenetv2 tsm_mobilenetv2 ssd_mobilenet_v2 " + _rcnns("mobilenet_v2")
 
 # fmt: off
 ROWS: tuple[Official, ...] = (
@@ -182,17 +208,17 @@ ROWS: tuple[Official, ...] = (
     _vision("imagenet1k", _MOBILES, "mobilenet_v2-7ebf99e0.pth", 72.154, 232),
     _vision("imagenet1k-v1", _MOBILES, "mobilenet_v2-b0353104.pth", 71.878, 256),
     *(
-        replace(_vision("imagenet1k", f"{kind} upernet_{kind}", file, score, resize_px), interpolation="bicubic")
+        replace(_vision("imagenet1k", _staged(kind), file, score, resize_px), interpolation="bicubic")
         for kind, file, score, resize_px in (
             ("swin_t", "swin_t-704ceda3.pth", 81.474, 232),
             ("swin_s", "swin_s-5e29d889.pth", 83.196, 246),
             ("swin_b", "swin_b-68c6b09e.pth", 83.582, 238),
         )
     ),
-    _vision("imagenet1k", "convnext_tiny upernet_convnext_tiny", "convnext_tiny-983f1562.pth", 82.52, 236),
-    _vision("imagenet1k", "convnext_small upernet_convnext_small", "convnext_small-0c510722.pth", 83.616, 230),
-    _vision("imagenet1k", "convnext_base upernet_convnext_base", "convnext_base-6075fbad.pth", 84.062, 232),
-    _vision("imagenet1k", "convnext_large upernet_convnext_large", "convnext_large-ea097f82.pth", 84.414, 232),
+    _vision("imagenet1k", _staged("convnext_tiny"), "convnext_tiny-983f1562.pth", 82.52, 236),
+    _vision("imagenet1k", _staged("convnext_small"), "convnext_small-0c510722.pth", 83.616, 230),
+    _vision("imagenet1k", _staged("convnext_base"), "convnext_base-6075fbad.pth", 84.062, 232),
+    _vision("imagenet1k", _staged("convnext_large"), "convnext_large-ea097f82.pth", 84.414, 232),
     _vision("imagenet1k", "densenet121", "densenet121-a639ec97.pth", 74.434, 256),
     _vision("imagenet1k", "densenet161", "densenet161-8d451a50.pth", 77.138, 256),
     _vision("imagenet1k", "densenet169", "densenet169-b2777c0a.pth", 75.6, 256),
@@ -242,6 +268,16 @@ ROWS: tuple[Official, ...] = (
             "coco", "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", 37.0, 800, None, "box AP"
         ),
         wants={"model.norm_eps": 0.0},
+    ),
+    _vision(
+        "coco", "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", 46.7, 800, None, "box AP"
+    ),
+    replace(
+        _vision("coco", "maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth", 34.6, 800, None, "mask AP"),
+        wants={"model.norm_eps": 0.0},
+    ),
+    _vision(
+        "coco", "maskrcnn_resnet50_fpn_v2", "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", 41.8, 800, None, "mask AP"
     ),
     _tsm("kinetics400", "tsn_resnet50", "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth", 68.8),
     _tsm("kinetics400", "tsm_resnet50", f"TSM_kinetics_{_R50}_segment8_e50.pth", 71.2),

@@ -35,6 +35,20 @@ def overlaps(boxes: Tensor, others: Tensor, crowd: Tensor | None = None) -> Tens
     return shared / whole.clamp(min=torch.finfo(whole.dtype).tiny)
 
 
+def generalized(boxes: Tensor, others: Tensor) -> Tensor:
+    """Compute the generalised IoU of corners [..., 4] with those beside them (Rezatofighi et al. 2019): [...].
+
+    1 for equal boxes, down to -1 for small ones that lie far apart.
+    """
+    low, high = torch.maximum(boxes[..., :2], others[..., :2]), torch.minimum(boxes[..., 2:], others[..., 2:])
+    shared = (high - low).clamp(min=0).prod(-1)
+    either = areas(boxes) + areas(others) - shared
+    around = torch.maximum(boxes[..., 2:], others[..., 2:]) - torch.minimum(boxes[..., :2], others[..., :2])
+    whole = around.clamp(min=0).prod(-1)
+    least = torch.finfo(boxes.dtype).tiny
+    return shared / either.clamp(min=least) - (whole - either) / whole.clamp(min=least)
+
+
 def clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut corners [..., 4] off at the border of a picture of `size` (H, W) px."""
     height, width = size

@@ -17,7 +17,9 @@ BLOCK = 256
 """Boxes that are compared with one another at once."""
 PART = 1024
 """Boxes that are compared with those of a block that stay."""
-PAIRS = 1 << 19
+GROUP = 64
+"""Boxes of a row that are compared with one another at once, and then with all behind them."""
+PAIRS = 1 << 17
 """Pairs of rows whose overlap is computed at once: what a processor's cache holds, and a small part of any GPU."""
 
 
@@ -65,23 +67,23 @@ def nms(boxes: Tensor, scores: Tensor, overlap: float, kinds: Tensor | None = No
 def staying(boxes: Tensor, scores: Tensor, overlap: float, threshold: float) -> Tensor:
     """Mark the boxes that stay in each row: corners [R, D, 4] and scores [R, D] -> bool [R, D].
 
-    Boxes whose score is not above `threshold` take no part. The most that do in one row are compared at once, so D is
-    some hundreds. It is an operator of its own in a traced model, which ONNX has, too: `pipeline.exported.operators`.
+    Boxes whose score is not above `threshold` take no part. It is an operator of its own in a traced model, which ONNX
+    has, too: `pipeline.exported.operators`.
     """
     ranked, order = scores.sort(dim=1, descending=True, stable=True)
-    stays = torch.zeros_like(scores, dtype=torch.bool)
     most = int((scores > threshold).sum(1).max()) if scores.numel() else 0
-    if not most:
-        return stays
-    ranked, order = ranked[:, :most], order[:, :most]
-    inside = boxes.gather(1, order[..., None].expand(-1, -1, 4))
-    alive = ranked > threshold
-    rows = max(1, PAIRS // most**2)
+    inside = boxes.gather(1, order[:, :most, None].expand(-1, -1, 4))
+    stays = ranked > threshold
+    rows = max(1, PAIRS // max(1, GROUP * most))
     for first in range(0, len(boxes), rows):
-        cut = slice(first, first + rows)
-        iou = (overlaps(inside[cut], inside[cut]) > overlap).triu(1)
-        stays[cut] = stays[cut].scatter(1, order[cut], _first_come(iou & alive[cut, :, None]) & alive[cut])
-    return stays
+        for start in range(0, most, GROUP):
+            cut, end = slice(first, first + rows), min(start + GROUP, most)
+            group, behind = slice(start, end), slice(end, most)
+            near = overlaps(inside[cut, group], inside[cut, start:most]) > overlap
+            alive = stays[cut, group]
+            alive &= _first_come(near[..., : end - start].triu(1) & alive[..., None])
+            stays[cut, behind] &= ~(near[..., end - start :] & alive[..., None]).any(-2)
+    return torch.zeros_like(stays).scatter_(1, order, stays)
 
 
 @staying.register_fake

@@ -45,18 +45,30 @@ def roi_align(
     height, width, start = torch.tensor(facts, device=boxes.device)[level].unbind(-1)
     scale = 1 / torch.tensor(strides, device=boxes.device, dtype=torch.float32)
     scaled = boxes.detach().float() * scale[level][..., None]
-    rows = _points(scaled[..., 1], scaled[..., 3], height, side, samples)
-    columns = _points(scaled[..., 0], scaled[..., 2], width, side, samples)
-    total = table.new_zeros((*boxes.shape[:2], side, side, channels))
+    rows = points(scaled[..., 1], scaled[..., 3], height, side, samples)
+    columns = points(scaled[..., 0], scaled[..., 2], width, side, samples)
     first = (of_picture + start)[..., None, None]
+    places, weights = [], []
     for y, down in rows:
         for x, right in columns:
-            place = first + y[..., :, None] * width[..., None, None] + x[..., None, :]
-            total = total + (down[..., :, None] * right[..., None, :])[..., None] * functional.embedding(place, table)
-    return (total / samples**2).permute(0, 1, 4, 2, 3)
+            places.append(first + y[..., :, None] * width[..., None, None] + x[..., None, :])
+            weights.append(down[..., :, None] * right[..., None, :])
+    return _weighted(table, places, weights).permute(0, 1, 4, 2, 3) / samples**2
 
 
-def _points(low: Tensor, high: Tensor, length: Tensor, side: int, samples: int) -> list[tuple[Tensor, Tensor]]:
+def _weighted(table: Tensor, places: list[Tensor], weights: list[Tensor]) -> Tensor:
+    """Sum the rows of a table [N, C] at some places [...], each times its weight -> [..., C]."""
+    if torch.compiler.is_exporting():  # what a file holds has no bags
+        total = table.new_zeros((*places[0].shape, table.shape[1]))
+        for place, weight in zip(places, weights, strict=True):
+            total = total + weight[..., None] * functional.embedding(place, table)
+        return total
+    shape = places[0].shape
+    bags, shares = (torch.stack(parts, -1).flatten(0, -2) for parts in (places, weights))
+    return functional.embedding_bag(bags, table, per_sample_weights=shares, mode="sum").view(*shape, -1)
+
+
+def points(low: Tensor, high: Tensor, length: Tensor, side: int, samples: int) -> list[tuple[Tensor, Tensor]]:
     """Return places and weights along an axis, [n, R, side] each: two for each of the points in a bin."""
     steps = (torch.arange(side * samples, device=low.device) + 0.5) / (side * samples)
     at = low[..., None] + (high - low).clamp(min=1)[..., None] * steps

@@ -23,6 +23,8 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     eats: ClassVar[Eats]
     answers: ClassVar[Answers] = "classes"
+    outlines: ClassVar[bool] = False
+    """Whether objects are answered with their masks."""
     late: ClassVar[frozenset[str]] = frozenset()
     """Options that came later than artifacts which must stay valid, see `pipeline.recipe.section`."""
     margin_px: ClassVar[int] = 0

@@ -1,6 +1,6 @@
-"""Options of Faster R-CNN."""
+"""Options of Faster R-CNN and Mask R-CNN."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, field_validator
 
@@ -58,7 +58,18 @@ class RCNNFamily(ModelOptions):
         """Return the keyword parameters of the backbone, and those of what is on it."""
         options = self.arguments()
         names = RCNNFamily.model_fields.keys() - ModelOptions.model_fields.keys()
-        return options, {name: options.pop(name) for name in names}
+        head = {name: options.pop(name) for name in names} | self.design()
+        return options, head
+
+    def design(self) -> dict[str, Any]:
+        """Return the keyword parameters of the detector that no one chooses."""
+        return {"masks": self.outlines}
+
+    def detector(self, backbone: "nn.Module", num_classes: int, head: dict[str, Any]) -> "nn.Module":
+        """Put the detector on a backbone."""
+        from models.rcnn import FasterRCNN
+
+        return FasterRCNN(backbone, num_classes=num_classes, **head)  # type: ignore[arg-type]  # which has `maps`
 
 
 class LightRCNN(RCNNFamily):
@@ -71,46 +82,95 @@ class LightRCNN(RCNNFamily):
     rois: int = Field(default=128, ge=4, description=ROIS)
 
 
-class FasterRCNNResNet(TrunkOptions, RCNNFamily):
-    """What Faster R-CNNs on ResNet are built by."""
+class Enhanced(RCNNFamily):
+    """torchvision's second version."""
+
+    norm: Norm = Field(default="batch", description=NORM)
+
+    def design(self) -> dict[str, Any]:
+        """See `RCNNFamily.design`."""
+        return {**super().design(), "head": "conv", "enhanced": True}
+
+
+class Outlined:
+    """The same, with masks."""
+
+    outlines: ClassVar[bool] = True
+
+
+class OnResNet(TrunkOptions, RCNNFamily):
+    """What detectors on ResNet are built by."""
 
     def build(self, num_classes: int) -> "nn.Module":
         """See `ModelOptions.build`."""
-        from models.rcnn import FasterRCNN
         from models.resnet import Backbone
 
         design, head = self.parts()
-        return FasterRCNN(Backbone(self.depth, stem="imagenet", **design), num_classes=num_classes, **head)
+        return self.detector(Backbone(self.depth, stem="imagenet", **design), num_classes, head)
 
     @property
     def depth(self) -> int:
         """The ResNet's layers."""
-        return int(self.kind.removesuffix("_fpn").rpartition("resnet")[2])
+        return int(self.kind.partition("resnet")[2].partition("_")[0])
 
 
-class FasterRCNNResNetOptions(FasterRCNNResNet):
-    """Faster R-CNN with a feature pyramid on ResNet."""
+class OnMobileNetV2(LightRCNN):
+    """What detectors on MobileNetV2 are built by."""
 
-    kind: Literal["fasterrcnn_resnet50_fpn", "fasterrcnn_resnet101_fpn"]
-
-
-class FasterRCNNResNet18Options(LightRCNN, FasterRCNNResNet):
-    """The same, light, for small machines."""
-
-    kind: Literal["fasterrcnn_resnet18_fpn"]
-
-
-class FasterRCNNMobileNetV2Options(LightRCNN):
-    """Faster R-CNN with a feature pyramid on MobileNetV2, for small machines."""
-
-    kind: Literal["fasterrcnn_mobilenet_v2_fpn"]
     width_mult: float = Field(default=1.0, gt=0, le=8, description="multiplies the channels of the backbone's layers")
     in_channels: int = Field(default=3, ge=1, le=1024, description="3 for RGB")
 
     def build(self, num_classes: int) -> "nn.Module":
         """See `ModelOptions.build`."""
         from models.mobilenet import MobileNetV2Maps
-        from models.rcnn import FasterRCNN
 
         design, head = self.parts()
-        return FasterRCNN(MobileNetV2Maps(**design), num_classes=num_classes, **head)
+        return self.detector(MobileNetV2Maps(**design), num_classes, head)
+
+
+class FasterRCNNResNetOptions(OnResNet):
+    """Faster R-CNN with a feature pyramid on ResNet."""
+
+    kind: Literal["fasterrcnn_resnet50_fpn", "fasterrcnn_resnet101_fpn"]
+
+
+class FasterRCNNV2Options(Enhanced, OnResNet):
+    """torchvision's second version: more convolutions, and batch norms that learn."""
+
+    kind: Literal["fasterrcnn_resnet50_fpn_v2"]
+
+
+class FasterRCNNResNet18Options(LightRCNN, OnResNet):
+    """The same, light, for small machines."""
+
+    kind: Literal["fasterrcnn_resnet18_fpn"]
+
+
+class FasterRCNNMobileNetV2Options(OnMobileNetV2):
+    """Faster R-CNN with a feature pyramid on MobileNetV2, for small machines."""
+
+    kind: Literal["fasterrcnn_mobilenet_v2_fpn"]
+
+
+class MaskRCNNResNetOptions(Outlined, OnResNet):
+    """Mask R-CNN with a feature pyramid on ResNet: boxes, and a mask in each."""
+
+    kind: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet101_fpn"]
+
+
+class MaskRCNNV2Options(Outlined, Enhanced, OnResNet):
+    """torchvision's second version: more convolutions, and batch norms that learn."""
+
+    kind: Literal["maskrcnn_resnet50_fpn_v2"]
+
+
+class MaskRCNNResNet18Options(Outlined, LightRCNN, OnResNet):
+    """The same, light, for small machines."""
+
+    kind: Literal["maskrcnn_resnet18_fpn"]
+
+
+class MaskRCNNMobileNetV2Options(Outlined, OnMobileNetV2):
+    """Mask R-CNN with a feature pyramid on MobileNetV2, for small machines."""
+
+    kind: Literal["maskrcnn_mobilenet_v2_fpn"]

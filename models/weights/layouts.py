@@ -134,12 +134,23 @@ _TORCHVISION_SSD: tuple[Rule, ...] = (
 # Its R-CNNs; files of 2019 lack the numbers that are optional here.
 _TORCHVISION_RCNN: tuple[Rule, ...] = (
     (r"^backbone\.body\.", "backbone."),
+    (r"^backbone\.fpn\.inner_blocks\.(\d)\.1\.", r"fpn.laterals.\1.norm."),
+    (r"^backbone\.fpn\.layer_blocks\.(\d)\.1\.", r"fpn.outputs.\1.norm."),
     (r"^backbone\.fpn\.inner_blocks\.(\d)\.(?:0\.)?(?=weight$|bias$)", r"fpn.laterals.\1."),
     (r"^backbone\.fpn\.layer_blocks\.(\d)\.(?:0\.)?(?=weight$|bias$)", r"fpn.outputs.\1."),
+    (r"^rpn\.head\.conv\.1\.0\.", "rpn.second."),
     (r"^rpn\.head\.conv\.(?:0\.0\.)?(?=weight$|bias$)", "rpn.conv."),
     (r"^rpn\.head\.cls_logits\.", "rpn.objectness."),
     (r"^rpn\.head\.bbox_pred\.", "rpn.deltas."),
+    (r"^roi_heads\.box_head\.(\d)\.0\.", r"roi.convs.\1."),
+    (r"^roi_heads\.box_head\.(\d)\.1\.", r"roi.convs.\1.norm."),
+    (r"^roi_heads\.box_head\.5\.", "roi.fc6."),
     (r"^roi_heads\.box_head\.", "roi."),
+    (r"^roi_heads\.mask_head\.mask_fcn(\d)\.", lambda found: f"mask.convs.{int(found[1]) - 1}."),
+    (r"^roi_heads\.mask_head\.(\d)\.0\.", r"mask.convs.\1."),
+    (r"^roi_heads\.mask_head\.(\d)\.1\.", r"mask.convs.\1.norm."),
+    (r"^roi_heads\.mask_predictor\.conv5_mask\.", "mask.up."),
+    (r"^roi_heads\.mask_predictor\.mask_fcn_logits\.", "mask.logits."),
     (r"^roi_heads\.box_predictor\.cls_score\.", "roi.scores."),
     (r"^roi_heads\.box_predictor\.bbox_pred\.", "roi.codes."),
 )

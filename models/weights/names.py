@@ -31,8 +31,8 @@ _TORCHVISION_VIT = (
 _OBJECTS = ((r"^(?=extras\.|norm\.weight$|boxes\.)", "objects."), (r"^scores\.", "objects_head."))
 _RCNN = (
     (r"^backbone\.", ""),
-    (r"^roi\.(?=scores\.|codes\.)", "objects_head."),
-    (r"^(?=fpn\.|rpn\.|roi\.)", "objects."),
+    (r"^(?:roi|mask)\.((?:\d\.)?)(?=scores\.|codes\.|logits\.)", r"objects_head.\1"),
+    (r"^(?=fpn\.|rpn\.|roi\.|mask\.)", "objects."),
 )
 _POSE = (
     (r"^backbone\.", ""),
@@ -116,7 +116,7 @@ def read_names(names: Iterable[str]) -> Names:
     plain = {name: short.removeprefix("base_model.") for name, short in stripped.items()}
     if {name.partition(".")[0] for name in stripped.values()} - {"aux_classifier"} == {"backbone", "classifier"}:
         plain = {name: _renamed(short, _DEEPLAB) for name, short in stripped.items()}
-    if {name.partition(".")[0] for name in stripped.values()} == {"backbone", "fpn", "rpn", "roi"}:
+    if {name.partition(".")[0] for name in stripped.values()} - {"mask"} == {"backbone", "fpn", "rpn", "roi"}:
         plain = {name: _renamed(short, _RCNN) for name, short in stripped.items()}
     if {name.partition(".")[0] for name in stripped.values()} == {"backbone", "laterals", "fuse", "refine"}:
         plain = {name: _renamed(short, _POSE) for name, short in stripped.items()}

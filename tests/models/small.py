@@ -12,6 +12,7 @@ import models
 from models import densenet, pathway, resnet
 from models.options import FAMILIES, OPTIONS, ModelOptions
 from models.options.alexnet import AlexNetOptions
+from models.options.cascade_rcnn import CascadeConvNeXt, CascadeHorNet, CascadeSwin
 from models.options.convnext import ConvNeXtFamily
 from models.options.deeplab_v2 import DeepLabV1Options
 from models.options.deeplab_v3plus import DeepLabV3PlusXceptionOptions
@@ -21,7 +22,7 @@ from models.options.fcn_alexnet import FCNAlexNetOptions
 from models.options.hornet import HorNetFamily
 from models.options.mobilenet import MobileNetV2Options
 from models.options.pose import OpenPoseFamily, PoseMobileNetV2Options, PoseResNetOptions
-from models.options.rcnn import FasterRCNNResNet, RCNNFamily
+from models.options.rcnn import OnMobileNetV2, OnResNet
 from models.options.resnet import TrunkOptions
 from models.options.restorers import DnCNNOptions, EDSROptions, RCANOptions, RDNOptions, SRCNNOptions, VDSROptions
 from models.options.segnet import SegNetOptions
@@ -47,8 +48,11 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     OpenPoseFamily: {"width": 4, "stages": 3},
     PoseResNetOptions: {"width": 8, "channels": 16},
     PoseMobileNetV2Options: {"width_mult": 0.1, "channels": 16},
-    FasterRCNNResNet: {**RCNN, "width": 8},
-    RCNNFamily: {**RCNN, "width_mult": 0.1},
+    OnResNet: {**RCNN, "width": 8},
+    OnMobileNetV2: {**RCNN, "width_mult": 0.1},
+    CascadeSwin: {**SWIN, **RCNN, "patch_px": 4},
+    CascadeConvNeXt: {**CONVNEXT, **RCNN, "patch_px": 4},
+    CascadeHorNet: {**HORNET, **RCNN, "patch_px": 4},
     UPerNetResNetOptions: {"width": 8, "channels": 8},
     UPerNetSwin: {**SWIN, "channels": 8},
     UPerNetConvNeXt: {**CONVNEXT, "channels": 8},

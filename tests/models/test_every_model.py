@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 import models
 from models.memory_format import CHANNELS_LAST, channels_last
 from models.options import OPTIONS
+from models.options.cascade_rcnn import OnStages
 from models.options.densenet import DenseNetOptions
 from models.options.rcnn import RCNNFamily
 from models.options.resnet import ResNeXtOptions, SEResNetOptions, TrunkOptions, WideResNetOptions
@@ -30,6 +31,15 @@ MAPS = ("heat", "limbs")
 """What a model of key points gives."""
 
 
+RCNNS = (
+    "fasterrcnn_resnet18_fpn",
+    "fasterrcnn_mobilenet_v2_fpn",
+    "maskrcnn_resnet50_fpn_v2",
+    "cascade_mask_rcnn_resnet18",
+)
+"""Those of whose modules every other one is made."""
+
+
 def slow(names: Iterable[str], marked: Callable[[str], bool]) -> list[Any]:
     """Names, of which those that are marked wait for the slow suite."""
     return [pytest.param(name, marks=pytest.mark.slow) if marked(name) else name for name in names]
@@ -41,7 +51,7 @@ def deeper(name: str) -> bool:
     if issubclass(family, UPerNetFamily):
         return name not in ("upernet_resnet50", "upernet_swin_t", "upernet_convnext_tiny", "upernet_hornet_tiny_gf")
     if issubclass(family, RCNNFamily):
-        return name == "fasterrcnn_resnet101_fpn"
+        return name not in RCNNS
     if issubclass(family, YOLOv5Family):
         return not name.endswith("n")
     if issubclass(family, SlowFastOptions | I3DResNetOptions | TRNOptions):
@@ -56,7 +66,7 @@ NAMES = slow(models.names(), deeper)
 TRACED_SLOWLY = (
     *("tsm_resnet50", "unet_bn", "unetpp", "segnet", "vgg", "alexnet", "fcn_alexnet", "fcn_resnet", "pspnet", "gcn"),
     *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3cascade", "deeplabv3plus", "swin", "upernet"),
-    *("se_resnet", "densenet"),
+    *("se_resnet", "densenet", "maskrcnn", "cascade"),
 )
 FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
 
@@ -75,7 +85,7 @@ def build(name: str, **options: Any) -> nn.Module:
 def heads(out: Any) -> tuple[Tensor, ...]:
     """The main head's logits, and behind them what auxiliary heads give in training; or what a detector gives."""
     if isinstance(out, dict):
-        return tuple(out[name] for name in ("codes", "scores", "deltas", "objectness", *MAPS) if name in out)
+        return tuple(out[name] for name in ("codes", "scores", "deltas", "objectness", "masks", *MAPS) if name in out)
     return out if isinstance(out, tuple) else (out,)
 
 
@@ -94,7 +104,14 @@ def answered(name: str, model: Any, x: Tensor) -> set[tuple[int, ...]]:
         anchors = [3 * h * w for h, w in [*maps, [-(-side // 2) for side in maps[-1]]]]
         most = model.proposals[not model.training]
         regions = (len(x), min(most, sum(min(most, count) for count in anchors)))
-        shapes = {(*regions, 4 * (NUM_CLASSES + 1)), (*regions, NUM_CLASSES + 1)}
+        stages = (3,) if name.startswith("cascade") else ()
+        told = NUM_CLASSES + 1
+        if stages:
+            told = NUM_CLASSES if issubclass(OPTIONS[name], OnStages) else 1
+        shapes = {(*regions, *stages, 4 * told), (*regions, *stages, NUM_CLASSES + 1)}
+        if model.masks and model.training:
+            drawn = min(model.sampling.most, regions[1])
+            shapes.add((len(x), drawn, *stages, NUM_CLASSES + (not stages), 28, 28))
         return shapes | {(len(x), sum(anchors), 4), (len(x), sum(anchors))}
     if issubclass(OPTIONS[name], YOLOv5Family):
         cells = sum(3 * h * w for h, w in maps_of((x.shape[2], x.shape[3])))

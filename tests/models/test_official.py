@@ -29,12 +29,16 @@ PUBLISHED = {
     "deeplabv3_resnet101": 60_996_202,
     "ssd300_vgg16": 35_641_826,
     "fasterrcnn_resnet50_fpn": 41_755_286,
+    "fasterrcnn_resnet50_fpn_v2": 43_712_278,
+    "maskrcnn_resnet50_fpn": 44_401_393,
+    "maskrcnn_resnet50_fpn_v2": 46_359_409,
     "r3d_18": 33_371_472,
     "mc3_18": 11_695_440,
     "r2plus1d_18": 31_505_325,
     "s3d": 8_320_048,
 }
-CLASSES = {"deeplabv3_resnet50": 21, "deeplabv3_resnet101": 21, "ssd300_vgg16": 90, "fasterrcnn_resnet50_fpn": 90}
+CLASSES = {"deeplabv3_resnet50": 21, "deeplabv3_resnet101": 21, "ssd300_vgg16": 90}
+CLASSES |= {name: 90 for name in PUBLISHED if "rcnn" in name}
 CLASSES |= dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18", "s3d"), 400)
 """Of those that are not of ImageNet; the background of detectors is not among ours."""
 

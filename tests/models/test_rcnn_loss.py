@@ -115,8 +115,7 @@ def test_losses_of_regions_are_the_loop() -> None:
         "scores": torch.randn(2, 16, 4, generator=rng),
         "codes": torch.randn(2, 16, 16, generator=rng),
     }
-    found = sampling.match(rois, given)
-    parts = region_losses(heads, given, sampling)
+    parts, (found, _, _) = region_losses(heads, given, sampling)
     for i in range(2):
         classes, off = 0.0, 0.0
         for j in range(16):
@@ -137,7 +136,7 @@ def test_boxes_of_no_area_are_no_reason_for_a_nan() -> None:
     given = targets([([0, 0, 20, 20], 2, 0)], [])
     heads = {"rois": torch.zeros(2, 4, 4), "there": torch.zeros(2, 4, dtype=torch.bool)}
     heads |= {"scores": torch.zeros(2, 4, 4), "codes": torch.zeros(2, 4, 16, requires_grad=True)}
-    parts = region_losses(heads, given, regions(4))
+    parts, _ = region_losses(heads, given, regions(4))
     sum(part.sum() for part in parts.values()).backward()  # type: ignore[union-attr]
     assert heads["codes"].grad is not None
     assert not heads["codes"].grad.any()

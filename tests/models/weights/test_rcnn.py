@@ -14,16 +14,30 @@ NARROW = {"width": 8, "channels": 8, "hidden": 8}
 # Of torchvision, written the other way than the code has them.
 TORCHVISION: Rules = [
     (r"^backbone\.", "backbone.body."),
+    (r"^fpn\.laterals\.(\d)\.norm\.", r"backbone.fpn.inner_blocks.\1.1."),
+    (r"^fpn\.outputs\.(\d)\.norm\.", r"backbone.fpn.layer_blocks.\1.1."),
     (r"^fpn\.laterals\.(\d)\.", r"backbone.fpn.inner_blocks.\1.0."),
     (r"^fpn\.outputs\.(\d)\.", r"backbone.fpn.layer_blocks.\1.0."),
     (r"^rpn\.conv\.", "rpn.head.conv.0.0."),
+    (r"^rpn\.second\.", "rpn.head.conv.1.0."),
     (r"^rpn\.objectness\.", "rpn.head.cls_logits."),
     (r"^rpn\.deltas\.", "rpn.head.bbox_pred."),
     (r"^roi\.scores\.", "roi_heads.box_predictor.cls_score."),
     (r"^roi\.codes\.", "roi_heads.box_predictor.bbox_pred."),
+    (r"^roi\.convs\.(\d)\.norm\.", r"roi_heads.box_head.\1.1."),
+    (r"^roi\.convs\.(\d)\.", r"roi_heads.box_head.\1.0."),
     (r"^roi\.", "roi_heads.box_head."),
+    (r"^mask\.convs\.(\d)\.norm\.", r"roi_heads.mask_head.\1.1."),
+    (r"^mask\.convs\.(\d)\.", r"roi_heads.mask_head.\1.0."),
+    (r"^mask\.up\.", "roi_heads.mask_predictor.conv5_mask."),
+    (r"^mask\.logits\.", "roi_heads.mask_predictor.mask_fcn_logits."),
 ]
-FILES_OF_2019: Rules = [(r"(_blocks\.\d)\.0\.", r"\1."), (r"^rpn\.head\.conv\.0\.0\.", "rpn.head.conv.")]
+V2: Rules = [*TORCHVISION, (r"box_head\.fc6\.", "box_head.5.")]
+FILES_OF_2019: Rules = [
+    (r"(_blocks\.\d)\.0\.", r"\1."),
+    (r"^rpn\.head\.conv\.0\.0\.", "rpn.head.conv."),
+    (r"mask_head\.(\d)\.0\.", lambda found: f"mask_head.mask_fcn{int(found[1]) + 1}."),
+]
 
 
 def build(name: str = "fasterrcnn_resnet50_fpn", classes: int = 3, seed: int = 0, **options: Any) -> Any:
@@ -32,19 +46,34 @@ def build(name: str = "fasterrcnn_resnet50_fpn", classes: int = 3, seed: int = 0
 
 
 @pytest.mark.parametrize(
-    ("norm", "known"), [("frozen", (295, "3b48f955f86cbb36")), ("batch", (348, "74ab186658eb8ca8"))]
+    ("name", "norm", "rules", "known"),
+    [
+        ("fasterrcnn_resnet50_fpn", "frozen", TORCHVISION, (295, "3b48f955f86cbb36")),
+        ("fasterrcnn_resnet50_fpn", "batch", TORCHVISION, (348, "74ab186658eb8ca8")),
+        ("fasterrcnn_resnet50_fpn_v2", "batch", V2, (404, "6291e443a8fcc99c")),
+        ("maskrcnn_resnet50_fpn", "frozen", TORCHVISION, (307, "fac6a17b4d4c2bb9")),
+        ("maskrcnn_resnet50_fpn_v2", "batch", V2, (432, "7af6ef1fccb5201b")),
+    ],
 )
-def test_names_and_shapes_of_torchvision(norm: str, known: tuple[int, str]) -> None:
+def test_names_and_shapes_of_torchvision(name: str, norm: str, rules: Rules, known: tuple[int, str]) -> None:
     """Of 91 classes, the background among them."""
-    state = on_meta("fasterrcnn_resnet50_fpn", 90, norm=norm).state_dict()
-    assert digest(renamed(state, TORCHVISION)) == known
+    assert digest(renamed(on_meta(name, 90, norm=norm).state_dict(), rules)) == known
 
 
 @pytest.mark.parametrize(
-    ("rules", "norm"), [(TORCHVISION, "frozen"), (TORCHVISION, "batch"), ([*TORCHVISION, *FILES_OF_2019], "frozen")]
+    ("name", "norm", "rules"),
+    [
+        ("fasterrcnn_resnet50_fpn", "frozen", TORCHVISION),
+        ("fasterrcnn_resnet50_fpn", "batch", TORCHVISION),
+        ("fasterrcnn_resnet50_fpn", "frozen", [*TORCHVISION, *FILES_OF_2019]),
+        ("fasterrcnn_resnet50_fpn_v2", "batch", V2),
+        ("maskrcnn_resnet50_fpn", "frozen", TORCHVISION),
+        ("maskrcnn_resnet50_fpn", "frozen", [*TORCHVISION, *FILES_OF_2019]),
+        ("maskrcnn_resnet50_fpn_v2", "batch", V2),
+    ],
 )
-def test_a_released_layout_loads_without_a_rest(rules: Rules, norm: str) -> None:
-    own, other = build(norm=norm), build(seed=1, norm=norm)
+def test_a_released_layout_loads_without_a_rest(name: str, norm: str, rules: Rules) -> None:
+    own, other = build(name, norm=norm), build(name, seed=1, norm=norm)
     state = own.state_dict()
     report = load_weights(other, renamed(state, rules))
     assert len(report.loaded) == len(state)
@@ -73,6 +102,7 @@ def test_the_heads_of_other_classes_stay() -> None:
     [
         ("fasterrcnn_resnet18_fpn", "resnet18", {"width": 8}),
         ("fasterrcnn_mobilenet_v2_fpn", "mobilenetv2", {"width_mult": 0.1}),
+        ("cascade_mask_rcnn_resnet18", "resnet18", {"width": 8}),
     ],
 )
 @pytest.mark.parametrize("norm", ["frozen", "batch"])
