@@ -76,7 +76,7 @@ class Augmentation:
         height, width = pixels.shape[:2]
         data: dict[str, Any] = {"image": pixels}
         if (mask := companions.mask) is not None:
-            if mask.shape != (height, width):
+            if mask.shape[:2] != (height, width):
                 raise ZoetropeError(f"the mask is {list(mask.shape)}, but must be {[height, width]} as its picture is")
             data["mask"] = mask
         if companions.boxes is not None and not self._boxes_at_end:

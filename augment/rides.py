@@ -76,7 +76,8 @@ class Companions:
     """What a sample has beside its pixels `[H, W, 3]`; what rides must be there."""
 
     mask: npt.NDArray[Any] | None = None
-    """uint8 or uint16 `[H, W]`: classes, or numbers of instances. No channels: `ignore` would fill the first alone."""
+    """uint8 or uint16 `[H, W]`: classes, or numbers of instances. With channels `[H, W, C]`, `ignore` may fill the
+    first alone, and 0 the others."""
     boxes: npt.NDArray[Any] | None = None
     """`[N, 4]`: x0, y0, x1, y1."""
     keypoints: npt.NDArray[Any] | None = None
@@ -95,7 +96,7 @@ class View:
 
     pixels: UInt8Array
     mask: npt.NDArray[Any] | None = None
-    """`[H, W]`, by the nearest pixel; `ignore` outside of the picture."""
+    """`[H, W]` or `[H, W, C]`, by the nearest pixel; `ignore` outside of the picture."""
     boxes: Float32Array | None = None
     """`[K, 4]`, clipped to the view, without those that lie outside or are painted over wholly."""
     numbers: npt.NDArray[np.int64] | None = None

@@ -157,25 +157,15 @@ def _edsr(kind: str, scale: int, digits: str) -> Official:
 
 
 _R50, _R101, _MOBILE = (f"RGB_{net}_shift8_blockres_avg" for net in ("resnet50", "resnet101", "mobilenetv2"))
-<<<<<<< HEAD
 _TWO18, _TWO34 = (" ".join(f"two_stream_{kind}_resnet{depth}" for kind in ("tsn", "tsm")) for depth in (18, 34))
-_R18 = f"tsn_resnet18 tsm_resnet18 fasterrcnn_resnet18_fpn fusion_resnet18 {_TWO18}"
+_R18 = f"tsn_resnet18 tsm_resnet18 {_rcnns('resnet18')} fusion_resnet18 {_TWO18}"
 _R34 = f"resnet34 tsn_resnet34 tsm_resnet34 fusion_resnet34 {_TWO34}"
 _FCN = "fusion_vgg16 fcn8s_vgg16 fcn16s_vgg16 fcn32s_vgg16"
 _R50S, _R101S = (
     " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade"))
     + f" i3d_resnet{depth}"
-    + f" fasterrcnn_resnet{depth}_fpn two_stream_tsn_resnet{depth} two_stream_tsm_resnet{depth}"
+    + f" {_rcnns(f'resnet{depth}')} two_stream_tsn_resnet{depth} two_stream_tsm_resnet{depth}"
     + (" fusion_resnet50" if depth == 50 else "")
-=======
-
-
-_R18 = f"tsn_resnet18 tsm_resnet18 {_rcnns('resnet18')}"
-_R50S, _R101S = (
-    " ".join(f"{kind}_resnet{depth}" for kind in ("tsn", "tsm", "deeplabv3", "deeplabv3cascade"))
-    + f" i3d_resnet{depth}"
-    + f" {_rcnns(f'resnet{depth}')}"
->>>>>>> ed385b0 (Mask R-CNN and the cascades are there, on all backbones)
     for depth in (50, 101)
 )
 _TIMESFORMERS = "timesformer_base timesformer_hr timesformer_l"

@@ -19,6 +19,7 @@ class Draw:
     zoom:            how many times as high and as wide pictures are made before patches are cut out of them; then
                      patches need not cover everything, and the rest is 0, the mean colour
     blend:           (shift, lam) of such pictures: lam of sample i and 1 - lam of sample (i + shift) % g
+    paste:           a key for which objects of sample (i + shifts[1]) % g are laid over sample i
     """
 
     shifts: tuple[int, ...] = (0,)
@@ -26,6 +27,7 @@ class Draw:
     patches: tuple[Patch, ...] = ()
     blend: tuple[int, float] | None = None
     zoom: tuple[float, float] | None = None
+    paste: int | None = None
 
 
 class Mixing(Protocol):

@@ -33,7 +33,11 @@ class Drawn:
 
     def apply(self, x: Tensor) -> Tensor:
         """Return pixels after mixing; float x [n, ..., H, W] stays as it was."""
-        return torch.cat([apply(x[place], draw) for place, draw in self.groups])
+        return torch.cat(self.parts(x))
+
+    def parts(self, x: Tensor) -> list[Tensor]:
+        """Return those of each group."""
+        return [apply(x[place], draw) for place, draw in self.groups]
 
 
 def apply(x: Tensor, draw: Draw) -> Tensor:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pipeline.decode.image_header import check_structure
 from pipeline.decode.limits import BadSample
 from pipeline.decode.masks import GREY, PALETTE, Size, encode_mask, probe_size, strictly
+from pipeline.decode.outlines import encode_runs
 from pipeline.decode.values import Values
 
 Instances = npt.NDArray[np.uint16]
@@ -42,3 +43,22 @@ def read_instances(data: bytes | memoryview, values: Values | None = None) -> In
     """Read the numbers of objects, uint16 `[H, W]`. BadSample for bytes that are no such map."""
     pixels: Instances = strictly(data).astype(np.uint16)
     return pixels
+
+
+def instances_as_objects(pixels: Instances, name: str) -> dict[str, Any]:
+    """Return the objects of a map `[H, W]`, all of one class, as `pipeline.sources.things.objects_of` gives objects."""
+    height, width = pixels.shape
+    places = np.flatnonzero(pixels)
+    order = np.argsort(numbers := pixels.ravel()[places], kind="stable")
+    ends = np.flatnonzero(np.diff(numbers[order])) + 1
+    found: dict[str, Any] = {"boxes": [], "classes": [], "areas": [], "outlines": [], "size": [width, height]}
+    for own in np.split(places[order], ends) if len(places) else ():
+        y, x = np.divmod(own, width)
+        top, left, bottom, right = int(y.min()), int(x.min()), int(y.max()) + 1, int(x.max()) + 1
+        bits = np.zeros((bottom - top, right - left), np.bool_)
+        bits[y - top, x - left] = True
+        found["boxes"].append([float(left), float(top), float(right), float(bottom)])
+        found["classes"].append(name)
+        found["areas"].append(float(len(own)))
+        found["outlines"].append(encode_runs(bits, left, top, (height, width)))
+    return found

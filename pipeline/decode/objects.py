@@ -46,7 +46,8 @@ class Objects:
     crowd:   uint8 [N]: PLAIN, CROWD or DIFFICULT
     areas:   float32 [N], in px of the source's picture: of what the annotations outline, or of the box
     size:    (width, height) of the source's picture in px
-    outlines, keypoints: as JSON has them, an entry an object; none where nothing is said
+    outlines: of each object, None where it has none; () where no object has
+    keypoints: as JSON has them, an entry an object; none where nothing is said
     """
 
     boxes: npt.NDArray[np.float32]
@@ -72,7 +73,7 @@ def read_objects(content: bytes | memoryview, values: Values | None = None) -> O
     known = np.array([values.of.get(number, IGNORED) for number in found.classes.tolist()], np.int64)
     left = known != IGNORED
     outlines, keypoints = (
-        [one for one, is_left in zip(of, left.tolist(), strict=True) if is_left] if of else ()
+        [one for one, stays in zip(of, left.tolist(), strict=False) if stays] if of else ()
         for of in (found.outlines, found.keypoints)
     )
     arrays = found.boxes[left], known[left], found.crowd[left], found.areas[left]

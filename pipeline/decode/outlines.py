@@ -6,6 +6,7 @@ Pixels are those that COCO's own tools (cocoapi, `maskApi.c`) give to an outline
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +35,41 @@ def draw_mask(objects: Sequence[tuple[int, Any]], width: int, height: int) -> by
         else:
             raise BadSample(f"an annotation's segmentation is neither a list of polygons nor run lengths: {value}")
     return encode_mask(mask, level=1)
+
+
+def pixels_of(segmentation: Any, width: int, height: int) -> npt.NDArray[np.int64]:
+    """Return where an object is: places column by column, x * height + y, int64 [P]. As `draw_mask` takes them."""
+    if isinstance(segmentation, Mapping):
+        return np.flatnonzero(runs(segmentation, width, height).T)
+    if not isinstance(segmentation, Sequence) or isinstance(segmentation, str) or not segmentation:
+        raise BadSample("an object's outline is neither a list of polygons nor run lengths")
+    return np.flatnonzero(np.logical_or.reduce([polygon(points, width, height) for points in segmentation]).T)
+
+
+def encode_runs(bits: Bits, left: int = 0, top: int = 0, size: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return COCO's run lengths of a mask bool [h, w] at (left, top) of a picture of `size` (H, W), by default its own.
+
+    >>> encode_runs(np.array([[False, True], [False, True]]))
+    {'size': [2, 2], 'counts': '22'}
+    """
+    height, width = size or bits.shape
+    x, y = np.nonzero(bits.T)
+    places = (x + left) * height + y + top
+    begins = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    ends = np.append(begins[1:], len(places))
+    edges = np.stack([places[begins], places[ends - 1] + 1], 1).ravel() if len(places) else places
+    lengths = np.diff(np.concatenate([[0], edges, [height * width]]))
+    return {"size": [height, width], "counts": _written(lengths.tolist())}
+
+
+def traced(bits: Bits, left: int = 0, top: int = 0) -> list[list[float]]:
+    """Return polygons x0, y0, x1, y1, ... in px around the parts of a mask bool [h, w] at (left, top); without holes.
+
+    They go through the middle of the outermost pixels; parts of less than three of these corners have none.
+    """
+    contours, _ = cv2.findContours(bits.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    corners = [contour[:, 0] + np.array([left + 0.5, top + 0.5]) for contour in contours if len(contour) > 2]
+    return [points.ravel().tolist() for points in corners]
 
 
 def polygon(points: Sequence[float], width: int, height: int) -> Bits:
@@ -93,6 +129,18 @@ def runs(segmentation: Mapping[str, Any], width: int, height: int) -> Bits:
     if lengths.ndim != 1 or (lengths < 0).any() or lengths.sum() != width * height:
         raise BadSample(f"run lengths do not add up to the {width * height:,} pixels of the picture")
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, height).T
+
+
+def _written(lengths: Sequence[int]) -> str:
+    """Undo `_letters`."""
+    letters = []
+    for i, length in enumerate(lengths):
+        value, more = length - (lengths[i - 2] if i > 2 else 0), True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            letters.append(chr(48 + bits + 32 * more))
+    return "".join(letters)
 
 
 def _letters(text: str) -> list[int]:

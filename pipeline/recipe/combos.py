@@ -113,6 +113,9 @@ def _model_problems(model: str, task: TaskSection) -> list[str]:
             f"model.kind: {model} takes {options.modality()}s, but task.kind is {task.kind}; "
             f"models for {task.modality}s are: {names}"
         ]
+    if options.answers == task.answers and options.outlines != task.outlines:
+        does = "answers objects with masks" if options.outlines else "answers boxes alone"
+        return [f"model.kind: {model} {does}, but task.kind is {task.kind}; models that fit are: {names}"]
     if options.answers != task.answers:
         return [
             f"model.kind: {model} answers {options.answers}, but task.kind is {task.kind}; "

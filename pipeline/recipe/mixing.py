@@ -79,11 +79,17 @@ class SamplePairing(Way):
     """The share is drawn from 0 to this. 0.4 is AutoAugment's maximum."""
 
 
+class CopyPaste(Way):
+    """Of instances: about half of the objects of another sample are laid over each (Ghiasi et al. 2021)."""
+
+    kind: Literal["copy_paste"]
+
+
 class Choose(Mixed):
     """Each group is mixed in one of several ways."""
 
     kind: Literal["choose"]
-    of: list[Annotated[Mixup | CutMix | Ricap | Mosaic | SamplePairing, Field(discriminator="kind")]]
+    of: list[Annotated[Mixup | CutMix | Ricap | Mosaic | SamplePairing | CopyPaste, Field(discriminator="kind")]]
     """The ways, each with its `probability`: `[{kind: mixup, probability: 0.5}, {kind: cutmix, probability: 0.3}]`.
     What they leave of 1 is the chance to stay unmixed."""
 
@@ -100,7 +106,7 @@ class Choose(Mixed):
         return ways
 
 
-Mixing = NoMixing | Mixup | CutMix | Ricap | Mosaic | SamplePairing | Choose
+Mixing = NoMixing | Mixup | CutMix | Ricap | Mosaic | SamplePairing | CopyPaste | Choose
 
 
 def mixes(mixing: Mixing) -> bool:

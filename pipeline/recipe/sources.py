@@ -391,6 +391,16 @@ class StickFiguresSource(DrawnSource):
     """Width and height."""
 
 
+class DigitInstancesSource(DrawnSource):
+    """The same images with a mask of each digit, for instances."""
+
+    kind: Literal["digit-instances"]
+    samples: Annotated[int, Field(ge=20)] = 1000
+    """How many images are drawn."""
+    size_px: Annotated[int, Field(ge=64, le=512)] = 96
+    """Width and height."""
+
+
 class PhotographsSource(DrawnSource):
     """PNG images, parts of two photographs that do not overlap: for restoration, without labels."""
 
@@ -434,7 +444,13 @@ class MixtureSource(Section):
 
 
 Drawn = (
-    MovingDigitsSource | DigitsSource | DigitScenesSource | DigitObjectsSource | StickFiguresSource | PhotographsSource
+    MovingDigitsSource
+    | DigitsSource
+    | DigitScenesSource
+    | DigitObjectsSource
+    | DigitInstancesSource
+    | StickFiguresSource
+    | PhotographsSource
 )
 Source = Annotated[
     FileSource | MixtureSource | WebDatasetSource | Drawn,
@@ -459,11 +475,12 @@ SOURCE_MODALITY: dict[str, Modality] = {
     "digit-scenes": "image",
     "digit-objects": "image",
     "stick-figures": "image",
+    "digit-instances": "image",
     "photographs": "image",
 }
 WITH_MASKS = ("images", "table", "coco", "webdataset", "digit-scenes")
 """The kinds that may give masks."""
-WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "table", "webdataset", "digit-objects")
+WITH_OBJECTS = ("coco", *OBJECT_SOURCES, "images", "table", "webdataset", "digit-objects", "digit-instances")
 """The kinds that may give boxes of objects."""
 WITH_KEYPOINTS = ("coco", "yolo", *POSE_SOURCES, "table", "webdataset", "stick-figures")
 """The kinds that may give key points."""
@@ -471,6 +488,6 @@ WITH_PICTURES = ("images", "webdataset", "mixture", "photographs")
 """The kinds that give pictures without labels, or pairs of them."""
 WITHOUT_LABELS = (
     *("images", "coco", *OBJECT_SOURCES, *POSE_SOURCES),
-    *("digit-scenes", "digit-objects", "stick-figures", "photographs"),
+    *("digit-scenes", "digit-objects", "digit-instances", "stick-figures", "photographs"),
 )
 """The kinds that give no label beside them."""

@@ -12,8 +12,8 @@ from pipeline.recipe.restoring import Degrade
 from pipeline.recipe.section import Modality, Section
 
 OF_PICTURES = frozenset({"mixup", "cutmix", "ricap", "sample_pairing"})
-"""Ways of mixing that leave pictures as large as they are."""
-WAYS = OF_PICTURES | {"mosaic"}
+"""Ways of mixing that leave pictures as large as they are, and have no objects laid over others."""
+WAYS = OF_PICTURES | {"mosaic", "copy_paste"}
 """All ways of mixing."""
 
 
@@ -25,6 +25,8 @@ class TaskSection(Section):
     """Whether a sample is stored with a set of classes, perhaps an empty one, where others have exactly one."""
     answers: ClassVar[Answers] = "classes"
     """What its models answer: see `models.options.ModelOptions`."""
+    outlines: ClassVar[bool] = False
+    """Whether its objects have masks."""
     mixes: ClassVar[frozenset[str]] = OF_PICTURES
     """The ways of mixing that mean something for its targets."""
     task: ClassVar[Any] = None
@@ -65,7 +67,7 @@ class Detection(TaskSection):
     kind: Literal["detection"]
     label_sets = True
     answers = "objects"
-    mixes = WAYS
+    mixes = OF_PICTURES | {"mosaic"}
     max_objects: PositiveInt | None = None
     """Places for objects in a sample of a batch; of a sample with more the largest are kept. By default as many as the
     sample with the most has."""
@@ -90,6 +92,19 @@ class Keypoints(TaskSection):
     """How far from a limb's line its affinity field reaches, in px of the view."""
 
 
+class Instances(TaskSection):
+    """Boxes of objects, each of a class and with a mask."""
+
+    kind: Literal["instances"]
+    label_sets = True
+    answers = "objects"
+    outlines = True
+    mixes = OF_PICTURES | {"copy_paste"}
+    max_objects: PositiveInt | None = None
+    """Places for objects in a sample of a batch; of a sample with more the largest are kept. By default as many as the
+    sample with the most has."""
+
+
 class Restoration(TaskSection):
     """A picture as it was: enlarged, without noise, blur or the traces of JPEG."""
 
@@ -107,7 +122,7 @@ class Restoration(TaskSection):
 
 SECTIONS: dict[str, type[TaskSection]] = {
     kind: section
-    for section in (Classification, Multilabel, Segmentation, Detection, Keypoints, Restoration)
+    for section in (Classification, Multilabel, Segmentation, Detection, Instances, Keypoints, Restoration)
     for kind in get_args(section.model_fields["kind"].annotation)
 }
 
@@ -126,7 +141,8 @@ def own_section(name: str) -> type[TaskSection]:
 
 def fitting_models(task: TaskSection) -> list[str]:
     """Return the names of the models that take and answer what a task's samples are and ask for."""
-    return [name for name, one in OPTIONS.items() if (one.modality(), one.answers) == (task.modality, task.answers)]
+    asked = (task.modality, task.answers, task.outlines)
+    return [name for name, one in OPTIONS.items() if (one.modality(), one.answers, one.outlines) == asked]
 
 
 def section_of(kind: str) -> TaskSection:

@@ -127,6 +127,7 @@ def _riding(values: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     kinds = RIDING.get(task.answers, frozenset()) if task else frozenset()
     if at(values, "clip.flow") is not None:
         kinds |= {"flow"}
+    kinds |= {"mask"} if task and task.outlines else set()
     return {"train": kinds, "eval": kinds}
 
 

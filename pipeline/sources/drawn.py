@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.recipe.object_sources import YoloSource
+from pipeline.recipe.object_sources import LabelmeSource, YoloSource
 from pipeline.recipe.sources import (
+    DigitInstancesSource,
     DigitObjectsSource,
     DigitScenesSource,
     DrawnSource,
@@ -28,19 +29,23 @@ def draw(source: DrawnSource, folder: Path, numbers: range) -> None:
         scenes.draw_objects(folder, numbers, source.size_px)
     elif isinstance(source, StickFiguresSource):
         stick_figures.draw_figures(folder, numbers, source.size_px)
+    elif isinstance(source, DigitInstancesSource):
+        scenes.draw_instances(folder, numbers, source.size_px)
     elif isinstance(source, PhotographsSource):
         photographs.draw_parts(folder, numbers, source.size_px)
     else:
         digits.draw_images(folder, numbers, source.size_px)
 
 
-def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource | YoloSource:
+def as_files(source: DrawnSource, folder: Path) -> FolderSource | ImagesSource | LabelmeSource | YoloSource:
     """Say how what a source drew into a folder is read."""
     if isinstance(source, DigitScenesSource):
         classes: list[str] = ["background", *(str(digit) for digit in range(10))]
         return ImagesSource(kind="images", path=f"{folder}/images", masks=f"{folder}/masks", classes=classes)
+    digits: list[str] = [str(digit) for digit in range(10)]
+    if isinstance(source, DigitInstancesSource):
+        return LabelmeSource(kind="labelme", path=f"{folder}/images", annotations=f"{folder}/labels", classes=digits)
     if isinstance(source, DigitObjectsSource):
-        digits: list[str] = [str(digit) for digit in range(10)]
         return YoloSource(kind="yolo", path=f"{folder}/images", labels=f"{folder}/labels", classes=digits)
     if isinstance(source, StickFiguresSource):
         return YoloSource(kind="yolo", path=f"{folder}/images", labels=f"{folder}/labels", classes=[PERSON])

@@ -3,12 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.limits import IMAGE_EXTENSIONS
+from pipeline.decode.instances import instances_as_objects, read_instances
+from pipeline.decode.limits import IMAGE_EXTENSIONS, MAX_IMAGE_BYTES, BadSample
 from pipeline.recipe.sources import ImagesSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
@@ -51,6 +52,8 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
         raise ZoetropeError("data.source.targets: are for restoration, which has no use for masks; leave either out.")
     if task.answers == "mask" and not given.keys() & {"masks", "instances"}:
         raise ZoetropeError(f"data.source.masks: is missing, and task.kind {task.kind} needs masks, or instances.")
+    if task.answers == "objects" and "instances" not in given:
+        raise ZoetropeError(f"data.source.instances: is missing, and task.kind {task.kind} needs the objects' maps.")
     in_folders = SPLIT in source.path
     if mixed := [key for key, path in given.items() if (SPLIT in path) != in_folders]:
         has, lacks = ("path", mixed[0]) if in_folders else (mixed[0], "path")
@@ -75,6 +78,8 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
         why = f"; {first[0]}: {first[1]}" if first else f"; there is {counted(found.others) or 'nothing'}"
         raise ZoetropeError(f"{where} holds no image with all that belongs to it{why}. It should hold {layout}.")
     masks = {}
+    if task.answers == "objects":
+        return _objects(source, found, by_ratio, where, layout)
     if source.masks:
         masks = {"": masks_of(source)}
     elif source.instances:
@@ -89,6 +94,32 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
         refused=found.refused,
         class_order=tuple(name for one in masks.values() for name in one.classes if name),
         masks=masks,
+    )
+
+
+def _objects(source: ImagesSource, found: "_Found", by_ratio: bool, where: str, layout: str) -> Listing:
+    """Make objects of the instance maps, all of one class."""
+    name = foreground_of(source).classes[1]
+    assert name is not None
+    candidates = []
+    for one in found.candidates:
+        try:
+            with Path(one.members["inst.png"]).open("rb") as file:
+                objects = instances_as_objects(read_instances(file.read(MAX_IMAGE_BYTES)), name)
+        except (OSError, BadSample) as error:
+            found.refused[one.key] = f"its instance map: {error}"
+            continue
+        candidates.append(replace(one, labels=(name,) if objects["classes"] else (), members={}, objects=objects))
+    return Listing(
+        sorted(candidates, key=lambda candidate: candidate.key),
+        found.others,
+        by_ratio,
+        where,
+        layout,
+        own_split=f"write {SPLIT} in the paths, and have folders train and val",
+        refused=found.refused,
+        class_order=(name,),
+        declared=(name,),
     )
 
 

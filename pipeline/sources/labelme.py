@@ -1,5 +1,6 @@
 """LabelMe's annotations: a JSON file an image."""
 
+import base64
 import json
 import math
 from collections import Counter
@@ -9,6 +10,8 @@ from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
+from pipeline.decode.masks import strictly
+from pipeline.decode.outlines import encode_runs
 from pipeline.recipe.object_sources import LabelmeSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
@@ -104,14 +107,14 @@ def said_in(
         if sort in FLAT:
             flat[sort] += 1
             continue
-        thing = _thing(shape, sort, classes)
+        thing = _thing(shape, sort, classes, size)
         group = shape.get("group_id")
         which = (number,) if group is None else (group, thing.name) if isinstance(group, int | str) else (number,)
         groups.setdefault(which, []).append(thing)
     return size, [_joined(parts) for parts in groups.values()]
 
 
-def _thing(shape: Mapping[str, Any], sort: str, classes: Mapping[str, None]) -> Thing:
+def _thing(shape: Mapping[str, Any], sort: str, classes: Mapping[str, None], size: tuple[int, int] | None) -> Thing:
     if sort not in CORNERS:
         raise BadSample(f"its annotations have a shape {str(sort)[:40]!r}; known are {', '.join([*CORNERS, *FLAT])}")
     points = shape.get("points")
@@ -127,7 +130,8 @@ def _thing(shape: Mapping[str, Any], sort: str, classes: Mapping[str, None]) -> 
         return Thing(name, (x - radius, y - radius, x + radius, y + radius))
     x0, y0, x1, y1 = extent(corners)
     if sort == "mask":  # its corners are pixels, the last one included
-        return Thing(name, (x0, y0, x1 + 1, y1 + 1))
+        outline = _runs(shape.get("mask"), int(x0), int(y0), size)
+        return Thing(name, (x0, y0, x1 + 1, y1 + 1), outline=outline)
     outline = [[number for corner in corners for number in corner]] if sort == "polygon" else None
     return Thing(name, (x0, y0, x1, y1), outline=outline)
 
@@ -136,5 +140,23 @@ def _joined(parts: Sequence[Thing]) -> Thing:
     """Return the one object that shapes of a group are; it has an outline where all of them have one."""
     corners = [corner for one in parts for corner in (one.box[:2], one.box[2:])]
     outlines = [one.outline for one in parts]
-    outline = [polygon for one in outlines for polygon in one] if all(outlines) else None
+    outline = outlines[0] if len(parts) == 1 else None
+    if all(isinstance(one, list) for one in outlines):
+        outline = [polygon for one in outlines for polygon in one]
     return Thing(parts[0].name, extent(corners), outline=outline)
+
+
+def _runs(said: Any, left: int, top: int, size: tuple[int, int] | None) -> dict[str, Any] | None:
+    """Return the run lengths of a mask, a PNG in base64 that begins at a pixel; None where it is none, or not inside of
+    the picture: its box is that of its corners.
+    """
+    if not isinstance(said, str) or size is None:
+        return None
+    try:
+        bits = strictly(base64.b64decode(said, validate=True)) > 0
+    except (ValueError, BadSample):
+        return None
+    width, height = size
+    if not (0 <= left <= width - bits.shape[1] and 0 <= top <= height - bits.shape[0]):
+        return None
+    return encode_runs(bits, left, top, (height, width))

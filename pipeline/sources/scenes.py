@@ -3,9 +3,13 @@
 A picture is a crop of one of its two sample photographs, darkened, with one or two bright digits on it, of the first
 200 of the set: training and validation show the same digits, at other places, sizes and on other parts. The mask
 follows from how the picture is made: class 0 is the photograph, class d + 1 the strokes of digit d, and their half
-transparent rim is ignored. `draw_objects` writes boxes instead, around the strokes of one to four smaller digits.
+transparent rim is ignored. `draw_objects` writes boxes instead, around the strokes of one to four smaller digits, and
+`draw_instances` a mask of each.
 """
 
+import base64
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -45,6 +49,32 @@ def draw_scenes(folder: Path, numbers: range, size_px: int) -> None:
 
 def draw_objects(folder: Path, numbers: range, size_px: int) -> None:
     """Write picture i as `images/<i>.jpg` and its digits' boxes as `labels/<i>.txt`, as YOLO has them."""
+    for i, _, digits in _with_objects(folder, numbers, size_px):
+        lines = []
+        for digit, box in digits:
+            x0, y0, x1, y1 = (edge / size_px for edge in box)
+            numbers_of = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
+            lines.append(" ".join([str(digit), *(f"{value:.6f}" for value in numbers_of)]) + "\n")
+        (folder / "labels" / f"{i:05d}.txt").write_text("".join(lines))
+
+
+def draw_instances(folder: Path, numbers: range, size_px: int) -> None:
+    """Write the same pictures, and their digits' strokes as `labels/<i>.json`, as LabelMe has masks."""
+    for i, mask, digits in _with_objects(folder, numbers, size_px):
+        shapes = []
+        for number, (digit, (x0, y0, x1, y1)) in enumerate(digits, 1):
+            strokes = encode_mask((mask[y0:y1, x0:x1] == number).astype(np.uint8))
+            corners = [[x0, y0], [x1 - 1, y1 - 1]]
+            png = base64.b64encode(strokes).decode()
+            shapes.append({"label": str(digit), "points": corners, "shape_type": "mask", "mask": png})
+        said = {"shapes": shapes, "imageWidth": size_px, "imageHeight": size_px}
+        (folder / "labels" / f"{i:05d}.json").write_text(json.dumps(said))
+
+
+def _with_objects(
+    folder: Path, numbers: range, size_px: int
+) -> Iterator[tuple[int, np.ndarray, list[tuple[int, tuple[int, int, int, int]]]]]:
+    """Write pictures, and yield of each its number, a mask of digits from 1 on, and what they are and their boxes."""
     from sklearn.datasets import load_sample_images
 
     photographs, (shapes, labels) = load_sample_images().images, glyphs()
@@ -53,15 +83,13 @@ def draw_objects(folder: Path, numbers: range, size_px: int) -> None:
     for i in numbers:
         rng = generator("digit-objects", i)
         pixels = (crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
-        mask, lines = np.zeros((size_px, size_px), np.uint8), []
+        mask, digits = np.zeros((size_px, size_px), np.uint8), []
         for _ in range(rng.integers(1, MOST_OBJECTS + 1)):
             number = rng.integers(DIGITS)
-            if box := _put(pixels, mask, shapes[number], 1, OBJECT_SIDES, rng):
-                x0, y0, x1, y1 = (edge / size_px for edge in box)
-                numbers_of = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
-                lines.append(" ".join([str(labels[number]), *(f"{value:.6f}" for value in numbers_of)]) + "\n")
+            if box := _put(pixels, mask, shapes[number], len(digits) + 1, OBJECT_SIDES, rng):
+                digits.append((int(labels[number]), box))
         (folder / "images" / f"{i:05d}.jpg").write_bytes(encode_jpeg(pixels, quality=95))
-        (folder / "labels" / f"{i:05d}.txt").write_text("".join(lines))
+        yield i, mask, digits
 
 
 def crop(photograph: np.ndarray, size_px: int, rng: np.random.Generator) -> np.ndarray:
@@ -98,4 +126,5 @@ def _put(
     mask[there][shape >= RIM] = IGNORED
     mask[there][shape >= STROKE] = label
     y, x = np.nonzero(shape >= STROKE)
+    left, top = int(left), int(top)
     return left + int(x.min()), top + int(y.min()), left + int(x.max()) + 1, top + int(y.max()) + 1

@@ -6,6 +6,7 @@ from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
 from pipeline.tasks.keypoints import KeyPoints
+from pipeline.tasks.instances import Instances
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.restoration import Restoration
 from pipeline.tasks.segmentation import Segmentation
@@ -22,6 +23,7 @@ TASKS: dict[str, type[Task]] = {
     "segmentation": Segmentation,
     "detection": Detection,
     "keypoints": KeyPoints,
+    "instances": Instances,
     "restoration": Restoration,
 }
 """By a recipe's `task.kind`; a user's own is named by its section."""

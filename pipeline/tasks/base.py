@@ -191,6 +191,10 @@ class Task(ABC):
     def mixed(self, fields: Fields, drawn: "Drawn") -> Fields:
         """Mix the fields as the samples' pixels are mixed."""
 
+    def mixed_inputs(self, inputs: Inputs, drawn: "Drawn", fields: Fields) -> Inputs:
+        """Mix what a model looks at; `fields` as they are mixed."""
+        return {name: drawn.apply(x) for name, x in inputs.items()}
+
     def resized(self, fields: Fields, size: tuple[int, ...], to: tuple[int, ...]) -> Fields:
         """Fit the fields to pixels that are brought from one size (H, W) to another; asked for by `train.sizes`."""
         raise NotImplementedError

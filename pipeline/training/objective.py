@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from augment.mixing.base import Mixing
 from augment.mixing.batch import Drawn, draw_batch
 from augment.mixing.choose import Choose
+from augment.mixing.copy_paste import CopyPaste
 from augment.mixing.cutmix import CutMix
 from augment.mixing.mixup import Mixup, SamplePairing
 from augment.mixing.mosaic import Mosaic
@@ -30,6 +31,7 @@ WAYS: dict[str, Any] = {
     "ricap": Ricap,
     "mosaic": Mosaic,
     "sample_pairing": SamplePairing,
+    "copy_paste": CopyPaste,
 }
 
 

@@ -119,7 +119,7 @@ def train_step(
             inputs = inputs_of({name: array[cut, 0] for name, array in looked_at(batch).items()}, normalize)
             if size != made:
                 inputs = {name: resized(x, size) for name, x in inputs.items()}
-            inputs = {name: draw.apply(x) for name, x in inputs.items()} if draw else inputs
+            inputs = task.mixed_inputs(inputs, draw, part[0]) if draw else inputs
             with autocast(recipe.train.precision, device):
                 out = call(model, inputs, **({"targets": part[0]} if takes_targets else {}))
                 losses = objective.losses(learner.model, out, inputs, *part)

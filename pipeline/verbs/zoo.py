@@ -33,7 +33,8 @@ def show_models(console: Console, names: Sequence[str]) -> None:
         models.check_options(name)
         options = options_of(name)
         fitting = [section_of(kind) for kind in SECTIONS]
-        tasks = [one.kind for one in fitting if (one.modality, one.answers) == (options.modality(), options.answers)]
+        asked = (options.modality(), options.answers, options.outlines)
+        tasks = [one.kind for one in fitting if (one.modality, one.answers, one.outlines) == asked]
         of_classes = 1000 if options.eats == "image" else 400
         classes = {"mask": 21, "objects": 20, "keypoints": 1, "image": 0, "classes": of_classes}
         cost = complexity(name, classes[options.answers])

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from models.norms import FrozenBatchNorm2d, normed
 from models.ops.boxes import centred, encode, overlaps
 from models.rcnn import FasterRCNN
 from pipeline.base.errors import ZoetropeError
+from pipeline.exported.operators import onnx_operators
 from tests.models.exported import assert_onnx_agrees
 from tests.models.small import small
 from tests.models.test_resnet import on_meta
@@ -33,6 +35,24 @@ LIGHT = "fasterrcnn_resnet18_fpn"
 def test_parameters(options: dict[str, Any], parameters: int) -> None:
     """As published for 91 classes, the background among them: frozen norms learn nothing."""
     assert count_parameters(on_meta("fasterrcnn_resnet50_fpn", 90, **options)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "options", "parameters"),
+    [
+        ("fasterrcnn_resnet50_fpn_v2", 90, {}, 43_712_278),
+        ("maskrcnn_resnet50_fpn", 90, {}, 44_401_393),
+        ("maskrcnn_resnet50_fpn", 90, {"norm": "batch"}, 44_454_513),
+        ("maskrcnn_resnet50_fpn_v2", 90, {}, 46_359_409),
+        ("cascade_rcnn_resnet50", 80, {"norm": "batch"}, 69_394_766),
+        ("cascade_mask_rcnn_resnet50", 80, {"norm": "batch"}, 77_324_606),
+        ("cascade_mask_rcnn_swin_t", 80, {}, 85_629_804),
+        ("cascade_mask_rcnn_hornet_tiny_7x7", 80, {}, 79_883_634),
+    ],
+)
+def test_parameters_of_others(name: str, classes: int, options: dict[str, Any], parameters: int) -> None:
+    """Of torchvision, mmdet and the releases of Swin and HorNet."""
+    assert count_parameters(on_meta(name, classes, **options)) == parameters
 
 
 def test_parameters_of_the_parts() -> None:
@@ -178,6 +198,111 @@ def test_published_cost() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [LIGHT, "fasterrcnn_mobilenet_v2_fpn", "fasterrcnn_resnet50_fpn"])
+@pytest.mark.parametrize("name", [name for name in models.names() if "rcnn" in name])
 def test_onnx(name: str, tmp_path: Path) -> None:
     assert_onnx_agrees(name, tmp_path)
+
+
+def painted(given: Any, size: int = 64) -> Any:
+    """Targets whose objects' masks are their boxes."""
+    layers = torch.zeros(len(given["kind"]), 1, size, size, dtype=torch.int16)
+    for i, boxes in enumerate(given["boxes"].long().tolist()):
+        for place, (x0, y0, x1, y1) in enumerate(boxes, 1):
+            layers[i, 0, y0:y1, x0:x1] = place
+    return given | {"layers": layers}
+
+
+@pytest.mark.parametrize(
+    "name", ["maskrcnn_resnet18_fpn", "cascade_mask_rcnn_resnet18", "cascade_mask_rcnn_convnext_tiny"]
+)
+def test_masks_are_learned_in_training_and_found_else(name: str) -> None:
+    given = painted(targets([([4, 4, 40, 30], 2, 0)], []) | {"key": torch.tensor([1, 2])})
+    model = build(name)
+    heads = model(torch.randn(2, 3, 64, 64), given)
+    stages = (3,) if name.startswith("cascade") else ()
+    assert heads["rois"].shape == (2, 16, *stages, 4)
+    assert heads["masks"].shape[:2] == (2, 4)
+    boxes = heads["rois"] if not stages else heads["rois"][:, :, -1]
+    assert overlaps(boxes[0, :1], given["boxes"][0, :1]) >= (0.7 if stages else 0.5)  # objects' boxes are the first
+    counts, parts = model.counts(given, (64, 64)), model.losses(heads, given)
+    assert counts["masks"].tolist() == [1, 0]
+    assert parts.keys() == counts.keys()
+    assert parts["masks"][0] > 0
+    assert parts["masks"][1] == 0
+    torch.stack([part.sum() for part in parts.values()]).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    with torch.no_grad():
+        heads = model.eval()(torch.randn(2, 3, 64, 64))
+        heads["rois"][:, 0] = torch.tensor([4.0, 4, 40, 30])
+        heads["there"][:, 0] = True
+        assert model.losses(heads, given)["masks"][0] > 0  # of the model's own proposals
+        answer = model.decode(heads, (64, 64), 5, threshold=0.0)
+    assert answer["masks"].shape == (2, 5, 28, 28)
+    assert ((answer["masks"] >= 0) & (answer["masks"] <= 1)).all()
+    assert not answer["masks"][answer["kind"] < 0].any()
+
+
+def test_a_stage_looks_at_the_boxes_of_the_one_before() -> None:
+    """The codes of one are the last one's boxes; in training the object itself is not handed on."""
+    from models.cascade_rcnn import VARIANCES, CascadeRCNN
+
+    model: Any = build("cascade_rcnn_resnet18")
+    assert isinstance(model, CascadeRCNN)
+    assert [(one.high, one.low, one.variances, one.beta) for one in model.samplings] == [
+        (0.5, 0.5, (0.1, 0.2), 1.0),
+        (0.6, 0.6, (0.05, 0.1), 1.0),
+        (0.7, 0.7, (0.033, 0.067), 1.0),
+    ]
+    rois, aims = (
+        torch.tensor([[[8.0, 8, 24, 24], [10, 20, 30, 60]]]),
+        torch.tensor([[[8.0, 12, 28, 24], [0, 20, 40, 50]]]),
+    )
+    codes = encode(centred(aims), centred(rois), VARIANCES[0])
+    heads = {"rois": rois, "there": torch.ones(1, 2, dtype=torch.bool), "scores": torch.zeros(1, 2, 4), "codes": codes}
+    moved, there = model._refined(heads, model.samplings[0], (64, 64), None)
+    torch.testing.assert_close(moved, aims)
+    assert there.all()
+    given = targets([([10, 20, 30, 60], 2, 0)])
+    moved, there = model._refined(heads, model.samplings[0], (64, 64), given)
+    assert there.tolist() == [[True, False]]
+    assert not moved[0, 1].any()
+
+
+def test_a_cascade_says_the_mean_of_its_stages() -> None:
+    model: Any = build("cascade_rcnn_resnet18").eval()
+    rois = torch.tensor([8.0, 8, 40, 40]).expand(1, 1, 3, 4)
+    scores = torch.tensor([[0.0, 9, 0, 0], [0, 0, 6, 0], [0, 6, 0, 0]])[None, None]
+    heads = {
+        "rois": rois,
+        "there": torch.ones(1, 1, 3, dtype=torch.bool),
+        "scores": scores,
+        "codes": torch.zeros(1, 1, 3, 4),
+    }
+    boxes, said = model._boxes(heads, (64, 64))
+    assert boxes.tolist() == [[[8, 8, 40, 40]]]
+    torch.testing.assert_close(said[0, 0], scores.mean(2)[0, 0].softmax(0)[1:])
+
+
+class Found(nn.Module):
+    """What is found in pictures, as a file answers it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = self.model.decode(self.model(x), x.shape[2:], 10, threshold=0.0)
+        return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["maskrcnn_resnet18_fpn", "cascade_mask_rcnn_resnet18"])
+def test_onnx_of_masks(name: str, tmp_path: Path) -> None:
+    model, x = Found(build(name).eval()), torch.randn(2, 3, 48, 64)
+    with torch.no_grad():
+        expected = model(x)
+    torch.onnx.export(model, (x,), tmp_path / "m.onnx", input_names=["x"], custom_translation_table=onnx_operators())
+    found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"x": x.numpy()})
+    assert expected["masks"].max() > 0
+    for said, (key, right) in zip(found, expected.items(), strict=True):
+        torch.testing.assert_close(torch.from_numpy(said), right, rtol=1e-3, atol=1e-4, msg=key)

@@ -48,6 +48,8 @@ class Detection(Task):
     max_objects: int | None = None
     """The recipe's limit of them in training."""
 
+    learned: ClassVar[tuple[str, ...]] = objects.EACH
+    """The fields that a model's loss is made of."""
     headline = Headline("AP", "AP")
     measures: ClassVar = {
         "loss": "{:.4g}",
@@ -161,7 +163,7 @@ class Detection(Task):
             one |= {"said": one["score"] >= least.to(one["score"])[one["kind"]]}
             if known:
                 device = inputs["pixels"].device
-                fields = {name: torch.from_numpy(arrays[name][cut]).to(device) for name in objects.EACH}
+                fields = {name: torch.from_numpy(arrays[name][cut]).to(device) for name in self.learned}
                 one |= _losses(run.model, heads[-1], fields, inputs["pixels"].shape[2:])
             found.append(one)
         return {name: torch.cat([one[name] for one in found]) for name in found[0]}

@@ -40,8 +40,8 @@ def layout(most: int) -> "Layout":
     }
 
 
-def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tuple[int, int]) -> None:
-    """Write the objects that a view still shows, the largest where there is no room for all.
+def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tuple[int, int]) -> np.ndarray:
+    """Write the objects that a view still shows, the largest where there is no room for all, and return their numbers.
 
     stored: (H, W) of the stored picture in px
     """
@@ -66,12 +66,13 @@ def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tupl
         (a, b, _), (c, d, _) = view.frame.tolist()
         scale = np.float64(abs(a * d - b * c))
         fields["unit"][i] = np.sqrt(width * height / (stored[0] * stored[1] * scale))
+    return numbers
 
 
 def mixed(fields: "Fields", drawn: "Drawn") -> "Fields":
     """Move boxes as pixels are pasted; of blended pictures the objects of both, each in a layer of its own."""
     groups = [_group({name: fields[name][place] for name in EACH}, draw) for place, draw in drawn.groups]
-    return dict(fields) | {name: _joined(name, [group[name] for group in groups]) for name in groups[0]}
+    return dict(fields) | {name: joined(name, [group[name] for group in groups]) for name in groups[0]}
 
 
 def resized(fields: "Fields", size: tuple[int, ...], to: tuple[int, ...]) -> "Fields":
@@ -135,7 +136,7 @@ def _cut(fields: "dict[str, Tensor]", rows: slice, columns: slice, down: int, ri
     fields["area"] = fields["area"] * visible
 
 
-def _joined(name: str, parts: "list[Tensor]") -> "Tensor":
+def joined(name: str, parts: "list[Tensor]") -> "Tensor":
     """Join groups [g, C, ...] of which some have fewer places; these are empty at the end."""
     import torch
 

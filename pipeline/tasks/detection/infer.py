@@ -68,6 +68,7 @@ def _tiles(once: Find, x: Tensor, mirrored: bool, options: Options) -> list[Foun
             boxes = one["boxes"] + x.new_tensor([left, top]).repeat(2)
             if mirrored:
                 boxes = torch.stack([width - boxes[..., 2], boxes[..., 1], width - boxes[..., 0], boxes[..., 3]], -1)
+                one |= {"masks": one["masks"].flip(3)} if "masks" in one else {}
             found.append(one | {"boxes": boxes})
     return found
 

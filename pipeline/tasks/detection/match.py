@@ -38,8 +38,7 @@ def match(answer: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], mos
     objects  int32 []     the objects that count
     said     bool [D]     as in the answer, where it has it
     """
-    chosen = np.flatnonzero(answer["kind"] >= 0)
-    chosen = chosen[np.argsort(-answer["score"][chosen], kind="stable")[:most]]
+    chosen = best_places(answer, most)
     boxes, kind = answer["boxes"][chosen], answer["kind"][chosen]
     there = truth["kind"] >= 0
     objects, kinds, crowd, area = (truth[name][there] for name in ("boxes", "kind", "crowd", "area"))
@@ -52,8 +51,8 @@ def match(answer: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], mos
     columns = {
         "score": (answer["score"][chosen], np.float32, 0),
         "kind": (kind, np.int16, -1),
-        "matched": (_bits(found.matched), np.int16, 0),
-        "ignored": (_bits(found.ignored), np.int16, 0),
+        "matched": (bits(found.matched), np.int16, 0),
+        "ignored": (bits(found.ignored), np.int16, 0),
         "voc": (voc(own, crowd), np.int8, 0),
         "error": (blamed.error, np.int8, 0),
         "covers": (named[blamed.covers], np.int16, -1),
@@ -62,8 +61,14 @@ def match(answer: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], mos
     }
     if "said" in answer:
         columns["said"] = (answer["said"][chosen], np.bool_, False)
-    rows = {name: _padded(values, dtype, most, empty) for name, (values, dtype, empty) in columns.items()}
+    rows = {name: padded(values, dtype, most, empty) for name, (values, dtype, empty) in columns.items()}
     return rows | {"objects": np.array(counted.sum(), np.int32)}
+
+
+def best_places(answer: Mapping[str, np.ndarray], most: int = MOST) -> np.ndarray:
+    """Return the places of the best answers, int [d], at most `most`, the highest score first."""
+    chosen = np.flatnonzero(answer["kind"] >= 0)
+    return chosen[np.argsort(-answer["score"][chosen], kind="stable")[:most]]
 
 
 def count_objects(truth: Mapping[str, np.ndarray], num_classes: int) -> np.ndarray:
@@ -74,17 +79,17 @@ def count_objects(truth: Mapping[str, np.ndarray], num_classes: int) -> np.ndarr
     return np.stack([np.bincount(kind[each], minlength=num_classes) for each in inside], 1)
 
 
-def unpacked(bits: np.ndarray, area: int = 0, threshold: int = 0) -> np.ndarray:
+def unpacked(packed: np.ndarray, area: int = 0, threshold: int = 0) -> np.ndarray:
     """Return one of the bits of `matched` or `ignored` [..., A] as bool [...]."""
-    return bits[..., area] >> threshold & 1 > 0
+    return packed[..., area] >> threshold & 1 > 0
 
 
-def _bits(flags: np.ndarray) -> np.ndarray:
+def bits(flags: np.ndarray) -> np.ndarray:
     """Pack flags [D, A, T] into numbers [D, A]; threshold t is worth 2 to the t."""
     return flags @ (1 << np.arange(flags.shape[-1]))
 
 
-def _padded(values: np.ndarray, dtype: type, length: int, empty: int) -> np.ndarray:
+def padded(values: np.ndarray, dtype: type, length: int, empty: int) -> np.ndarray:
     """Fill values [d, ...] up to [length, ...]."""
     full = np.full((length, *values.shape[1:]), empty, dtype)
     full[: len(values)] = values

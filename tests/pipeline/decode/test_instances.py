@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.decode.instances import probe_instances, read_instances, store_instances
+from pipeline.decode.instances import instances_as_objects, probe_instances, read_instances, store_instances
 from pipeline.decode.limits import BadSample
+from pipeline.decode.outlines import runs
 
 OBJECTS = np.array([[0, 0, 300, 300], [7, 7, 300, 65_535]], np.uint16)
 
@@ -60,3 +61,12 @@ def test_what_is_none(content: bytes, says: str) -> None:
 def test_a_damaged_one_is_refused() -> None:
     with pytest.raises(BadSample, match="broken or cut off"):
         store_instances(png(OBJECTS)[:-20], (4, 2), (4, 2), classes=2)
+
+
+def test_a_map_is_objects_with_outlines() -> None:
+    found = instances_as_objects(OBJECTS, "nucleus")
+    assert found["boxes"] == [[0, 1, 2, 2], [2, 0, 4, 2], [3, 1, 4, 2]]
+    assert (found["areas"], found["size"], found["classes"]) == ([2, 3, 1], [4, 2], ["nucleus"] * 3)
+    drawn = [runs(one, 4, 2) for one in found["outlines"]]
+    assert all(np.array_equal(one, number == OBJECTS) for one, number in zip(drawn, (7, 300, 65_535), strict=True))
+    assert instances_as_objects(np.zeros((2, 4), np.uint16), "nucleus")["boxes"] == []

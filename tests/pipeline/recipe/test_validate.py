@@ -559,7 +559,7 @@ def test_a_task_of_objects_asks_for_boxes(small: dict[str, Any]) -> None:
     values = small | {"task": {"kind": "detection"}}
     needs = (
         "data.source.kind: folder gives no boxes, and task.kind detection needs them; sources that give them are: "
-        "coco, voc, yolo, labelme, cvat, table, webdataset, digit-objects"
+        "coco, voc, yolo, labelme, cvat, images, table, webdataset, digit-objects, digit-instances"
     )
     assert needs in cross_problems(put(values, "data.source", {"kind": "folder", "path": "x"}))
     for kind in ("yolo", "table"):

@@ -1,15 +1,21 @@
 """LabelMe: shapes that are objects, and those that are none."""
 
+import base64
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.masks import encode_mask
+from pipeline.decode.outlines import runs
 from pipeline.recipe.object_sources import LabelmeSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Detection
-from pipeline.sources.labelme import digest, look
+from pipeline.sources.labelme import digest, look, said_in
 from pipeline.sources.listing import Listing
 from tests.pipeline.sources.annotations import labelme, picture, shape, write
 
@@ -108,3 +114,15 @@ def test_json_that_is_refused(content: str, says: str, tmp_path: Path) -> None:
     refused = listed(tmp_path).refused
     assert refused.keys() == {"1.png", "lone.json"}
     assert refused["1.png"].startswith(says)
+
+
+def test_a_mask_is_an_outline(tmp_path: Path) -> None:
+    """A PNG in base64, as LabelMe writes it; what is none leaves the box."""
+    bits = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
+    png = base64.b64encode(encode_mask(bits)).decode()
+    said = [{"label": "cat", "shape_type": "mask", "points": [[4, 2], [6, 3]], "mask": one} for one in (png, "iVBOR")]
+    content = json.dumps({"shapes": said, "imageWidth": 8, "imageHeight": 6}).encode()
+    _, (whole, torn) = said_in(content, {}, Counter())
+    assert (whole.box, torn.box, torn.outline) == ((4, 2, 7, 4), (4, 2, 7, 4), None)
+    assert np.array_equal(runs(whole.outline, 8, 6)[2:4, 4:7], bits > 0)
+    assert runs(whole.outline, 8, 6).sum() == 3

@@ -1,12 +1,15 @@
+from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pipeline.decode.image import decode_image
+from pipeline.decode.outlines import runs
 from pipeline.recipe.sources import DigitScenesSource, FolderSource, ImagesSource
 from pipeline.sources.drawn import as_files, draw
-from pipeline.sources.scenes import draw_scenes
+from pipeline.sources.labelme import said_in
+from pipeline.sources.scenes import draw_instances, draw_objects, draw_scenes
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -47,3 +50,21 @@ def test_a_drawn_source_is_read_as_files(tmp_path: Path) -> None:
     assert read.classes == ["background", *(str(digit) for digit in range(10))]
     assert not isinstance(read, FolderSource)
     assert sorted(path.name for path in Path(read.path).iterdir()) == ["00000.jpg", "00001.jpg", "00002.jpg"]
+
+
+def test_instances_are_the_same_pictures_with_strokes(tmp_path: Path) -> None:
+    """Boxes are those of YOLO's files, and bright is what the masks say."""
+    draw_objects(tmp_path / "boxes", range(4), 96)
+    draw_instances(tmp_path / "masks", range(4), 96)
+    for i in range(4):
+        content = (tmp_path / "masks" / "images" / f"{i:05d}.jpg").read_bytes()
+        assert content == (tmp_path / "boxes" / "images" / f"{i:05d}.jpg").read_bytes()
+        pixels = decode_image(content).astype(int).mean(-1)
+        _, things = said_in((tmp_path / "masks" / "labels" / f"{i:05d}.json").read_bytes(), {}, Counter())
+        lines = (tmp_path / "boxes" / "labels" / f"{i:05d}.txt").read_text().splitlines()
+        assert [one.name for one in things] == [line.split()[0] for line in lines]
+        for one in things:
+            strokes = runs(one.outline, 96, 96)
+            y, x = np.nonzero(strokes)
+            assert (x.min(), y.min(), x.max() + 1, y.max() + 1) == one.box
+            assert pixels[strokes].mean() > 150

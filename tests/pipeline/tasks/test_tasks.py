@@ -30,6 +30,8 @@ from pipeline.tasks import TASKS
 from pipeline.tasks.base import Arrays, Fields, Inputs, Tally, Task, result_words
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
+from pipeline.tasks.instances import Instances
+from pipeline.tasks.instances.fields import drawn
 from pipeline.tasks.keypoints import KeyPoints
 from pipeline.tasks.keypoints.fields import riding
 from pipeline.tasks.keypoints.maps import affinity_fields, heat_maps
@@ -118,6 +120,25 @@ def maps(fields: Fields) -> dict[str, Tensor]:
     return {"heat": heat_maps(fields["keypoints"], SIZE, 1, 1)[:, None], "limbs": fields_of[:, None]}
 
 
+def outlined(i: int) -> bytes:
+    """The same objects, each with the whole of its box as its mask."""
+    said = json.loads(objects(i))
+    said["outlines"] = [[[x0, y0, x1, y0, x1, y1, x0, y1]] for x0, y0, x1, y1 in said["boxes"]]
+    return json.dumps(said).encode()
+
+
+def outlined_view(i: int) -> View:
+    """What becomes of a picture with them that nothing changes."""
+    known = read_objects(outlined(i))
+    companions = Companions(boxes=known.boxes, mask=drawn(known, *SIZE))
+    return unmoved(np.zeros((*SIZE, 3), np.uint8), companions)
+
+
+def found_with_masks(fields: Fields) -> dict[str, Tensor]:
+    """What a perfect detector of instances says: boxes that are full."""
+    return found(fields) | {"masks": torch.ones(*fields["kind"].shape, 28, 28)}
+
+
 def block(i: int) -> np.ndarray:
     """A mask."""
     mask = np.zeros(SIZE, np.uint8)
@@ -175,6 +196,13 @@ CASES: dict[str, Case] = {
             unmoved(np.zeros((*SIZE, 3), np.uint8), Companions(keypoints=riding(read_objects(bodies(i)), 3, SIZE)))
             for i in range(N)
         ],
+    ),
+    "instances": Case(
+        Instances(CLASSES, most_objects=2),
+        [replace(raw(()), members={"objects.json": memoryview(outlined(i))}) for i in range(N)],
+        found_with_masks,
+        [outlined_view(i) for i in range(N)],
+        Places(),
     ),
     "restoration": Case(
         Restoration((), 2, Degrade(), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25)),
@@ -342,10 +370,10 @@ def test_it_says_and_draws_what_it_means(case: Case, tmp_path: Path) -> None:
         assert task.row(one).keys() == task.table().keys() == task.columns.keys()
         assert task.row(one, top=2).keys() == task.table(2).keys() == (task.columns | task.ranked).keys()
         assert {name for name, kind in task.columns.items() if kind == "binary"} == task.suffixes.keys()
-        drawn = task.drawn(pixels, one)
-        assert (drawn.words, drawn.right) == (task.words(one), None)
-        assert drawn.pixels.shape[0] * SIZE[1] == drawn.pixels.shape[1] * SIZE[0]  # perhaps enlarged
-        assert drawn.words
+        drawing = task.drawn(pixels, one)
+        assert (drawing.words, drawing.right) == (task.words(one), None)
+        assert drawing.pixels.shape[0] * SIZE[1] == drawing.pixels.shape[1] * SIZE[0]  # perhaps enlarged
+        assert drawing.words
     (tmp_path / "figures").mkdir()
     exact = task.report(tmp_path, [str(i) for i in range(N)], tally)
     unsaid = {"top5"}  # of so few classes

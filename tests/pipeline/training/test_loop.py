@@ -162,16 +162,22 @@ YOLO = {
     "schedule": {"kind": "polynomial", "power": 1, "warmup": "3st", "warmup_biases": 10, "warmup_momentum": 0.8},
     "train.ema": 0.999,
 }
+MASKS = {
+    **BOXES,
+    "task": {"kind": "instances"},
+    "model": {"kind": "maskrcnn_resnet18_fpn", "width": 8, "channels": 8, "hidden": 16, "rois": 16},
+}
+RICAP = {"kind": "ricap", "beta": 1.0}
 
 
-@pytest.mark.parametrize(("options", "way"), [(BOXES, {"kind": "ricap", "beta": 1.0}), (YOLO, {"kind": "mosaic"})])
+@pytest.mark.parametrize(("options", "way"), [(BOXES, RICAP), (MASKS, RICAP), (YOLO, {"kind": "mosaic"})])
 def test_a_detector_is_resumed_as_undisturbed_bit_for_bit(
     make_recipe: Any, tmp_path: Path, options: dict[str, Any], way: dict[str, Any]
 ) -> None:
     """After two of an epoch's three steps, of several sizes; mosaics, which end behind the fourth."""
     mosaics = {"mixing": {**way, "until": "4st"}, "train.mix_group": 4}
     recipe = make_recipe("image", **options, **mosaics, **{"train.checkpoint": "2st", "train.sizes": [48, 64, 80]})
-    dataset = write_boxed(tmp_path / "data")
+    dataset = write_boxed(tmp_path / "data", outlined=True)
     whole, first, second = Log(tmp_path / "a"), Log(tmp_path / "b", stop_at=2), Log(tmp_path / "c")
     run(recipe, dataset, whole)
     with pytest.raises(Stop):

@@ -14,8 +14,8 @@ COLOURS = {"blue": (40, 60, 250), "green": (40, 230, 60), "red": (250, 50, 40)}
 WIDTH, HEIGHT = 64, 48
 
 
-def boxed_sample(number: int) -> StoredSample:
-    """Picture `number`."""
+def boxed_sample(number: int, outlined: bool = False) -> StoredSample:
+    """Picture `number`; `outlined`: each rectangle is its object's mask, too."""
     rng = np.random.default_rng(number)
     pixels = np.full((HEIGHT, WIDTH, 3), 70, np.uint8)
     boxes, kinds = [], []
@@ -26,7 +26,8 @@ def boxed_sample(number: int) -> StoredSample:
         pixels[box[1] : box[3], box[0] : box[2]] = list(COLOURS.values())[kind]
         boxes.append(box)
         kinds.append(kind)
-    said = json.dumps({"size": [WIDTH, HEIGHT], "boxes": boxes, "classes": kinds}).encode()
+    outlines = {"outlines": [[[x0, y0, x1, y0, x1, y1, x0, y1]] for x0, y0, x1, y1 in boxes]} if outlined else {}
+    said = json.dumps({"size": [WIDTH, HEIGHT], "boxes": boxes, "classes": kinds, **outlines}).encode()
     content, amounts = store_objects(said, (WIDTH, HEIGHT), (WIDTH, HEIGHT), 3)
     labels = tuple(sorted(set(kinds)))
     names = tuple(list(COLOURS)[label] for label in labels)
@@ -37,11 +38,11 @@ def boxed_sample(number: int) -> StoredSample:
     return StoredSample(**{**vars(sample), **more})
 
 
-def write_boxed(folder: Path, train: int = 26, val: int = 7) -> Dataset:
+def write_boxed(folder: Path, train: int = 26, val: int = 7, outlined: bool = False) -> Dataset:
     """Write it, a shard a split."""
     numbers = {"train": range(train), "val": range(1000, 1000 + val)}
     shards = {
-        split: [write_shard(folder, split, 0, 0, [boxed_sample(number) for number in of])]
+        split: [write_shard(folder, split, 0, 0, [boxed_sample(number, outlined) for number in of])]
         for split, of in numbers.items()
     }
     return write_dataset(folder, "image", list(COLOURS), shards, label_sets=True)
