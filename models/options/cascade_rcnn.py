@@ -31,11 +31,6 @@ class OnStages(Cascaded):
 
     norm: Norm = Field(default="batch", description=NORM)
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shorter side that it is published for."""
-        return (3, 800, 800)
-
     def valid_side(self, px: int) -> int:
         """See `ModelOptions.valid_side`: pictures are filled up."""
         return px

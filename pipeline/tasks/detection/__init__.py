@@ -157,14 +157,16 @@ class Detection(Task):
 
             def once(x: "Tensor", inputs: Any = inputs, heads: list[Any] = heads) -> Any:
                 heads.append(run({**inputs, "pixels": x}))
-                return run.model.decode(heads[-1], x.shape[2:], look.most)  # type: ignore[operator]
+                with torch.no_grad():  # masks are made of the maps there
+                    return run.model.decode(heads[-1], x.shape[2:], look.most)  # type: ignore[operator]
 
             one = find(once, inputs["pixels"], look)
             one |= {"said": one["score"] >= least.to(one["score"])[one["kind"]]}
             if known:
                 device = inputs["pixels"].device
                 fields = {name: torch.from_numpy(arrays[name][cut]).to(device) for name in self.learned}
-                one |= _losses(run.model, heads[-1], fields, inputs["pixels"].shape[2:])
+                with torch.no_grad():
+                    one |= _losses(run.model, heads[-1], fields, inputs["pixels"].shape[2:])
             found.append(one)
         return {name: torch.cat([one[name] for one in found]) for name in found[0]}
 

@@ -70,7 +70,7 @@ def objects_of(layers: np.ndarray, boxes: np.ndarray) -> list[Piece]:
     return pieces
 
 
-def overlaps(found: list[Piece], true: list[Piece], size: tuple[int, int], crowd: np.ndarray) -> np.ndarray:
+def overlaps(found: list[Piece], true: list[Piece], crowd: np.ndarray) -> np.ndarray:
     """Compute IoU float64 [D, N] of masks; with a crowd it is what of the detection lies in it."""
     shared = np.zeros((len(found), len(true)))
     areas = [np.array([piece.bits.sum() for piece in pieces], np.float64) for pieces in (found, true)]
@@ -104,10 +104,10 @@ def match_masks(
     crowd = truth["crowd"][there]
     same = answer["kind"][chosen][:, None] == truth["kind"][there]
     areas = np.array([piece.bits.sum() for piece in found], np.float64) * unit**2
-    iou = np.where(same, overlaps(found, true, size, crowd), 0)
+    iou = np.where(same, overlaps(found, true, crowd), 0)
     width_px = max(1, round(BOUNDARY * float(np.hypot(*size))))
     rims = [[piece._replace(bits=boundary(piece.bits, width_px)) for piece in pieces] for pieces in (found, true)]
-    either = {"mask": iou, "boundary": np.minimum(iou, overlaps(*rims, size, crowd))}
+    either = {"mask": iou, "boundary": np.minimum(iou, overlaps(rims[0], rims[1], crowd))}
     rows = {}
     for kind, overlap in either.items():
         matching = coco(overlap, crowd, areas, truth["area"][there])

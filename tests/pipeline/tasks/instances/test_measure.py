@@ -69,25 +69,21 @@ def scenes(seed: int, count: int) -> list[tuple[dict[str, np.ndarray], dict[str,
         for number, (x0, y0, x1, y1) in enumerate(boxes.astype(int).tolist(), 1):
             layers[number - 1, y0:y1, x0:x1] = number * (rng.random((y1 - y0, x1 - x0)) < 0.9)
         area = np.array([(layers == number).sum() for number in range(1, n + 1)], np.float32)
-        truth = {
-            "boxes": boxes,
-            "kind": rng.integers(0, K, n),
-            "crowd": np.zeros(n, np.uint8),
-            "area": area,
-            "layers": layers,
-        }
+        truth: dict[str, np.ndarray] = {"boxes": boxes, "kind": rng.integers(0, K, n), "area": area, "layers": layers}
+        truth["crowd"] = np.zeros(n, np.uint8)
         meant = rng.integers(0, n, d)
         near = boxes[meant] + rng.integers(-2, 3, (d, 4)).astype(np.float32)
         masks = np.clip(rng.normal(0.9, 0.4, (d, 28, 28)), 0, 1).astype(np.float32)
         score = rng.random(d).astype(np.float32)
         answer = {"boxes": near, "kind": truth["kind"][meant], "score": score, "masks": masks}
-        made.append((answer, truth | {"layers": layers}))
+        made.append((answer, truth))
     return made
 
 
 def by_pycocotools(pairs: list[Any]) -> list[float]:
     images: list[Any] = [{"id": i, "height": SIZE[0], "width": SIZE[1]} for i in range(len(pairs))]
-    true, said = [], []
+    true: list[Any] = []
+    said: list[Any] = []
     for i, (answer, truth) in enumerate(pairs):
         for n, kind in enumerate(truth["kind"].tolist()):
             outline = encode_runs((truth["layers"] == n + 1).any(0))
