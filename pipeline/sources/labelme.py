@@ -130,8 +130,8 @@ def _thing(shape: Mapping[str, Any], sort: str, classes: Mapping[str, None], siz
         return Thing(name, (x - radius, y - radius, x + radius, y + radius))
     x0, y0, x1, y1 = extent(corners)
     if sort == "mask":  # its corners are pixels, the last one included
-        outline = _runs(shape.get("mask"), int(x0), int(y0), size)
-        return Thing(name, (x0, y0, x1 + 1, y1 + 1), outline=outline)
+        runs = _runs(shape.get("mask"), int(x0), int(y0), size)
+        return Thing(name, (x0, y0, x1 + 1, y1 + 1), outline=runs)
     outline = [[number for corner in corners for number in corner]] if sort == "polygon" else None
     return Thing(name, (x0, y0, x1, y1), outline=outline)
 

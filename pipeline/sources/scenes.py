@@ -83,7 +83,8 @@ def _with_objects(
     for i in numbers:
         rng = generator("digit-objects", i)
         pixels = (crop(photographs[rng.integers(len(photographs))], size_px, rng) * LIGHT).astype(np.uint8)
-        mask, digits = np.zeros((size_px, size_px), np.uint8), []
+        mask = np.zeros((size_px, size_px), np.uint8)
+        digits: list[tuple[int, tuple[int, int, int, int]]] = []
         for _ in range(rng.integers(1, MOST_OBJECTS + 1)):
             number = rng.integers(DIGITS)
             if box := _put(pixels, mask, shapes[number], len(digits) + 1, OBJECT_SIDES, rng):

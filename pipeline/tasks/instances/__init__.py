@@ -62,10 +62,8 @@ class Instances(Detection):
         """Move boxes and masks as pixels are, and lay objects over other pictures where that was drawn."""
         import torch
 
-        width = max(2 * fields["kind"].shape[1] if draw.paste else 0 for _, draw in drawn.groups)
-        if not width:
-            layers = masks.mixed(fields, drawn.groups)
-            return {**super().mixed(fields, drawn), "layers": _stacked(layers)}
+        if all(draw.paste is None for _, draw in drawn.groups):
+            return {**super().mixed(fields, drawn), "layers": _stacked(masks.mixed(fields, drawn.groups))}
         groups, pictures = [], fields["layers"].shape[2:]
         for place, draw in drawn.groups:
             own = {name: value[place] for name, value in fields.items()}
@@ -78,8 +76,8 @@ class Instances(Detection):
             groups.append(one)
         joined = {name: [one[name] for one in groups] for name in groups[0]}
         several = {name: objects.joined(name, joined.pop(name)) for name in (*objects.EACH, "layer", "share")}
-        layers = _stacked(joined.pop("layers"))
-        return {name: torch.cat(parts) for name, parts in joined.items()} | several | {"layers": layers}
+        several["layers"] = _stacked(joined.pop("layers"))
+        return {name: torch.cat(parts) for name, parts in joined.items()} | several
 
     def mixed_inputs(self, inputs: "Inputs", drawn: "Drawn", fields: Fields) -> "Inputs":
         """Mix pixels; of objects that are laid over another picture their pixels alone."""
@@ -198,7 +196,7 @@ class Instances(Detection):
 
         if not tally.rows:
             return {}
-        found = {}
+        found: dict[str, float] = {}
         for kind in ("mask", "boundary"):
             rows = {**tally.rows, **{name: tally.rows[f"{kind}_{name}"] for name in ("matched", "ignored")}}
             numbers = coco_numbers(accumulate(rows, self._objects(tally)))

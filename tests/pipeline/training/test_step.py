@@ -157,7 +157,7 @@ BOXES = {
     "train.batch_size": 8,
 }
 # Without a norm that learns
-RCNN = {
+RCNN: dict[str, Any] = {
     **BOXES,
     "model": {"kind": "fasterrcnn_resnet18_fpn", "width": 8, "channels": 8, "hidden": 16, "norm": "frozen", "rois": 32},
     "augment": {"train": [{"Resize": {"height": 64, "width": 64}}, {"HorizontalFlip": {}}], "eval": []},

@@ -1,6 +1,7 @@
 """Masks of objects from outlines to layers, and what mixing makes of them."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_masks_go_where_boxes_go() -> None:
     """Crops, flips and what is outside."""
     known = objects((slice(2, 6), slice(3, 7)), (slice(0, 12), slice(0, 16)))
     companions = Companions(boxes=known.boxes, mask=drawn(known, *SIZE))
-    spec = [
+    spec: list[dict[str, dict[str, Any]]] = [
         {"HorizontalFlip": {"p": 1.0}},
         {"PadIfNeeded": {"min_height": 20, "min_width": 20, "position": "top_left"}},
         {"RandomCrop": {"height": 15, "width": 15}},
