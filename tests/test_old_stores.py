@@ -46,7 +46,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "cifar10-resnet.yaml": ("23d75c0277a5", "571785716639", "a5c50a7a3547", "74b7a475eed8", "c9f0c7d60126"),
     "digits-yolov5n.yaml": ("1fdd9ec108f1", "a093dc85b074", "0513043475d1", "367a55f9963f", "1115a228c0bf"),
     "hornet-ade20k.yaml": ("22297d842266", "14e82cadd80a", "6fc5a0be813e", "77ae1ac35f68", "2f7aec7c4b82"),
-    "hornet-coco.yaml": ("ea52aceabfbc", "c7cf96d81191", "c1c2686fab36", "e645691d7cab", "718bf9aeda1c"),
+    "hornet-coco.yaml": ("ea52aceabfbc", "c7cf96d81191", "cd502e542ddd", "0d572dbd1faa", "718bf9aeda1c"),
     "hornet-imagenet-384.yaml": ("a34888590b35", "571785716639", "abea920d4be0", "7b791f3ca32b", "2ba86012e417"),
     "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
     "images.yaml": ("4670f8a62d6c", "571785716639", "335495ac98ed", "efb647b27f63", "bd4cf40188c7"),
