@@ -298,7 +298,7 @@ class Found(nn.Module):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["maskrcnn_resnet18_fpn", "cascade_mask_rcnn_resnet18"])
 def test_onnx_of_masks(name: str, tmp_path: Path) -> None:
-    model, x = Found(build(name).eval()), torch.randn(2, 3, 48, 64)
+    model, x = Found(build(name)).eval(), torch.randn(2, 3, 48, 64)
     with torch.no_grad():
         expected = model(x)
     torch.onnx.export(model, (x,), tmp_path / "m.onnx", input_names=["x"], custom_translation_table=onnx_operators())
