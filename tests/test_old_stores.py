@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[1]
 RECIPES = {path.relative_to(ROOT / "recipes").as_posix(): path for path in sorted((ROOT / "recipes").rglob("*.yaml"))}
 STAGES = ("ingest", "shard", "train", "evaluate", "export")
 PINNED: dict[str, tuple[str, ...]] = {
+    "bccd-fasterrcnn-horfpn.yaml": ("2d2d2af9747b", "705299b0c500", "7905fde86c01", "89875e4f9208", "dcc80575c620"),
+    "bccd-fasterrcnn.yaml": ("2d2d2af9747b", "705299b0c500", "2254666d1a97", "21b4295e3851", "180715cd5cd3"),
     "bccd-gnconv-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "df0e1dcc97ca", "e914a069ab03", "31261da66d88"),
     "bccd-horblock-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "de427a4726e6", "82aa1b960458", "e8fe0efa5a01"),
     "bccd-hornet-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "2caaa560fff4", "eff08e7993fb", "c1f0fac61c23"),
-    "bccd-fasterrcnn-horfpn.yaml": ("2d2d2af9747b", "705299b0c500", "7905fde86c01", "89875e4f9208", "dcc80575c620"),
-    "bccd-fasterrcnn.yaml": ("2d2d2af9747b", "705299b0c500", "2254666d1a97", "21b4295e3851", "180715cd5cd3"),
     "bccd-ssd.yaml": ("2d2d2af9747b", "705299b0c500", "c1ccbf6d04e8", "9b7e576abbde", "d92ddd797b35"),
     "bccd-ssd300.yaml": ("2d2d2af9747b", "705299b0c500", "41d003ff7741", "8ee0cdea7ab7", "ab6177edc24f"),
     "bccd-yolov5n.yaml": ("2d2d2af9747b", "705299b0c500", "b52f128e1af7", "b3328161e854", "1706cb840afb"),
@@ -74,8 +74,8 @@ PINNED: dict[str, tuple[str, ...]] = {
     "nuclei-unet.yaml": ("978796c52fa5", "53f19b03e559", "540c961eaefe", "30bbf377205e", "06493e6d060a"),
     "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "d4f08aa88730", "19c78b0c121b", "cc13c31b95b9"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
-    "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "4c38738895f4", "38a2bedfa74f", "751906aba89b"),
     "quickstart-instances.yaml": ("2f37737d92d3", "d7ff7898cc9d", "6757fba16728", "b1eede92699c", "001dec3d9a04"),
+    "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "4c38738895f4", "38a2bedfa74f", "751906aba89b"),
     "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
     "quickstart-super-resolution.yaml": (
         "855a3ab96429",

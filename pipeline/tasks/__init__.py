@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from pipeline.tasks.base import Task
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
-from pipeline.tasks.keypoints import KeyPoints
 from pipeline.tasks.instances import Instances
+from pipeline.tasks.keypoints import KeyPoints
 from pipeline.tasks.multilabel import Multilabel
 from pipeline.tasks.restoration import Restoration
 from pipeline.tasks.segmentation import Segmentation
