@@ -49,7 +49,7 @@ def about(recipe: Recipe, given: Exportable, any_size: bool) -> dict[str, Any]:
         "clip": clip if recipe.model.modality() == "video" else None,
         "caches": [list(value.shape[1:]) for name, value in given.inputs.items() if name.startswith("cache_")],
         **({"flow": flow} if flow else {}),
-        **given.module.task.told(),
+        **given.module.task.told(recipe.evaluate),
     }
 
 

@@ -244,8 +244,11 @@ class Task(ABC):
         out = model(x)
         return self.answer(out[0] if isinstance(out, tuple) else out)
 
-    def told(self) -> dict[str, Any]:
-        """Say what who uses an exported file has to know of the task, by name, in what JSON can hold."""
+    def told(self, how: "Evaluate") -> dict[str, Any]:
+        """Say what who uses an exported file has to know of the task, by name, in what JSON can hold.
+
+        how: what the recipe's evaluation asks for
+        """
         return {}
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:

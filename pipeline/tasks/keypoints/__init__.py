@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
+    from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.dataset import Dataset
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.suited import Facts, Suited
@@ -48,7 +49,6 @@ class KeyPoints(Task):
     limb_px: float = 8.0
     stride: int = 8
     """Px of the view between places of a map."""
-    constants: assemble.Constants = assemble.Constants()
     most_objects: int = 20
     """Of a sample: places in a batch."""
 
@@ -73,7 +73,6 @@ class KeyPoints(Task):
             section.sigma_px,
             section.limb_px,
             getattr(recipe.model, "stride", 8),
-            assemble.Constants(**recipe.evaluate.assembly.model_dump()),
         )
 
     @classmethod
@@ -126,7 +125,7 @@ class KeyPoints(Task):
         """Return the last stage's maps, [n, C, h, w] by name; `helper` makes bodies of them."""
         return {name: maps[:, -1] for name, maps in model(x).items()}
 
-    def told(self) -> dict[str, Any]:
+    def told(self, how: "Evaluate") -> dict[str, Any]:
         """Say what `helper` needs: the body, how maps lie, and constants."""
         return {
             "joints": list(self.body.joints),
@@ -134,7 +133,7 @@ class KeyPoints(Task):
             "order": list(self.body.order),
             "stride": self.stride,
             "persons": "one" if self.is_one else "many",
-            "assembly": self.constants._asdict(),
+            "assembly": how.assembly.model_dump(),
         }
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:
@@ -153,7 +152,8 @@ class KeyPoints(Task):
 
             found.append(maps_of(look, inputs["pixels"], self.stride, self.body, options))
         maps = {name: torch.cat([one[name] for one in found]) for name in found[0]}
-        return self._constant(maps, self.constants if run.how is not None else assemble.USUAL)
+        how = assemble.USUAL if run.how is None else assemble.Constants(**run.how.assembly.model_dump())
+        return self._constant(maps, how)
 
     def sums(self, answer: Answer, fields: Fields, weights: "Tensor", training: bool = False) -> "Tensor":
         """Sum the loss, bodies by size of those that count, and samples."""

@@ -139,8 +139,9 @@ def test_what_is_asked_of_an_evaluation_reaches_the_task() -> None:
     assert Options.of(Evaluate(scales=[0.5, 1], flip=True)) == Options([0.5, 1], True)
     values = plain(recipe())
     values["evaluate"]["assembly"] = {"peak": 0.3, "least_joints": 2}
-    strict = task_of(check(values, "a test's recipe"), ("person",))
-    assert strict.told()["assembly"] == {**Constants()._asdict(), "peak": 0.3, "least_joints": 2}
+    other = check(values, "a test's recipe")
+    strict = task_of(other, ("person",))
+    assert strict.told(other.evaluate)["assembly"] == {**Constants()._asdict(), "peak": 0.3, "least_joints": 2}
     # A training reads nothing of it: its fingerprint does not know.
     assert strict.answer({"heat": torch.zeros(2, 1, 15, 4, 4)})["assembly"].tolist() == [list(Constants())] * 2
     one = task_of(recipe(persons="one"), ("person",))
