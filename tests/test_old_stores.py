@@ -50,7 +50,7 @@ PINNED: dict[str, tuple[str, ...]] = {
     "hornet-imagenet-384.yaml": ("a34888590b35", "571785716639", "abea920d4be0", "7b791f3ca32b", "2ba86012e417"),
     "hornet-imagenet.yaml": ("a34888590b35", "571785716639", "f35e27dc5db8", "7e7d37401058", "217fe3315fe0"),
     "images.yaml": ("4670f8a62d6c", "571785716639", "335495ac98ed", "efb647b27f63", "bd4cf40188c7"),
-    "lsp-pose.yaml": ("fdc9b354d5b7", "429567996f15", "135b9eb4dc21", "8fdf245c91cb", "f3e0fd1273d1"),
+    "lsp-pose.yaml": ("fdc9b354d5b7", "61a543938de8", "4615f4a883ae", "df066b7e7679", "4b3c7d0c271b"),
     "motion-eco.yaml": ("a61adbd8949e", "1fcbf2535e9e", "8f248d114391", "d7133182d828", "c751e51753be"),
     "motion-flow-alone.yaml": ("a61adbd8949e", "b7b795684b8c", "90e249c33329", "3a81a82a6398", "a5c5a489e1ba"),
     "motion-flow-late.yaml": ("a61adbd8949e", "b7b795684b8c", "d569dab9e131", "4aef91daa0bd", "2b60e327cf7d"),
@@ -77,6 +77,8 @@ PINNED: dict[str, tuple[str, ...]] = {
     "quickstart-instances.yaml": ("2f37737d92d3", "d7ff7898cc9d", "6757fba16728", "b1eede92699c", "001dec3d9a04"),
     "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "4c38738895f4", "38a2bedfa74f", "751906aba89b"),
     "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
+    "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
+    "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "1842adc29884", "fdfe1b7c7a21", "8c5c8c3353ef"),
     "quickstart-super-resolution.yaml": (
         "855a3ab96429",
         "fea431af5684",

@@ -49,6 +49,7 @@ class KeyPoints(Task):
     limb_px: float = 8.0
     stride: int = 8
     """Px of the view between places of a map."""
+    peak_weight: float = 0.0
     most_objects: int = 20
     """Of a sample: places in a batch."""
 
@@ -73,6 +74,7 @@ class KeyPoints(Task):
             section.sigma_px,
             section.limb_px,
             getattr(recipe.model, "stride", 8),
+            section.peak_weight,
         )
 
     @classmethod
@@ -281,7 +283,7 @@ class KeyPoints(Task):
         """Compute each picture's parts of the loss, float [n] by name."""
         from pipeline.tasks.keypoints.maps import losses
 
-        return losses(out, fields, self.body.limbs, self.stride, self.sigma_px, self.limb_px)
+        return losses(out, fields, self.body.limbs, self.stride, self.sigma_px, self.limb_px, self.peak_weight)
 
     def _found(self, answer: Answer) -> "dict[str, Tensor]":
         """Find the bodies by maps; of one body a picture there is one place."""

@@ -81,6 +81,7 @@ def losses(
     stride: int,
     sigma_px: float,
     limb_px: float,
+    peak_weight: float = 0.0,
 ) -> dict[str, Tensor]:
     """Compute each picture's parts of the loss, float [n] by name: half the squared differences of all stages (eq. 5),
     summed over maps and places, as Caffe's Euclidean loss. Bodies that do not count are no truth.
@@ -92,8 +93,12 @@ def losses(
     if "limbs" in out:
         wanted["limbs"] = affinity_fields(keypoints, pairs, size, stride, limb_px)
     there = known(fields["unknown"], size, stride)[:, None, None]
+    counts = dict.fromkeys(wanted, there)
+    if peak_weight:
+        peaks = torch.cat([wanted["heat"][:, :-1], torch.zeros_like(wanted["heat"][:, :1])], 1)
+        counts["heat"] = there * (1 + peak_weight * peaks[:, None])
     return {
-        name: 0.5 * ((out[name].float() - maps[:, None]) ** 2 * there).flatten(1).sum(1)
+        name: 0.5 * ((out[name].float() - maps[:, None]) ** 2 * counts[name]).flatten(1).sum(1)
         for name, maps in wanted.items()
     }
 

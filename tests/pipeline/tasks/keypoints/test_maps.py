@@ -48,3 +48,5 @@ def test_nothing_is_learned_where_nobody_labelled() -> None:
     out = {"heat": torch.stack([right, right + 1], 1)}
     out["heat"][:, :, :, 1, 2] = 100
     assert losses(out, fields, [], 8, 1.0, 1.0)["heat"].tolist() == pytest.approx([0.5 * 2 * 5])
+    # One of the five places of the first map is the joint's; it counts 1 + 30 times.
+    assert losses(out, fields, [], 8, 1.0, 1.0, 30)["heat"].tolist() == pytest.approx([0.5 * (2 * 5 + 30)])
