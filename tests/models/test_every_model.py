@@ -54,6 +54,8 @@ def deeper(name: str) -> bool:
         return name not in RCNNS
     if issubclass(family, YOLOv5Family):
         return not name.endswith("n")
+    if name.startswith(("two_stream_", "fusion_")):
+        return name not in ("two_stream_i3d", "two_stream_tsm_resnet18", "two_stream_tsn_resnet18", "fusion_resnet18")
     if issubclass(family, SlowFastOptions | I3DResNetOptions | TRNOptions):
         return name not in ("slowfast_4x16_r50", "i3d_resnet50", "trn_resnet18")
     classifiers = family in (VGGOptions, ResNeXtOptions, WideResNetOptions, SEResNetOptions, DenseNetOptions)
@@ -66,7 +68,7 @@ NAMES = slow(models.names(), deeper)
 TRACED_SLOWLY = (
     *("tsm_resnet50", "unet_bn", "unetpp", "segnet", "vgg", "alexnet", "fcn_alexnet", "fcn_resnet", "pspnet", "gcn"),
     *("deeplabv1", "deeplabv2", "deeplabv3mg", "deeplabv3cascade", "deeplabv3plus", "swin", "upernet"),
-    *("se_resnet", "densenet", "maskrcnn", "cascade"),
+    *("se_resnet", "densenet", "maskrcnn", "cascade", "two_stream", "fusion", "openpose", "pose_"),
 )
 FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
 
