@@ -75,10 +75,8 @@ PINNED: dict[str, tuple[str, ...]] = {
     "quickstart-detection.yaml": ("1fdd9ec108f1", "a093dc85b074", "d4f08aa88730", "19c78b0c121b", "cc13c31b95b9"),
     "quickstart-images.yaml": ("629922d9bd9e", "2d0cfaafeb49", "6c6285a2dde8", "6c351f3b775f", "6f47bd6ae8e3"),
     "quickstart-instances.yaml": ("2f37737d92d3", "d7ff7898cc9d", "6757fba16728", "b1eede92699c", "001dec3d9a04"),
-    "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "4c38738895f4", "38a2bedfa74f", "751906aba89b"),
-    "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
-    "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
     "quickstart-keypoints.yaml": ("04cc4b48d052", "6247d2b6c4e8", "1842adc29884", "fdfe1b7c7a21", "8c5c8c3353ef"),
+    "quickstart-segmentation.yaml": ("c3da5a44f3eb", "2ae8ca5315f3", "ca1d3f55cc83", "6bc41c487ee5", "e17017f6563c"),
     "quickstart-super-resolution.yaml": (
         "855a3ab96429",
         "fea431af5684",
