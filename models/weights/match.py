@@ -27,6 +27,7 @@ FIRST_CONVOLUTIONS = (
     "features.0.0.0.weight",
     "Conv3d_1a_7x7.conv3d.weight",
     "conv1_7x7_s2.weight",
+    "conv1_1.weight",
     "convs.0.weight",
     "nodes.0_0.0.weight",
     "mask.branches.0.0.weight",

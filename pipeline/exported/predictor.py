@@ -53,7 +53,8 @@ class Predictor(Exported):
                     "--views tile=512 for masks, or predict on the CPU (CUDA_VISIBLE_DEVICES=)"
                 ) from None
         torch.cuda.empty_cache()
-        cuts = slice(None, len(pixels) // 2), slice(len(pixels) // 2, None)
+        middle = (len(pixels) + 1) // 2
+        cuts = slice(None, middle), slice(middle, None)
         halves = [self.infer(pixels[cut], **{name: array[cut] for name, array in others.items()}) for cut in cuts]
         return {name: torch.cat([half[name] for half in halves]) for name in halves[0]}
 

@@ -65,8 +65,10 @@ def asked(model: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (kind of model, weights to start from) that a recipe's plain values of `model` ask for, those of the
     stream of flow last.
     """
-    pairs = [(model["kind"], model["weights"]), (flow_kind(model["kind"]), model.get("flow_weights"))]
-    return [(kind, weights) for kind, weights in pairs if weights]
+    pairs = [(model["kind"], model["weights"])] if model["weights"] else []
+    if flow_weights := model.get("flow_weights"):
+        pairs.append((flow_kind(model["kind"]), flow_weights))
+    return pairs
 
 
 def fetch_start(recipe: Recipe, say: Callable[[str], None]) -> Path | None:

@@ -196,7 +196,7 @@ def test_a_mask_has_any_whole_numbers_and_the_size_of_its_picture() -> None:
     assert found.dtype == np.uint16
     assert set(np.unique(found)) <= {*range(HEIGHT * WIDTH), 65535}
     assert (found[0] == 65535).all()
-    for shape in ((WIDTH, HEIGHT), (HEIGHT, WIDTH, 2)):
+    for shape in ((WIDTH, HEIGHT), (WIDTH, HEIGHT, 2)):
         with pytest.raises(ZoetropeError, match=r"the mask is \[.*\], but must be \[96, 128\] as its picture is"):
             augment.view(plain(), Companions(mask=np.zeros(shape, np.uint8)), 1)
 

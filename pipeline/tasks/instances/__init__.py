@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from augment.rides import Companions, View
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.base import Inputs
+    from pipeline.tasks.suited import Facts, Suited
 
 MEASURED = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 """Of COCO's numbers, those that are told of masks, too."""
@@ -39,6 +40,13 @@ class Instances(Detection):
     }
     columns: ClassVar = {**Detection.columns, "masks": "list of string", "polygons": "list of string"}
     rides = frozenset({"boxes", "mask"})
+
+    @classmethod
+    def suited(cls, facts: "Facts") -> "Suited":
+        """Choose a Mask R-CNN."""
+        from pipeline.tasks.instances.suited import suited
+
+        return suited(facts)
 
     def layout(self, height: int, width: int) -> Layout:
         """Name the objects' boxes and classes, and the layers of their masks."""

@@ -9,11 +9,9 @@ picture are laid over this one.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from pipeline.decode.limits import BadSample
-from pipeline.decode.outlines import pixels_of, runs
 from pipeline.tasks.detection.fields import EACH, EMPTY, LEAST_SHARE
 
 if TYPE_CHECKING:
@@ -144,6 +142,10 @@ def _places(outline: Any, height: int, width: int) -> np.ndarray:
 
     Run lengths are of the source's picture: they are made as small as the stored one, each pixel the nearest.
     """
+    import cv2
+
+    from pipeline.decode.outlines import pixels_of, runs
+
     size = outline.get("size") if isinstance(outline, dict) else None
     if not isinstance(size, list) or size == [height, width] or len(size) != 2:
         return pixels_of(outline, width, height)

@@ -10,12 +10,10 @@ learned of it.
 
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from pipeline.decode.limits import BadSample
 from pipeline.decode.objects import PLAIN
-from pipeline.decode.outlines import runs
 from pipeline.tasks.detection.assign import UNLABELLED
 
 if TYPE_CHECKING:
@@ -59,6 +57,10 @@ def joints_of(objects: "Objects", joints: int) -> np.ndarray:
 
 def outlined(objects: "Objects", which: np.ndarray, stored: tuple[int, int]) -> list[np.ndarray]:
     """Return polygons [k, 2] around some objects, in px of the stored picture of (H, W) px: outlines, else boxes."""
+    import cv2
+
+    from pipeline.decode.outlines import runs
+
     polygons: list[np.ndarray] = []
     for i in np.flatnonzero(which).tolist():
         outline: Any = objects.outlines[i] if objects.outlines else None
@@ -123,6 +125,8 @@ def put(fields: "Arrays", i: int, objects: "Objects", view: "View", stored: tupl
 
 def fill(cells: np.ndarray, polygon: np.ndarray) -> None:
     """Set the cells that a polygon [k, 2], in px, touches."""
+    import cv2
+
     corners = np.rint((polygon / CELL_PX - 0.5) * (1 << FINER)).astype(np.int32)
     cv2.fillPoly(cells, [corners], [1], shift=FINER)
 

@@ -32,7 +32,7 @@ State = dict[str, Tensor]
 
 def build(name: str, num_classes: int = 5, seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)
-    smaller = next((options for family, options in SMALL.items() if family in name), {})
+    smaller = next((options for family, options in SMALL.items() if family in name and "yolo" not in name), {})
     return models.build(name, num_classes, **{**smaller, **options}).eval()
 
 

@@ -37,16 +37,16 @@ def test_every_key_counts_for_a_stage_but_those_that_change_no_result(tmp_path: 
 def test_a_stage_reads_no_section_that_it_does_not_declare(name: str) -> None:
     """Looks for `recipe.<section>` in all modules of the stage; `stored_short_side` comes with the shards.
 
-    `mix_group` is 1 unless `mixing` says otherwise, and evaluation does not ask for it. `data.max_bad` only says when
-    a training stops, `data.source` what MLflow calls the data, and `evaluate.batch_size` how much memory a validation
-    takes.
+    `inputs` and `sees_flow_alone` are of `clip` and `data`. `mix_group` is 1 unless `mixing` says otherwise, and
+    evaluation does not ask for it. `data.max_bad` only says when a training stops, `data.source` what MLflow calls the
+    data, and `evaluate.batch_size` how much memory a validation takes.
     """
     stage = GRAPH.stages[name]
     modules = [path for path in code_digests(stage.module) if not path.startswith("pipeline/recipe/")]
     text = "\n".join((ROOT / path).read_text() for path in modules)
     for no_result in ("recipe.data.max_bad", "recipe.data.source", "recipe.evaluate.batch_size"):
         text = text.replace(no_result, "")
-    no_sections = {"stored_short_side", "mix_group", "yaml", "model_copy"}
+    no_sections = {"stored_short_side", "mix_group", "yaml", "model_copy", "inputs", "sees_flow_alone"}
     read = set(re.findall(r"(?<!pipeline\.)\brecipe\.([a-z_]+)", text)) - no_sections
     declared = {key.split(".")[0] for key in (*stage.keys, *stage.late)}
     assert read & declared
