@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.decode.flow import FLOW, compute_flow, read_flow
+from pipeline.decode.flow import compute_flow, read_flow
+from pipeline.decode.flow_name import FLOW
 from pipeline.decode.transcode import Transcoded
 from pipeline.exported.agreement import worst_differences
 from pipeline.exported.answering import exportable, traced

@@ -25,8 +25,6 @@ from pipeline.decode.probe import open_file
 from pipeline.decode.transcode import Transcoded, encode_grey
 from pipeline.decode.video import decode_frames
 
-FLOW = "flow.mp4"
-"""Its extension in shards."""
 Float32Array = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.flow import FLOW
+from pipeline.decode.flow_name import FLOW
 from pipeline.exported.predictor import Predictor
 from pipeline.shards.dataset import open_dataset
 from pipeline.shards.reader import ShardReader

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.flow import FLOW
+from pipeline.decode.flow_name import FLOW
 from pipeline.decode.limits import BadSample
 from pipeline.feed.bad_samples import Bad, substitutes
 from pipeline.feed.laps import Laps

@@ -15,7 +15,6 @@ from pipeline.base.bands import Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.keyed import generator
 from pipeline.decode import clips
-from pipeline.decode.flow import read_flow
 from pipeline.decode.image import decode_image
 from pipeline.decode.limits import BadSample
 from pipeline.decode.video import decode_frames
@@ -187,6 +186,8 @@ class ViewMaker:
 
     def _fields(self, flow: bytes | memoryview, num_frames: int, *key: int) -> tuple[np.ndarray, np.ndarray]:
         """Decode the fields that the clips have, each once, uint8 [F, 2, H, W]; and which of them: [clips, T, L]."""
+        from pipeline.decode.flow import read_flow
+
         wanted = self._frames(num_frames, *key)[..., None] + np.arange(self.recipe.clip.flow or 0)
         chosen, places = np.unique(np.minimum(wanted, num_frames - 1), return_inverse=True)
         return read_flow(flow, chosen), places.reshape(wanted.shape)

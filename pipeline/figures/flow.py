@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from pipeline.figures.drawing import as_rgb
@@ -18,6 +17,8 @@ def flow_colours(clip: np.ndarray) -> np.ndarray:
     The hue is the direction: red to the right, yellow-green down, cyan to the left, violet up; what stands still is
     white, and the longest vector of the clip has the full colour.
     """
+    import cv2
+
     x, y = (clip[..., axis].astype(np.float32) - _MIDDLE for axis in (0, 1))
     length = np.hypot(x, y)
     saturation = length * (255 / max(_LEAST, float(length.max())))

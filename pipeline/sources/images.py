@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.decode.instances import instances_as_objects, read_instances
 from pipeline.decode.limits import IMAGE_EXTENSIONS, MAX_IMAGE_BYTES, BadSample
 from pipeline.recipe.sources import ImagesSource
 from pipeline.recipe.split import Split
@@ -99,6 +98,8 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
 
 def _objects(source: ImagesSource, found: "_Found", by_ratio: bool, where: str, layout: str) -> Listing:
     """Make objects of the instance maps, all of one class."""
+    from pipeline.decode.instances import instances_as_objects, read_instances
+
     name = foreground_of(source).classes[1]
     assert name is not None
     candidates = []

@@ -10,8 +10,6 @@ from typing import Any
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import BadSample
-from pipeline.decode.masks import strictly
-from pipeline.decode.outlines import encode_runs
 from pipeline.recipe.object_sources import LabelmeSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
@@ -150,6 +148,9 @@ def _runs(said: Any, left: int, top: int, size: tuple[int, int] | None) -> dict[
     """Return the run lengths of a mask, a PNG in base64 that begins at a pixel; None where it is none, or not inside of
     the picture: its box is that of its corners.
     """
+    from pipeline.decode.masks import strictly
+    from pipeline.decode.outlines import encode_runs
+
     if not isinstance(said, str) or size is None:
         return None
     try:

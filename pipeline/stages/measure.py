@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.decode.flow import FLOW
+from pipeline.decode.flow_name import FLOW
 from pipeline.figures.drawing import as_rgb
 from pipeline.figures.flow import shown
 from pipeline.recipe import Recipe

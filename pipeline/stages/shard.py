@@ -297,7 +297,8 @@ def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str
 
 def _store_flow(path: Path, row: Row, recipe: Recipe, video: "Transcoded") -> dict[str, bytes]:
     """Encode the flow of a stored video, where the recipe asks for it, as a member."""
-    from pipeline.decode.flow import FLOW, compute_flow, encode_given
+    from pipeline.decode.flow import compute_flow, encode_given
+    from pipeline.decode.flow_name import FLOW
     from pipeline.decode.members import naming
 
     flow, gop = recipe.shard.flow, recipe.shard.video.gop

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from augment.rides import Companions, View
-from pipeline.decode.flow import FLOW
+from pipeline.decode.flow_name import FLOW
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.local import LocalFeed
 from pipeline.feed.ring import new_arrays
