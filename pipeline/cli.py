@@ -364,6 +364,7 @@ def evaluate(
 ) -> None:
     """Measure trained models on any data of their classes; several of them together, by the mean of their scores."""
     from pipeline.shards.dataset import open_dataset
+    from pipeline.training.find_model import find_model, typed
     from pipeline.verbs.evaluate import evaluate as measure
     from pipeline.verbs.evaluate import is_recipe, parted, recipe_of
 
@@ -371,6 +372,8 @@ def evaluate(
     data, named = parted([text for text in words if text not in changes])
     if is_recipe(data):
         checked = load(data, changes)
+        for name in named:  # before shards are made, which may take long
+            find_model(typed(name), checked.store)
         shards = open_dataset(_shards(checked).files)
     else:
         checked, shards = recipe_of(named[0], changes), open_dataset(Path(data))

@@ -275,3 +275,10 @@ def test_a_file_name_is_shown_and_not_obeyed(terminal: Terminal, tmp_path: Path,
     assert code == 1
     assert err.count("\n") == 1
     assert f"/{shown}: its content is no image that can be read" in err
+
+
+def test_a_model_that_is_none_is_told_before_shards_are_made(terminal: Terminal, tmp_path: Path) -> None:
+    code, _, err = terminal("evaluate", "nothing", QUICKSTART, f"store={tmp_path}")
+    assert code == 1
+    assert "nothing" in err
+    assert not (tmp_path / "artifacts").exists()
