@@ -119,7 +119,7 @@ class FasterRCNN(nn.Module):
         with torch.no_grad():
             rois, there = self._proposals(found, priors, (height, width))
         objectness, deltas = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
-        heads = {"objectness": objectness, "deltas": deltas, "anchors": priors.expand(len(x), -1, -1)}
+        heads = {"objectness": objectness, "deltas": deltas, "anchors": priors.expand(x.shape[0], -1, -1)}
         heads |= self._looked_at(maps, rois, there, (height, width), targets)
         if self.masks and not self.training:
             heads |= {f"map{i}": one for i, one in enumerate(maps)}
@@ -223,7 +223,7 @@ class FasterRCNN(nn.Module):
         for (logits, deltas), own in zip(found, priors.split([one.shape[1] for one, _ in found]), strict=True):
             ranked, order = logits.float().sort(dim=1, descending=True, stable=True)
             ranked, order = ranked[:, :most], order[:, :most, None].expand(-1, -1, 4)
-            around = centred(own).expand(len(logits), -1, -1).gather(1, order)
+            around = centred(own).expand(logits.shape[0], -1, -1).gather(1, order)
             box = clipped(cornered(decode(deltas.float().gather(1, order), around, RPN.variances)), size)
             large = (box[..., 2:] - box[..., :2] >= LEAST_PX).all(2)
             score = torch.where(large, ranked.sigmoid(), 0)

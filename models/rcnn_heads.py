@@ -66,7 +66,7 @@ class RegionProposals(nn.Module):
         for one in maps:
             x = self.conv(one).relu()
             x = x if self.second is None else self.second(x).relu()
-            deltas = self.deltas(x).permute(0, 2, 3, 1).reshape(len(one), -1, 4)
+            deltas = self.deltas(x).permute(0, 2, 3, 1).reshape(one.shape[0], -1, 4)
             found.append((self.objectness(x).permute(0, 2, 3, 1).flatten(1), deltas))
         return found
 

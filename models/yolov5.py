@@ -102,7 +102,7 @@ class YOLOv5(nn.Module):
             "codes": codes,
             "objectness": objectness[..., 0],
             "scores": scores,
-            "cells": places.expand(len(x), -1, -1),
+            "cells": places.expand(x.shape[0], -1, -1),
         }
 
     def maps(self, x: Tensor) -> list[Tensor]:
