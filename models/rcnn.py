@@ -211,6 +211,7 @@ class FasterRCNN(nn.Module):
 
     def _pooled(self, maps: Sequence[Tensor], boxes: Tensor, side: int) -> Tensor:
         """Pool what is in boxes [n, R, 4] from the level that each belongs to: [n, R, channels, side, side]."""
+        boxes = boxes.nan_to_num(0.0)  # of a training that diverges: its loss tells, not a place that there is not
         level = levels(boxes * (STRIDES[0] / self.strides[0]), coarsest=5)
         return roi_align(maps, self.strides, boxes, level, side)
 

@@ -197,8 +197,20 @@ def test_published_cost() -> None:
     assert complexity("fasterrcnn_resnet50_fpn", 90).multiply_adds / 1e9 == pytest.approx(134.38, abs=0.5)
 
 
+TRACED = (
+    *(
+        "fasterrcnn_resnet18_fpn",
+        "fasterrcnn_mobilenet_v2_fpn",
+        "maskrcnn_resnet50_fpn_v2",
+        "cascade_mask_rcnn_resnet18",
+    ),
+    *("cascade_mask_rcnn_swin_t", "cascade_mask_rcnn_convnext_tiny", "cascade_mask_rcnn_hornet_tiny_gf"),
+)
+"""One of each head and backbone: tracing takes 20 s."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in models.names() if "rcnn" in name])
+@pytest.mark.parametrize("name", TRACED)
 def test_onnx(name: str, tmp_path: Path) -> None:
     assert_onnx_agrees(name, tmp_path)
 
@@ -306,3 +318,13 @@ def test_onnx_of_masks(name: str, tmp_path: Path) -> None:
     assert expected["masks"].max() > 0
     for said, (key, right) in zip(found, expected.items(), strict=True):
         torch.testing.assert_close(torch.from_numpy(said), right, rtol=1e-3, atol=1e-4, msg=key)
+
+
+def test_boxes_that_are_no_numbers_do_not_end_in_an_index_out_of_range() -> None:
+    """A training that diverges is told by its loss."""
+    model = build()
+    with torch.no_grad():
+        torch.nn.init.constant_(model.rpn.deltas.get_parameter("bias"), torch.nan)
+        heads = model(torch.randn(1, 3, 64, 64), targets([([4, 4, 40, 30], 2, 0)]) | {"key": torch.tensor([1])})
+        parts = model.losses(heads, targets([([4, 4, 40, 30], 2, 0)]) | {"key": torch.tensor([1])})
+    assert any(bool(part.isnan().any()) for part in parts.values())
