@@ -145,7 +145,16 @@ def test_onnx_with_its_suppression_on_real_pictures(tmp_path: Path) -> None:
         expected = Whole(model)(x)
     assert (expected[-1] >= 0).sum() > 10
     file = tmp_path / "model.onnx"
-    torch.onnx.export(Whole(model), (x,), file, input_names=["x"], custom_translation_table=onnx_operators())
+    torch.onnx.export(Whole(model).eval(), (x,), file, input_names=["x"], custom_translation_table=onnx_operators())
     found = onnxruntime.InferenceSession(file).run(None, {"x": x.numpy()})
-    for said, right in zip(found, expected, strict=True):
-        torch.testing.assert_close(torch.from_numpy(said), right, rtol=1e-3, atol=1e-3)
+    answers = [torch.from_numpy(said) for said in found]
+    for said, right in zip(answers[:-3], expected[:-3], strict=True):  # the heads
+        torch.testing.assert_close(said, right, rtol=1e-3, atol=1e-3)
+    boxes, scores, kinds = expected[-3:]
+    torch.testing.assert_close(answers[-2], scores, rtol=1e-3, atol=1e-3)
+    # Of scores that rounding cannot tell apart either may come first; behind the last one there is another.
+    gap = (scores[:, :-1] - scores[:, 1:]) > 1e-4
+    clear = torch.cat([gap.new_ones(2, 1), gap], 1) & torch.cat([gap, gap.new_zeros(2, 1)], 1)
+    assert clear.sum() >= 8
+    torch.testing.assert_close(answers[-3][clear], boxes[clear], rtol=1e-3, atol=1e-2)
+    assert torch.equal(answers[-1][clear], kinds[clear])
