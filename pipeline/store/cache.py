@@ -100,7 +100,8 @@ def fetch(objects: Objects, kept: Kept, otherwise: str = MAKE_ANEW) -> Path:
         for _ in range(2):
             if touch(blob):  # another process has fetched it meanwhile
                 return blob
-            os.truncate(part, 0)  # what a killed process left counts beside what is reserved for it
+            with suppress(FileNotFoundError):  # fetched by another one, and evicted again
+                os.truncate(part, 0)  # what a killed process left counts beside what is reserved for it
             with room(cache_root(), blob, kept.bytes) as keep:
                 try:
                     objects.download(kept.at, part)
