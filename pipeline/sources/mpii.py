@@ -70,10 +70,11 @@ def digest(source: MpiiSource) -> str:
 
 def joints_of(one: dict[str, Any], first_pixel: int) -> list[float]:
     """Return a person's x, y, v of sixteen joints, px from 0. BadSample for an entry that has others."""
-    joints, visible = one.get("joints"), one.get("joints_vis")
+    joints: Any = one.get("joints")
+    visible: Any = one.get("joints_vis")
     try:
-        places = np.array([[finite_or_nan(x), finite_or_nan(y)] for x, y in joints])  # type: ignore[union-attr]
-        marks = np.array([finite_or_nan(mark) for mark in visible])  # type: ignore[union-attr]
+        places = np.array([[finite_or_nan(x), finite_or_nan(y)] for x, y in joints])
+        marks = np.array([finite_or_nan(mark) for mark in visible])
         if len(places) != len(JOINTS) or len(marks) != len(JOINTS):
             raise ValueError
     except (TypeError, ValueError):

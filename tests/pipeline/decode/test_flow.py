@@ -23,7 +23,7 @@ def film(frames: int = 4, motion: tuple[int, int] = (3, -2), side_px: int = 64) 
     """Blurred noise that moves by whole px a frame."""
     rng = np.random.default_rng(0)
     noise = cv2.GaussianBlur(rng.integers(0, 256, (128, 128, 3), np.uint8), (0, 0), 2)
-    noise = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]
+    noise = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)  # type: ignore[call-overload]  # cv2's hints
     at = [(32 - t * motion[1], 32 - t * motion[0]) for t in range(frames)]
     made = encode(np.stack([noise[y : y + side_px, x : x + side_px] for y, x in at]), 10, crf=5)
     return Transcoded(made, side_px, side_px, frames, 10.0, frames / 10)

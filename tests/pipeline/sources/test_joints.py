@@ -36,7 +36,7 @@ def told(listing: Listing, width: int = 100, height: int = 50) -> tuple[list[Any
         found = settled(one.objects, width, height)
         said = (found.dropped, found.fits, found.reading)
         row = {"key": one.key, "split": "train", "objects": found.objects, "settled": said}
-        rows.append({"width": width, "height": height, "frames": 1, **row})  # type: ignore[typeddict-item]
+        rows.append({"width": width, "height": height, "frames": 1, **row})  # type: ignore[typeddict-item]  # of some keys
     words = tally(rows).words()
     return [row["objects"].get("keypoints") for row in rows], words
 

@@ -184,7 +184,7 @@ def test_an_hour_takes_no_more_memory_than_a_minute(model: Path) -> None:
             return ((float(number), frame) for number in range(3600))
 
     torch.set_num_threads(1)
-    said = answers(causal, Hour(), Fraction(1), False, tally)  # type: ignore[arg-type]
+    said = answers(causal, Hour(), Fraction(1), False, tally)  # type: ignore[arg-type]  # all that is read of one
     tracemalloc.start()
     try:
         for _ in range(300):

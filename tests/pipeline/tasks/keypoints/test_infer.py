@@ -135,7 +135,7 @@ def test_the_example_beside_an_exported_network_draws_skeletons(tmp_path: Path) 
 
 def test_what_is_asked_of_an_evaluation_reaches_the_task() -> None:
     task = task_of(recipe(), ("person",))
-    assert (task.stride, len(task.body.joints), task.is_one) == (4, 14, False)  # type: ignore[attr-defined]
+    assert (task.stride, len(task.body.joints), task.is_one) == (4, 14, False)  # type: ignore[attr-defined]  # KeyPoints
     assert Options.of(Evaluate(scales=[0.5, 1], flip=True)) == Options([0.5, 1], True)
     values = plain(recipe())
     values["evaluate"]["assembly"] = {"peak": 0.3, "least_joints": 2}
@@ -145,4 +145,4 @@ def test_what_is_asked_of_an_evaluation_reaches_the_task() -> None:
     # A training reads nothing of it: its fingerprint does not know.
     assert strict.answer({"heat": torch.zeros(2, 1, 15, 4, 4)})["assembly"].tolist() == [list(Constants())] * 2
     one = task_of(recipe(persons="one"), ("person",))
-    assert replace(one).is_one  # type: ignore[attr-defined]
+    assert replace(one).is_one  # type: ignore[attr-defined]  # KeyPoints
