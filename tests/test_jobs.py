@@ -138,10 +138,13 @@ class Head:
 
         return MlflowClient(f"sqlite:///{self.store / 'mlflow.db'}")
 
+    def in_experiment(self, name: str) -> list[Any]:
+        """The MLflow runs of one experiment, of whatever status."""
+        return list(self.mlflow.search_runs([self.mlflow.get_experiment_by_name(name).experiment_id]))
+
     def mlflow_runs(self, experiment: str, recipe: str) -> list[Any]:
-        """The MLflow runs of one recipe in one experiment, of whatever status."""
-        found = self.mlflow.search_runs([self.mlflow.get_experiment_by_name(experiment).experiment_id])
-        return [run for run in found if re.match(rf"{recipe}(?!-[a-z])", run.info.run_name)]
+        """Those of one recipe."""
+        return [run for run in self.in_experiment(experiment) if re.match(rf"{recipe}[ :]", run.info.run_name + " ")]
 
 
 def free_ports(count: int) -> list[int]:
@@ -274,6 +277,5 @@ def test_jobs_and_two_searches_at_once(head: Head) -> None:
     assert len(folders) == 2
     for folder in folders:
         assert (folder / "best.yaml").exists()
-    found = head.mlflow_runs("moving-digits", "tune-quickstart")
-    parents = [run for run in found if run.data.tags.get("zoetrope.role") == "search"]
+    parents = [run for run in head.in_experiment("digits") if run.data.tags.get("zoetrope.role") == "search"]
     assert [run.info.status for run in parents] == ["FINISHED"] * 2

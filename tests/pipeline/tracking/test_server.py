@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.cluster.described import experiment
 from pipeline.cluster.tracker import SPOOL, Tracker
 from pipeline.shards.dataset import Dataset
 from pipeline.tracking.address import Tracking, resolve
@@ -75,7 +76,7 @@ def test_all_arrives_once(
     strikes = [strike(server, fault)] if moment == "start" else []
 
     tracker = Tracker(tracking, recipe, tmp_path, tmp_path / "run")
-    tracker.attach(said, "key")
+    tracker.attach(said, recipe.name)
     tracker.log_dataset(images.digest, "/data", {"train": 26})
     if moment != "start":
         assert tracker.flush(WAIT_S)
@@ -95,7 +96,7 @@ def test_all_arrives_once(
     if fault != "restarted":
         assert any(f"MLflow at {server.url}" in words for words in said)
         assert "the next run on this store, the same one or another, sends them" in said[-1]
-        assert (tmp_path / SPOOL / "key").exists()
+        assert (tmp_path / SPOOL / recipe.name).exists()
         server.start()
     deadline = time.monotonic() + WAIT_S
     while list((tmp_path / SPOOL).iterdir()):  # the Tracker's thread may still be in a request that hung
@@ -104,9 +105,9 @@ def test_all_arrives_once(
         time.sleep(0.1)
 
     mlflow = client(tracking)
-    experiment = mlflow.get_experiment_by_name(recipe.name)
-    assert experiment is not None
-    (run,) = mlflow.search_runs([experiment.experiment_id])
+    found = mlflow.get_experiment_by_name(experiment(recipe))
+    assert found is not None
+    (run,) = mlflow.search_runs([found.experiment_id], f"attributes.run_name LIKE '{recipe.name}%'")
     assert [step for step, _ in made["train/loss"]] == list(range(2, 25, 2))
     assert histories(tracking, run) == made
     assert run.info.status == "FINISHED"
