@@ -15,7 +15,7 @@ class ModelFromBytes(PythonModel):
         """Load the weights."""
         from pipeline.exported.predictor import Predictor
 
-        self.predictor = Predictor(Path(context.artifacts["model"]))
+        self.predictor = Predictor(Path(context.artifacts["model"]), prepared=True)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predict a row a file: the task's answer, and `error`, which is empty, or why the file cannot be used.

@@ -91,4 +91,4 @@ def load_model(
     ZoetropeError when there is no such model, or when models do not go together.
     """
     folders = [find_model(typed(each), store) for each in (name, *others)]
-    return Model([Predictor(folder, device, views) for folder in folders])
+    return Model([Predictor(folder, device, views, prepared=True) for folder in folders])

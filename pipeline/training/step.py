@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,11 @@ class Normalize:
             return flow
         mean, std = (torch.tensor(values, device=device) for values in (recipe.augment.mean, recipe.augment.std))
         return cls(mean * white, std * white, last, flow if "flow" in recipe.inputs else None)
+
+    def with_channels_last(self) -> "Normalize":
+        """Return one whose answers lie channels-last."""
+        flow = self.flow and self.flow.with_channels_last()
+        return replace(self, channels_last=True, flow=flow)
 
     def __call__(self, pixels: np.ndarray) -> Tensor:
         """Copy `pixels` to the device and normalise them there."""

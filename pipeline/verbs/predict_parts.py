@@ -117,7 +117,7 @@ def _loaded(contents: Models, views: str) -> list[Predictor]:
         with tempfile.TemporaryDirectory(prefix="zoetrope-model-") as folder:
             for name, data in zip(FILES, content, strict=True):
                 (Path(folder) / name).write_bytes(data)
-            loaded.append(Predictor(Path(folder), views=json.loads(views)))
+            loaded.append(Predictor(Path(folder), views=json.loads(views), prepared=True))
     return loaded
 
 
