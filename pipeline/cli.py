@@ -1,4 +1,7 @@
-"""The verbs: `python -m pipeline plan RECIPE`, `run RECIPE`. What is imported here at the top, every verb waits for."""
+"""The verbs: `python -m pipeline plan RECIPE`, `run RECIPE`.
+
+What is imported here at the top, every verb and every help waits for; so a verb imports what it needs.
+"""
 
 import re
 import sys
@@ -13,12 +16,9 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.base.plugins import allow
 from pipeline.base.redact import redact
 from pipeline.base.terminal import Terminal
-from pipeline.recipe import load
-from pipeline.tasks import task_of
-from pipeline.verbs import misread, show
+from pipeline.verbs import misread
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -74,6 +74,21 @@ app = typer.Typer(
 )
 
 
+def load(recipe: str | Path, overrides: list[str] | None) -> "Recipe":
+    """Read and check a recipe with its changes."""
+    from pipeline.recipe import load as read
+
+    return read(recipe, overrides or ())
+
+
+def _allow(packages: list[str] | None) -> None:
+    """Let recipes use classes of these packages, before they are read."""
+    if packages:
+        from pipeline.base.plugins import allow
+
+        allow(packages)
+
+
 def _complete(what: str) -> Any:
     def found(incomplete: str) -> list[str]:
         from pipeline.verbs import complete
@@ -90,7 +105,7 @@ RecipePath = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...",
+        metavar="KEY=VALUE",
         help="Changes, such as train.duration=10ep.",
         autocompletion=_complete("changes"),
     ),
@@ -101,7 +116,7 @@ Allow = Annotated[
         "--allow",
         metavar="PACKAGE",
         help="Let the recipe use classes of this package of your own. May be repeated.",
-        callback=lambda packages: allow(packages or ()),
+        callback=_allow,
     ),
 ]
 Rerun = Annotated[
@@ -125,9 +140,10 @@ def init(
 @app.command()
 def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
     """Show which stages would run, and why. Nothing is started."""
+    from pipeline.verbs import show
     from pipeline.verbs.planning import make_plan, warnings
 
-    checked = load(recipe, overrides or ())
+    checked = load(recipe, overrides)
     planned, _ = make_plan(checked, rerun or ())
     console.print(show.training_words(checked), markup=False)
     show.show_plan(console, planned, warnings(checked, planned))
@@ -136,10 +152,12 @@ def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, p
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
+    from pipeline.tasks import task_of
+    from pipeline.verbs import show
     from pipeline.verbs.planning import check_start, make_plan, warnings
 
     began = time.monotonic()
-    checked = load(recipe, overrides or ())
+    checked = load(recipe, overrides)
     planned, store = make_plan(checked, rerun or ())
     check_start(checked, planned)
     show.show_plan(console, planned, warnings(checked, planned))
@@ -176,7 +194,7 @@ def preview(
     from pipeline.verbs.preview import preview as draw
     from pipeline.verbs.preview import preview_lr
 
-    shown = (preview_lr if lr else draw)(load(recipe, overrides or ()), out)
+    shown = (preview_lr if lr else draw)(load(recipe, overrides), out)
     console.print(f"{out} shows {shown}.", markup=False)
 
 
@@ -188,7 +206,9 @@ def feed(
     packages: Allow = None,
 ) -> None:
     """Measure how fast training batches are made, and what limits it. Shards that are not there are made first."""
-    checked = load(recipe, overrides or ())
+    from pipeline.verbs import show
+
+    checked = load(recipe, overrides)
     show.show_feed(console, checked, _shards(checked), seconds)
 
 
@@ -207,7 +227,7 @@ def _shards(recipe: "Recipe") -> "Artifact":
 
 @app.command()
 def models(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="All, when none is given.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="All, when none is given.")] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw published accuracy over costs instead.")] = False,
     out: Annotated[Path, typer.Option(metavar="SVG", help="The SVG, PNG or PDF of --draw.")] = Path("models.svg"),
     packages: Allow = None,
@@ -500,7 +520,7 @@ def schema(
 @app.command()
 def doctor(
     recipe: Annotated[
-        Path | None, typer.Argument(metavar="[RECIPE]", help="Look at what this recipe needs, too.")
+        Path | None, typer.Argument(metavar="RECIPE", help="Look at what this recipe needs, too.")
     ] = None,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each finding.")] = False,

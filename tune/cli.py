@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import Allow, Overrides, RecipePath, Verbs, console
-from pipeline.recipe import load
+from pipeline.cli import Allow, Overrides, RecipePath, Verbs, console, load
 
 
 class Search(Verbs):
@@ -23,7 +22,7 @@ def verbs() -> None:
     """Search over recipe keys, as the recipe's section `tune` says."""
 
 
-@app.command(name="tune")
+@app.command(name="tune", epilog="Example: python -m tune recipes/tune-quickstart.yaml")
 def run(
     recipe: RecipePath,
     overrides: Overrides = None,
@@ -32,7 +31,7 @@ def run(
 ) -> None:
     """Search over recipe keys, as the recipe's section `tune` says."""
     began = time.monotonic()
-    checked = load(recipe, overrides or ())
+    checked = load(recipe, overrides)
     if checked.tune is not None and checked.tune.policy is not None:
         from tune.policy.run import search_policy
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.base.errors import nearest
-from pipeline.recipe import guesses
 
 RUN = "run RECIPE"
 VERBS = {
@@ -50,6 +49,8 @@ def _option(rest: Sequence[str], options: Sequence[str]) -> str | None:
         name, equals, value = text.partition("=")
         if text == "--" or name in options or not name.startswith("--"):
             continue
+        from pipeline.recipe import guesses  # which takes half a second, and a line that is right needs none
+
         key = name.removeprefix("--")
         if not equals and (after := rest[place + 1 : place + 2]) and not after[0].startswith("-"):
             value = after[0]

@@ -59,12 +59,36 @@ def in_a_process(*arguments: str) -> tuple[str, list[str]]:
     return output, heavy.split()
 
 
-def test_help_is_light() -> None:
-    output, heavy = in_a_process("--help")
-    assert "Usage: python -m pipeline" in output
-    assert "plan" in output
-    assert "run" in output
-    assert heavy == []
+FOR_NO_HELP = {
+    *HEAVY,
+    "numpy",
+    "PIL",
+    "yaml",
+    "matplotlib",
+    "models",
+    "pipeline.recipe",
+    "pipeline.tasks",
+    "tune.space",
+}
+
+
+def test_no_help_waits_for_what_a_run_needs() -> None:
+    """Of each verb, of all together and of the search: whoever asks for help has an answer at once."""
+    script = (
+        "import sys\n"
+        "import pipeline.cli, tune.cli\n"
+        "for verb in [[], *([name] for name in pipeline.cli.EXAMPLES), None]:\n"
+        "    main = tune.cli.main if verb is None else pipeline.cli.main\n"
+        "    sys.argv = ['pipeline', *(verb or ()), '--help']\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code, verb\n"
+        f"print('loaded:', *({FOR_NO_HELP!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    output, _, loaded = done.stdout.rpartition("loaded:")
+    assert loaded.split() == []
+    assert output.count("Usage: python -m pipeline") == 1 + len(cli.EXAMPLES)
+    assert "Example: python -m tune recipes/" in output
 
 
 @pytest.mark.parametrize("verb", cli.EXAMPLES)
