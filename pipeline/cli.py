@@ -138,13 +138,22 @@ def init(
 
 
 @app.command()
-def plan(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    rerun: Rerun = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each stage.")] = False,
+    packages: Allow = None,
+) -> None:
     """Show which stages would run, and why. Nothing is started."""
     from pipeline.verbs import show
     from pipeline.verbs.planning import make_plan, warnings
 
     checked = load(recipe, overrides)
     planned, _ = make_plan(checked, rerun or ())
+    if as_json:
+        show.print_plan(planned)
+        return
     console.print(show.training_words(checked), markup=False)
     show.show_plan(console, planned, warnings(checked, planned))
 
@@ -380,6 +389,7 @@ def evaluate(
         ),
     ],
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", help="By default NAME-evaluation.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics alone, a line of JSON.")] = False,
     packages: Allow = None,
 ) -> None:
     """Measure trained models on any data of their classes; several of them together, by the mean of their scores."""
@@ -397,7 +407,7 @@ def evaluate(
         shards = open_dataset(_shards(checked).files)
     else:
         checked, shards = recipe_of(named[0], changes), open_dataset(Path(data))
-    measure(console, checked, shards, named, out or Path(f"{checked.name}-evaluation"))
+    measure(console, checked, shards, named, out or Path(f"{checked.name}-evaluation"), as_json)
 
 
 @app.command()
@@ -463,14 +473,20 @@ def _existing(url: str) -> "Store":
 
 
 @app.command()
-def ls(store: StoreUrl) -> None:
+def ls(
+    store: StoreUrl,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each run, newest first.")] = False,
+) -> None:
     """Show a store's runs and artifacts with their sizes, ages and lineage."""
-    from pipeline.verbs.inventory import show_store
+    from pipeline.verbs.inventory import print_runs, show_store
 
     opened = _existing(store)
     with suppress(ZoetropeError):  # of an object store, when no MLflow is named
         _close_abandoned(opened)
-    show_store(console, opened)
+    if as_json:
+        print_runs(opened)
+    else:
+        show_store(console, opened)
 
 
 @app.command()

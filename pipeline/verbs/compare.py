@@ -32,6 +32,12 @@ def score(record: Record, manifests: Manifests) -> str:
     return score_words(task, facts) if task.headline.metric in facts else ""
 
 
+def measured(record: Record, manifests: Manifests) -> dict[str, float]:
+    """Return the metrics of the run's evaluation, by their names; empty where there is none."""
+    facts = _manifest(record, "evaluate", manifests).get("facts", {})
+    return {name: value for name, value in facts.items() if isinstance(value, float)}
+
+
 def differences(records: Sequence[Record], manifests: Manifests) -> dict[str, str]:
     """Map each run's name -> the few values that are not the same in all runs of the recipe of its name."""
     alike: dict[Any, list[Record]] = defaultdict(list)

@@ -1,5 +1,6 @@
 """The verb `evaluate`: trained models measured on any data, several of them by the mean of their answers."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,9 @@ FROM_RECIPE = ("data", "shard", "evaluate", "seed")
 """What the recipe says of all models: the data, and how they are measured. What a model sees, its own recipe says."""
 
 
-def evaluate(console: Console, recipe: Recipe, dataset: Dataset, named: Sequence[str], out: Path) -> dict[str, float]:
+def evaluate(
+    console: Console, recipe: Recipe, dataset: Dataset, named: Sequence[str], out: Path, as_json: bool = False
+) -> dict[str, float]:
     """Measure models, as `find_model` names them, on a recipe's data set; returns the metrics.
 
     Into `out` goes what the evaluate stage writes. One process does it, on its GPU where there is one, and each sample
@@ -58,6 +61,10 @@ def evaluate(console: Console, recipe: Recipe, dataset: Dataset, named: Sequence
         write_rows(out / QUARANTINE, rows(dataset, split, part.bad, "evaluate"))
     except OSError as error:
         raise ZoetropeError(f"--out {out}: cannot be written: {error.strerror}") from error
+    if as_json:
+        counts = {"samples": len(names), "quarantined": len(part.bad)}
+        print(json.dumps({"metrics": measured, "split": split, **counts, "folder": str(out)}))
+        return measured
     for remark in [*task.remarks(tally), *([lack] if lack else [])]:
         console.print(remark, markup=False)
     by = f", by the mean of {len(models)} models" if len(models) > 1 else ""

@@ -1,5 +1,6 @@
 """What `ls` and `gc` print: the runs and artifacts of a store, and what would go."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from rich.table import Table
 from pipeline.base.redact import redact
 from pipeline.store.artifact import Holding, Store
 from pipeline.store.garbage import DAY_S, Garbage
-from pipeline.verbs.compare import differences, manifests_of, score
+from pipeline.verbs.compare import differences, manifests_of, measured, score
 
 SHORT = 12
 """Digits shown of a fingerprint."""
@@ -43,6 +44,18 @@ def show_store(console: Console, store: Store) -> None:
     console.print(things, soft_wrap=False)
     size = sum(holding.bytes for holding in holdings)
     console.print(f"{len(records)} run{'' if len(records) == 1 else 's'}, {decimal(size)} in all")
+
+
+def print_runs(store: Store) -> None:
+    """Print a line of JSON for each run, newest first, for scripts: what its evaluation measured, and its stages."""
+    manifests = manifests_of(store.holdings())
+    for record in store.records():
+        stages = {
+            name: {key: stage.get(key) for key in ("status", "fingerprint")}
+            for name, stage in record.content.get("stages", {}).items()
+        }
+        told = {key: record.content.get(key) for key in ("name", "status")}
+        print(json.dumps({"run": record.name, **told, "metrics": measured(record, manifests), "stages": stages}))
 
 
 def show_garbage(console: Console, garbage: Garbage, dry_run: bool) -> None:

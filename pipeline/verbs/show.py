@@ -1,5 +1,6 @@
 """What a verb prints: the plan, the table of stages, the result and the next commands."""
 
+import json
 import os
 import shlex
 import textwrap
@@ -50,6 +51,14 @@ def show_plan(console: Console, plan: Plan, warnings: Sequence[str] = ()) -> Non
     console.print(f"{count} stage{'' if count == 1 else 's'} to run")
     for warning in warnings:
         console.print(escape(_hanging("Warning: ", warning, console.width)))
+
+
+def print_plan(plan: Plan) -> None:
+    """Print a line of JSON for each stage, for scripts; a fingerprint that hangs on what is to come is null."""
+    for step in plan.steps:
+        reasons = [redact(reason) for reason in step.reasons]
+        line = {"stage": step.stage.name, "action": step.action, "fingerprint": step.fingerprint, "reasons": reasons}
+        print(json.dumps(line))
 
 
 def training_words(recipe: Recipe) -> str:

@@ -1,5 +1,6 @@
 """The verbs as a user types them. Ray starts in one test only."""
 
+import json
 import os
 import subprocess
 import sys
@@ -119,6 +120,18 @@ def test_a_finished_run_starts_nothing(tmp_path: Path) -> None:
     assert "0 stages to run\n\ntop-1 97.0% on the validation split\n" in output
     assert heavy == []
     assert len(list((tmp_path / "runs").iterdir())) == 1  # of what is there
+
+
+def test_a_plan_for_scripts(terminal: Terminal, tmp_path: Path) -> None:
+    publish_until(quickstart(tmp_path), "train")
+    code, out, err = terminal("plan", QUICKSTART, f"store={tmp_path}", "--rerun", "train", "--json")
+    assert (code, err) == (0, "")
+    steps = [json.loads(line) for line in out.splitlines()]
+    assert [(step["stage"], step["action"]) for step in steps] == [
+        *(("ingest", "reuse"), ("shard", "reuse"), ("train", "run"), ("evaluate", "run"), ("export", "run"))
+    ]
+    assert steps[2]["reasons"] == ["--rerun"]
+    assert steps[3]["fingerprint"] is None  # of what the training will make
 
 
 def test_init_in_a_process_without_anything_else(tmp_path: Path) -> None:

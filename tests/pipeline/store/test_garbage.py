@@ -1,3 +1,4 @@
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pipeline.store import FolderStore
 from pipeline.store.artifact import Store
 from pipeline.store.garbage import DAY_S, RUNNING_DAYS, collect, find_garbage
 from pipeline.store.remote import RemoteStore
-from pipeline.verbs.inventory import show_garbage, show_store
+from pipeline.verbs.inventory import print_runs, show_garbage, show_store
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -158,8 +159,12 @@ def test_what_is_shown(store: Store) -> None:
     assert store.find("train", "b" * 32) is not None
 
 
-def test_runs_with_their_scores_and_what_tells_them_apart(store: Store) -> None:
-    for name, lr, kind, top1 in (("mine", 0.1, "sgd", 0.971), ("mine", 0.02, "adamw", 0.342), ("other", 0.5, "sgd", 1)):
+def test_runs_with_their_scores_and_what_tells_them_apart(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, lr, kind, top1 in (
+        ("mine", 0.1, "sgd", 0.971),
+        ("mine", 0.02, "adamw", 0.342),
+        ("other", 0.5, "sgd", 1.0),
+    ):
         run = store.record_run(name, {}, {})
         made: dict[str, dict[str, Any]] = {
             "shard": {"values": {"seed": 0}, "facts": {}},
@@ -178,6 +183,16 @@ def test_runs_with_their_scores_and_what_tells_them_apart(store: Store) -> None:
     failed = store.record_run("mine", {}, {"train": {}, "evaluate": {}})
     failed.update_stage("train", status="failed")
     failed.end("failed")
+    print_runs(store)
+    listed: dict[Any, Any] = {
+        line["metrics"].get("top1"): line for line in map(json.loads, capsys.readouterr().out.splitlines())
+    }
+    assert set(listed) == {0.971, 0.342, 1.0, None}
+    assert listed[None]["status"] == "failed"
+    assert listed[None]["stages"]["train"] == {"status": "failed", "fingerprint": None}
+    assert listed[0.971]["name"] == "mine"
+    assert listed[0.971]["metrics"] == {"loss": 1.0, "top1": 0.971}
+    assert listed[0.971]["stages"]["shard"]["status"] == "reused"
     console = Console(width=200, record=True)
     show_store(console, store)
     head, *lines = [" ".join(line.split()) for line in console.export_text().splitlines()]

@@ -78,6 +78,11 @@ def test_a_folder_of_shards_is_data_in_either_order(
         assert "report.html shows it all" in out
     assert said[0] == said[1]
     assert said[0].endswith("on 7 samples of the validation split")
+    folder = str(tmp_path / "told")
+    code, out, err = typed(capsys, monkeypatch, "evaluate", model, shards, "--json", "--out", folder)
+    told = json.loads(out)
+    assert (code, err, told["folder"], told["split"], told["quarantined"]) == (0, "", folder, "val", 0)
+    assert said[0].startswith(f"top-1 {told['metrics']['top1']:.1%} on {told['samples']} samples")
     for words, error in (
         ((shards,), "is data, and no model is named"),
         ((model,), "is data: a recipe (.yaml), or a folder of shards with a dataset.json"),
