@@ -62,8 +62,19 @@ def find_model(named: str, store_url: str | None = None, key: str = "", others: 
 
 
 def typed(named: str) -> str:
-    """Return what was typed at a terminal for `find_model`: a file or folder that is there needs no `/` in its name."""
-    return f"./{named}" if "/" not in named and Path(named).exists() else named
+    """Return what was typed at a terminal for `find_model`: a file or folder that is there needs no `/` in its name.
+
+    But for a folder of other things, as that of the data is, by which `init` names the run.
+    """
+    return f"./{named}" if "/" not in named and _is_meant(Path(named)) else named
+
+
+def _is_meant(path: Path) -> bool:
+    """Tell whether a path is there that may lead to a model."""
+    if not path.is_dir():
+        return path.exists()
+    of_a_store = (path / RECORD).is_file() or (path / "artifacts").is_dir()
+    return of_a_store or path.absolute().parents[1].name == "artifacts" or _model_in(path) is not None
 
 
 def _model_in(folder: Path) -> Path | None:

@@ -67,6 +67,9 @@ def test_what_is_typed_is_a_path_where_one_is_there(tmp_path: Path, monkeypatch:
     model_in(tmp_path / "mine")
     assert (typed("mine"), typed("quickstart"), typed("a/b")) == ("./mine", "quickstart", "a/b")
     assert find_model(typed("mine")) == Path("mine")
+    (tmp_path / "photos" / "cat").mkdir(parents=True)  # the data, and so the run of the recipe that `init` wrote
+    (tmp_path / "runs" / "artifacts").mkdir(parents=True)
+    assert (typed("photos"), typed("runs")) == ("photos", "./runs")
 
 
 @pytest.mark.parametrize(
