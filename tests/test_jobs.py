@@ -144,7 +144,9 @@ class Head:
 
     def mlflow_runs(self, experiment: str, recipe: str) -> list[Any]:
         """Those of one recipe."""
-        return [run for run in self.in_experiment(experiment) if re.match(rf"{recipe}[ :]", run.info.run_name + " ")]
+        return [
+            run for run in self.in_experiment(experiment) if re.match(rf"(.*: )?{recipe} ", run.info.run_name + " ")
+        ]
 
 
 def free_ports(count: int) -> list[int]:

@@ -23,7 +23,7 @@ from pipeline.cluster.described import PLACES, Typed
 from pipeline.graph.plan import Context, StageProgress, leaves
 from pipeline.recipe import Recipe, plain
 from pipeline.store import Artifact
-from pipeline.tracking.address import Tracking
+from pipeline.tracking.address import VIEW, Tracking
 
 if TYPE_CHECKING:
     from pipeline.tracking.mlflow_run import Status
@@ -331,7 +331,10 @@ def wait_until_sent(*sent: Any) -> None:
 
 
 def finish(context: Context) -> dict[str, str | None]:
-    """Ship what a stage has made; ids of its MLflow run and experiment as facts, None when there are none yet."""
+    """Ship what a stage has made; ids of its MLflow run and experiment as facts, None when there are none yet.
+
+    And the view that the experiment has.
+    """
     import ray
 
     actor = context.services.tracker
@@ -342,7 +345,7 @@ def finish(context: Context) -> dict[str, str | None]:
             f"MLflow has not all of this run yet: its writer does not answer ({type(error).__name__})."
         )
         run_id = experiment_id = None
-    return {"mlflow_run_id": run_id, "mlflow_experiment_id": experiment_id}
+    return {"mlflow_run_id": run_id, "mlflow_experiment_id": experiment_id, "mlflow_view": experiment_id and VIEW}
 
 
 def log_model(tracker: Any, context: Context, folder: Path) -> str | None:

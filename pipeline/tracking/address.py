@@ -20,6 +20,8 @@ DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` listens."""
+VIEW = "zoetrope"
+"""The name of our view of an experiment's charts, see `pipeline.tracking.view`."""
 
 USER = re.compile(r"(?<=://)[^\s/]*@")
 ENCODED = "In a user's name and a password write @ as %40, / as %2F, : as %3A, ? as %3F and # as %23"
@@ -44,15 +46,17 @@ class Tracking:
         bare = URL.create(url.drivername, host=url.host, port=url.port, database=url.database, query=url.query)
         return redact(bare.render_as_string(hide_password=False))
 
-    def page(self, experiment_id: str) -> str:
+    def page(self, experiment_id: str, view: str | None = None) -> str:
         """Return the address of an experiment's runs with their curves; "" where it is not known.
 
-        Without the query MLflow 3 opens a page for language models, which is empty.
+        Without the query MLflow 3 opens a page for language models, which is empty, and with a view that the
+        experiment does not have, too.
         """
         if _scheme(self.uri) == "databricks":
             return ""
         base = self.shown.rstrip("/") if _scheme(self.uri) in SERVERS else UI
-        return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        seen = f"&viewStateShareKey={view}" if view else ""
+        return f"{base}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART{seen}"
 
 
 def masked(text: str) -> str:

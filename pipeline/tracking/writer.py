@@ -24,6 +24,7 @@ from pipeline.tracking.names import mlflow_name
 from pipeline.tracking.outbox import FILES, Outbox
 from pipeline.tracking.registry import register
 from pipeline.tracking.system import read_system
+from pipeline.tracking.view import set_view
 
 if TYPE_CHECKING:
     from pipeline.tracking.mlflow_run import Status
@@ -207,6 +208,7 @@ class Writer:
         if run_id != before:
             self._outbox.update(run_id=run_id, status_sent=None)
         experiment_id = experiment_of(self._tracking, run_id)
+        set_view(self._tracking, experiment_id)
         with self._sent:
             self._run_id, self._experiment_id = run_id, experiment_id
             self._unsent = self._outbox.points.unsent(run_id)

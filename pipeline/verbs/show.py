@@ -145,8 +145,9 @@ def show_result(
 
     tracking = resolve(recipe.tracking.uri, recipe.store)
     # Of a training by earlier code, or whose MLflow was away, the experiment is not known.
-    experiment_id = artifacts["train"].facts.get("mlflow_experiment_id") if "train" in artifacts else None
-    page = tracking.page(experiment_id) if experiment_id else ""
+    trained = artifacts["train"].facts if "train" in artifacts else {}
+    experiment_id = trained.get("mlflow_experiment_id")
+    page = tracking.page(experiment_id, trained.get("mlflow_view")) if experiment_id else ""
     allowed = [f"--allow={package}" for package in packages(plain(recipe))]
     longer = [text for text in overrides if text.partition("=")[0].strip() != "train.duration"]
     arguments = [recipe_path, *(redact(text) for text in longer), f"train.duration={_doubled(recipe)}", *allowed]

@@ -23,11 +23,12 @@ def recipe(make_recipe: Any) -> Recipe:
         (
             ("optimizer.lr=0.02", "model.width=16"),
             "top-1 71.4%",
-            "tiny-image optimizer.lr=0.02 model.width=16: top-1 71.4%",
+            "top-1 71.4%: tiny-image optimizer.lr=0.02 model.width=16",
         ),
         (("store=/x", "tracking.uri=http://x", "tune.samples=3", "name=tiny-image"), "", "tiny-image"),
+        (("cluster.workers=4", "feed.workers=1", "seed=1"), "", "tiny-image seed=1"),
         (("model.weights=https://me:s3cret@host/w",), "", "tiny-image model.weights=https://me:***@host/w"),
-        (("a" * 200,), "mIoU 3%", "tiny-image " + "a" * 106 + "...: mIoU 3%"),
+        (("a" * 200,), "mIoU 3%", "mIoU 3%: tiny-image " + "a" * 106 + "..."),
     ],
 )
 def test_the_name(recipe: Recipe, changes: tuple[str, ...], score: str, name: str) -> None:

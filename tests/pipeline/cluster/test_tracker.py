@@ -92,7 +92,7 @@ def test_a_run_says_what_it_is_and_how_good(place: Place) -> None:
     tracker.tell("26 train, 7 val", "top-1 71.4%")
     tracker.end("FINISHED")
     run = place.client.get_run(run_id)
-    assert run.info.run_name == "tiny-image optimizer.lr=0.02: top-1 71.4%"
+    assert run.info.run_name == "top-1 71.4%: tiny-image optimizer.lr=0.02"
     assert "**top-1 71.4%**" in run.data.tags["mlflow.note.content"]
     assert "26 train, 7 val" in run.data.tags["mlflow.note.content"]
     assert run.data.tags["mlflow.source.name"] == "recipes/tiny.yaml"

@@ -111,6 +111,7 @@ def test_a_password_is_never_shown(uri: str, tmp_path: Path) -> None:
 def test_the_page_of_an_experiment(uri: str | None, at: str, tmp_path: Path) -> None:
     rest = "/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
     assert resolve(uri, tmp_path).page("7") == (at and at + rest)
+    assert resolve(uri, tmp_path).page("7", "mine") == (at and f"{at}{rest}&viewStateShareKey=mine")
 
 
 def test_what_is_shown_is_the_rest_of_the_address() -> None:

@@ -107,7 +107,7 @@ def test_all_arrives_once(
     mlflow = client(tracking)
     found = mlflow.get_experiment_by_name(experiment(recipe))
     assert found is not None
-    (run,) = mlflow.search_runs([found.experiment_id], f"attributes.run_name LIKE '{recipe.name}%'")
+    (run,) = mlflow.search_runs([found.experiment_id], f"attributes.run_name LIKE '%{recipe.name}%'")
     assert [step for step, _ in made["train/loss"]] == list(range(2, 25, 2))
     assert histories(tracking, run) == made
     assert run.info.status == "FINISHED"
