@@ -8,7 +8,7 @@ FILES := --dist loadfile --no-loadscope-reorder
 # Where the environment forbids it, each of the tests' thousands of processes would compile the same modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-all lint format
+.PHONY: quickstart test test-all lint format docs
 
 quickstart: .venv/ready
 	$(BIN)/python -m pipeline run recipes/quickstart.yaml
@@ -26,6 +26,10 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports --no-logo
+
+# The pages as a static site, in site/.
+docs: .venv/ready
+	$(BIN)/python -m docs.build
 
 format: .venv/ready
 	$(BIN)/ruff check --fix .
