@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.figures.drawing import Drawing
-from pipeline.tasks.base import Tally, Task
+from pipeline.tasks.base import Arrays, Tally, Task
 
 DETAILS = "details.json.gz"
 SCHEMA = 1
@@ -63,11 +63,12 @@ def write_details(
     listed: Mapping[str, np.ndarray],
     drawings: Mapping[int, Drawing],
     curves: Mapping[str, Any],
+    fitted_on: Arrays | None = None,
 ) -> None:
     """Write `DETAILS` beside the tables of an evaluation in `folder`, and the figure of its calibration.
 
     kind: of the task; names: of the samples in the source; drawings: of some of them, by their places in the rows;
-    curves: of the training, name -> steps and values
+    curves: of the training, name -> steps and values; fitted_on: see `Task.calibration`
     """
     judged = task.judged(tally.rows)
     content = {
@@ -87,7 +88,7 @@ def write_details(
         "listed": {name: places.tolist() for name, places in listed.items()},
         "pictures": {str(place): _picture(drawing) for place, drawing in drawings.items()},
         "remarks": task.remarks(tally),
-        "calibration": _calibration(folder, task, tally),
+        "calibration": _calibration(folder, task, tally, fitted_on),
         "charts": charts(folder / "figures", curves),
     }
     text = json.dumps(content, separators=(",", ":"))
@@ -125,10 +126,10 @@ def curves_svg(runs: Mapping[str, Mapping[str, Any]]) -> str:
     return svg(panels(series, lambda name: name.rpartition("  ")[2].rpartition("/")[2]), "curves")
 
 
-def _calibration(folder: Path, task: Task, tally: Tally) -> dict[str, Any] | None:
+def _calibration(folder: Path, task: Task, tally: Tally, fitted_on: Arrays | None) -> dict[str, Any] | None:
     from pipeline.tasks.calibration import bins
 
-    found = task.calibration(tally.rows)
+    found = task.calibration(tally.rows, fitted_on) if fitted_on else task.calibration(tally.rows)
     if found is None or not len(found.confidence):
         return None
     from pipeline.figures.figures import reliability

@@ -65,13 +65,19 @@ def run(context: Context) -> dict[str, Any]:
     world = min(recipe.cluster.workers.max, -(-dataset.split(split).samples // PART_SAMPLES))
     predict = _remote(recipe, fetch_and_predict)
     say = context.progress.say
-    parts = _gather(context, [predict.remote(recipe, dataset, trained, rank, world, say) for rank in range(world)])
+
+    def predicted(of: str) -> list[Part]:
+        return _gather(context, [predict.remote(recipe, dataset, trained, i, world, say, of) for i in range(world)])
+
+    parts = predicted(split)
     bad = {sample: reason for part in parts for sample, reason in part.bad.items()}
     check_bad(bad, recipe.data.max_bad, dataset, split)
     write_rows(context.out / QUARANTINE, rows(dataset, split, bad, STAGE.name))
     sample, tally = merged(parts)
 
     task, names = task_of(recipe, dataset.classes), sample_names(dataset, sample)
+    # What a temperature is fitted on must not be what it is tried on.
+    fitted_on = merged(predicted("val"))[1].rows if task.has_temperature and split == "test" else None
     chosen = evaluation.choose(task, tally)
     # Where predictions were made, decoders and transforms are loaded already.
     looks = _remote(recipe, fetch_and_show).remote(recipe, dataset, trained, sample[chosen.places])
@@ -81,7 +87,9 @@ def run(context: Context) -> dict[str, Any]:
     points = {f"{MEASURED[split]}/{name}": value for name, value in measured.items()}
     sent = [tracker.send(writer, 0, points, context.fingerprint)]
     curves = trained.facts.get(CURVES)
-    if lack := evaluation.draw(context.out, recipe, dataset, split, names, tally, chosen, ray.get(looks), curves):
+    if lack := evaluation.draw(
+        context.out, recipe, dataset, split, names, tally, chosen, ray.get(looks), curves, fitted_on
+    ):
         say(f"evaluate: {lack}")
     tables = {f"evaluation/{path.name}": path for path in sorted(context.out.glob("*.csv"))}
     figures = {f"figures/{path.name}": path for path in sorted((context.out / "figures").glob("*.png"))}
@@ -95,7 +103,13 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def fetch_and_predict(
-    recipe: Recipe, dataset: "Dataset", trained: Artifact, rank: int, world: int, say: Callable[[str], None]
+    recipe: Recipe,
+    dataset: "Dataset",
+    trained: Artifact,
+    rank: int,
+    world: int,
+    say: Callable[[str], None],
+    split: str | None = None,
 ) -> Part:
     """Run `predict_part` on a node that may have neither the shards nor the weights yet.
 
@@ -103,10 +117,11 @@ def fetch_and_predict(
     """
     from pipeline.cluster.whole_shards import hashed_beside
 
+    split = split or measured_split(dataset)
     if recipe.feed.kind == "local":
-        dataset.fetch(measured_split(dataset))  # not shard by shard, while batches wait with their time limit
-    with hashed_beside(dataset, (measured_split(dataset),), rank, world):
-        return predict_part([Trained(recipe, trained.whole(WEIGHTS))], dataset, rank, world, say)
+        dataset.fetch(split)  # not shard by shard, while batches wait with their time limit
+    with hashed_beside(dataset, (split,), rank, world):
+        return predict_part([Trained(recipe, trained.whole(WEIGHTS))], dataset, rank, world, say, split)
 
 
 def fetch_and_show(

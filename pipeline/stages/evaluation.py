@@ -65,10 +65,12 @@ def draw(
     chosen: Chosen,
     looks: Iterable[tuple[np.ndarray, Arrays]],
     curves: Mapping[str, Any] | None = None,
+    fitted_on: Arrays | None = None,
 ) -> str | None:
     """Draw the figures, and write what a report needs; `looks` are the `pictures` of `chosen.places`.
 
-    curves: of the training, as its stage keeps them. Returns why there will be no report, None where there will be.
+    curves: of the training, as its stage keeps them; fitted_on: see `Task.calibration`
+    Returns why there will be no report, None where there will be.
     """
     from pipeline.figures import figures
     from pipeline.figures.fonts import class_names
@@ -81,7 +83,8 @@ def draw(
     for figure, places in chosen.shown.items():
         figures.predictions([drawings[i] for i in places.tolist()], folder / "figures" / f"{figure}_predictions.png")
     try:
-        write_details(folder, recipe.task.kind, task, split, names, tally, chosen.listed, drawings, curves or {})
+        told = (task, split, names, tally, chosen.listed, drawings, curves or {}, fitted_on)
+        write_details(folder, recipe.task.kind, *told)
     except Exception as error:  # a report is worth less than an evaluation
         return f"there will be no report: {type(error).__name__}: {error}"
     return None

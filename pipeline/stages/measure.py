@@ -67,8 +67,9 @@ def predict_part(
     rank: int = 0,
     world: int = 1,
     say: Callable[[str], None] = lambda text: None,
+    split: str | None = None,
 ) -> Part:
-    """Predict this rank's part of the measured split, all views of a sample and all models averaged.
+    """Predict this rank's part of a split, else of the measured one, all views of a sample and all models averaged.
 
     The models have one task and the dataset's classes, and `evaluate` of the first is that of all; their batches are
     equally large, and where something rides they see alike.
@@ -79,7 +80,7 @@ def predict_part(
     from pipeline.feed.batch import BatchSource
     from pipeline.training.step import to_device
 
-    first, split, groups = models[0].recipe, measured_split(dataset), alike(models)
+    first, split, groups = models[0].recipe, split or measured_split(dataset), alike(models)
     clips, crops = first.evaluate.clips, first.evaluate.crops
     sources = [
         BatchSource(group[0].recipe, dataset, split, rank, world, num_clips=clips, num_crops=crops) for group in groups

@@ -135,6 +135,8 @@ class Task(ABC):
     """A Python file that lies beside an exported one: it makes an answer of what that gives, see `told`."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """The members that a sample has beside what the model looks at."""
+    has_temperature: ClassVar[bool] = False
+    """Whether a temperature makes its probabilities as sure as they are right."""
     rides: ClassVar[frozenset[str]] = frozenset()
     """What goes through the transforms with the pixels: names of `augment.rides.KINDS`."""
     by_rows: ClassVar[bool] = False
@@ -296,8 +298,11 @@ class Task(ABC):
         certainty = self.certainty(rows)
         return Judged(*self.judged_by, certainty, -certainty)
 
-    def calibration(self, rows: Arrays) -> "Calibration | None":
-        """Judge the probabilities of answers; None where there are none to judge."""
+    def calibration(self, rows: Arrays, fitted_on: Arrays | None = None) -> "Calibration | None":
+        """Judge the probabilities of answers; None where there are none to judge.
+
+        fitted_on: the rows of the validation split, where another is measured and the task `has_temperature`
+        """
         return None
 
     def doubts(self, rows: Arrays) -> np.ndarray | None:

@@ -49,11 +49,13 @@ def ece(confidence: np.ndarray, right: np.ndarray) -> float:
     return float((found.answers * np.abs(found.accuracy - found.confidence)).sum() / found.answers.sum())
 
 
-def of_classes(scores: np.ndarray, labels: np.ndarray) -> Calibration:
+def of_classes(
+    scores: np.ndarray, labels: np.ndarray, fitted_on: tuple[np.ndarray, np.ndarray] | None = None
+) -> Calibration:
     """Judge probabilities [n, K] that add up to 1, of samples with one class each, int [n].
 
-    The temperature is fitted on every second sample and tried on the others, and the other way round, so that what is
-    said of it was not fitted to.
+    The temperature is fitted on the scores and labels of another split. Without these, it is fitted on every second
+    sample and tried on the others, and the other way round, so that what is said of it was not fitted to.
     """
     n = len(labels)
     best, right = scores.max(1), scores.argmax(1) == labels
@@ -63,6 +65,11 @@ def of_classes(scores: np.ndarray, labels: np.ndarray) -> Calibration:
         "Brier score": float((np.square(scores).sum(1) - 2 * true + 1).mean()) if n else float("nan"),
         "NLL": float(-np.log(np.maximum(true, TINY)).mean()) if n else float("nan"),
     }
+    if fitted_on and n and len(fitted_on[1]):
+        warmth = temperature(*fitted_on)
+        cooled = tempered(scores, warmth)
+        numbers |= _with(warmth, cooled.max(1), right, cooled[np.arange(n), labels])
+        return Calibration(best, right, numbers, "The temperature was fitted on the validation split.")
     if n < 2:
         return Calibration(best, right, numbers)
     halves = [np.arange(n) % 2 == 0, np.arange(n) % 2 == 1]
@@ -70,13 +77,15 @@ def of_classes(scores: np.ndarray, labels: np.ndarray) -> Calibration:
     for fitted, tried in (halves, halves[::-1]):
         cooled = tempered(scores[tried], temperature(scores[fitted], labels[fitted]))
         mended[tried], after[tried] = cooled.max(1), cooled[np.arange(len(cooled)), labels[tried]]
-    numbers |= {
-        "temperature": temperature(scores, labels),
-        "ECE with it": ece(mended, right),
-        "NLL with it": float(-np.log(np.maximum(after, TINY)).mean()),
-    }
+    numbers |= _with(temperature(scores, labels), mended, right, after)
     remark = "With it: each half of the samples by the temperature of the other half."
     return Calibration(best, right, numbers, remark)
+
+
+def _with(warmth: float, best: np.ndarray, right: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Return a temperature, and what the scores of the best and of the true class come to with it."""
+    nll = float(-np.log(np.maximum(true, TINY)).mean())
+    return {"temperature": warmth, "ECE with it": ece(best, right), "NLL with it": nll}
 
 
 def of_sets(scores: np.ndarray, hot: np.ndarray) -> Calibration:

@@ -1,4 +1,4 @@
-"""How the charts of an experiment stand at first: those of the validation, then of the training, then all others.
+"""How the charts of an experiment stand at first: validation, training, learning rate, speed, then all others.
 
 MLflow orders them by the alphabet, with memory before val. Its pages can be shared as somebody has arranged them: such
 a view is a tag of the experiment, and its name stands in the address.
@@ -11,8 +11,11 @@ from pipeline.tracking.address import VIEW, Tracking
 from pipeline.tracking.client import client
 
 TAG = f"mlflow.sharedViewState.{VIEW}"
-FIRST = ("val", "train")
-"""What names of metrics begin with; MLflow adds the others behind, and empty sections for none."""
+FIRST = ("val", "train", "Model metrics", "throughput")
+"""What names of metrics begin with, and what MLflow calls those without a beginning, such as `lr`.
+
+Sections that every training fills: an empty one would be shown, too. MLflow adds the others behind.
+"""
 
 
 def set_view(tracking: Tracking, experiment_id: str) -> None:

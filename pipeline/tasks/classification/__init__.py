@@ -32,6 +32,7 @@ class Classification(Task):
     in_training = ("loss", "top1")
     columns: ClassVar = {"label": "string", "score": "double"}
     ranked: ClassVar = TOP
+    has_temperature = True
 
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Classification":
@@ -112,11 +113,13 @@ class Classification(Task):
         names = ([self.classes[k] for k in numbers] for numbers in (labels, best))
         return Judged("top-1", "{:.1%}", (best == labels).astype(float), wrongness, *names)
 
-    def calibration(self, rows: Arrays) -> "Calibration":
+    def calibration(self, rows: Arrays, fitted_on: Arrays | None = None) -> "Calibration":
         """Judge the probability of the best class."""
         from pipeline.tasks.calibration import of_classes
 
-        return of_classes(rows["scores"], rows["label"])
+        return of_classes(
+            rows["scores"], rows["label"], (fitted_on["scores"], fitted_on["label"]) if fitted_on else None
+        )
 
     def doubts(self, rows: Arrays) -> np.ndarray:
         """Take how much more probable another class is than the label's.

@@ -122,7 +122,7 @@ class Multilabel(Task):
         wrongness = np.where(score == 1, -np.inf, -self.certainty(rows))
         return Judged("F1 of a sample's labels", "{:.1%}", score, wrongness, *names)
 
-    def calibration(self, rows: Arrays) -> "Calibration":
+    def calibration(self, rows: Arrays, fitted_on: Arrays | None = None) -> "Calibration":
         """Judge the probability of each class of each sample."""
         from pipeline.tasks.calibration import of_sets
 

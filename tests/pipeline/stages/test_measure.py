@@ -105,3 +105,11 @@ def test_a_bad_sample_is_measured_of_no_model(make_recipe: Any, images: Dataset,
     assert part.sample.tolist() == [0, 1, 2, 4, 5, 6]
     assert list(part.bad) == [3]
     assert part.tally.sums[-1] == 6
+
+
+def test_another_split_than_the_measured_one(make_recipe: Any, images: Dataset, tmp_path: Path) -> None:
+    recipe = make_recipe("image")
+    models = [Trained(recipe, trained(recipe, images, tmp_path) / WEIGHTS)]
+    part = predict_part(models, images, split="train")
+    assert len(part.sample) == images.split("train").samples
+    assert predict_part(models, images, split="val").tally.rows["label"].tolist() == [0, 1, 2, 0, 1, 2, 0]

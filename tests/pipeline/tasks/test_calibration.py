@@ -45,6 +45,22 @@ def test_the_temperature_that_labels_were_drawn_by_is_found(true: float) -> None
     assert numbers["NLL with it"] <= numbers["NLL"] + 1e-3
 
 
+def test_a_temperature_of_another_split_is_tried_on_this_one() -> None:
+    """The other one was drawn by a temperature of 2: what is said of it here is of all samples, by that."""
+    rng = np.random.default_rng(0)
+    scores = tempered(np.exp(rng.normal(0, 2, (4000, 5))), 1.0)
+    drawn = (tempered(scores, 2.0).cumsum(1) > rng.random((4000, 1))).argmax(1)
+    found = of_classes(scores[:2000], drawn[:2000], (scores[2000:], drawn[2000:]))
+    warmth = temperature(scores[2000:], drawn[2000:])
+    assert found.numbers["temperature"] == warmth == pytest.approx(2.0, rel=0.1)
+    cooled = tempered(scores[:2000], warmth)
+    assert found.numbers["ECE with it"] == ece(cooled.max(1), cooled.argmax(1) == drawn[:2000]) < 0.03
+    assert found.remark == "The temperature was fitted on the validation split."
+    one = of_classes(scores[:1], drawn[:1], (scores[2000:], drawn[2000:]))
+    assert one.numbers["temperature"] == warmth
+    assert of_classes(scores, drawn, (scores[:0], drawn[:0])).remark.startswith("With it: each half")
+
+
 def test_one_sample_and_none() -> None:
     assert of_classes(np.array([[0.3, 0.7]]), np.array([1])).numbers.keys() == {"ECE", "Brier score", "NLL"}
     assert np.isnan(of_classes(np.zeros((0, 2)), np.zeros(0, int)).numbers["ECE"])
