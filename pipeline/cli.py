@@ -68,6 +68,8 @@ def _options(command: Any) -> list[str] | None:
 app = typer.Typer(
     cls=Verbs,
     help="Raw videos and images in, a trained and tracked model out.",
+    epilog="Exit codes: 0 all is done, 1 an error or something found, 2 a command line that is not understood, "
+    "3 files that predict could not use, 130 Ctrl-C. docs/scripts.md has more.",
     no_args_is_help=True,
     add_completion=Path(sys.argv[0]).stem == "zoetrope",  # a shell knows programs, and no `python -m`
     pretty_exceptions_enable=False,

@@ -90,6 +90,7 @@ def test_no_help_waits_for_what_a_run_needs() -> None:
     assert loaded.split() == []
     assert output.count("Usage: python -m pipeline") == 1 + len(cli.EXAMPLES)
     assert "Example: python -m tune recipes/" in output
+    assert "Exit codes: 0 all is done, 1 an error" in output
 
 
 @pytest.mark.parametrize("verb", cli.EXAMPLES)
