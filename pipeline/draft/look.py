@@ -78,7 +78,7 @@ class Look:
 
 def look(tree: Tree, guess: Guess) -> Look:
     """Look at the data that a source has recognised. ZoetropeError for what cannot be used at all."""
-    task = section_of(guess.task)
+    task = section_of(guess.task, **guess.options)
     source = _SOURCE.validate_python(dict(guess.source))
     if isinstance(source, WebDatasetSource):
         return _tars(tree, guess, task, source)

@@ -46,7 +46,7 @@ def draft(look: Look, machine: Machine, start: Starts, data: Path, out: Path, ba
         offers.setdefault("train", []).append("train.sampling: {kind: balanced} shows every class as often")
     sections = {
         "name": name_of(data),
-        "task": {"kind": look.task.kind},
+        "task": {"kind": look.task.kind, **look.guess.options},
         "data": _data(look, out, bad_share),
         **{key: value for key, value in suited.sections.items() if value or key in offers},
         "schedule": {"kind": "cosine", "warmup": "5%"},

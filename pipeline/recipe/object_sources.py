@@ -89,13 +89,14 @@ class LspSource(ObjectSource):
 
 
 class MpiiSource(ObjectSource):
-    """MPII Human Pose in JSON, a record a person with `image`, `joints`, `joints_vis`, `center` and `scale`, as HRNet
-    and many others have it. For key points; `task.body: mpii16` is its body.
+    """MPII Human Pose: its own file of Matlab; or JSON, a record a person with `image`, `joints`, `joints_vis`,
+    `center` and `scale`, as HRNet and many others have it. For key points; `task.body: mpii16` is its body.
     """
 
     kind: Literal["mpii"]
     annotations: str
-    """The JSON file, such as `./annot/{split}.json`."""
+    """The file `mpii_human_pose_v1_u12_1.mat`, of whose training part `data.split` holds out; or the JSON file, such as
+    `./annot/{split}.json`."""
     first_pixel: Literal[0, 1] = 1
     """How pixels are counted: from 1, as in MPII's own numbers, or from 0."""
 

@@ -148,6 +148,6 @@ def fitting_models(task: TaskSection) -> list[str]:
     return [name for name, one in OPTIONS.items() if (one.modality(), one.answers, one.outlines) == asked]
 
 
-def section_of(kind: str) -> TaskSection:
-    """Return the section of a kind with nothing else set."""
-    return SECTIONS[kind].model_validate({"kind": kind})
+def section_of(kind: str, **options: Any) -> TaskSection:
+    """Return the section of a kind with nothing else set but `options`."""
+    return SECTIONS[kind].model_validate({"kind": kind, **options})

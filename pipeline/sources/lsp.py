@@ -1,6 +1,5 @@
 """Leeds Sports Pose: `joints.mat`, fourteen joints of one person an image."""
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.bodies import BODIES
 from pipeline.recipe.object_sources import LspSource
 from pipeline.recipe.split import Split
@@ -17,6 +15,7 @@ from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.annotated import read, wrong
 from pipeline.sources.joints import PERSON, body_of, box_around, reading
 from pipeline.sources.kinds import kind
+from pipeline.sources.matlab import loaded
 from pipeline.sources.pictures import Found, digest_of, pictures
 from pipeline.sources.things import Thing, objects_of
 
@@ -65,15 +64,7 @@ def joints_in(path: str) -> npt.NDArray[np.float64]:
     LSP's are [3, 14, n], whose third row is 1 where a joint is hidden; those of the extended set [14, 3, n], whose
     third column is 1 where it is visible, and 0 where nobody labelled it.
     """
-    from scipy.io import loadmat
-
-    try:
-        said = loadmat(io.BytesIO(read(Path(path))), variable_names=[KEY])
-    except ZoetropeError:
-        raise
-    except Exception as error:  # of whatever a broken file makes of the reader
-        raise wrong(f"{path} is no file of Matlab up to version 7: {error}") from error
-    joints = said.get(KEY)
+    joints = loaded(path, KEY)
     shape: Sequence[int] = getattr(joints, "shape", ())
     if joints is None or not np.issubdtype(joints.dtype, np.number) or shape[:2] not in ((3, 14), (14, 3)):
         raise wrong(f"{path} has no array {KEY} of 3 x 14 x n numbers, or 14 x 3 x n; it has {list(shape) or 'none'}")

@@ -17,6 +17,8 @@ from pipeline.sources.recognise import (
     images,
     kinetics,
     labelme,
+    lsp,
+    mpii,
     something,
     table,
     tars,
@@ -37,6 +39,8 @@ RECOGNISERS: dict[str, Callable[[Tree], Guess | None]] = {
     "diving48": diving48.recognise,
     "charades": charades.recognise,
     "activitynet": activitynet.recognise,
+    "lsp": lsp.recognise,
+    "mpii": mpii.recognise,
     "coco": coco.recognise,
     "images": images.recognise,
     "voc": voc.recognise,
@@ -56,6 +60,7 @@ LAYOUTS = """\
   run/video1/img_00001.jpg            folders of frames
   images/1.jpg instances.json         COCO's annotations
   images/1.jpg labels/1.txt           YOLO's, with data.yaml or classes.txt; VOC's and CVAT's XML; LabelMe's JSON
+  images/im0001.jpg joints.mat        LSP's key points; MPII's: mpii_human_pose_v1_u12_1.mat, or JSON of persons
   train-000000.tar                    WebDataset tars
   1.jpg 2.jpg                         pictures alone, to learn how to double their size
   trainlist01.txt, train.csv, ...     UCF101, HMDB51, Kinetics, Something-Something, Jester, Diving48, Charades,

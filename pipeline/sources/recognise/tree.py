@@ -1,7 +1,7 @@
 """What sources are shown to say whether it is theirs: every file below a folder, by name and size."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,14 @@ class Guess:
     source: `data.source` as a recipe says it, with absolute paths
     words:  what it is, as in "a folder a class"
     notes:  what a user should know of the guess, in sentences
+    options: keys of `task` beside its kind
     """
 
     task: str
     source: Mapping[str, Any]
     words: str
     notes: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tree_of(data: Path) -> Tree:

@@ -15,7 +15,7 @@ from pipeline.recipe.object_sources import LspSource, MpiiSource, YoloSource
 from pipeline.recipe.sources import CocoSource, StickFiguresSource, TableSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Detection, Keypoints
-from pipeline.sources import coco, lsp, mpii, table, yolo
+from pipeline.sources import coco, lsp, matlab, mpii, table, yolo
 from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.joints import box_around, checked, plain_name, reading, reading_of
 from pipeline.sources.listing import Listing
@@ -231,6 +231,88 @@ def test_mpii_a_record_a_person(tmp_path: Path) -> None:
     assert len(points[0]) == 2
     assert points[0][0][:6] == [0, 0, 0, 1.5, 2.5, 2]  # from 1, to the middle of a pixel from 0
     assert mpii.digest(source) == mpii.digest(source)
+
+
+def structures(*rows: dict[str, Any]) -> Any:
+    """A structure array [1, n] of Matlab; what a row lacks is empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    found = np.empty((1, len(rows)), [(name, object) for name in names])
+    for i, row in enumerate(rows):
+        for name in names:
+            found[name][0, i] = row.get(name, np.empty((0, 0)))
+    return found
+
+
+def test_mpiis_own_file(tmp_path: Path) -> None:
+    """As published: empty marks, a mark that is a character, persons without points, and a test part."""
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        picture(tmp_path / "images" / name)
+    points = structures(
+        {"x": 11.0, "y": 21.0, "id": np.uint8(0), "is_visible": np.uint8(1)},
+        {"x": 31.0, "y": 21.5, "id": np.uint8(1), "is_visible": "0"},
+        {"x": 41.0, "y": 31.0, "id": np.uint8(9)},  # the head's top has no mark
+    )
+    odd = structures({"x": 1.0, "y": 1.0, "id": np.uint8(16), "is_visible": np.uint8(1)})
+    place = structures({"x": 51.0, "y": 26.0})
+    persons = structures(
+        {"x1": 40.0, "annopoints": structures({"point": points}), "scale": 0.2, "objpos": place},
+        {"x1": 50.0, "scale": 0.1, "objpos": place},  # nobody labelled a joint
+        {"x1": 60.0},
+    )
+    images = structures(
+        {"image": structures({"name": "a.jpg"}), "annorect": persons},
+        {"image": structures({"name": "b.jpg"}), "annorect": structures({"scale": 0.1, "objpos": place})},
+        {"image": structures({"name": "c.jpg"}), "annorect": structures({"annopoints": structures({"point": odd})})},
+        {"image": structures({"name": "d.jpg"}), "annorect": structures({"scale": 0.1, "objpos": place})},
+    )
+    path = tmp_path / "mpii_human_pose_v1_u12_1.mat"
+    release = structures({"annolist": images, "img_train": np.array([[1, 1, 1, 0]], np.uint8), "version": "12"})
+    savemat(path, {"RELEASE": release}, do_compression=True)
+    source = MpiiSource(kind="mpii", path=str(tmp_path / "images"), annotations=str(path))
+    listing = mpii.look(source, Keypoints(kind="keypoints", body="mpii16"), Split())
+    assert [one.key for one in listing.candidates] == ["a.jpg"]
+    assert listing.refused == {"c.jpg": "one of its annotations has a joint with the id 16, and MPII's are 0 to 15"}
+    assert dict(listing.others) == {
+        "of which nobody labelled a joint": 1,
+        "not named by the annotations, or of the test part, whose joints were not published": 1,
+    }
+    read, words = told(listing)
+    first, second = read[0]
+    assert second is None
+    assert words == [
+        "1 bodies without a labelled key point, such as in a.jpg: they are neither learned nor measured, and what they "
+        "cover is no background"
+    ]
+    assert first[:6] == [10.5, 20.5, 2, 30.5, 21, 1]
+    assert first[27:30] == [40.5, 30.5, 2]
+    assert sum(first[2::3]) == 5
+    objects = listing.candidates[0].objects
+    assert objects is not None
+    assert objects["boxes"][1] == [40.5, 15.5, 60.5, 35.5]  # 0.1 times 200 px around 50.5, 25.5
+    savemat(path, {"RELEASE": structures({"annolist": images})})
+    with pytest.raises(ZoetropeError, match="has no structure RELEASE with `annolist` and as many marks `img_train`"):
+        mpii.look(source, Keypoints(kind="keypoints", body="mpii16"), Split())
+    savemat(path, {"joints": np.zeros(3)})
+    with pytest.raises(ZoetropeError, match="has no structure RELEASE"):
+        mpii.look(source, Keypoints(kind="keypoints", body="mpii16"), Split())
+
+
+def test_a_file_of_matlab_is_not_unpacked_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "joints.mat"
+    savemat(path, {"joints": np.zeros((3, 14, 20_000))}, do_compression=True)
+    content = path.read_bytes()
+    assert len(content) < 20_000
+    tags = 8 + 16 + 24 + 16 + 8  # of the array, its flags, its shape, its name, its numbers
+    assert matlab.unpacked_bytes(content, 1 << 30) == 128 + tags + 3 * 14 * 20_000 * 8
+    assert matlab.unpacked_bytes(content, 1 << 20) < (1 << 20) + matlab.PIECE + 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matlab, "MAX_ANNOTATION_BYTES", 1 << 20)
+        with pytest.raises(ZoetropeError, match="has more than 1 MiB once it is unpacked"):
+            lsp.joints_in(str(path))
+    for torn in (content[:1000], content[:127], b"", content[:-4] + b"0000"):
+        path.write_bytes(torn)
+        with pytest.raises(ZoetropeError, match=r"is no file of Matlab up to version 7|has no array joints"):
+            lsp.joints_in(str(path))
 
 
 def test_a_table_with_a_row_a_body(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.terminal import Terminal
@@ -157,6 +158,14 @@ def tars(root: Path) -> Path:
     return root
 
 
+def lsp(root: Path) -> Path:
+    joints = np.stack([np.full((14, 20), 9.0), np.arange(280.0).reshape(14, 20) % 18 + 1, np.zeros((14, 20))])
+    for i in range(20):
+        put(root / "images" / f"im{i + 1:04}.jpg", jpeg(i % 2, i))
+    savemat(root / "joints.mat", {"joints": joints})
+    return root
+
+
 def unlabelled(root: Path) -> Path:
     for i in range(20):
         put(root / f"{i}.jpg", jpeg(i % 2, i))
@@ -206,6 +215,12 @@ def typed(tmp_path: Path) -> Typed:
             "image-classification",
             "webdataset",
             ["WebDataset tars, 3 of them, with labels in .cls", "samples  8 train, 4 val in the first of 2 tars"],
+        ),
+        (
+            lsp,
+            "keypoints",
+            "lsp",
+            ["Leeds Sports Pose: 20 images of a person each, in joints.mat", "samples  16 train, 4 val"],
         ),
         (unlabelled, "restoration", "images", ["pictures without labels", "20%, by data", "! nothing says what these"]),
     ],

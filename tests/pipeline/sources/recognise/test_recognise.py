@@ -44,6 +44,37 @@ def test_every_recogniser_is_of_a_source() -> None:
     assert RECOGNISERS.keys() <= SOURCES.keys() | {"webdataset"}
 
 
+def test_key_points_bring_their_body(make: Make) -> None:
+    root = make("lsp/images/im0001.jpg", "lsp/images/im2000.jpg", "lsp/joints.mat")
+    guess = recognise(tree_of(root))
+    assert guessed(root) == (
+        "keypoints",
+        {"kind": "lsp", "path": "lsp/images", "annotations": "lsp/joints.mat", "official": True},
+    )
+    assert guess.options == {"body": "lsp14", "persons": "one"}
+    (root / "lsp/images/im0001.jpg").unlink()
+    assert "official" not in guessed(root)[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "annotations"),
+    [
+        (
+            ["mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat"],
+            "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat",
+        ),
+        (["annot/train.json", "annot/valid.json"], "annot/{split}.json"),
+        (["annot/train.json"], "annot/train.json"),
+        (["persons.json"], "persons.json"),
+    ],
+)
+def test_mpii_by_its_own_file_or_persons_in_json(make: Make, names: list[str], annotations: str) -> None:
+    root = make("images/015601864.jpg", "images/015599452.jpg", **dict.fromkeys(names, '[{"joints_vis": [1]}]'))
+    source = {"kind": "mpii", "path": "images", "annotations": annotations}
+    assert guessed(root) == ("keypoints", source)
+    assert recognise(tree_of(root)).options == {"body": "mpii16"}
+
+
 FOLDER = {"kind": "folder", "path": "."}
 
 
