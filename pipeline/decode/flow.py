@@ -6,7 +6,7 @@ clipped. There are as many fields as frames: the last one repeats the one before
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -48,8 +48,7 @@ def compute_flow(video: Transcoded, limit_px: float, gop: int, crf: int) -> byte
 
 
 def encode_given(
-    folder: Path,
-    patterns: tuple[str, str],
+    places: Sequence[tuple[Path, str]],
     fps: float,
     segment: tuple[float | None, float | None],
     video: Transcoded,
@@ -57,18 +56,23 @@ def encode_given(
     gop: int,
     crf: int,
 ) -> bytes:
-    """Encode flow that lies as grey pictures, those of x and of y by two patterns, beside the frames of a `video`.
+    """Encode flow of a `video` that lies as grey pictures, of x and of y each in a folder and called by a pattern.
 
     Their levels stand for -limit_px to limit_px at their own size; where the video was made smaller, so are the
     vectors. BadSample where there are not as many as frames, or one fewer, or where their shape is not the video's.
     """
-    files = [frame_files(folder, pattern) for pattern in patterns]
+    apart = places[0][0] != places[1][0]
+    called = [str(folder / pattern) if apart else pattern for folder, pattern in places]
+    try:
+        files = [frame_files(folder, pattern) for folder, pattern in places]
+    except BadSample as error:
+        raise BadSample(f"{' and '.join(called)}: {error.reason}" if apart else error.reason) from error
     if len(files[0]) != len(files[1]):
-        raise BadSample(f"there are {len(files[0])} fields {patterns[0]} and {len(files[1])} fields {patterns[1]}")
+        raise BadSample(f"there are {len(files[0])} fields {called[0]} and {len(files[1])} fields {called[1]}")
     # Of a segment those of its frames; the last frame of the whole video has none
     chosen = [i for i in range(len(files[0])) if is_inside(i / fps, *segment)]
     if not video.frames - 1 <= len(chosen) <= video.frames or not chosen:
-        raise BadSample(f"there are {len(chosen)} fields {patterns[0]} for {video.frames} frames")
+        raise BadSample(f"there are {len(chosen)} fields {called[0]} for {video.frames} frames")
     given = (_scaled([_picture(of_axis[i]) for of_axis in files], video, limit_px) for i in chosen)
     return _encoded(given, video, limit_px, gop, crf)
 

@@ -30,9 +30,9 @@ class Stage:
 
     `run` names a function, "pipeline.stages.shard:run", imported only where it runs: `run(context) -> facts` (a dict
     that JSON can hold). `keys` are dotted recipe keys, each with all below it; those of `late` are keys, too, and may
-    be left out, as keys are that came later (`Section.late`). `outside(values)` gives a digest of what
-    it reads beside these (a source's listing). `news` says why the version moved last. `retries` counts tries after its
-    worker or node died; errors that it raises are never retried.
+    be left out, as keys are that came later (`Section.late`). `outside(values)` gives a digest of what it reads beside
+    these (a source's listing); None where that is nothing. `news` says why the version moved last. `retries` counts
+    tries after its worker or node died; errors that it raises are never retried.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Stage:
     keys: tuple[str, ...]
     inputs: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
-    outside: Callable[[Mapping[str, Any]], str] | None = None
+    outside: Callable[[Mapping[str, Any]], str | None] | None = None
     news: str = ""
     num_cpus: float = 0  # 0 for one that starts workers of its own, or it takes their place
     retries: int = 1

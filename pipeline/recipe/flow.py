@@ -1,6 +1,7 @@
 """What follows from `shard.flow` and `clip.flow`: the model's channels, and what a recipe cannot have beside them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from models.options import OPTIONS
@@ -12,7 +13,34 @@ from pipeline.recipe.values import at, word
 IN, FLOW_CHANNELS = "in_channels", "flow_channels"
 BOTH = "video+flow"
 """What two-stream models eat."""
+VIDEO = "{video}"
+"""In the place of files of flow, what stands for the video's name."""
 ASKED = "shard.flow={method: dis, limit_px: 20}"
+
+
+def is_elsewhere(pattern: str) -> bool:
+    """Tell whether `shard.flow.x` or `.y` says where files lie, and not only how they are called."""
+    return "/" in pattern
+
+
+def placed(pattern: str, video: PurePath, is_folder: bool) -> tuple[Path, str]:
+    """Return the folder with an axis' files and how they are called, of a `video` that is a folder of frames or a file.
+
+    pattern: of names beside the frames, or a path in which {video} stands for the video's name
+    """
+    if not is_elsewhere(pattern):
+        return Path(video), pattern
+    folder, _, names = pattern.replace(VIDEO, video.name if is_folder else video.stem).rpartition("/")
+    return Path(folder), names
+
+
+def flow_folders(values: Mapping[str, Any]) -> list[str]:
+    """Return the folders with files of flow that lie elsewhere than their frames, as far as they are of all videos."""
+    flow = at(values, "shard.flow")
+    if not isinstance(flow, Mapping) or flow.get("method") != "files":
+        return []
+    said = [str(flow.get(axis, "")) for axis in "xy"]
+    return [one.partition(VIDEO)[0].rpartition("/")[0] for one in said if is_elsewhere(one)]
 
 
 def with_flow_channels(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,10 +94,28 @@ def _stored_problems(values: Mapping[str, Any], sources: Sequence[str]) -> list[
                 f"shard.flow: tars that stay where they are, {where}, get no members; give the videos themselves, by "
                 "folder or table"
             )
-        elif word(values, "shard.flow.method") == "files" and kind != "frames" and not at(values, f"{where}.fps"):
+        elif (
+            word(values, "shard.flow.method") == "files"
+            and not flow_folders(values)
+            and kind != "frames"
+            and not at(values, f"{where}.fps")
+        ):
             problems.append(
                 f"shard.flow.method: files lie beside the frames of a video, and {where}.kind {kind} gives videos; set "
                 f"it to dis, or take a source of frames, by {where}.kind frames or {where}.fps"
+            )
+    places = {axis: word(values, f"shard.flow.{axis}") for axis in "xy"}
+    apart = {axis: place for axis, place in places.items() if is_elsewhere(place)}
+    for axis, place in apart.items() if word(values, "shard.flow.method") == "files" else ():
+        example = "as in ./tvl1_flow/u/{video}/*.jpg"
+        if VIDEO not in place.rpartition("/")[0] or "://" in place:
+            problems.append(
+                f"shard.flow.{axis}: {place} says where files of flow lie, in folders of which each has the name of "
+                f"its video; write {VIDEO} where that stands, {example}"
+            )
+        elif len(apart) == 1:
+            problems.append(
+                f"shard.flow: {axis} says where files lie, and the other axis does not; write both, {example}"
             )
     return problems
 

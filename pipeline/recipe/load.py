@@ -12,6 +12,7 @@ from pipeline.base.errors import brief, nearest
 from pipeline.base.files import read_small
 from pipeline.base.job import in_job
 from pipeline.base.plain_yaml import MAX_DEPTH, parse_yaml
+from pipeline.recipe.flow import is_elsewhere
 from pipeline.recipe.schema import Recipe
 from pipeline.recipe.validate import RecipeError, check, with_policies
 
@@ -41,6 +42,8 @@ _PATH_KEYS = (
     ("data", "source", "of", "*", "classes"),
     ("data", "source", "of", "*", "labels"),
     ("data", "source", "of", "*", "sets"),
+    ("shard", "flow", "x"),
+    ("shard", "flow", "y"),
     ("model", "weights"),
     ("loss", "distill", "teacher"),
 )
@@ -183,12 +186,14 @@ def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
 
 
 def _is_name(path_key: Sequence[str], value: str, folder: Path) -> bool:
-    """Tell whether a value is a name and no path: a run, or official weights.
+    """Tell whether a value is a name and no path: a run, official weights, or how files of flow are called.
 
     A word of `model.weights` that is neither official nor a file or folder there may be a run's.
     """
     if path_key[-1] == "teacher":
         return "/" not in value
+    if path_key[:-1] == ("shard", "flow"):
+        return not is_elsewhere(value)
     return path_key[-1] == "weights" and is_name(value) and (value in names() or not os.path.exists(folder / value))
 
 

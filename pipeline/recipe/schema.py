@@ -94,16 +94,18 @@ class FlowShard(Section):
 
     method: Literal["dis", "files"] = "dis"
     """`dis` computes it from the stored video (Kroeger et al. 2016, OpenCV's preset MEDIUM). `files` takes what lies
-    beside the frames of a source of frames, a grey picture an axis, as `dense_flow` writes it."""
+    beside the frames of a source of frames, a grey picture an axis, as `dense_flow` writes it; or in folders of their
+    own, see `x`."""
     limit_px: PositiveFloat = 20.0
     """The longest motion along an axis from a frame to the next, in px; more is clipped. Of `files`, what their levels
     0 and 255 stand for."""
     crf: Annotated[int, Field(ge=0, le=51)] = 16
     """x264's constant rate factor of the flow; 0 loses nothing."""
     x: str = "flow_x_*"
-    """Of `files`: how those of x are called."""
+    """Of `files`: how those of x are called; or where they lie, as in `./tvl1_flow/u/{video}/*.jpg`, relative to the
+    recipe, in which `{video}` stands for the name of the video's folder, or of its file without extension."""
     y: str = "flow_y_*"
-    """Of `files`: how those of y are called."""
+    """Of `files`: how those of y are called, or where they lie, as in `./tvl1_flow/v/{video}/*.jpg`."""
 
 
 class Shard(Section):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ZoetropeError
@@ -17,8 +17,10 @@ from pipeline.cluster.parallel import chunks, run_parallel
 from pipeline.feed.apart import each_apart
 from pipeline.graph.plan import Context, Stage
 from pipeline.recipe import Recipe
+from pipeline.recipe.flow import flow_folders, placed
 from pipeline.recipe.sources import WebDatasetSource
 from pipeline.sources import masks, path_or_url
+from pipeline.sources.class_folders import tree_digest
 from pipeline.sources.listing import splits_in
 from pipeline.sources.rows import BadRow, Row, label_of
 from pipeline.stages import adopt
@@ -31,6 +33,17 @@ if TYPE_CHECKING:
     from pipeline.decode.values import Values
     from pipeline.shards.writer import ShardInfo, StoredSample
 
+
+def outside(values: Mapping[str, Any]) -> str | None:
+    """Return a digest of files of flow that lie elsewhere than their videos, which the source's listing has not."""
+    folders = [Path(folder) for folder in flow_folders(values)]
+    if gone := [folder for folder in folders if not folder.is_dir()]:
+        raise ZoetropeError(
+            f"shard.flow: {gone[0]} is no folder; it should hold one with files of flow for each video."
+        )
+    return " ".join(map(tree_digest, folders)) or None
+
+
 STAGE = Stage(
     name="shard",
     version=2,
@@ -38,6 +51,7 @@ STAGE = Stage(
     keys=("task.kind", "data.max_bad", "shard", "seed"),
     late=("data.channels", "data.bits"),
     inputs=("ingest",),
+    outside=outside,
     news="some pictures were stored on their side or white, and some videos with other frames than theirs",
 )
 
@@ -220,7 +234,7 @@ def store_sample(
             made, sha256 = _store_video(file, row, recipe)
             data, extension = made.data, "mp4" if recipe.shard.video.transcode else file.suffix.lower().lstrip(".")
             size = {name: getattr(made, name) for name in ("width", "height", "frames", "fps", "duration_s")}
-        flow = {} if is_image else _store_flow(file, row, recipe, made)
+        flow = {} if is_image else _store_flow(path, row, recipe, made)
     members, amounts = _store_members(row, (size["width"], size["height"]), len(classes), values)
     label = label_of(row)
     if isinstance(label, tuple):  # of a mask that was made smaller, small things may be gone
@@ -295,8 +309,8 @@ def _store_video(path: Path, row: Row, recipe: Recipe) -> "tuple[Transcoded, str
     return made, hashlib.sha256(content).hexdigest()
 
 
-def _store_flow(path: Path, row: Row, recipe: Recipe, video: "Transcoded") -> dict[str, bytes]:
-    """Encode the flow of a stored video, where the recipe asks for it, as a member."""
+def _store_flow(path: Path | str, row: Row, recipe: Recipe, video: "Transcoded") -> dict[str, bytes]:
+    """Encode the flow of a stored video, where the recipe asks for it, as a member; `path` may be a URL."""
     from pipeline.decode.flow import compute_flow, encode_given
     from pipeline.decode.flow_name import FLOW
     from pipeline.decode.members import naming
@@ -308,8 +322,10 @@ def _store_flow(path: Path, row: Row, recipe: Recipe, video: "Transcoded") -> di
         if flow.method == "dis":
             return {FLOW: compute_flow(video, flow.limit_px, gop, flow.crf)}
         segment = (row.get("start_s"), row.get("end_s"))
-        fps = row["frame_folder"]["fps"]
-        return {FLOW: encode_given(path, (flow.x, flow.y), fps, segment, video, flow.limit_px, gop, flow.crf)}
+        frames = row.get("frame_folder")
+        places = [placed(pattern, PurePath(path), frames is not None) for pattern in (flow.x, flow.y)]
+        fps = frames["fps"] if frames else video.fps
+        return {FLOW: encode_given(places, fps, segment, video, flow.limit_px, gop, flow.crf)}
 
 
 @lru_cache(maxsize=1024)

@@ -51,12 +51,13 @@ def write(folder: Path, count: int, side_px: int, x: int, y: int) -> None:
         cv2.imwrite(str(folder / f"flow_y_{i:05d}.jpg"), np.full((side_px, side_px), y, np.uint8))
 
 
-PATTERNS = ("flow_x_*", "flow_y_*")
+def beside(folder: Path) -> list[tuple[Path, str]]:
+    return [(folder, "flow_x_*"), (folder, "flow_y_*")]
 
 
 def test_files_are_taken_and_scaled_with_their_video(tmp_path: Path) -> None:
     write(tmp_path, 3, 128, 191, 64)  # +9.96 and -9.96 px at 128 px, half of it at 64 px
-    data = encode_given(tmp_path, PATTERNS, 10, (None, None), film(), LIMIT_PX, 12, 0)
+    data = encode_given(beside(tmp_path), 10, (None, None), film(), LIMIT_PX, 12, 0)
     fields = read_flow(data, np.arange(4))
     assert (fields[:, 0] == 159).all()
     assert (fields[:, 1] == 96).all()
@@ -65,7 +66,7 @@ def test_files_are_taken_and_scaled_with_their_video(tmp_path: Path) -> None:
 def test_files_of_a_segment(tmp_path: Path) -> None:
     write(tmp_path, 9, 64, 128, 128)
     cv2.imwrite(str(tmp_path / "flow_x_00004.jpg"), np.full((64, 64), 200, np.uint8))
-    data = encode_given(tmp_path, PATTERNS, 10, (0.3, 0.7), film(), LIMIT_PX, 12, 0)
+    data = encode_given(beside(tmp_path), 10, (0.3, 0.7), film(), LIMIT_PX, 12, 0)
     assert read_flow(data, np.arange(4))[:, 0, 0, 0].tolist() == [200, 128, 128, 128]
 
 
@@ -76,7 +77,7 @@ def test_files_of_a_segment(tmp_path: Path) -> None:
 def test_files_that_do_not_fit(tmp_path: Path, count: int, side_px: int, says: str) -> None:
     write(tmp_path, count, side_px, 128, 128)
     with pytest.raises(BadSample, match=says):
-        encode_given(tmp_path, PATTERNS, 10, (None, None), film(), LIMIT_PX, 12, 0)
+        encode_given(beside(tmp_path), 10, (None, None), film(), LIMIT_PX, 12, 0)
 
 
 def test_another_shape_is_refused(tmp_path: Path) -> None:
@@ -84,4 +85,21 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
         for i in range(3):
             cv2.imwrite(str(tmp_path / f"flow_{axis}_{i}.jpg"), np.zeros((32, 64), np.uint8))
     with pytest.raises(BadSample, match="64 x 32 pixels, which is another shape"):
-        encode_given(tmp_path, PATTERNS, 10, (None, None), film(), LIMIT_PX, 12, 0)
+        encode_given(beside(tmp_path), 10, (None, None), film(), LIMIT_PX, 12, 0)
+
+
+def test_files_that_lie_in_folders_of_their_own(tmp_path: Path) -> None:
+    """As u/NAME/frame000001.jpg and v/NAME/frame000001.jpg."""
+    places = [(tmp_path / axis / "v_run_g01_c01", "frame*.jpg") for axis in "uv"]
+    for level, (folder, _) in zip((191, 64), places, strict=True):
+        folder.mkdir(parents=True)
+        for i in range(1, 4):
+            cv2.imwrite(str(folder / f"frame{i:06d}.jpg"), np.full((64, 64), level, np.uint8))
+    fields = read_flow(encode_given(places, 10, (None, None), film(), LIMIT_PX, 12, 0), np.arange(4))
+    assert (fields[:, 0] == 191).all()
+    assert (fields[:, 1] == 64).all()
+    (places[1][0] / "frame000002.jpg").unlink()
+    with pytest.raises(BadSample, match=r"3 fields .*u/v_run_g01_c01/frame\*.jpg and 2 fields .*v/v_run"):
+        encode_given(places, 10, (None, None), film(), LIMIT_PX, 12, 0)
+    with pytest.raises(BadSample, match=r"nowhere/frame\*.jpg: the folder cannot be listed: No such file"):
+        encode_given([places[0], (tmp_path / "nowhere", "frame*.jpg")], 10, (None, None), film(), LIMIT_PX, 12, 0)

@@ -1,10 +1,13 @@
 """What a recipe cannot have beside flow, in words."""
 
+import json
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
-from pipeline.recipe import Recipe, check, plain
+from pipeline.recipe import Recipe, check, load, plain
+from pipeline.recipe.flow import flow_folders, placed
 from pipeline.recipe.validate import RecipeError
 from tests.conftest import tiny_values
 
@@ -70,6 +73,38 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "augment.train[0].ElasticTransform: bends the picture, so that no frame says where vectors of flow",
     ),
 ]
+
+ELSEWHERE = {"method": "files", "x": "/tvl1/u/{video}/frame*.jpg", "y": "/tvl1/v/{video}/frame*.jpg"}
+WRONG += [
+    (
+        "video",
+        {"shard.flow": {**ELSEWHERE, "y": "/tvl1/v/frame*.jpg"}},
+        "shard.flow.y: /tvl1/v/frame*.jpg says where files of flow lie, in folders of which each has the name of its "
+        "video; write {video} where that stands",
+    ),
+    ("video", {"shard.flow": {**ELSEWHERE, "y": "flow_y_*"}}, "shard.flow: x says where files lie, and the other axis"),
+    ("video", {"shard.flow": {**ELSEWHERE, "x": "s3://b/{video}/*"}}, "shard.flow.x: s3://b/{video}/* says where"),
+]
+
+
+def test_flow_may_lie_elsewhere_than_videos(tmp_path: Path) -> None:
+    """The paths are relative to the recipe, and names beside the frames are no paths."""
+    asked = made(**{"shard.flow": ELSEWHERE})
+    assert flow_folders(plain(asked)) == ["/tvl1/u", "/tvl1/v"]
+    assert flow_folders(plain(made(**ASKED))) == flow_folders(plain(made())) == []
+    video = PurePath("/videos/run/v_run_g01.c01.avi")
+    assert placed(ELSEWHERE["x"], video, False) == (Path("/tvl1/u/v_run_g01.c01"), "frame*.jpg")
+    assert placed(ELSEWHERE["y"], PurePath("/jpegs_256/v_run.1"), True) == (Path("/tvl1/v/v_run.1"), "frame*.jpg")
+    assert placed("flow_x_*", video, True) == (Path(video), "flow_x_*")
+    values = tiny_values("video", **{"shard.flow": {**ELSEWHERE, "x": "./u/{video}/*", "y": "../v/{video}/*"}})
+    (tmp_path / "r.yaml").write_text(json.dumps(values))
+    flow = load(tmp_path / "r.yaml").shard.flow
+    assert flow is not None
+    assert (flow.x, flow.y) == (f"{tmp_path}/u/{{video}}/*", f"{tmp_path.parent}/v/{{video}}/*")
+    (tmp_path / "r.yaml").write_text(json.dumps(tiny_values("video", **{"shard.flow": {"x": "fx*"}})))
+    flow = load(tmp_path / "r.yaml").shard.flow
+    assert flow is not None
+    assert (flow.x, flow.y) == ("fx*", "flow_y_*")
 
 
 @pytest.mark.parametrize(("modality", "changes", "says"), WRONG, ids=[says[:40] for *_, says in WRONG])

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.flow import read_flow
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode
 from pipeline.feed.apart import each_apart
-from pipeline.recipe import Recipe, check
+from pipeline.recipe import Recipe, check, plain
 from pipeline.shards.dataset import open_dataset
 from pipeline.stages import shard
 from pipeline.stages.json_lines import read_rows, write_rows
@@ -144,6 +145,32 @@ def test_videos(tmp_path: Path, transcode: bool) -> None:
     told = json.loads(members(context.out / "val" / "shard-000000.tar")["000000000.json"])
     size = (24, 16) if transcode else (48, 32)
     assert (told["width"], told["height"], told["frames"], told["fps"]) == (*size, 4, 8.0)
+
+
+def test_flow_of_videos_from_folders_of_their_own(tmp_path: Path) -> None:
+    """TV-L1 as u/NAME/frame000001.jpg, v/NAME/...; what changes there makes the stage run again."""
+    for axis, level in (("u", 200), ("v", 100)):
+        folder = tmp_path / axis / "v_run_g01_c01"
+        folder.mkdir(parents=True)
+        for i in (1, 2, 3):
+            (folder / f"frame{i:06}.jpg").write_bytes(encode_jpeg(np.full((32, 48, 3), level, np.uint8), 95))
+    (tmp_path / "v_run_g01_c01.mp4").write_bytes(video(3))
+    flow = {"method": "files", "crf": 0, **{x: f"{tmp_path}/{u}/{{video}}/frame*.jpg" for x, u in ("xu", "yv")}}
+    recipe = a_recipe("video", flow=flow, video={"short_side": 32})
+    row: Any = {"key": "run/v_run_g01_c01.mp4", "classes": ["run"], "label": 0, "width": 48, "height": 32}
+    made = shard.store_sample(tmp_path / "v_run_g01_c01.mp4", row, ["run"], recipe)
+    fields = read_flow(made.members["flow.mp4"], np.arange(4))
+    assert fields.shape == (4, 2, 32, 48)
+    assert np.ptp(fields[:, 0]) <= 1
+    assert {round(float(fields[:, axis].mean())) for axis in (0, 1)} == {200, 100}
+    before = shard.outside(plain(recipe))
+    assert before
+    (tmp_path / "u" / "v_run_g01_c01" / "frame000001.jpg").unlink()
+    assert shard.outside(plain(recipe)) != before
+    assert shard.outside(plain(a_recipe("video"))) is None
+    (tmp_path / "u").rename(tmp_path / "elsewhere")
+    with pytest.raises(ZoetropeError, match=r"shard\.flow: .*/u is no folder; it should hold one with files of flow"):
+        shard.outside(plain(recipe))
 
 
 def test_the_same_bytes_every_time(tmp_path: Path) -> None:
