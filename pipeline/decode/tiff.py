@@ -1,9 +1,11 @@
 """TIFF of any number of bands, 8 or 16 bits a level: Pillow and OpenCV read four at most.
 
 Baseline TIFF 6.0 (Adobe 1992) with strips or tiles (section 15), bands side by side or in planes, uncompressed or with
-Deflate (technical note 2), perhaps as differences (section 14). The first picture of a file is taken.
+PackBits (section 9), LZW (section 13) or Deflate (technical note 2), perhaps as differences (section 14). The first
+picture of a file is taken. Parts of LZW and PackBits are unpacked by Pillow's libtiff, as pictures of grey bytes.
 """
 
+import io
 import math
 import struct
 import zlib
@@ -13,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pipeline.decode.limits import MAX_IMAGE_PIXELS, MAX_TIFF_PARTS, BadSample, check_pixels
 
@@ -22,8 +25,8 @@ FORMATS = {1: "B", 3: "H", 4: "I"}
 WIDTH, HEIGHT, BITS, COMPRESSION, OFFSETS, ORIENTATION = 256, 257, 258, 259, 273, 274
 SAMPLES, ROWS, COUNTS, PLANAR, PREDICTOR = 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, SAMPLE_FORMAT = 322, 323, 324, 325, 339
-NONE, DEFLATE = (1,), (8, 32946)
-ADVICE = "save it uncompressed or with Deflate, or as npy"
+NONE, DEFLATE, BY_LIBTIFF = (1,), (8, 32946), (5, 32773)
+ADVICE = "save it uncompressed or with LZW or Deflate, or as npy"
 
 
 def is_tiff(start: bytes) -> bool:
@@ -72,7 +75,7 @@ class Tiff:
             raise BadSample(f"its bands have {sorted(set(self.tags.get(BITS, [1])))} bits, and 8 or 16 can be read")
         if set(self.tags.get(SAMPLE_FORMAT, [1])) != {1}:
             raise BadSample("its levels are signed or fractions, without a known white; save it with 8 or 16 bits")
-        if self._one(COMPRESSION, 1) not in NONE + DEFLATE or self._one(PREDICTOR, 1) not in (1, 2):
+        if self._one(COMPRESSION, 1) not in NONE + DEFLATE + BY_LIBTIFF or self._one(PREDICTOR, 1) not in (1, 2):
             raise BadSample(f"its compression, number {self._one(COMPRESSION, 1)}, cannot be read; {ADVICE}")
         if self._one(ORIENTATION, 1) != 1:
             raise BadSample("it is to be turned, which pictures of many bands or 16 bits are not; turn it before")
@@ -131,9 +134,25 @@ class Tiff:
                 data = zlib.decompressobj().decompress(data, size)
             except zlib.error as error:
                 raise BadSample(f"the image is broken: {error}") from error
+        elif self._one(COMPRESSION, 1) in BY_LIBTIFF:
+            data = unpacked(data, self._one(COMPRESSION), shape[0], size // shape[0])
         if len(data) < size:
             raise BadSample(f"the image is cut off: a part of it has {len(data):,} bytes of {size:,}")
         part = np.frombuffer(data[:size], f"{self.order}u{self.bits // 8}").reshape(shape)
         if self._one(PREDICTOR, 1) == 2:
             return part.cumsum(1, dtype=f"uint{self.bits}")
         return part
+
+
+def unpacked(data: bytes, compression: int, rows: int, row_bytes: int) -> bytes:
+    """Unpack a part of so many rows as the strip of a TIFF of grey bytes. BadSample where it is broken or too short."""
+    numbers = {WIDTH: row_bytes, HEIGHT: rows, BITS: 8, COMPRESSION: compression, 262: 1, SAMPLES: 1, ROWS: rows}
+    start = 8 + 2 + 12 * (len(numbers) + 2) + 4
+    tags = sorted({**numbers, OFFSETS: start, COUNTS: len(data)}.items())
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, number) for tag, number in tags)
+    made = struct.pack("<4sIH", b"II*\0", 8, len(tags)) + directory + bytes(4) + data
+    try:
+        with TiffImageFile(io.BytesIO(made)) as picture:
+            return picture.tobytes()
+    except Exception as error:  # of whatever a broken part makes of the reader
+        raise BadSample(f"the image is broken: {error}") from error

@@ -5,26 +5,29 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError, unknown
-from pipeline.decode.limits import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
+from pipeline.recipe.section import Modality
 from pipeline.sources import tables
+from pipeline.sources.kinds import extensions_of
 from pipeline.sources.path_or_url import folder_of, is_url, joined, read_capped, suffix
 
 COLUMNS = ("path", "file", "filename", "file_name", "image", "video", "url")
 """What the column of a table is called that holds paths; the first of these that it has."""
 
 
-def named(files: Iterable[str], modality: str, column: str | None = None) -> Iterator[str]:
+def named(files: Iterable[str], modality: Modality, column: str | None = None, bands: Bands = RGB) -> Iterator[str]:
     """Yield the paths and URLs that `files` stand for, one after the other, in a known order.
 
     files: images or videos; folders, of which all images or all videos are taken, as `modality` says, at any depth;
         patterns, as in "photos/**/*.jpg"; tables (.csv, .tsv, .txt, .jsonl, .parquet), whose paths are relative to the
         table; URLs of all but folders
+    bands:  what the pictures are
     column: of the tables; by default the first of `COLUMNS` that there is
 
     ZoetropeError for a pattern, a folder or a table that gives nothing. A file that is not there is yielded.
     """
-    extensions = VIDEO_EXTENSIONS if modality == "video" else IMAGE_EXTENSIONS
+    extensions = extensions_of(modality, bands)
     for file in files:
         if suffix(file) in tables.KINDS:
             yield from _in_table(file, column)

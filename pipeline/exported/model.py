@@ -70,7 +70,8 @@ class Model:
         files: paths and URLs, folders, patterns or tables, see `named`; `column` is that of tables
         """
         many = [files] if isinstance(files, str) else files
-        wanted = named(many, self.predictors[0].recipe.task.modality, column)
+        first = self.predictors[0].recipe
+        wanted = named(many, first.task.modality, column, first.data.bands)
         return predictions(self.predictors, wanted, workers, top, draw, batch_size)
 
 

@@ -1,11 +1,12 @@
 """Where samples come from. One file a kind of source, named in SOURCES."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.recipe.sources import DrawnSource, OwnSource, Source, WebDatasetSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
@@ -89,6 +90,21 @@ SOURCES: dict[str, Files] = {
 }
 """By the kind of a source; a user's own is in its section."""
 _SOURCE: TypeAdapter[Any] = TypeAdapter(Source)
+
+
+OF_ARRAYS: dict[str, Callable[..., Listing]] = {
+    "folder": class_folders.look,
+    "images": images.look,
+    "mixture": mixture.look,
+}
+"""By the kind of a source that looks through folders for pictures, which may be arrays: `.npy`."""
+
+
+def look_at(source: Any, task: TaskSection, split: Split, bands: Bands = RGB) -> Listing:
+    """List what a source of files holds whose pictures have these channels and bits. Errors as of `Files.look`."""
+    if not bands.as_files and (look := OF_ARRAYS.get(getattr(source, "kind", ""))):
+        return look(source, task, split, bands)
+    return files_of(source).look(source, task, split)
 
 
 def files_of(source: Any) -> Files:

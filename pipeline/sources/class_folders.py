@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import lru_cache, partial
 from pathlib import Path
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import CONVERT, BadSample
-from pipeline.recipe.section import Modality
 from pipeline.recipe.sources import FolderSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
-from pipeline.sources.kinds import EXTENSIONS, PAPERS, counted, kind
+from pipeline.sources.kinds import PAPERS, counted, extensions_of, kind
 from pipeline.sources.labels import class_name
 from pipeline.sources.listing import NEEDED, SPELT, SPLIT_OF, Candidate, Listing
 
@@ -65,20 +65,21 @@ def tree_digest(root: Path, layout: str = LAYOUT) -> str:
     return listing.hexdigest()
 
 
-def look(source: FolderSource, task: TaskSection, split: Split) -> Listing:
+def look(source: FolderSource, task: TaskSection, split: Split, bands: Bands = RGB) -> Listing:
     """List the candidates of a folder. Raises ZoetropeError, which says how the folder should look."""
+    extensions = extensions_of(task.modality, bands)
     root = Path(source.path).resolve()
     keys: list[str] = []
     passed_over: dict[str, str] = {}
     for key, _ in walk(root):
         suffix = Path(key).suffix.lower()
-        if suffix not in EXTENSIONS[task.modality]:
+        if suffix not in extensions:
             passed_over[key] = kind(suffix)
         elif not is_utf8(key):
             passed_over[key] = "with a name that is not UTF-8"
         else:
             keys.append(key)
-    return by_class(root, keys, passed_over, task.modality, LAYOUT)
+    return by_class(root, keys, passed_over, extensions, LAYOUT)
 
 
 def digest(source: FolderSource) -> str:
@@ -89,12 +90,13 @@ def digest(source: FolderSource) -> str:
     return tree_digest(Path(source.path))
 
 
-def by_class(root: Path, keys: list[str], passed_over: dict[str, str], modality: Modality, layout: str) -> Listing:
+def by_class(
+    root: Path, keys: list[str], passed_over: dict[str, str], extensions: frozenset[str], layout: str
+) -> Listing:
     """Return the candidates among `keys`, paths below `root`, whose folders say their class and perhaps their split.
 
     `passed_over` are paths of other files, each with what it is. A class of which there are only such files is lost.
     """
-    extensions = EXTENSIONS[modality]
     splits = _split_folders(root, keys, passed_over, layout)
     by_ratio = "val" not in splits.values()
     others = Counter(passed_over.values())

@@ -21,7 +21,7 @@ def look(source: FramesSource, task: TaskSection, split: Split) -> Listing:
     """
     root = Path(source.path).resolve()
     folders, passed_over = frame_folders(root, source.pattern, LAYOUT)
-    listing = by_class(root, folders, passed_over, "image", LAYOUT)
+    listing = by_class(root, folders, passed_over, EXTENSIONS["image"], LAYOUT)
     frames = FrameFolder(source.fps, source.pattern)
     return replace(listing, candidates=[replace(one, frames=frames) for one in listing.candidates])
 

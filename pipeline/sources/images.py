@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.limits import IMAGE_EXTENSIONS, MAX_IMAGE_BYTES, BadSample
 from pipeline.recipe.sources import ImagesSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import TaskSection
 from pipeline.sources.class_folders import is_utf8, tree_digest, walk
-from pipeline.sources.kinds import counted, kind
+from pipeline.sources.kinds import counted, extensions_of, kind
 from pipeline.sources.listing import NEEDED, SPELT, SPLITS, Candidate, Listing
 from pipeline.sources.masks import foreground_of, masks_of
 
@@ -44,7 +45,7 @@ BESIDE = {
 """By the key of its folder."""
 
 
-def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
+def look(source: ImagesSource, task: TaskSection, split: Split, bands: Bands = RGB) -> Listing:
     """List the candidates of the folders. ZoetropeError where no image has what belongs to it, with names of some."""
     given = _given(source)
     if source.targets and len(given) > 2:
@@ -69,7 +70,7 @@ def look(source: ImagesSource, task: TaskSection, split: Split) -> Listing:
                 f"data.source.{key}: {folders[key]} is no folder. It should hold {BESIDE[key].file} for each image of "
                 "data.source.path, of the same name."
             )
-        _pair(source, folders, name, by_ratio and name != "test", found)
+        _pair(source, folders, name, by_ratio and name != "test", found, extensions_of("image", bands))
     where = f"data.source.path: {source.path}"
     layout = LAYOUT if source.masks or source.instances else ALONE
     if not found.candidates:
@@ -166,10 +167,18 @@ def present(given: Mapping[str, str]) -> list[str]:
     return ["train", "test"] if there == ["train", "test"] else [*NEEDED, *(["test"] if "test" in there else [])]
 
 
-def _pair(source: ImagesSource, folders: dict[str, Path], split: str, is_open: bool, found: _Found) -> None:
+def _pair(
+    source: ImagesSource,
+    folders: dict[str, Path],
+    split: str,
+    is_open: bool,
+    found: _Found,
+    extensions: frozenset[str],
+) -> None:
     """Enter the images of one split with what belongs to them, and refuse what lacks its half.
 
-    is_open: whether `data.split` holds out of them
+    is_open:    whether `data.split` holds out of them
+    extensions: of images
     """
     suffixes = {key: getattr(source, one.suffix) for key, one in BESIDE.items()}
     beside = {
@@ -178,7 +187,7 @@ def _pair(source: ImagesSource, folders: dict[str, Path], split: str, is_open: b
         if key != "path"
     }
     companions = {folders[key] / name for key, of in beside.items() for names in of.values() for name in names}
-    images = _by_stem(folders["path"], IMAGE_EXTENSIONS, source.image_suffix, found, False)
+    images = _by_stem(folders["path"], extensions, source.image_suffix, found, False)
     prefix = f"{split}/" if split else ""
     taken: set[str] = set()
     for stem, several in images.items():

@@ -4,10 +4,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from pipeline.decode.limits import CONVERT, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
+from pipeline.base.bands import RGB, Bands
+from pipeline.decode.limits import ARRAY_EXTENSIONS, CONVERT, IMAGE_EXTENSIONS, VIDEO_EXTENSIONS
 from pipeline.recipe.section import Modality
 
 EXTENSIONS: Final[Mapping[Modality, frozenset[str]]] = {"image": IMAGE_EXTENSIONS, "video": VIDEO_EXTENSIONS}
+
+
+def extensions_of(modality: Modality, bands: Bands = RGB) -> frozenset[str]:
+    """Return the extensions of a task's samples; `.npy` is one of pictures that are stored as arrays."""
+    arrays = modality == "image" and not bands.as_files
+    return EXTENSIONS[modality] | (ARRAY_EXTENSIONS if arrays else frozenset())
+
+
 PAPERS = frozenset(
     {
         ".txt",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.bands import RGB, Bands
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe.sources import MixtureSource
 from pipeline.recipe.split import Split
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from pipeline.sources import Files
 
 
-def look(source: MixtureSource, task: TaskSection, split: Split) -> Listing:
+def look(source: MixtureSource, task: TaskSection, split: Split, bands: Bands = RGB) -> Listing:
     """List the candidates of all sources, by name of the source. ZoetropeError, naming the source, when one cannot be
     used.
 
     Classes are numbered as the first source numbers its own, then those that the second adds, and so on.
     """
+    from pipeline.sources import look_at  # this module is one of them
+
     candidates: list[Candidate] = []
     others: Counter[str] = Counter()
     refused: dict[str, str] = {}
@@ -34,7 +37,7 @@ def look(source: MixtureSource, task: TaskSection, split: Split) -> Listing:
     notes: list[str] = []
     for name, one in sorted(source.of.items()):
         try:
-            listing = _kind(one).look(one, task, split)
+            listing = look_at(one, task, split, bands)
         except ZoetropeError as error:
             raise _named(name, error) from error
         candidates += [replace(c, key=f"{name}/{c.key}", source=name, unit=c.unit or c.key) for c in listing.candidates]

@@ -12,7 +12,7 @@ from pipeline.cluster.parallel import chunks, run_parallel
 from pipeline.graph.plan import Context, Stage, some
 from pipeline.recipe import Recipe
 from pipeline.recipe.sources import DrawnSource, MixtureSource, WebDatasetSource
-from pipeline.sources import digest, files_of, masks, mixture, summary, things
+from pipeline.sources import digest, look_at, masks, mixture, summary, things
 from pipeline.sources.classes import resolve_classes
 from pipeline.sources.drawn import as_files, draw
 from pipeline.sources.listing import SPLITS, Listing, splits_in
@@ -160,7 +160,7 @@ def look(recipe: Recipe, drawn: Path | None = None) -> Listing:
     source = recipe.data.source
     if drawn and isinstance(source, DrawnSource):
         source = as_files(source, drawn)
-    found = files_of(source).look(source, recipe.task, recipe.data.split)
+    found = look_at(source, recipe.task, recipe.data.split, recipe.data.bands)
     listing = divide(resolve_classes(found, recipe.data.classes, recipe.task.label_sets), recipe.data.split)
     if not recipe.task.label_sets:
         listing = known_test(listing)

@@ -87,7 +87,7 @@ def predict(
     first = model.predictors[0]
     found = predictions(
         model.predictors,
-        named(files, first.recipe.task.modality, column),
+        named(files, first.recipe.task.modality, column, first.recipe.data.bands),
         wanted.workers,
         wanted.top,
         wanted.draw is not None,

@@ -51,7 +51,7 @@ def predict_parts(
     check_table(wanted.out)
     folders = [find_model(typed(model), store) for model in models]
     first = Model([Predictor(folder, "cpu", wanted.views) for folder in folders]).predictors[0]
-    paths = list(named(files, first.recipe.task.modality, column))
+    paths = list(named(files, first.recipe.task.modality, column, first.recipe.data.bands))
     contents: Models = tuple(tuple((folder / name).read_bytes() for name in FILES) for folder in folders)
     parts = _opened(wanted.out, paths, contents, wanted)
     cuts = list(chunks(paths, PART_FILES))

@@ -13,14 +13,22 @@ import pytest
 from rich.console import Console
 
 from pipeline.base.bands import Bands
+from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import decode_image, encode_lossless
+from pipeline.exported.files import named
 from pipeline.exported.lineage import Lineage
 from pipeline.exported.model import load_model
 from pipeline.exported.predictor import Predictor
+from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.ring import new_arrays
 from pipeline.recipe import Recipe, check
+from pipeline.recipe.sources import ImagesSource, MixtureSource
+from pipeline.recipe.split import Split
+from pipeline.recipe.tasks import Segmentation
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.reader import ShardReader
 from pipeline.shards.writer import write_dataset, write_shard
+from pipeline.sources import look_at
 from pipeline.sources.rows import number_classes
 from pipeline.stages.export import write_model
 from pipeline.stages.headers import probe_chunk
@@ -167,3 +175,53 @@ def test_a_table_names_npy_files(tmp_path: Path) -> None:
         raw, name = reader.read(0, number), reader.source(0, number)
         assert raw.extension == "npy"
         np.testing.assert_array_equal(decode_image(raw.data, bands), np.load(tmp_path / name))
+
+
+@pytest.mark.parametrize("bands", [Bands(5, 16), Bands(2)], ids=str)
+def test_folders_of_npy_and_of_tiff_with_lzw(tmp_path: Path, bands: Bands) -> None:
+    """From folders to a batch; `.npy` is passed over where pictures are no arrays."""
+    drawn: dict[str, np.ndarray] = {}
+    for split, count in (("train", 4), ("val", 2)):
+        for label, class_name in enumerate(CLASSES):
+            for i in range(count):
+                key = f"{split}/{class_name}/{i}.{('npy', 'tif')[i % 2]}"
+                drawn[key] = picture(bands, label, len(drawn))
+                path = tmp_path / "source" / key
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if i % 2:
+                    path.write_bytes(tiff(drawn[key], compression="tiff_lzw", differences=True))
+                else:
+                    np.save(path, drawn[key])
+    recipe = a_recipe(tmp_path / "source", bands)
+    dataset = stored(recipe, tmp_path / "shards")
+    source = BatchSource(recipe, dataset, "val")
+    arrays = new_arrays(source.layout())
+    BatchMaker(source).make(0, 0, arrays)
+    assert arrays["pixels"].dtype == bands.dtype
+    reader = ShardReader(dataset.files, "val")
+    for number in range(4):
+        pixels = drawn[reader.source(0, number)]
+        np.testing.assert_array_equal(decode_image(reader.read(0, number).data, bands), pixels)
+        there = list(arrays["sample"]).index(number)
+        np.testing.assert_array_equal(arrays["pixels"][there].squeeze(), pixels[2:18, 4:20])
+    plain = look(a_recipe(tmp_path / "source", Bands()))
+    assert plain.others == {".npy": 6}
+    files = list(named([str(tmp_path / "source" / "val")], "image", bands=bands))
+    assert len(files) == 4
+    assert len(list(named([str(tmp_path / "source" / "val")], "image"))) == 2
+
+
+def test_npy_beside_masks_and_in_mixtures(tmp_path: Path) -> None:
+    bands = Bands(5, 16)
+    for name in ("a", "b"):
+        for folder in ("images", "masks"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        np.save(tmp_path / "images" / f"{name}.npy", picture(bands, 0, 0))
+        (tmp_path / "masks" / f"{name}.png").write_bytes(as_png(np.zeros((20, 24, 1), np.uint8)))
+    source = ImagesSource(kind="images", path=str(tmp_path / "images"), masks=str(tmp_path / "masks"))
+    task = Segmentation(kind="segmentation")
+    assert [one.key for one in look_at(source, task, Split(), bands).candidates] == ["a.npy", "b.npy"]
+    both = MixtureSource(kind="mixture", of={"one": source, "two": source})
+    assert len(look_at(both, task, Split(), bands).candidates) == 4
+    with pytest.raises(ZoetropeError, match="holds no image with all that belongs to it"):
+        look_at(source, task, Split())

@@ -12,6 +12,7 @@ from pipeline.base.bands import Bands
 from pipeline.decode.arrays import array_size, encode_array, read_array
 from pipeline.decode.image import check_and_store_image, decode_image, encode_lossless
 from pipeline.decode.limits import BadSample
+from pipeline.decode.tiff import unpacked
 from tests.pipeline.decode.tiffs import tiff
 
 WIDE = Bands(5, 16)
@@ -43,6 +44,10 @@ def as_png(pixels: np.ndarray) -> bytes:
         {"planar": True},
         {"deflate": True},
         {"deflate": True, "differences": True, "order": ">"},
+        {"compression": "tiff_lzw"},
+        {"compression": "packbits", "order": ">"},
+        {"compression": "tiff_lzw", "differences": True, "planar": True},
+        {"compression": "tiff_lzw", "tile": 16, "order": ">"},
         {"tile": 16, "planar": True},
         {"tile": 16, "deflate": True, "differences": True},
     ],
@@ -91,7 +96,8 @@ def test_an_npy_is_read_as_it_is(dtype: str) -> None:
         (b"\x93NUMPY\1\0\xff\xffxx", "its header is broken"),
         (tiff(picture(Bands(4, 16))), "it has 4 channels of 16 bits, and data.channels and data.bits ask for 5 of 16"),
         (tiff(picture(WIDE))[:40], "its header is broken"),
-        (tiff(picture(WIDE), t259=5), "its compression, number 5, cannot be read; save it uncompressed"),
+        (tiff(picture(WIDE), t259=7), "its compression, number 7, cannot be read; save it uncompressed"),
+        (tiff(picture(WIDE), t259=5), "the image is broken: "),
         (tiff(picture(WIDE), t339=3), "its levels are signed or fractions"),
         (tiff(picture(WIDE), t274=6), "it is to be turned"),
         (tiff(picture(WIDE), t278=3), "it has 3 parts of the 7 that its size asks for"),
@@ -102,6 +108,19 @@ def test_an_npy_is_read_as_it_is(dtype: str) -> None:
 def test_what_is_no_such_picture_is_refused_in_words(data: bytes, why: str) -> None:
     with pytest.raises(BadSample, match=re.escape(why)):
         read_array(data, WIDE)
+
+
+def test_lzw_by_hand() -> None:
+    """The example of TIFF 6.0, section 13: 7 7 7 8 8 7 7 6 6 as the codes clear 7 258 8 8 258 6 6 end, 9 bits each."""
+    codes = [256, 7, 258, 8, 8, 258, 6, 6, 257]
+    bits = "".join(f"{code:09b}" for code in codes).ljust(88, "0")
+    data = int(bits, 2).to_bytes(11)
+    assert unpacked(data, 5, 3, 3) == bytes([7, 7, 7, 8, 8, 7, 7, 6, 6])
+    with pytest.raises(BadSample, match="the image is broken"):
+        unpacked(data, 5, 4, 3)
+    assert unpacked(b"\xfe\x07\x02\x01\x02\x03", 32773, 2, 3) == bytes([7, 7, 7, 1, 2, 3])  # PackBits
+    with pytest.raises(BadSample, match="the image is broken"):
+        unpacked(b"\xfe\x07", 32773, 2, 3)
 
 
 def test_nothing_is_made_room_for_that_is_not_there() -> None:

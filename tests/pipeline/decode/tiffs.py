@@ -1,9 +1,11 @@
 """TIFF files of any bands, written by hand after TIFF 6.0."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
+from PIL import Image
 
 
 def tiff(
@@ -14,10 +16,12 @@ def tiff(
     planar: bool = False,
     deflate: bool = False,
     differences: bool = False,
+    compression: str = "",
     **tags: int,
 ) -> bytes:
     """A TIFF of pixels [H, W, C] in strips of `rows`, or in tiles of `tile` x `tile`.
 
+    compression: as Pillow calls it, "tiff_lzw" or "packbits", by which its parts are packed
     tags: t274=6, ..., one SHORT each, added or in place of what is right
     """
     height, width, channels = pixels.shape
@@ -34,6 +38,8 @@ def tiff(
         parts = [np.diff(part, axis=1, prepend=part.dtype.type(0)) for part in parts]
     strips = [part.astype(ordered.dtype).tobytes() for part in parts]
     strips = [zlib.compress(strip) for strip in strips] if deflate else strips
+    if compression:
+        strips = [packed(part.astype(ordered.dtype), compression) for part in parts]
     offsets, data = [], b""
     for strip in strips:
         offsets.append(8 + len(data))
@@ -42,7 +48,7 @@ def tiff(
         256: ("I", [width]),
         257: ("I", [height]),
         258: ("H", [bits] * channels),
-        259: ("H", [8 if deflate else 1]),
+        259: ("H", [{"tiff_lzw": 5, "packbits": 32773}.get(compression, 8 if deflate else 1)]),
         262: ("H", [1]),
         324 if tile else 273: ("I", offsets),
         277: ("H", [channels]),
@@ -64,3 +70,14 @@ def tiff(
     magic = b"II*\0" if order == "<" else b"MM\0*"
     start = struct.pack(f"{order}I", 8 + len(data))
     return magic + start + data + struct.pack(f"{order}H", len(entries)) + directory + bytes(4) + beside
+
+
+def packed(part: np.ndarray, compression: str) -> bytes:
+    """The strip of a part [rows, W, C] as Pillow packs its bytes."""
+    file = io.BytesIO()
+    levels = np.frombuffer(part.tobytes(), np.uint8).reshape(len(part), -1)
+    Image.fromarray(levels).save(file, "TIFF", compression=compression)
+    with Image.open(file) as image:
+        offsets, counts = image.tag_v2[273], image.tag_v2[279]  # type: ignore[attr-defined]  # of a TIFF
+    assert len(offsets) == 1
+    return file.getvalue()[offsets[0] : offsets[0] + counts[0]]
