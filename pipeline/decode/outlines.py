@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.decode.limits import BadSample
+from pipeline.decode.limits import MAX_IMAGE_PIXELS, BadSample, check_pixels
 from pipeline.decode.masks import encode_mask
 
 FINER = 5
@@ -60,6 +60,25 @@ def encode_runs(bits: Bits, left: int = 0, top: int = 0, size: tuple[int, int] |
     edges = np.stack([places[begins], places[ends - 1] + 1], 1).ravel() if len(places) else places
     lengths = np.diff(np.concatenate([[0], edges, [height * width]]))
     return {"size": [height, width], "counts": _written(lengths.tolist())}
+
+
+def row_runs(bits: Bits) -> list[int]:
+    """Return run lengths along the rows of a mask bool [h, w], of pixels outside and inside in turn, as CVAT has them.
+
+    >>> row_runs(np.array([[True, True], [False, True]]))
+    [0, 2, 1, 1]
+    """
+    flat = bits.ravel()
+    edges = np.flatnonzero(np.diff(flat, prepend=False))
+    return np.diff([0, *edges, flat.size]).tolist()
+
+
+def row_bits(lengths: Sequence[int], width: int, height: int) -> Bits:
+    """Undo it, bool `[h, w]`. BadSample for run lengths that do not add up."""
+    check_pixels(width, height, MAX_IMAGE_PIXELS)
+    if min(lengths, default=0) < 0 or sum(lengths) != width * height:
+        raise BadSample(f"run lengths do not add up to the {width * height:,} pixels of a box of {width} x {height}")
+    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(height, width)
 
 
 def traced(bits: Bits, left: int = 0, top: int = 0) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""Boxes that a model found as annotation files, for people to correct: of COCO, CVAT or YOLO."""
+"""Boxes and masks that a model found as annotation files, for people to correct: of COCO, CVAT or YOLO."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,13 +7,16 @@ from typing import Any
 from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
+import numpy as np
+
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.exported.predictions import Prediction
 from pipeline.exported.written import write_file
 from pipeline.tasks.base import Task
 
 Label = dict[str, Any]
-"""Of a file: `file`, its path; `width` and `height` in px; `boxes` [[x0, y0, x1, y1]] in px, `labels` and `scores`."""
+"""Of a file: `file`, its path; `width` and `height` in px; `boxes` [[x0, y0, x1, y1]] in px, `labels` and `scores`;
+and of instances `masks`, COCO's run lengths as JSON."""
 
 
 def check_labels(path: Path, task: Task) -> None:
@@ -51,11 +54,11 @@ def _coco(path: Path, classes: Sequence[str]) -> tuple[Callable[[Label], None], 
     def add(label: Label) -> None:
         image = {"id": len(images) + 1, "file_name": label["file"], "width": label["width"], "height": label["height"]}
         images.append(image)
-        for (x0, y0, x1, y1), name, score in _each(label):
+        for (x0, y0, x1, y1), name, score, runs in _each(label):
             sides = round(x1 - x0, 2), round(y1 - y0, 2)
             known = {"id": len(boxes) + 1, "image_id": image["id"], "category_id": numbers[name]}
             more = {"bbox": [x0, y0, *sides], "area": round(sides[0] * sides[1], 2), "iscrowd": 0, "score": score}
-            boxes.append(known | more)
+            boxes.append(known | more | ({"segmentation": runs} if runs else {}))
 
     def finish() -> None:
         categories = [{"id": i, "name": name} for name, i in numbers.items()]
@@ -75,7 +78,10 @@ def _cvat(path: Path, classes: Sequence[str]) -> tuple[Callable[[Label], None], 
         size = f'width="{label["width"]}" height="{label["height"]}"'
         lines.append(f'  <image id="{images}" name={quoteattr(label["file"])} {size}>')
         images += 1
-        for (x0, y0, x1, y1), name, _ in _each(label):
+        for (x0, y0, x1, y1), name, _, runs in _each(label):
+            if runs and (mask := _mask(runs)):
+                lines.append(f'    <mask label={quoteattr(name)} source="auto" occluded="0" {mask} z_order="0"></mask>')
+                continue
             place = f'xtl="{x0}" ytl="{y0}" xbr="{x1}" ybr="{y1}"'
             lines.append(f'    <box label={quoteattr(name)} source="auto" occluded="0" {place} z_order="0"></box>')
         lines.append("  </image>")
@@ -101,7 +107,7 @@ def _yolo(path: Path, classes: Sequence[str]) -> tuple[Callable[[Label], None], 
             )
         written[stem] = file
         lines = []
-        for (x0, y0, x1, y1), name, _ in _each(label):
+        for (x0, y0, x1, y1), name, _, _ in _each(label):
             across, down = label["width"], label["height"]
             shares = ((x0 + x1) / 2 / across, (y0 + y1) / 2 / down, (x1 - x0) / across, (y1 - y0) / down)
             lines.append(" ".join([str(numbers[name]), *(f"{share:.6f}" for share in shares)]) + "\n")
@@ -113,8 +119,24 @@ def _yolo(path: Path, classes: Sequence[str]) -> tuple[Callable[[Label], None], 
     return add, finish
 
 
-def _each(label: Label) -> Iterator[tuple[list[float], str, float]]:
-    yield from zip(label["boxes"], label["labels"], label["scores"], strict=True)
+def _each(label: Label) -> Iterator[tuple[list[float], str, float, dict[str, Any] | None]]:
+    """Yield the box, class, score and, of instances, run lengths of each object."""
+    runs = [json.loads(one) for one in label["masks"]] if "masks" in label else [None] * len(label["boxes"])
+    yield from zip(label["boxes"], label["labels"], label["scores"], runs, strict=True)
+
+
+def _mask(said: dict[str, Any]) -> str:
+    """Return the attributes of CVAT's mask: run lengths along the rows of the box around it. "" for one of no pixel."""
+    from pipeline.decode.outlines import row_runs, runs
+
+    height, width = said["size"]
+    bits = runs(said, width, height)
+    rows, columns = np.flatnonzero(bits.any(1)), np.flatnonzero(bits.any(0))
+    if not len(rows):
+        return ""
+    inside = bits[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    lengths = ", ".join(map(str, row_runs(inside)))
+    return f'rle="{lengths}" left="{columns[0]}" top="{rows[0]}" width="{inside.shape[1]}" height="{inside.shape[0]}"'
 
 
 WRITERS: dict[str, Callable[[Path, Sequence[str]], tuple[Callable[[Label], None], Callable[[], None]]]] = {

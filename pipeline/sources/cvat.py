@@ -81,7 +81,7 @@ def _enter_images(
             continue
         try:
             width, height = (int(finite(image.get(side), side)) for side in ("width", "height"))
-            things = _things(image, found.classes, flat)
+            things = _things(image, found.classes, flat, (width, height))
         except BadSample as error:
             found.refused[key] = error.reason
             continue
@@ -90,11 +90,11 @@ def _enter_images(
         found.others["not named by the annotations"] += passed_over
 
 
-def _things(image: Element, classes: Mapping[str, None], flat: Counter[str]) -> list[Thing]:
+def _things(image: Element, classes: Mapping[str, None], flat: Counter[str], picture: tuple[int, int]) -> list[Thing]:
     things = []
     for shape in image:
         if shape.tag in SHAPES:
-            things.append(thing_of(shape, shape.get("label"), classes))
+            things.append(thing_of(shape, shape.get("label"), classes, picture))
         elif shape.tag in FLAT:
             flat[shape.tag] += 1
     return things
@@ -112,18 +112,18 @@ def _enter_video(
         match = _LAST_NUMBER.search(name.rpartition(".")[0])
         if match and (other := numbers.setdefault(int(match[1]), name)) != name:
             raise wrong(f"frames are found by the last number in their names, and {other} and {name} have one")
+    size = root.find(".//original_size")
+    said = None
+    if size is not None:
+        said = (int(finite(size.findtext("width"), "width")), int(finite(size.findtext("height"), "height")))
     frames: dict[int, list[Thing]] = {}
     for track in root.iterfind("track"):
         for shape in track:
             if shape.tag in FLAT:
                 flat[shape.tag] += 1
-        for frame, thing in interpolated(track, found.classes, sorted(numbers)):
+        for frame, thing in interpolated(track, found.classes, sorted(numbers), said):
             frames.setdefault(frame, []).append(thing)
     first, last = _span(root, frames)
-    size = root.find(".//original_size")
-    said = None
-    if size is not None:
-        said = (int(finite(size.findtext("width"), "width")), int(finite(size.findtext("height"), "height")))
     spanned = {number: name for number, name in numbers.items() if first <= number <= last}
     if not spanned:
         raise wrong(

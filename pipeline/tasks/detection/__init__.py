@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pipeline.tasks.suited import Facts, Suited
 
 MEMBER = "objects.json"
-MOST = 100
-"""Answers a picture of an exported file; `evaluate.max_detections` says it elsewhere."""
 ANSWER = ("boxes", "score", "kind", "said")
 PICTURED = {"said": ANSWER, "true": objects.EACH}
 LOSS = "loss."
@@ -47,6 +45,8 @@ class Detection(Task):
     """Whether of a sample with more objects the largest are taken, as `task.max_objects` asks for in training."""
     max_objects: int | None = None
     """The recipe's limit of them in training."""
+    max_detections: int = 100
+    """Answers a picture of an exported file, as `evaluate.max_detections` says."""
 
     learned: ClassVar[tuple[str, ...]] = objects.EACH
     """The fields that a model's loss is made of."""
@@ -68,7 +68,8 @@ class Detection(Task):
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Detection":
         """Make the task that a recipe asks for."""
-        return cls(classes, max_objects=getattr(recipe.task, "max_objects", None))
+        max_objects = getattr(recipe.task, "max_objects", None)
+        return cls(classes, max_objects=max_objects, max_detections=recipe.evaluate.max_detections)
 
     @classmethod
     def suited(cls, facts: "Facts") -> "Suited":
@@ -134,7 +135,7 @@ class Detection(Task):
 
     def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
         """Find objects in whole pictures, boxes in px of the view."""
-        found: Answer = model.decode(model(x), x.shape[2:], MOST)  # type: ignore[operator]
+        found: Answer = model.decode(model(x), x.shape[2:], self.max_detections)  # type: ignore[operator]
         return found
 
     def infer(self, run: Run, arrays: Arrays) -> Answer:

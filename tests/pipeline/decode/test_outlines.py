@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.decode.limits import BadSample
-from pipeline.decode.outlines import draw_mask, polygon, runs
+from pipeline.decode.outlines import draw_mask, polygon, row_bits, row_runs, runs
 
 Points = list[float]
 KNOWN: dict[str, tuple[Points, str, list[str]]] = {
@@ -79,6 +79,19 @@ def test_a_rectangle_on_the_grid_has_its_pixels(width: int, height: int, data: s
     assert np.array_equal(polygon(corners, width, height), expected)
     backwards = [number for point in np.reshape(corners, (-1, 2))[::-1].tolist() for number in point]
     assert np.array_equal(polygon(backwards, width, height), expected)
+
+
+def test_run_lengths_along_rows() -> None:
+    bits = np.array([[False, True, True], [True, True, False]])
+    assert row_runs(bits) == [1, 4, 1]
+    np.testing.assert_array_equal(row_bits([1, 4, 1], 3, 2), bits)
+    assert row_runs(np.ones((2, 2), np.bool_)) == [0, 4]
+    assert row_runs(np.zeros((2, 2), np.bool_)) == [4]
+    for lengths in ([7], [-1, 7], []):
+        with pytest.raises(BadSample, match="do not add up to the 6 pixels of a box of 3 x 2"):
+            row_bits(lengths, 3, 2)
+    with pytest.raises(BadSample, match="are more than the"):
+        row_bits([10**12], 10**6, 10**6)
 
 
 def test_later_objects_lie_over_earlier_ones() -> None:

@@ -3,14 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.outlines import encode_runs, runs
 from pipeline.exported.labels import check_labels, labelled
 from pipeline.exported.predictions import Prediction
+from pipeline.recipe import tasks
+from pipeline.recipe.object_sources import CvatSource
+from pipeline.recipe.split import Split
+from pipeline.sources import cvat
 from pipeline.sources.safe_xml import parse_xml
 from pipeline.tasks.classification import Classification
 from pipeline.tasks.detection import Detection
+from tests.pipeline.sources.annotations import picture
 
 CLASSES = ("cell", 'plate"let')
 BOX = {"boxes": [[10.0, 5.0, 20.0, 10.0]], "labels": ['plate"let'], "scores": [0.75]}
@@ -59,6 +66,27 @@ def test_yolo(tmp_path: Path) -> None:
         "y&z.txt": "",
         "classes.txt": 'cell\nplate"let\n',
     }
+
+
+def test_masks_come_back_in_as_they_went_out(tmp_path: Path) -> None:
+    """Of CVAT as run lengths of a box, of COCO as they are; an object without a pixel keeps its box."""
+    bits = np.zeros((50, 100), np.bool_)
+    bits[5:10, 10:20] = np.tri(5, 10, 5, dtype=np.bool_)
+    said = {"masks": [json.dumps(encode_runs(one)) for one in (bits, np.zeros_like(bits))]}
+    twice = {name: value * 2 for name, value in BOX.items()}
+    found = [Prediction("x.png", {**twice, **said}, size=(50, 100))]
+    list(labelled(tmp_path / "a.xml", found, CLASSES))
+    list(labelled(tmp_path / "a.json", found, CLASSES))
+    text = (tmp_path / "a.xml").read_text()
+    assert 'rle="0, 6, 4, 7, 3, 8, 2, 9, 1, 10" left="10" top="5" width="10" height="5"' in text
+    assert text.count("<box ") == text.count("<mask ") == 1
+    picture(tmp_path / "images" / "x.png")
+    paths = {"path": str(tmp_path / "images"), "annotations": str(tmp_path / "a.xml")}
+    (one,) = cvat.look(CvatSource(kind="cvat", **paths), tasks.Detection(kind="detection"), Split()).candidates
+    assert one.objects is not None
+    np.testing.assert_array_equal(runs(one.objects["outlines"][0], 100, 50), bits)
+    annotations = json.loads((tmp_path / "a.json").read_text())["annotations"]
+    assert annotations[0]["segmentation"] == encode_runs(bits)
 
 
 def test_two_files_of_one_name_are_no_two_text_files(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.decode.outlines import encode_runs, runs
 from pipeline.recipe.object_sources import CvatSource
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import Detection
@@ -48,17 +50,43 @@ def test_shapes_of_images(tmp_path: Path) -> None:
     ]
     listing = listed(tmp_path, image("1.png", *shapes), image(r"sub\2.png"), image("gone.png"))
     first, second = listing.candidates
+    whole = np.zeros((50, 100), np.bool_)
+    whole[5:10, 10:20] = True
     assert first.objects == {
         "size": [100, 50],
         "boxes": [[10, 5, 20, 10], [10, 5, 20, 10], [10, 5, 20, 10], [10, 8, 20, 12], [15, 5, 25, 25]],
         "classes": ["dog", "cat", "cat", "cat", "dog"],
-        "outlines": [None, [[10, 5, 20, 5, 20, 10]], None, None, None],
+        "outlines": [None, [[10, 5, 20, 5, 20, 10]], encode_runs(whole), None, None],
     }
     assert (second.key, second.objects) == ("sub/2.png", {"size": [100, 50], "boxes": [], "classes": []})
     assert listing.classes() == ["dog", "cat"]  # the order of the file
     assert listing.refused == {"gone.png": f"the annotations name it, and there is no file {tmp_path}/images/gone.png"}
     assert listing.others == {"not named by the annotations": 1}
     assert listing.notes == ("shapes without an area are left out: 1 x polyline",)
+
+
+def test_masks_are_run_along_the_rows_of_their_box(tmp_path: Path) -> None:
+    """Four pixels of a box of 3 x 2 at 2, 1: the upper row but its first, and the first two of the lower one."""
+    for number in range(4):
+        picture(tmp_path / f"images/{number}.png")
+    mask = '<mask label="cat" rle="1, 4, 1" left="2" top="1" width="3" height="2"'
+    odd = [
+        ('rle="0, 6" left="98"', "a mask of 3 x 2 px at 98, 1, which is not inside of 100 x 50 px"),
+        ('rle="0, 5" left="2"', "run lengths do not add up to the 6 pixels of a box of 3 x 2"),
+        ('rle="0, 5.5, 0.5" left="2"', "its annotations have a mask whose rle is not of whole numbers"),
+    ]
+    wrong = [f'<mask label="cat" {said} top="1" width="3" height="2"/>' for said, _ in odd]
+    listing = listed(tmp_path, *(image(f"{i}.png", shape) for i, shape in enumerate([f"{mask}/>", *wrong])))
+    objects = listing.candidates[0].objects
+    assert objects is not None
+    assert objects["boxes"] == [[2, 1, 5, 3]]
+    rows, columns = np.nonzero(runs(objects["outlines"][0], 100, 50))
+    assert list(zip(columns.tolist(), rows.tolist(), strict=True)) == [(3, 1), (4, 1), (2, 2), (3, 2)]
+    assert [why in listing.refused[f"{i}.png"] for i, (_, why) in enumerate(odd, 1)] == [True] * 3
+    track = f'<track id="0" label="cat">{mask} frame="2" outside="0"/>{mask} frame="4" outside="1"/></track>'
+    of_video = listed(tmp_path, track, meta=META)
+    assert [len(one.objects["boxes"]) for one in of_video.candidates if one.objects] == [1, 1]
+    assert all(one.objects and one.objects["outlines"] == objects["outlines"] for one in of_video.candidates)
 
 
 def boxes_by_frame(listing: Listing) -> dict[str, Any]:
