@@ -1,5 +1,6 @@
 """Plain values to a checked recipe; all that is wrong is reported together, each with its dotted path."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -22,6 +23,7 @@ from pipeline.recipe.tasks import fitting_models
 from pipeline.recipe.values import at
 
 MOST_LINES, LONGEST_LINE = 50, 2000
+MEANT = "did you mean"
 
 
 class RecipeError(ZoetropeError):
@@ -139,8 +141,10 @@ def _sentences(error: ValidationError, values: Mapping[str, Any]) -> list[str]:
             continue
         path, sentence = _sentence(item, values)
         by_path.setdefault(path, []).append(sentence)
-    # One value may fail twice alike: `cluster.workers: 0` is both its min and its max.
-    return [f"{path}: {', or: '.join(dict.fromkeys(sentences))}" for path, sentences in by_path.items()]
+    # One value may fail twice alike: `cluster.workers: 0` is both its min and its max. Of several things that a value
+    # may be, a word that is nearly right was meant.
+    found = {path: [one for one in sentences if MEANT in one] or sentences for path, sentences in by_path.items()}
+    return [f"{path}: {', or: '.join(dict.fromkeys(sentences))}" for path, sentences in found.items()]
 
 
 def _sentence(item: Any, values: Any) -> tuple[str, str]:
@@ -168,7 +172,10 @@ def _sentence(item: Any, values: Any) -> tuple[str, str]:
         example = f"{{kind: {item['input']}}}" if is_choice else "{key: value, ...}"
         return path, f"is a section; write {key}: {redact(example)}, not {given}"
     if kind == "literal_error":
-        return path, f"{given} is not allowed; allowed are {context['expected']}"
+        words = re.findall(r"'([^']*)'", context["expected"])
+        near = nearest(item["input"], words) if isinstance(item["input"], str) else []
+        right = f"{MEANT} {' or '.join(map(repr, near))}?" if near else f"allowed are {context['expected']}"
+        return path, f"{given} is not allowed; {right}"
     if kind == plugins.ERROR:
         return f"{path}.kind", context["error"]
     if kind == "value_error":
