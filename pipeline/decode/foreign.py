@@ -20,7 +20,8 @@ from pipeline.decode.container import NAMES, demuxer_of, frame_rate, open_video,
 from pipeline.decode.decoding import decoded_frames, packets
 from pipeline.decode.image_header import check_structure
 from pipeline.decode.limits import MAX_IMAGE_BYTES, MAX_VIDEO_BYTES, BadSample, check_bytes
-from pipeline.decode.members import MEMBERS, naming
+from pipeline.decode.members import MEMBERS, OBJECTS, content_of, naming
+from pipeline.decode.objects import count_objects
 from pipeline.decode.probe import Kind, Probe, probe_file
 from pipeline.decode.transcode import Transcoded
 from pipeline.decode.upright import AS_STORED, display_matrix, is_mirrored, upright
@@ -93,25 +94,30 @@ def probe_member(
     kind: Kind,
     companions: Mapping[str, tuple[int, int]],
     values: Values | None = None,
+    maps: bool = False,
 ) -> Probe:
     """Probe the bytes of a tar's member, as `probe_foreign` does, and those of its companions, name -> offset, length.
 
-    Of a companion, the header is looked at, and that it is whole; with `values`, these are counted.
+    Of a companion, the header is looked at, and that it is whole; with `values`, these are counted. With `maps`, the
+    objects are those of an instance map.
     """
     check_bytes(length, MAX_IMAGE_BYTES if kind == "image" else MAX_VIDEO_BYTES)
     with path.open("rb") as file:
         file.seek(offset)
         found = probe_foreign(file.read(length), kind)
+        contents: dict[str, bytes] = {}
         for name, (begin, size) in companions.items():
             with naming(name):
                 check_bytes(size, MAX_IMAGE_BYTES)
                 file.seek(begin)
-                content = file.read(size)
+                content = contents[name] = file.read(size)
                 check_structure(content)
                 member = MEMBERS[name]
                 member.probe(io.BytesIO(content), found.width, found.height, values)
                 if values is not None and member.count is not None:
                     found = replace(found, values=member.count(content, values))
+    if maps and values is not None:
+        found = replace(found, values=count_objects(content_of(OBJECTS, contents), values))
     return found
 
 

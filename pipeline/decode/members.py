@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipeline.decode.instances import probe_instances, read_instances, store_instances
+from pipeline.decode.instances import objects_of_map, probe_instances, read_instances, store_instances
 from pipeline.decode.limits import BadSample
 from pipeline.decode.masks import Size, count_mask, probe_mask, read_mask, store_mask
 from pipeline.decode.objects import count_objects, probe_objects, read_objects, store_objects
@@ -40,6 +40,17 @@ MEMBERS: dict[str, Member] = {
     "target.png": Member(probe_target, store_target, read_target),
 }
 """By the extension that a companion has in our shards; with a dot, which tells it from an image or a video."""
+
+
+MAP, OBJECTS = "inst.png", "objects.json"
+
+
+def content_of(name: str, members: Mapping[str, bytes | memoryview]) -> bytes | memoryview:
+    """Return a companion of a sample; objects are those of an instance map, where the sample has one. BadSample."""
+    if name == OBJECTS and MAP in members:
+        with naming(MAP):
+            return objects_of_map(members[MAP], members.get(OBJECTS))
+    return members[name]
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def probe_objects(file: BinaryIO, width: int, height: int, values: Values | None
     _check_boxes(_parsed(_content(file))[1].boxes, width, height)
 
 
-def count_objects(content: bytes, values: Values) -> dict[int, int]:
+def count_objects(content: bytes | memoryview, values: Values) -> dict[int, int]:
     """Count the objects of each class, by the numbers that the file has. BadSample for a number that means nothing."""
     _, found = _parsed(content)
     counts = Counter(found.classes.tolist())

@@ -50,10 +50,10 @@ class RawSample:
 
     def companion(self, name: str) -> Any:
         """Decode a companion, once; the values of a mask in an adopted tar become the numbers of classes. BadSample."""
-        from pipeline.decode.members import MEMBERS
+        from pipeline.decode.members import MEMBERS, content_of
 
         if name not in self.decoded:
-            self.decoded[name] = MEMBERS[name].read(self.members[name], self.values)
+            self.decoded[name] = MEMBERS[name].read(content_of(name, self.members), self.values)
         return self.decoded[name]
 
 
@@ -166,8 +166,15 @@ def _load_index(
         raise changed(path, listed)
     column = index.data_column(names.values())
     sample = np.arange(len(index))
-    members = {name: _places(index, names.get(name, name), path) for name in sorted(needs)}
+    members = {name: _places(index, names.get(name, name), path) for name in sorted(_read(needs, names))}
     return _Indexed(index, column, index.offsets[column, sample], index.lengths[column, sample], members)
+
+
+def _read(needs: frozenset[str], lying: Mapping[str, str]) -> frozenset[str]:
+    """Return the members that are read for companions: in adopted tars objects may be those of an instance map."""
+    if "objects.json" in needs and "inst.png" in lying:
+        return needs - ({"objects.json"} - lying.keys()) | {"inst.png"}
+    return needs
 
 
 def _places(index: ShardIndex, extension: str, path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

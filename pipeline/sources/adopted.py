@@ -77,7 +77,7 @@ def read_tar(
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 groups = _groups(tar, path)
                 found = [_find(tar, key, group, content, source, task) for key, group in groups]
-            _probe(tar, path, [one for one in found if one], source, task.modality, timeout_s, masks)
+            _probe(tar, path, [one for one in found if one], source, task, timeout_s, masks)
             if not (tar.samples or tar.bad or tar.passed_over):
                 tar.bad.append({"source": url, "stage": "ingest", "reason": "this tar is empty: it holds no file"})
             if path_or_url.is_url(url):
@@ -158,7 +158,7 @@ def _probe(
     path: Path,
     found: list[_Found],
     source: WebDatasetSource,
-    modality: Modality,
+    task: TaskSection,
     timeout_s: float,
     masks: Masks | None,
 ) -> None:
@@ -167,7 +167,8 @@ def _probe(
     from pipeline.feed.apart import each_apart
 
     values = masks and masks.values
-    calls = [(path, one.data.offset, one.data.length, modality, one.companions, values) for one in found]
+    maps = task.answers == "objects" and "inst.png" in source.members
+    calls = [(path, one.data.offset, one.data.length, task.modality, one.companions, values, maps) for one in found]
     for one, header in zip(found, each_apart(probe_member, calls, timeout_s), strict=True):
         if isinstance(header, ZoetropeError):
             _refuse(tar, one.key, str(header), one.classes)

@@ -14,7 +14,7 @@ from pipeline.sources import webdataset
 from pipeline.sources.adopted import read_tar
 from pipeline.sources.classes import LEFT_OUT, check_lost, named_masks, naming, notes, renamed
 from pipeline.sources.listing import NEEDED, Candidate, Listing, Masks
-from pipeline.sources.masks import masks_of
+from pipeline.sources.masks import foreground_of, masks_of
 from pipeline.sources.rows import BadRow, Row
 from pipeline.sources.splits import divide
 from pipeline.stages.json_lines import read_rows, write_rows
@@ -71,6 +71,9 @@ def masks_in(recipe: Recipe) -> dict[str, Masks]:
         return {}
     assert isinstance(source, WebDatasetSource)
     name, what, example = TARGETS[recipe.task.answers]
+    if recipe.task.answers == "objects" and name not in source.members and "inst.png" in source.members:
+        _, thing = foreground_of(source).classes
+        return {"": masks_of(source.model_copy(update={"classes": {1: thing}, "ignore": []}))}
     if name not in source.members:
         raise ZoetropeError(
             f"data.source.members: names no {what}, and task.kind {recipe.task.kind} needs them. Say which member of "

@@ -9,18 +9,19 @@ import pytest
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.recipe import Recipe
-from pipeline.recipe.tasks import Detection
+from pipeline.recipe.tasks import Detection, Instances
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.reader import ShardReader
 from pipeline.sources.summary import of_listing
 from pipeline.stages import ingest, shard
 from pipeline.stages.json_lines import read_rows
+from pipeline.tasks import instances
 from pipeline.verbs.preview import some_samples
 from tests.pipeline.sources.annotations import coco, picture, voc, write
 from tests.pipeline.stages.alone import said
 from tests.pipeline.stages.test_adopt import pack
 from tests.pipeline.stages.test_masks import a_recipe as of_masks
-from tests.pipeline.stages.test_masks import ingested, made
+from tests.pipeline.stages.test_masks import ingested, made, png
 from tests.pipeline.stages.test_masks import picture as jpeg
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -226,3 +227,67 @@ def test_finished_shards_keep_the_most_objects(tmp_path: Path) -> None:
     shard.run(second)
     assert open_dataset(second.out) == before
     assert before.most_objects == {"train": 1, "val": 1}
+
+
+def of_instances(source: dict[str, Any], **data: Any) -> Recipe:
+    return of_masks(source, **data).model_copy(update={"task": Instances(kind="instances")})
+
+
+def outlined(dataset: Dataset, split: str) -> dict[str, tuple[Any, ...]]:
+    """Source -> boxes, classes, and the layers of the masks as the task draws them."""
+    reader, task = ShardReader(dataset.files, split, NEEDS), instances.Instances(dataset.classes)
+    found = {}
+    for i in range(dataset.split(split).samples):
+        raw = reader.read(0, i)
+        of = raw.companion("objects.json")
+        mask = task.companions(raw).mask
+        assert mask is not None
+        found[reader.source(0, i)] = (of.boxes.tolist(), of.classes.tolist(), mask.max(2).tolist())
+    return found
+
+
+def test_instance_maps_in_tars(tmp_path: Path) -> None:
+    """Alone, all objects are of one class; beside objects.json the i-th has the number i + 1."""
+    numbers = np.zeros((4, 8), np.uint16)
+    numbers[0:2, 1:3], numbers[3, 4:8] = 1, 300
+    boxes, empty = [[1, 0, 3, 2], [4, 3, 8, 4]], np.zeros_like(numbers)
+
+    def packed(name: str, maps: dict[str, np.ndarray], **more: bytes) -> str:
+        files = {}
+        for key, own in maps.items():
+            files |= {f"{key}__jpg": jpeg(), f"{key}__ids.png": png(own)}
+            files |= {f"{key}__{extension}": content for extension, content in more.items()}
+        return str(pack(tmp_path / name, **files))
+
+    source = {
+        "kind": "webdataset",
+        "urls": packed("a.tar", {"0": numbers, "1": empty}),
+        "val_urls": packed("b.tar", {"2": numbers}),
+        "extensions": ["jpg"],
+        "members": {"inst.png": "ids.png"},
+    }
+    dataset, _ = made(of_instances(source), tmp_path / "alone")
+    assert dataset.classes == ("object",)
+    drawn = np.where(numbers == 300, 2, numbers).tolist()
+    assert outlined(dataset, "train") == {"a.tar/0": (boxes, [0, 0], drawn), "a.tar/1": ([], [], empty.tolist())}
+    assert dataset.most_objects == {"train": 2, "val": 2}
+    named = {**source, "classes": ["background", "nucleus"]}
+    assert made(of_instances(named), tmp_path / "named")[0].classes == ("nucleus",)
+
+    right = np.select([numbers == 300, numbers == 1], [1, 2]).astype(np.uint16)
+    more = np.where(right == 1, [1, 1, 1, 1, 1, 1, 3, 3], right).astype(np.uint16)
+    said_of = {"json": objects(*boxes[::-1], classes=[3, 1])}
+    both = {
+        **source,
+        "urls": packed("c.tar", {"0": right, "1": numbers, "2": more}, **said_of),
+        "val_urls": packed("d.tar", {"3": right}, **said_of),
+        "members": {"inst.png": "ids.png", "objects.json": "json"},
+        "classes": {1: "cat", 3: "dog"},
+    }
+    dataset, first = made(of_instances(both, max_bad=0.9), tmp_path / "both")
+    assert outlined(dataset, "train") == {"c.tar/0": (boxes[::-1], [1, 0], right.tolist())}
+    ending = ", and there are 2 objects in objects.json, whose pixels have the numbers from 1 on, in their order"
+    assert {row["source"]: row["reason"] for row in read_rows(first.out / "quarantine.jsonl")} == {
+        "c.tar/1": f"its inst.png: no pixel has the number 2{ending}",
+        "c.tar/2": f"its inst.png: it has the number 3{ending}",
+    }
