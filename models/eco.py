@@ -4,51 +4,30 @@ The first layers of BN-Inception on every frame, then the last ones of a 3D ResN
 parameters are those of ECO-pytorch. Its weights are of BGR pixels of 0 to 255 less (104, 117, 128).
 """
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from models.bn_inception import SMALLEST_PX, Normed
 from models.volume import check_clip
 from pipeline.base.errors import ZoetropeError
 
-SMALLEST_PX = 7
-"""The side of frames of which the second pool gets two places."""
-# Of the two whole units of BN-Inception (Ioffe & Szegedy 2015): 1x1; 3x3 reduced and full; double 3x3 reduced and
-# full; behind the pool. All in 64ths of the width.
-UNITS = {"inception_3a": (64, 64, 64, 64, 96, 32), "inception_3b": (64, 64, 96, 64, 96, 64)}
 
+class ECOLite(Normed):
+    """A video classifier: float [B, in_channels, T, H, W] -> logits [B, num_classes]; T, H and W are free.
 
-class ECOLite(nn.Module):
-    """A video classifier: float [B, in_channels, T, H, W] -> logits [B, num_classes]; T, H and W are free."""
+    With `bgr` the first convolution gets the channels of RGB in the order of the release's weights.
+    """
 
-    def __init__(self, *, num_classes: int, width: int, in_channels: int, dropout: float) -> None:
+    def __init__(self, *, num_classes: int, width: int, in_channels: int, dropout: float, bgr: bool = False) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.in_channels, self.bgr = in_channels, bgr
 
-        def scaled(channels: int) -> int:
-            return max(1, channels * width // 64)
-
-        def add(name: str, before: int, after: int, size: int, stride: int = 1) -> None:
-            self.add_module(name, nn.Conv2d(before, after, size, stride, size // 2))
-            self.add_module(f"{name}_bn", nn.BatchNorm2d(after))
-
-        add("conv1_7x7_s2", in_channels, width, 7, 2)
-        add("conv2_3x3_reduce", width, width, 1)
-        add("conv2_3x3", width, scaled(192), 3)
-        before = scaled(192)
-        for unit, channels in UNITS.items():
-            one, reduce3, out3, reduce33, out33, pooled = map(scaled, channels)
-            add(f"{unit}_1x1", before, one, 1)
-            add(f"{unit}_3x3_reduce", before, reduce3, 1)
-            add(f"{unit}_3x3", reduce3, out3, 3)
-            add(f"{unit}_double_3x3_reduce", before, reduce33, 1)
-            add(f"{unit}_double_3x3_1", reduce33, out33, 3)
-            add(f"{unit}_double_3x3_2", out33, out33, 3)
-            add(f"{unit}_pool_proj", before, pooled, 1)
-            before = one + out3 + out33 + pooled
-        add("inception_3c_double_3x3_reduce", before, width, 1)
-        add("inception_3c_double_3x3_1", width, scaled(96), 3)
-        self._add_volumes(scaled(96), width)
+        before = self.add_stem(in_channels, width)
+        for unit in ("inception_3a", "inception_3b"):
+            before = self.add_unit(unit, before, width)
+        last = max(1, 96 * width // 64)
+        self.add("inception_3c_double_3x3_reduce", before, width, 1)
+        self.add("inception_3c_double_3x3_1", width, last, 3)
+        self._add_volumes(last, width)
         self.dropout = nn.Dropout(dropout)
         self.fc_final = nn.Linear(8 * width, num_classes)
         for module in self.modules():
@@ -82,23 +61,12 @@ class ECOLite(nn.Module):
             norm(f"res{stage}b_bn", channels)
             before = channels
 
-    def _convolved(self, name: str, x: Tensor) -> Tensor:
-        return self._normed(f"{name}_bn", self.get_submodule(name)(x))
-
-    def _normed(self, name: str, x: Tensor) -> Tensor:
-        return functional.relu(self.get_submodule(name)(x), inplace=True)
-
     def frame_maps(self, frames: Tensor) -> Tensor:
         """Map float [N, in_channels, H, W] -> [N, 96 / 64 * width, H/8, W/8], of each frame alone."""
-        x = _pooled(self._convolved("conv1_7x7_s2", frames))
-        x = _pooled(self._convolved("conv2_3x3", self._convolved("conv2_3x3_reduce", x)))
-        for unit in UNITS:
-            three = self._convolved(f"{unit}_3x3", self._convolved(f"{unit}_3x3_reduce", x))
-            double = self._convolved(f"{unit}_double_3x3_1", self._convolved(f"{unit}_double_3x3_reduce", x))
-            double = self._convolved(f"{unit}_double_3x3_2", double)
-            pooled = self._convolved(f"{unit}_pool_proj", functional.avg_pool2d(x, 3, 1, 1))
-            x = torch.cat([self._convolved(f"{unit}_1x1", x), three, double, pooled], 1)
-        return self._convolved("inception_3c_double_3x3_1", self._convolved("inception_3c_double_3x3_reduce", x))
+        x = self.stem(frames.flip(1) if self.bgr else frames)
+        for unit in ("inception_3a", "inception_3b"):
+            x = self.unit(unit, x)
+        return self.convolved("inception_3c_double_3x3_1", self.convolved("inception_3c_double_3x3_reduce", x))
 
     def features(self, x: Tensor) -> Tensor:
         """Map float [B, in_channels, T, H, W] -> [B, 8 * width], averaged over the last map.
@@ -114,18 +82,14 @@ class ECOLite(nn.Module):
         raw = self.get_submodule("res3a_2")(maps.unflatten(0, (-1, x.shape[2])).transpose(1, 2))
         for stage in (3, 4, 5):
             if stage > 3:
-                active = self._normed(f"res{stage - 1}b_bn", raw)
-                first = self._convolved(f"res{stage}a_1", active)
+                active = self.normed(f"res{stage - 1}b_bn", raw)
+                first = self.convolved(f"res{stage}a_1", active)
                 shortcut = self.get_submodule(f"res{stage}a_down")(active)
                 raw = self.get_submodule(f"res{stage}a_2")(first) + shortcut
-            second = self._convolved(f"res{stage}b_1", self._normed(f"res{stage}a_bn", raw))
+            second = self.convolved(f"res{stage}b_1", self.normed(f"res{stage}a_bn", raw))
             raw = raw + self.get_submodule(f"res{stage}b_2")(second)
-        return self._normed("res5b_bn", raw).mean((2, 3, 4))
+        return self.normed("res5b_bn", raw).mean((2, 3, 4))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map float [B, in_channels, T, H, W] -> logits [B, num_classes]."""
         return self.fc_final(self.dropout(self.features(x)))
-
-
-def _pooled(x: Tensor) -> Tensor:
-    return functional.max_pool2d(x, 3, 2, ceil_mode=True)

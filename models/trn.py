@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.bn_inception import BNInception
 from models.resnet import Backbone
 from models.tsn import TSN
 from models.volume import check_clip
@@ -27,7 +28,9 @@ class TRN(TSN):
     A frame's features, `relation` of them, come of TSN's last layer.
     """
 
-    def __init__(self, backbone: Backbone, *, num_classes: int, frames: int, relation: int, **others: Any) -> None:
+    def __init__(
+        self, backbone: Backbone | BNInception, *, num_classes: int, frames: int, relation: int, **others: Any
+    ) -> None:
         super().__init__(backbone, num_classes=relation, **others)
         self.frames = frames
         self.scales = tuple(range(frames, 1, -1))

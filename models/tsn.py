@@ -4,12 +4,13 @@ Parameters are named as in the release of TSM, whose TSN this is: `base_model.*`
 need no shift stand here too: temporal pooling and non-local blocks.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.bn_inception import BNInception
 from models.mobilenet import InvertedResidual, MobileNetV2Backbone
 from models.non_local import WithNonLocal, add_non_local
 from models.recompute import recomputed
@@ -27,7 +28,7 @@ class TSN(nn.Module):
 
     def __init__(
         self,
-        backbone: Backbone | MobileNetV2Backbone,
+        backbone: Backbone | MobileNetV2Backbone | BNInception,
         *,
         num_classes: int,
         dropout: float,
@@ -63,7 +64,7 @@ class TSN(nn.Module):
     def run_backbone(self, frames: Tensor, num_frames: int) -> Tensor:
         """Map float [B*T, C, H, W] -> [B*T, num_features]; blocks are walked here because some need to know T."""
         x = self.base_model.stem(frames)
-        stages: tuple[Iterable[nn.Module], ...] = self.base_model.stages
+        stages: Any = self.base_model.stages
         for i, stage in enumerate(stages):
             if i == 1 and self.temporal_pool:
                 x, num_frames = _pool_frames(x, num_frames)

@@ -82,7 +82,7 @@ from models.options.segnet import SegNetOptions
 from models.options.ssd import SSDMobileNetV2Options, SSDOptions
 from models.options.swin import SwinBOptions, SwinSOptions, SwinTOptions
 from models.options.timesformer import TimeSformerHROptions, TimeSformerLOptions, TimeSformerOptions
-from models.options.trn import TRNOptions
+from models.options.trn import TRNInceptionOptions, TRNOptions
 from models.options.tsm import TSMMobileNetV2Options, TSMOptions
 from models.options.tsn import TSNMobileNetV2Options, TSNOptions
 from models.options.two_stream import (
@@ -139,6 +139,7 @@ FAMILIES: tuple[type[ModelOptions], ...] = (
     TSNOptions,
     TSMOptions,
     TRNOptions,
+    TRNInceptionOptions,
     MobileNetV2Options,
     TSNMobileNetV2Options,
     TSMMobileNetV2Options,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 Eats = Literal["image", "video", "video+flow"]
 Answers = Literal["classes", "mask", "objects", "keypoints", "image"]
+BGR = "take the channels in the order of Caffe's files: true for official weights"
 
 
 class ModelOptions(BaseModel):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
-from models.options.base import ModelOptions
+from models.options.base import BGR, ModelOptions
 from models.options.resnet import TrunkOptions
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 JOINTS = "heat maps beside that of the background; in a recipe task.body says it"
 LIMBS = "affinity fields; in a recipe task.body says it, and 0 are enough where a picture shows one body"
 STAGES = "each gets what the one before it gave, and all learn"
-BGR = "take the channels in the order of Caffe's files: true for official weights"
 
 
 class PoseFamily(ModelOptions):

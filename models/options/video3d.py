@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from models.options.base import ModelOptions
+from models.options.base import BGR, ModelOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -146,7 +146,9 @@ class ECOLiteOptions(Video3DOptions):
 
     frames_and_side = (16, 224)
     kind: Literal["eco_lite"]
+    late = frozenset({"bgr"})
     dropout: float = Field(default=0.3, ge=0, lt=1)
+    bgr: bool = Field(default=False, description=BGR)
 
     def valid_side(self, px: int) -> int:
         """See `ModelOptions.valid_side`."""

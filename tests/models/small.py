@@ -29,7 +29,7 @@ from models.options.segnet import SegNetOptions
 from models.options.ssd import SSDMobileNetV2Options, SSDOptions
 from models.options.swin import SwinFamily
 from models.options.timesformer import TimeSformerFamily
-from models.options.trn import TRNOptions
+from models.options.trn import TRNInceptionOptions, TRNOptions
 from models.options.tsn import MobileNetV2ClipOptions
 from models.options.two_stream import FusionOptions, TwoStreamTSMOptions, TwoStreamTSNOptions
 from models.options.unet import UNetFamily
@@ -58,6 +58,7 @@ SMALL: dict[type[ModelOptions], dict[str, Any]] = {
     UPerNetConvNeXt: {**CONVNEXT, "channels": 8},
     UPerNetHorNet: {**HORNET, "channels": 8},
     TRNOptions: {"width": 8, "frames": 4},
+    TRNInceptionOptions: {"width": 8, "frames": 4},
     TwoStreamTSNOptions: {"width": 8, "flow_channels": 4},
     TwoStreamTSMOptions: {"width": 8, "flow_channels": 4},
     FusionOptions: {"width": 8, "flow_channels": 4},

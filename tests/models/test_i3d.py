@@ -49,6 +49,19 @@ def test_padding_is_tensorflows(size: int, kernel: int, stride: int, before: int
     assert Pool((kernel, 1, 1), (stride, 1, 1))(x).shape[2] == -(-size // stride)
 
 
+def test_the_published_weights_of_flow_load() -> None:
+    """A plain dict by pytorch-i3d's names, as flow_imagenet.pt; those of RGB see three channels and not two."""
+    flow = models.build("i3d_flow", 4, width=8)
+    official = {name: value + 1 for name, value in flow.state_dict().items()}
+    assert official["Conv3d_1a_7x7.conv3d.weight"].shape[1] == 2
+    assert "logits.conv3d.bias" in official
+    report = models.load_weights(models.build("i3d_flow", 4, width=8), official)
+    assert (len(report.loaded), report.resized) == (344, {})
+    rgb = models.build("i3d", 4, width=8).state_dict()
+    seen = models.load_weights(flow, rgb).resized
+    assert seen == {"Conv3d_1a_7x7.conv3d.weight": ((8, 3, 7, 7, 7), (8, 2, 7, 7, 7))}
+
+
 def test_kernels_of_images_are_inflated() -> None:
     """torchvision's Inception-v1: kernels come N times, divided by N; the head of other classes stays."""
     torch.manual_seed(0)

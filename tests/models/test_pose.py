@@ -69,6 +69,14 @@ def test_official_files_load_and_heat_maps_have_no_relu() -> None:
         torch.testing.assert_close(caffe(x), source(x.flip(1)))
 
 
+def test_the_hands_file_loads_by_caffes_names() -> None:
+    source = models.build("openpose_hand", 1, width=4, stages=2)
+    official = {name.partition(".")[2]: value + 1 for name, value in source.state_dict().items()}
+    assert {"conv6_2_CPM.weight", "Mconv7_stage2.bias"} <= official.keys()
+    model = models.build("openpose_hand", 1, width=4, stages=2)
+    assert len(models.load_weights(model, {"state_dict": official}).loaded) == len(official)
+
+
 def test_another_body_takes_all_but_what_sees_or_says_its_maps() -> None:
     official = models.build("openpose", 1, width=4, stages=2).state_dict()
     model = models.build("openpose", 1, width=4, stages=2, joints=14, limbs=13)

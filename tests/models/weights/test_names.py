@@ -55,6 +55,7 @@ def test_prefixes(given: list[str], stripped: list[str]) -> None:
         ("eco_lite", "BN-Inception"),
         ("c3d", "C3D"),
         ("trn_resnet18", "ResNet"),
+        ("trn_bninception", "BN-Inception"),
         ("slowfast_8x8_r50", "SlowFast"),
         ("fcn32s_vgg16", "VGG"),
         ("unet", "U-Net"),

@@ -45,6 +45,7 @@ SLOW: dict[str, dict[str, Any]] = {
     "timesformer T+W+H": {**VIDEO_TRANSFORMER, "attention": "axial"},
     "i3d": {"kind": "i3d"},
     "trn": {"kind": "trn_resnet18", "frames": 3},
+    "trn bn-inception": {"kind": "trn_bninception", "frames": 3},
     "eco-lite": {"kind": "eco_lite"},
     "hornet 7x7": {"kind": "hornet_tiny_7x7"},
     "vit": {"kind": "vit_b_16"},
