@@ -5,9 +5,8 @@ Names of parameters are those of the release for TSN, whose convolutions have bi
 unit pools by the maximum. Its weights are of BGR pixels of 0 to 255 less (104, 117, 128).
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -136,8 +135,8 @@ class BNInception(Normed):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # there is one
 
     @property
-    def stages(self) -> tuple[tuple[Callable[[Tensor], Tensor], ...]]:
-        """The units, each of which maps a map to the next: what a video network walks through."""
+    def stages(self) -> Any:
+        """One stage: the units, each a function of a map to the next, which a video network walks through."""
         return (tuple(partial(self.unit, name) for name in UNITS),)
 
     def stem(self, x: Tensor) -> Tensor:

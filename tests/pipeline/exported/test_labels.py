@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from pipeline.tasks.detection import Detection
 from tests.pipeline.sources.annotations import picture
 
 CLASSES = ("cell", 'plate"let')
-BOX = {"boxes": [[10.0, 5.0, 20.0, 10.0]], "labels": ['plate"let'], "scores": [0.75]}
+BOX: dict[str, Any] = {"boxes": [[10.0, 5.0, 20.0, 10.0]], "labels": ['plate"let'], "scores": [0.75]}
 """Of the pixel columns 10 to 19 and rows 5 to 9 of a picture of 100 x 50 px."""
 FOUND = [
     Prediction("a/x.jpg", BOX, size=(50, 100)),

@@ -74,7 +74,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
 ]
 
-ELSEWHERE = {"method": "files", "x": "/tvl1/u/{video}/frame*.jpg", "y": "/tvl1/v/{video}/frame*.jpg"}
+ELSEWHERE: dict[str, str] = {"method": "files", "x": "/tvl1/u/{video}/frame*.jpg", "y": "/tvl1/v/{video}/frame*.jpg"}
 WRONG += [
     (
         "video",
@@ -89,7 +89,7 @@ WRONG += [
 
 def test_flow_may_lie_elsewhere_than_videos(tmp_path: Path) -> None:
     """The paths are relative to the recipe, and names beside the frames are no paths."""
-    asked = made(**{"shard.flow": ELSEWHERE})
+    asked = made("video", **{"shard.flow": ELSEWHERE})
     assert flow_folders(plain(asked)) == ["/tvl1/u", "/tvl1/v"]
     assert flow_folders(plain(made(**ASKED))) == flow_folders(plain(made())) == []
     video = PurePath("/videos/run/v_run_g01.c01.avi")

@@ -250,10 +250,11 @@ def test_instance_maps_in_tars(tmp_path: Path) -> None:
     """Alone, all objects are of one class; beside objects.json the i-th has the number i + 1."""
     numbers = np.zeros((4, 8), np.uint16)
     numbers[0:2, 1:3], numbers[3, 4:8] = 1, 300
-    boxes, empty = [[1, 0, 3, 2], [4, 3, 8, 4]], np.zeros_like(numbers)
+    empty = np.zeros_like(numbers)
+    boxes: list[list[float]] = [[1, 0, 3, 2], [4, 3, 8, 4]]
 
     def packed(name: str, maps: dict[str, np.ndarray], **more: bytes) -> str:
-        files = {}
+        files: dict[str, bytes] = {}
         for key, own in maps.items():
             files |= {f"{key}__jpg": jpeg(), f"{key}__ids.png": png(own)}
             files |= {f"{key}__{extension}": content for extension, content in more.items()}
