@@ -141,7 +141,7 @@ def exportable(
     any_size = any_size and not online and not recipe.model.margin_px
     normalize = Normalize.of(recipe, torch.device("cpu")) if preprocess else None
     kind = AnsweringOnline if online else AnsweringBoth if "flow" in recipe.inputs else Answering
-    module = kind(model, task, normalize).eval()
+    module = kind(model, task.answering(recipe.evaluate), normalize).eval()
     frames = (recipe.clip.frames,) if recipe.model.modality() == "video" and not online else ()
     shape = (*frames, *_size(recipe, task, any_size))
     dtype = getattr(torch, recipe.data.bands.dtype)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -237,6 +237,10 @@ class Task(ABC):
     @abstractmethod
     def answer(self, out: Any) -> Answer:
         """Turn a model's outputs for one view a sample into an answer."""
+
+    def answering(self, how: "Evaluate") -> Self:
+        """Return the task as an exported file answers it, where the recipe's `evaluate` says something of that."""
+        return self
 
     def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
         """Answer views as the model gets them, float [n, 3, (T,) H, W]: what a file holds that runs without us.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from augment.mixing.batch import Drawn
     from augment.rides import Companions, View
     from pipeline.recipe import Recipe
+    from pipeline.recipe.evaluate import Evaluate
     from pipeline.shards.dataset import Dataset
     from pipeline.shards.reader import RawSample
     from pipeline.tasks.suited import Facts, Suited
@@ -68,8 +69,7 @@ class Detection(Task):
     @classmethod
     def of(cls, recipe: "Recipe", classes: tuple[str, ...]) -> "Detection":
         """Make the task that a recipe asks for."""
-        max_objects = getattr(recipe.task, "max_objects", None)
-        return cls(classes, max_objects=max_objects, max_detections=recipe.evaluate.max_detections)
+        return cls(classes, max_objects=getattr(recipe.task, "max_objects", None))
 
     @classmethod
     def suited(cls, facts: "Facts") -> "Suited":
@@ -132,6 +132,10 @@ class Detection(Task):
     def answer(self, out: Any) -> Answer:
         """Return named tensors as they are: what objects they mean is the model's to say, see `infer`."""
         return out
+
+    def answering(self, how: "Evaluate") -> Self:
+        """Answer as many places as are looked for."""
+        return replace(self, max_detections=how.max_detections)
 
     def exported(self, model: "nn.Module", x: "Tensor") -> Answer:
         """Find objects in whole pictures, boxes in px of the view."""

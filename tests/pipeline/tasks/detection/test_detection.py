@@ -245,7 +245,7 @@ def test_what_is_exported_finds_what_is_measured(boxed: Dataset) -> None:
 @pytest.mark.parametrize("most", [7, 375])
 def test_as_many_are_exported_as_are_looked_for(boxed: Dataset, most: int) -> None:
     recipe = check(values(evaluate={"max_detections": most}), "x")
-    model, task = recipe.model.build(3).eval(), task_of(recipe, boxed.classes)
+    model, task = recipe.model.build(3).eval(), task_of(recipe, boxed.classes).answering(recipe.evaluate)
     with torch.no_grad():
         found = task.exported(model, torch.zeros(1, 3, HEIGHT, WIDTH))
     assert {name: len(value[0]) for name, value in found.items()} == {"boxes": most, "score": most, "kind": most}
