@@ -241,14 +241,18 @@ def models(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="All, when none is given.")] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw published accuracy over costs instead.")] = False,
     out: Annotated[Path, typer.Option(metavar="SVG", help="The SVG, PNG or PDF of --draw.")] = Path("models.svg"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each model.")] = False,
     packages: Allow = None,
 ) -> None:
     """Show models: their tasks, parameters, multiply-adds at their published input size, official weights by name."""
-    from pipeline.verbs.zoo import draw_models, show_models
+    from pipeline.verbs.zoo import draw_models, print_models, show_models
 
     if draw:
         count = draw_models(names or (), out)
         console.print(f"{out} shows {count} models: published top-1 over multiply-adds and parameters.", markup=False)
+        return
+    if as_json:
+        print_models(names or ())
         return
     show_models(console, names or ())
 

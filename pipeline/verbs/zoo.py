@@ -1,13 +1,15 @@
 """What `models` prints: what there is to train, what it costs, and the official weights that it may start from."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 import models
-from models.complexity import complexity
+from models.complexity import Complexity, complexity
 from models.official import Official, weights_of
 from models.options.own import options_of
 from pipeline.base.errors import ZoetropeError
@@ -30,19 +32,34 @@ def show_models(console: Console, names: Sequence[str]) -> None:
     table.add_column("GMACs", justify="right")
     table.add_column("model.weights, score, licence", no_wrap=True)
     for name in names or models.names():
-        models.check_options(name)
-        options = options_of(name)
-        fitting = [section_of(kind) for kind in SECTIONS]
-        asked = (options.modality(), options.answers, options.outlines)
-        tasks = [one.kind for one in fitting if (one.modality, one.answers, one.outlines) == asked]
-        of_classes = 1000 if options.eats == "image" else 400
-        classes = {"mask": 21, "objects": 20, "keypoints": 1, "image": 0, "classes": of_classes}
-        cost = complexity(name, classes[options.answers])
+        tasks, cost = _tasks_and_cost(name)
         shape = "x".join(str(size) for size in cost.input_shape)
         weights = "\n".join(words(row, name) for row in weights_of(name))
         table.add_row(name, ", ".join(tasks), shape, f"{cost.parameters:,}", f"{cost.multiply_adds / 1e9:.2f}", weights)
     console.print(table)
     console.print("Start from them by name, as in `model.weights=imagenet1k`; they are fetched before training.")
+
+
+def print_models(names: Sequence[str]) -> None:
+    """Print a line of JSON for each model, for scripts: what `show_models` shows."""
+    for name in names or models.names():
+        tasks, cost = _tasks_and_cost(name)
+        print(
+            json.dumps(
+                {"model": name, "tasks": tasks, **asdict(cost), "weights": [row.name for row in weights_of(name)]}
+            )
+        )
+
+
+def _tasks_and_cost(name: str) -> tuple[list[str], Complexity]:
+    models.check_options(name)
+    options = options_of(name)
+    fitting = [section_of(kind) for kind in SECTIONS]
+    asked = (options.modality(), options.answers, options.outlines)
+    tasks = [one.kind for one in fitting if (one.modality, one.answers, one.outlines) == asked]
+    of_classes = 1000 if options.eats == "image" else 400
+    classes = {"mask": 21, "objects": 20, "keypoints": 1, "image": 0, "classes": of_classes}
+    return tasks, complexity(name, classes[options.answers])
 
 
 def draw_models(names: Sequence[str], path: Path) -> int:

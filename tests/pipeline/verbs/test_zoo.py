@@ -1,4 +1,5 @@
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from rich.console import Console
 from pipeline.base.errors import ZoetropeError
 from pipeline.figures import published
 from pipeline.figures.published import LETTER_PT, LINE_PT, Published, raised
-from pipeline.verbs.zoo import draw_models, show_models
+from pipeline.verbs.zoo import draw_models, print_models, show_models
 
 
 def printed(*names: str) -> str:
@@ -29,6 +30,19 @@ def test_models_with_what_they_cost_and_their_weights() -> None:
     assert "imagenet1k: top-1 76.1% of resnet50, BSD-3-Clause" in text
     assert "kinetics400-dense: top-1 of 10 clips 74.1%, MIT" in text
     assert "coco: mIoU 66.4%, BSD-3-Clause" in text
+
+
+def test_a_line_of_json_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    print_models(["resnet50"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "model": "resnet50",
+        "tasks": ["image-classification", "image-multilabel"],
+        "parameters": 25_557_032,
+        "multiply_adds": 4_089_184_256,
+        "input_shape": [3, 224, 224],
+        "weights": ["imagenet1k", "imagenet1k-v1"],
+    }
 
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
