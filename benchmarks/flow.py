@@ -218,7 +218,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--only", default="error,stage,feed")
     asked = parser.parse_args()
-    files = sorted((asked.folder / "val").glob("*/*.mp4"))[: asked.clips]
+    files = [path for split in ("val", "train") for path in sorted((asked.folder / split).glob("*/*.mp4"))]
+    files = files[: asked.clips]
     if "error" in asked.only.split(","):
         bench_error(asked.folder, files)
     if {"stage", "feed"}.isdisjoint(asked.only.split(",")):
