@@ -6,7 +6,6 @@ CPU weights lie as oneDNN computes with them, where PyTorch would lay them out a
 
 from collections import Counter
 from collections.abc import Callable, Container
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
@@ -38,15 +37,11 @@ class Seen:
 
 
 def prepare_at_first_call(model: nn.Module, twin: Callable[[], nn.Module]) -> None:
-    """Do what `prepare` does when a model is first called, for inputs of the size that it takes then.
-
-    A user's own model that the meta device cannot follow stays as it is.
-    """
+    """Do what `prepare` does when a model is first called, for inputs of the size that it takes then."""
 
     def first(module: nn.Module, taken: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         hook.remove()
-        with suppress(Exception):  # of whichever operation it is; those of `models` all can, as a test shows
-            prepare(module, twin(), *map(_on_meta, taken), **{name: _on_meta(x) for name, x in named.items()})
+        prepare(module, twin(), *map(_on_meta, taken), **{name: _on_meta(x) for name, x in named.items()})
 
     hook = model.register_forward_pre_hook(first, with_kwargs=True)
 
@@ -57,7 +52,10 @@ def _on_meta(x: Tensor) -> Tensor:
 
 
 def prepare(model: nn.Module, twin: nn.Module, *inputs: Tensor, **named: Tensor) -> None:
-    """Bring a model in float32 into the form in which it predicts fastest, in place; it cannot be trained after that.
+    """Bring a model of `models` in float32 into the form in which it predicts fastest, in place, for good.
+
+    Not a user's own: it may read a convolution's weights itself, which have another form then, or ask for values that
+    the meta device does not have.
 
     twin:   the same model on the meta device, where nothing is computed; `inputs` and `named` are one of its batches
     """
@@ -100,7 +98,10 @@ def look(model: nn.Module, *inputs: Tensor, **named: Tensor) -> Seen:
 
         return hook
 
+    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     for name, module in model.named_modules():
+        if names[id(module)] > 1:  # which would be replaced under one of its names alone
+            continue
         if type(module) in CONVOLUTIONS:
             hooks.append(module.register_forward_hook(gave(name)))
         elif isinstance(module, NORMS) and module.running_mean is not None:

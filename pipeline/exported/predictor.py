@@ -10,6 +10,7 @@ from torch import nn
 
 from models.inference import prepare_at_first_call
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.plugins import is_own
 from pipeline.exported.folder import Exported
 from pipeline.exported.sight import Seen, Sight
 from pipeline.tasks.base import Answer, Arrays
@@ -34,7 +35,7 @@ class Predictor(Exported):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = load_model(self.recipe, len(self.classes), folder / "model.safetensors", self.device)
         self.normalize = Normalize.of(self.recipe, self.device)
-        if prepared and self.recipe.train.precision == "fp32":
+        if prepared and self.recipe.train.precision == "fp32" and not is_own(self.recipe.model.kind):
             self.normalize = self.normalize.with_channels_last()
             prepare_at_first_call(self.model, self._on_meta)
         self.sight = Sight(self.recipe)
