@@ -132,6 +132,24 @@ def test_what_is_wrong_is_told(changes: Any, said: str) -> None:
     assert said in problems(**changes)
 
 
+OPTIONS = """
+from torch import nn
+from models.options.base import ModelOptions
+
+class Options(ModelOptions):
+    eats = "image"
+    head: nn.Module | None = None
+"""
+
+
+def test_options_of_a_type_that_no_recipe_can_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_options.py").write_text(OPTIONS)
+    monkeypatch.syspath_prepend(tmp_path)
+    allow(["own_options"])
+    said = problems(model={"kind": "own_options:Options"})
+    assert "own_options:Options: its fields cannot be checked (Unable to generate pydantic-core schema" in said
+
+
 NETS = """
 from torch import nn
 

@@ -21,7 +21,7 @@ class ModelOptions(BaseModel):
     [B, 3, s H, s W], `scale` s, whose values mean what those of the input do.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     eats: ClassVar[Eats]
     answers: ClassVar[Answers] = "classes"
     outlines: ClassVar[bool] = False

@@ -99,6 +99,14 @@ def section(name: str, base: type[S], find: Callable[[str], type[S]], made_of: C
         own = found if isinstance(found, type) and issubclass(found, base) else made_of(found)
         kind: Any = (Literal[name], ...)
         made = create_model(own.__name__, __base__=own, __module__=own.__module__, kind=kind)
+        try:
+            made.model_rebuild()
+        except Exception as error:  # of a type that cannot be looked up, or that no recipe can hold
+            first = str(error).splitlines()[0]
+            raise ZoetropeError(
+                f"{name}: its fields cannot be checked ({first}). Give them types that a recipe can hold: numbers, "
+                "text, true or false, None, lists and mappings of these"
+            ) from error
         made.__reduce__ = lambda self: (_unpickled, (find, name), self.__getstate__())  # type: ignore[method-assign]
         _SECTIONS[name] = made
     return made
