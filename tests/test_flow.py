@@ -115,6 +115,7 @@ def test_it_trains_mixed_and_in_parts_alike(flows: Dataset, changes: dict[str, A
     assert np.isfinite(metrics["val/loss"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [BOTH, ALONE], ids=["both", "alone"])
 def test_a_new_video_is_answered_and_exported_as_its_sample(
     flows: Dataset, changes: dict[str, Any], validation_files: Callable[[str], list[bytes]], tmp_path: Path

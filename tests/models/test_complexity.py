@@ -75,6 +75,7 @@ def test_input_shapes() -> None:
     assert models.check_options("hornet_tiny_gf", size_px=384).input_shape == (3, 384, 384)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_has_a_cost(name: str) -> None:
     cost = complexity(name, 10)

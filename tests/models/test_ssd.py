@@ -131,6 +131,7 @@ def test_detections_by_hand() -> None:
     assert alone["kind"].tolist() == [[0, 1, -1, -1]]
 
 
-@pytest.mark.parametrize("name", ["ssd_mobilenet_v2", pytest.param("ssd300_vgg16", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ssd_mobilenet_v2", "ssd300_vgg16"])
 def test_onnx(name: str, tmp_path: Path) -> None:
     assert_onnx_agrees(name, tmp_path)

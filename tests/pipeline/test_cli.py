@@ -265,6 +265,7 @@ def test_ctrl_c(terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert terminal("run", QUICKSTART) == (130, "", "Stopped. The same command goes on from here.\n")
 
 
+@pytest.mark.slow
 def test_bad_files_stop_a_run_in_words_and_leave_nothing_finished(tmp_path: Path) -> None:
     """The whole way, through Ray, as a user would see it."""
     for name in ("train/cat/1", "train/cat/2", "train/dog/1", "val/cat/1", "val/dog/1"):

@@ -100,6 +100,7 @@ print(json.dumps([answers, world.counted]))
 """
 
 
+@pytest.mark.slow
 def test_ranks_with_clocks_apart_look_together_and_answer_alike(tmp_path: Path) -> None:
     """Ray's own question is a barrier: a rank that asks once more than the others waits for ever."""
     story = [

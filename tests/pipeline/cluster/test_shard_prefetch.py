@@ -179,6 +179,7 @@ def test_no_room_beside_the_validation_split(node: Node) -> None:
         node.train()
 
 
+@pytest.mark.slow
 def test_actors_of_a_remote_feed_have_their_shards_ahead(node: Node, downloads: Downloads) -> None:
     limit = train_bytes(node) * 9 // 10
     node.limit(limit)

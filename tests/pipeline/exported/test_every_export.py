@@ -27,11 +27,11 @@ TOLERANCE = 1e-5
 VIDEO_TRANSFORMER = {"kind": "timesformer_base", "depth": 2}
 QUICK: dict[str, dict[str, Any]] = {
     "resnet": {"kind": "resnet18"},
-    "tsm": {"kind": "tsm_resnet18"},
     "timesformer T+S": {**VIDEO_TRANSFORMER, "attention": "divided_space_time"},
 }
 # Detectors have theirs in tests/models/test_ssd.py and test_operators.py: what is suppressed turns on what is rounded.
 SLOW: dict[str, dict[str, Any]] = {
+    "tsm": {"kind": "tsm_resnet18"},
     # Pieces of several sizes are a graph of many nodes: one block of them takes as long as all that is quick.
     "timesformer L+G": {**VIDEO_TRANSFORMER, "depth": 1, "attention": "local_global"},
     "hornet gf": {"kind": "hornet_tiny_gf"},

@@ -168,6 +168,7 @@ def beside(act: Callable[[], Any]) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_sample_that_hangs_costs_two_timeouts_and_is_replaced(make_recipe: Any, videos: Dataset) -> None:
     slow = [{"Resize": {"height": 1000, "width": 1000}}, {"MedianBlur": {"blur_limit": [7, 7], "p": 1.0}}]
     changes = {"data.max_bad": 0.2, "train.batch_size": 2, "augment.train": slow}  # so that it is caught at it

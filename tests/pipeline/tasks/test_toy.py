@@ -99,6 +99,7 @@ def test_one_by_one_where_sizes_differ_and_nothing_is_said(blocks: Dataset) -> N
     assert BatchSource(same, blocks, "val").walk.batch_size == 6
 
 
+@pytest.mark.slow
 def test_micro_batches_and_processes_change_nothing(blocks: Dataset, tmp_path: Path) -> None:
     for name, changes in (("whole", {}), ("parts", {"train.micro_batch": 2})):
         trained(a_recipe(**MIXED, **changes), blocks, tmp_path / name, Process())

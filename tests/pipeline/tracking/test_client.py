@@ -43,6 +43,7 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_processes_that_create_one_store_at_once_do_not_break_each_other(tmp_path: Path) -> None:
     database = tmp_path / "deep" / "mlflow.db"
     processes = [

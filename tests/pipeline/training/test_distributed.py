@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.training.distributed import Process, agree, gather, gather_rows
 
@@ -28,6 +29,7 @@ print([(column.dtype.name, column.tolist()) for column in gather_rows(rows, Proc
 """
 
 
+@pytest.mark.slow
 def test_ranks_agree_on_the_bad_samples(tmp_path: Path) -> None:
     ranks = [
         subprocess.Popen(

@@ -229,6 +229,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", [0, 1, 2, 3, 4, 6, 7, 8, *range(10, 23)])
 def test_two_processes_step_where_one_does(done: Any, job: int) -> None:
     alone, first, second = done(job, 0, 1), done(job, 0, 2), done(job, 1, 2)

@@ -99,6 +99,7 @@ def test_an_image_model_as_onnx_where_neither_torch_nor_this_is(
     assert_same(run_example(out, photo, "torch", *OURS), Predictor(folder, "cpu"), photo.read_bytes())
 
 
+@pytest.mark.slow
 def test_a_video_model_as_torch_file_where_this_is_not(
     make_recipe: Any, videos: Dataset, tmp_path: Path, validation_files: Any
 ) -> None:
