@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.index import index_path, read_index
 from pipeline.shards.writer import ShardInfo, StoredSample, write_dataset, write_shard
+from tests.zygote import PYTHONPATH, SOCKET, zygote
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores, shared with other processes
 AS_OTHERS = {"RAY_worker_niceness": "0"}
@@ -129,6 +130,14 @@ def tiny_values(modality: str, **changes: Any) -> dict[str, Any]:
     return values
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Run one `tests.zygote` for all of pytest's processes, which are started after this."""
+    if SOCKET not in os.environ:
+        running = ExitStack()
+        running.enter_context(zygote())
+        config.add_cleanup(running.close)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Mark what starts Ray as slow, and put the files that take long first, so that no process is left with one.
@@ -231,7 +240,7 @@ class Project:
         self.log = self.folder / f"{verb}-{len(list(self.folder.glob('*.log')))}.log"
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
-        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(home), "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(home), "PYTHONPATH": PYTHONPATH}
         environment.pop("RAY_ADDRESS", None)
         environment.pop("MLFLOW_TRACKING_URI", None)
         environment |= self.environment
@@ -358,7 +367,7 @@ def ray_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:  # Ray's workers start with what is here now
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("PYTHONPATH", PYTHONPATH)
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()

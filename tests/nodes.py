@@ -16,8 +16,7 @@ from typing import Any
 import psutil
 
 from tests.processes import family
-
-ROOT = Path(__file__).parents[1]
+from tests.zygote import ROOT
 
 
 class Node:
@@ -54,7 +53,7 @@ class Node:
         """Lose the node, all of its processes at once."""
         with suppress(psutil.NoSuchProcess):
             whole = psutil.Process(self.process.pid)
-            for process in [whole, *whole.children(recursive=True)]:
+            for process in [whole, *family(whole.pid)]:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         self.process.wait()

@@ -6,15 +6,28 @@ from contextlib import suppress
 
 import psutil
 
+from tests.zygote import workers
+
 
 def family(pid: int, word: str = "", recursive: bool = True) -> list[psutil.Process]:
-    """What a process has begotten and has the word in its command line; any of them may end while one looks."""
-    found = []
-    for child in psutil.Process(pid).children(recursive=recursive):
-        with suppress(psutil.NoSuchProcess):
-            if word in " ".join(child.cmdline()):
-                found.append(child)
-    return found
+    """What a process has begotten and has the word in its command line; any of them may end while one looks.
+
+    Ray's workers count as the raylet's, where they are forks of `tests.zygote`, too.
+    """
+    found = psutil.Process(pid).children(recursive)
+    for raylet in [pid, *(child.pid for child in found if recursive)]:
+        for worker in workers(raylet):
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(worker)
+                found += [process, *(process.children(recursive) if recursive else ())]
+    return [process for process in found if word in (_command(process) or [])]
+
+
+def _command(process: psutil.Process) -> str | None:
+    """Return its command line; None when it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return None
 
 
 def begotten(pid: int) -> set[int]:

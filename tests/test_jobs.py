@@ -21,6 +21,7 @@ import requests
 from tests.conftest import AS_OTHERS
 from tests.processes import family
 from tests.test_faults import NOTES, noted_step
+from tests.zygote import HOOK
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -49,12 +50,13 @@ class Head:
         file.write_text(token)
         file.chmod(0o600)
         gcs, client, dashboard, agent = free_ports(4)
-        # Without PYTHONPATH: the code is to come with the working directory.
+        # Without the code: that is to come with the working directory.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "MLFLOW_")) and k != "PYTHONPATH"}
         self.environment = {
             **kept,
             **AS_OTHERS,
             "HOME": str(self.home),
+            "PYTHONPATH": HOOK,
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
             "RAY_AUTH_MODE": "token",
             "RAY_JOB_STOP_WAIT_TIME_S": "30",

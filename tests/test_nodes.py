@@ -18,7 +18,8 @@ from pipeline.shards.dataset import open_dataset
 from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
-from tests.nodes import ROOT, Cluster, running_cluster, wait_until
+from tests.nodes import Cluster, running_cluster, wait_until
+from tests.zygote import PYTHONPATH
 
 pytestmark = pytest.mark.slow
 
@@ -170,7 +171,7 @@ print("results", list(run_parallel(part, [(0,), (1,)])))
 
 def test_parts_of_a_lost_node_are_made_again_on_another(cluster: Cluster, tmp_path: Path) -> None:
     second, log = cluster.add(), tmp_path / "log"
-    environment = {**os.environ, "RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": PYTHONPATH}
     with log.open("w") as output:
         command = [sys.executable, "-c", PARTS, str(tmp_path)]
         driver = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

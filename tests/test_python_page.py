@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.zygote import PYTHONPATH, ROOT
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
 
@@ -28,7 +28,7 @@ assert several[1].error.startswith("its content is no image that can be read: JP
 assert prediction.file == "zero.png"
 """
     (tmp_path / "page.py").write_text("\n".join(BLOCKS) + checks)
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": PYTHONPATH}
     for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
         environment.pop(name, None)
     ran = subprocess.run(

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.feed.batch import BatchSource
 from pipeline.shards.dataset import Dataset
-from tests.nodes import ROOT, running_cluster
+from tests.nodes import running_cluster
+from tests.zygote import PYTHONPATH
 
 AFAR = """
 import pickle, sys, time
@@ -51,7 +52,7 @@ def test_actors_on_other_nodes_and_one_of_these_is_lost(make_recipe: Any, images
     (tmp_path / "source").write_bytes(pickle.dumps(BatchSource(recipe, images, "train", training=True)))
     with running_cluster() as cluster:
         nodes = [cluster.add('--resources={"decode": 1}') for _ in range(2)]
-        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": PYTHONPATH}
         command = [sys.executable, "-c", AFAR, str(tmp_path / "source"), cluster.address]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path

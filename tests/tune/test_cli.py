@@ -21,6 +21,7 @@ from pipeline.training.loop import train
 from tests.conftest import ROOT, Project
 from tests.processes import begotten, left_of
 from tests.test_jobs import wait_until
+from tests.zygote import PYTHONPATH
 from tune.cli import main
 from tune.journal import EVENTS
 from tune.policy.child import WEIGHTS
@@ -84,7 +85,7 @@ class Searches(Project):
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         self.log = self.folder / f"tune-{time.monotonic_ns()}.log"
-        env = os.environ | {"RAY_AUTH_MODE": "disabled", "HOME": str(home), "PYTHONPATH": str(ROOT)}
+        env = os.environ | {"RAY_AUTH_MODE": "disabled", "HOME": str(home), "PYTHONPATH": PYTHONPATH}
         command = [sys.executable, "-m", *program, str(self.recipe), f"store={self.store}", *arguments]
         with self.log.open("w") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, text=True, env=env, start_new_session=True)

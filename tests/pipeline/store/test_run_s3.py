@@ -19,9 +19,10 @@ import pytest
 from pipeline.store.eviction import held_bytes
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
-from tests.nodes import ROOT, running_cluster
+from tests.nodes import running_cluster
 from tests.pipeline.store.s3_server import BUCKET, SECRET, URL, Server, empty_bucket, first
 from tests.processes import begotten, left_of
+from tests.zygote import PYTHONPATH, ROOT
 
 RECIPE = """
 name: tiny
@@ -60,6 +61,7 @@ class Machine:
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
             "RAY_AUTH_MODE": "disabled",
             "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": PYTHONPATH,
         }
         self.environment.pop("RAY_ADDRESS", None)
 

@@ -25,9 +25,10 @@ from pipeline.exported.predictor import Predictor
 from pipeline.shards.dataset import Dataset
 from pipeline.verbs import predict_parts
 from pipeline.verbs.predict import Seen, shown, views_of
-from tests.conftest import NO_IMAGE, ROOT
+from tests.conftest import NO_IMAGE
 from tests.pipeline.exported.untrained import exported_to
 from tests.pipeline.test_cli import typed
+from tests.zygote import PYTHONPATH
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +167,7 @@ def test_on_ray_the_same_command_goes_on(model: str, photos: Path, tmp_path: Pat
     (photos / "list.csv").write_text("path\n" + "\n".join(files))
     out = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "pipeline", "predict", model, f"{photos}/list.csv", "--ray", "--out", str(out)]
-    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": PYTHONPATH}
     environment.pop("RAY_ADDRESS", None)
     with (tmp_path / "log").open("w") as log:
         first = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

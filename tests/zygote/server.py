@@ -1,0 +1,108 @@
+"""Fork a process for each of Ray's workers that asks, see `tests.zygote`.
+
+    python server.py SOCKET
+
+What it has imported are no modules of Ray, whose library reads the environment while it is loaded, and not decord:
+with decord's symbols there before Ray's, asynchronous actors crash ("random_device could not be read").
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from tests.zygote import ROOT, started
+
+MODULES = (
+    "torch._dynamo",
+    "pandas",
+    "pyarrow",
+    "scipy.optimize",
+    "matplotlib.figure",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "webdataset",
+    "albumentations",
+    "av",
+    "pipeline.recipe.validate",
+    "pipeline.training.optimizer",
+    "pipeline.tracking.client",
+    "models.resnet",
+    "models.tsm",
+)
+OURS = ("pipeline", "models", "augment", "tune", "tests")
+LONGEST = 1 << 20
+
+
+def serve(path: str) -> None:
+    """Answer until the standard input ends, as it does with the process that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how forks ended
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server, open(path + ".forks", "w") as forks:
+        server.bind(path)
+        server.listen(64)
+        while server in select.select([server, sys.stdin], [], [])[0]:
+            connection, _ = server.accept()
+            data, fds, _, _ = socket.recv_fds(connection, LONGEST, 3)
+            asked = json.loads(data)
+            prepare()
+            if not (pid := os.fork()):
+                server.close()
+                connection.close()
+                become(asked, fds)
+            print(pid, started(pid), asked["environ"].get("RAY_RAYLET_PID", "-"), file=forks, flush=True)
+            connection.send(b".")
+            connection.close()
+            for fd in fds:
+                os.close(fd)
+
+
+def prepare() -> None:
+    """Import all, the first time."""
+    if not gc.get_freeze_count():
+        for name in MODULES:
+            importlib.import_module(name)
+        assert not {"ray", "decord"} & sys.modules.keys()
+        gc.freeze()  # collections in forks would copy every page
+
+
+def become(asked: dict[str, Any], fds: list[int]) -> NoReturn:
+    """Go on as the process that asked."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.environ.clear()
+    os.environ.update(asked["environ"])
+    os.chdir(asked["cwd"])
+    sys.argv[:], sys.path[:] = asked["argv"], asked["path"]
+    if sys.path[0] != str(ROOT):  # it may have another copy of our code
+        for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+            del sys.modules[name]
+    code = 0
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
