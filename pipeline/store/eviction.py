@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.base.lock import is_locked
+from pipeline.base.size import parse_size
 from pipeline.store.artifact import StoreError
 
 LIMIT = "ZOETROPE_CACHE_LIMIT"
@@ -18,7 +18,6 @@ SHARE = 0.9
 """Of the disk's room that the cache may take when no limit is set."""
 PART, RESERVED = ".part", ".reserved"
 PAUSE_S = 0.1
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 @dataclass
@@ -38,10 +37,10 @@ def limit_bytes(root: Path) -> int:
     if text is None:
         held = held_bytes(root)
         return int(SHARE * (shutil.disk_usage(root).free + held))
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if not found:
-        raise StoreError(f"{LIMIT}={text!r}: write a size, such as 200GB.")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    try:
+        return parse_size(text)
+    except ValueError:
+        raise StoreError(f"{LIMIT}={text!r}: write a size, such as 200GB.") from None
 
 
 def held_bytes(root: Path) -> int:
