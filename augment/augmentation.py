@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from augment.boxes_at_end import may_wait, move
-from augment.build import Transform, leaves
+from augment.build import Transform, copies, leaves
 from augment.magnitudes import MAGNITUDES
 from augment.operations import Steps
 from augment.own import OWN
@@ -32,6 +32,8 @@ class Augmentation:
         self.rides, self.bands = rides, bands
         self.shapes: dict[tuple[int, int], tuple[int, int]] = {}
         """What `transforms.shape_of` found."""
+        self.only_reads = bool(transforms) and copies(transforms[0])
+        """Whether pixels may be read-only, as those that others share: what the first transform makes is new."""
         self._framed = not any(bends(leaf) for leaf in every)
         self._boxes_at_end = "boxes" in rides.names and may_wait(transforms)
         step_by_step = "boxes" in rides.names and not self._boxes_at_end

@@ -60,6 +60,13 @@ _BY_FACTOR: dict[type, Callable[[float], int]] = {A.RandomScale: int, A.LongestM
 NESTING: dict[str, type[BaseCompose]] = {cls.__name__: cls for cls in (A.OneOf, A.SomeOf, A.RandomOrder, A.Sequential)}
 
 
+COPYING = (
+    *(A.Crop, A.CenterCrop, A.RandomCrop, A.RandomResizedCrop, A.RandomSizedCrop),
+    *(A.Resize, A.SmallestMaxSize, A.LongestMaxSize),
+)
+"""Those that do not write to what they are given, and are mended to give none of it back."""
+
+
 def _mended(cls: type[A.BasicTransform]) -> type[A.BasicTransform]:
     """Return the class with what is better or quicker than its own."""
     changed: dict[str, Any] = {}
@@ -67,6 +74,13 @@ def _mended(cls: type[A.BasicTransform]) -> type[A.BasicTransform]:
         changed["apply_to_images"] = A.BasicTransform.apply_to_images
     if issubclass(cls, BaseDropout):
         changed["apply_to_bboxes"] = visible_boxes
+    if cls in COPYING:
+
+        def apply(self: Any, img: npt.NDArray[Any], *args: Any, **params: Any) -> npt.NDArray[Any]:
+            made: npt.NDArray[Any] = cls.apply(self, img, *args, **params)
+            return made if made.flags.writeable else made.copy()
+
+        changed["apply"] = apply
     if cls in RESIZES:
 
         def apply_to_keypoints(self: Any, keypoints: npt.NDArray[Any], **params: Any) -> npt.NDArray[Any]:
@@ -90,6 +104,8 @@ TRANSFORMS: dict[str, type[A.BasicTransform]] = {
     and cls not in (A.ImageOnlyTransform, A.DualTransform)
     and name not in REFUSED
 } | {name: cls for name, cls in OWN.items() if name not in NEEDS}
+_COPYING = {TRANSFORMS[cls.__name__] for cls in COPYING}
+"""As recipes make them: a user's subclass may do more."""
 NEEDING = {name: OWN.get(name) or _mended(getattr(A, name)) for name in NEEDS}
 
 
@@ -238,6 +254,11 @@ def _lines(error: Exception) -> list[str]:
         place = ".".join(str(part) for part in item["loc"])
         lines.append(f"{place + ': ' if place else ''}{item['msg']}" + (f" (not {item['input']!r})" if place else ""))
     return lines
+
+
+def copies(transform: Transform) -> bool:
+    """Tell whether a transform always makes new pixels, and lets those that it is given be."""
+    return type(transform) in _COPYING and transform.p == 1
 
 
 def leaves(transforms: Sequence[Transform]) -> Iterator[A.BasicTransform]:

@@ -1,6 +1,7 @@
 """Names and values are checked, draws are keyed, a clip has one draw."""
 
 import inspect
+import mmap
 import random
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pytest
 from albumentations import BasicTransform, CoarseDropout, Compose, HorizontalFlip, RandomResizedCrop
 
-from augment.build import BY_FRAME, NEEDING, TRANSFORMS, check_package
+from augment.build import BY_FRAME, COPYING, NEEDING, TRANSFORMS, check_package
 from augment.own import OWN
 from augment.refused import REFUSED
 from augment.transforms import check, compose, output_shape
@@ -107,6 +108,47 @@ def test_a_clip_made_frame_by_frame_is_its_pictures(name: str) -> None:
     clip = np.stack([picture(number) for number in range(4)])
     for draw in range(3):
         assert np.array_equal(augment(clip, draw), np.stack([augment(frame, draw) for frame in clip]))
+
+
+@pytest.mark.parametrize("name", sorted(cls.__name__ for cls in COPYING))
+@pytest.mark.parametrize("size", [(48, 64), (32, 32)])
+def test_what_copies_takes_pixels_that_nobody_may_write_to(name: str, size: tuple[int, int]) -> None:
+    area = mmap.mmap(-1, 48 * 64 * 3, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    area.write(picture().tobytes())
+    pixels = np.frombuffer(area, np.uint8).reshape(48, 64, 3)
+    pixels.flags.writeable = False
+    before = pixels.copy()
+    own: dict[str, Any] = {
+        "RandomCrop": {"height": size[0], "width": size[1]},
+        "CenterCrop": {"height": size[0], "width": size[1]},
+        "Resize": {"height": size[0], "width": size[1]},
+        "Crop": {"x_max": size[1], "y_max": size[0]},
+        "SmallestMaxSize": {"max_size": size[0]},
+        "LongestMaxSize": {"max_size": size[1]},
+        "RandomResizedCrop": {"size": size, **({"scale": [1, 1], "ratio": [1.333, 1.334]} if size[0] == 48 else {})},
+        "RandomSizedCrop": {"min_max_height": [size[0], size[0]], "size": size, "w2h_ratio": size[1] / size[0]},
+    }
+    augment = compose([{name: {"p": 1.0} | own[name]}])
+    assert augment.only_reads
+    for draw in range(3):
+        made = augment(pixels, draw)
+        assert made.flags.writeable
+        assert not np.shares_memory(made, pixels)
+        assert np.array_equal(made, augment(before.copy(), draw))
+    assert np.array_equal(pixels, before)
+
+
+def test_pixels_are_copied_for_what_may_write_to_them_or_pass_them_on() -> None:
+    crop = {"RandomCrop": {"height": 8, "width": 8}}
+    specs: list[list[dict[str, Any]]] = [
+        [],
+        [{"HorizontalFlip": {}}, crop],
+        [{"RandomCrop": {"height": 8, "width": 8, "p": 0.5}}],
+    ]
+    for spec in specs:
+        assert not compose(spec).only_reads
+    assert not compose([{"Sequential": {"transforms": [crop]}}]).only_reads
+    assert compose([crop, {"HorizontalFlip": {}}]).only_reads
 
 
 def test_identical_frames_stay_identical_and_draws_vary() -> None:
