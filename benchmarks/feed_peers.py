@@ -48,6 +48,22 @@ def ours(folder: Path, workers: int) -> Batches:
         yield batch.arrays["pixels"]
 
 
+def ours_cached(folder: Path, workers: int, cache: str = "1GiB") -> Batches:
+    """The same from the second epoch on, where decoded pictures are kept."""
+    from benchmarks.feed_pictures import source
+    from pipeline.feed.local import LocalFeed
+
+    made = source(folder, cache)
+    for step, batch in enumerate(LocalFeed(made, range(made.steps * 1000), workers, 120.0)):
+        if step >= made.steps:
+            yield batch.arrays["pixels"]
+
+
+def ours_half_cached(folder: Path, workers: int) -> Batches:
+    """The same where every second picture has a place."""
+    return ours_cached(folder, workers, "256MiB")
+
+
 def _one_thread(_: int = 0) -> None:
     cv2.setNumThreads(0)
 
@@ -184,6 +200,8 @@ def ray_data(folder: Path, workers: int) -> Batches:
 FEEDS: dict[str, Callable[[Path, int], Batches]] = {
     "floor": floor,
     "ours": ours,
+    "ours, all kept": ours_cached,
+    "ours, half kept": ours_half_cached,
     "webdataset, plain": webdataset_plain,
     "webdataset, cv2": webdataset_cv2,
     "MosaicML Streaming": mosaicml_streaming,

@@ -36,8 +36,8 @@ def make_data(folder: Path) -> None:
     write_dataset(folder / "dataset", "image", ["a", "b"], {"train": shards})
 
 
-def source(folder: Path) -> BatchSource:
-    """The training batches of a recipe with crop and flip."""
+def source(folder: Path, cache: str | None = None) -> BatchSource:
+    """The training batches of a recipe with crop and flip; `cache` as of `feed.cache`."""
     recipe = check(
         {
             "name": "feed",
@@ -51,6 +51,7 @@ def source(folder: Path) -> BatchSource:
             "shard": {"image": {"short_side": 256}},
             "optimizer": {"kind": "sgd"},
             "train": {"duration": "1ep", "batch_size": 64},
+            "feed": {"cache": cache},
         },
         "the benchmark",
     )

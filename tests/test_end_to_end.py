@@ -132,3 +132,8 @@ def test_the_feed_by_itself(make_project: Callable[..., Any]) -> None:
     assert not (project.store / "artifacts" / "train").exists()
     assert "starting Ray" not in project.run("--seconds", "0", verb="feed")  # the shards are there
     assert project.artifact("shard") == made
+    kept = project.run("--seconds", "0", "feed.cache=1MB", verb="feed")
+    assert re.search(r"^[\d,]+ samples/s from the second epoch on$", kept, re.MULTILINE)
+    told = r"^feed\.cache: (\d+) of \1 training samples fit in 1MB$"
+    assert re.search(told, kept, re.MULTILINE)
+    assert re.search(told, project.run("feed.cache=1MB", verb="plan"), re.MULTILINE)

@@ -59,7 +59,7 @@ class Maker:
         asked = source.recipe.feed
         with (
             _shards(source, steps, self.say) as at,
-            closing(LocalFeed(source, steps, asked.workers, asked.timeout_s, bad)) as feed,
+            closing(LocalFeed(source, steps, asked.workers, asked.timeout_s, bad, self.say)) as feed,
         ):
             for step, batch in zip(steps, feed, strict=True):
                 at(step)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 from pipeline.feed.local import MakeFeed, local_feed
 from pipeline.feed.processes import start_fork_server
@@ -12,13 +13,13 @@ from pipeline.recipe import Recipe
 def feeds(recipe: Recipe, say: Callable[[str], None], beside: int = 1) -> Iterator[MakeFeed]:
     """Yield what makes feeds, as the recipe's `feed` says; what it needs is started, and ended afterwards.
 
-    say:    tells the user what is being waited for
+    say:    tells the user what is being waited for, and what there is no room for
     beside: processes on this node that have feeds
     """
     if recipe.feed.kind == "local":
         if recipe.feed.workers:
             start_fork_server()  # what it loads takes as long as making the model and the optimizer
-        yield local_feed
+        yield partial(local_feed, say=say)
         return
     from pipeline.cluster.remote_feed import Actors
 

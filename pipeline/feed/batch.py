@@ -12,6 +12,7 @@ from pipeline.base.errors import ZoetropeError
 from pipeline.decode.flow_name import FLOW
 from pipeline.decode.limits import BadSample
 from pipeline.feed.bad_samples import Bad, substitutes
+from pipeline.feed.cache import Cache, shape_of
 from pipeline.feed.laps import Laps
 from pipeline.feed.ring import Cell, idle_cell
 from pipeline.feed.sequence import training_order
@@ -84,6 +85,10 @@ class BatchSource:
         """Return (epoch, k) of a step that is counted over all epochs."""
         return divmod(step, self.steps)
 
+    def comes_again(self, steps: range) -> bool:
+        """Tell whether samples of a training come again in these steps, counted over all epochs."""
+        return self.training and len(steps) > 0 and steps[-1] - steps[0] >= self.steps
+
     def positions(self, epoch: int, k: int) -> Positions:
         """Return the whole batch `k`, over all ranks."""
         if self.training:
@@ -135,11 +140,14 @@ class BatchSource:
 class BatchMaker:
     """A `BatchSource` with its shards open and its transforms built. Make one in each process.
 
-    `bad` grows with what is found; `cell` tells the parent process what this one is at.
+    `bad` grows with what is found; `cell` tells the parent process what this one is at; `cache` is the node's, if it
+    has one.
     """
 
-    def __init__(self, source: BatchSource, bad: Bad | None = None, cell: Cell | None = None) -> None:
-        self.source = source
+    def __init__(
+        self, source: BatchSource, bad: Bad | None = None, cell: Cell | None = None, cache: Cache | None = None
+    ) -> None:
+        self.source, self.cache = source, cache
         self.bad = {} if bad is None else bad
         self.cell = cell or idle_cell()
         self.split = source.dataset.split(source.split)
@@ -176,16 +184,19 @@ class BatchMaker:
             return False
         raw, task = self.reader.read(*self.split.place(sample)), self.source.task
         self.cell.begin(sample, i)
-        data = bytes(raw.data) if self.laps.on else raw.data  # else a mapped file is read while it is decoded
+        shape = shape_of(self.source.recipe, raw)
+        place = self.cache.place(self.source.split, sample, shape) if self.cache else None
+        is_read = self.laps.on and not (place and place.is_there)
+        data = bytes(raw.data) if is_read else raw.data  # else a mapped file is read while it is decoded
         self.laps.lap("read")
         try:
             view = None
             if task.rides:
-                view = self.view_maker.view(data, task.companions(raw), epoch, sample, occurrence)
+                view = self.view_maker.view(data, task.companions(raw), epoch, sample, occurrence, place)
             seen = (
                 {"pixels": view.pixels}
                 if view
-                else self.view_maker.inputs(data, raw.frames, raw.members.get(FLOW), epoch, sample, occurrence)
+                else self.view_maker.inputs(data, raw.frames, raw.members.get(FLOW), epoch, sample, occurrence, place)
             )
             if seen["pixels"].shape[-3:] != arrays["pixels"].shape[-3:]:
                 raise BadSample("its picture has another size than its shard's index says")

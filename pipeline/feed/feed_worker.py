@@ -13,6 +13,7 @@ import cv2
 from pipeline.base.errors import ZoetropeError
 from pipeline.feed.bad_samples import Bad
 from pipeline.feed.batch import BatchMaker, BatchSource
+from pipeline.feed.cache import Cache
 from pipeline.feed.processes import end_with_parent
 from pipeline.feed.ring import Ring
 
@@ -50,13 +51,13 @@ class Failed:
     reason: str
 
 
-def work(pipe: Connection, ring: Ring, number: int, source: BatchSource) -> None:
+def work(pipe: Connection, ring: Ring, number: int, source: BatchSource, cache: Cache | None) -> None:
     """Run worker `number`: take an `Ask`, write that batch into its slot, answer `Made`; `Failed` ends it."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         cv2.setNumThreads(0)
         keep_freed_memory()
-        maker = BatchMaker(source, {}, ring.cell(number))
+        maker = BatchMaker(source, {}, ring.cell(number), cache)
         while True:
             ask: Ask = pipe.recv()
             maker.laps.lap("wait")

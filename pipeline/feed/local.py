@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.base.errors import ZoetropeError
-from pipeline.feed import processes
+from pipeline.feed import cache, processes
 from pipeline.feed.bad_samples import Bad, check_bad
 from pipeline.feed.batch import BatchMaker, BatchSource
 from pipeline.feed.feed_worker import Ask, Failed, Made, work
@@ -69,14 +69,20 @@ class LocalFeed:
     `bad`, the samples that cannot be used, grows with what is found; ZoetropeError when it grows beyond the recipe's
     `data.max_bad`. A sample may take `timeout_s` (not in this process, which cannot interrupt itself). `waited_s` is
     the time that the consumer has spent waiting, `spent` that of the workers by step, of a source that is `timed`.
-    `close()` ends the workers. They also end by themselves when this
+    `say` tells the user what is no error. `close()` ends the workers. They also end by themselves when this
     process does, however it ends.
     """
 
     def __init__(
-        self, source: BatchSource, steps: range, workers: int, timeout_s: float, bad: Bad | None = None
+        self,
+        source: BatchSource,
+        steps: range,
+        workers: int,
+        timeout_s: float,
+        bad: Bad | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.source, self.steps, self.timeout_s = source, steps, timeout_s
+        self.source, self.steps, self.timeout_s, self.say = source, steps, timeout_s, say
         self.bad = {} if bad is None else bad
         self._check_bad()
         self.agreed = set(self.bad)
@@ -102,6 +108,12 @@ class LocalFeed:
         """The shared memory of the workers' batches, allocated once."""
         return Ring.allocate(self.source.layout(), self.slots, self.number, processes.CONTEXT)
 
+    @cached_property
+    def cache(self) -> cache.Cache | None:
+        """The node's decoded pixels, opened once there is a ring."""
+        source = self.source
+        return cache.opened(source.recipe, source.dataset, source.comes_again(self.steps), self.say)
+
     def __iter__(self) -> Iterator[Batch]:
         if not self.workers:
             yield from self._made_here()
@@ -122,12 +134,17 @@ class LocalFeed:
         """
         self._check_bad()
         if set(self.bad) != self.agreed and self.workers and self.rest:
-            self.close()
+            self._end_workers()
             self._begin(self.rest, [slot for slot in range(self.slots) if slot != self.read])
         self.agreed = set(self.bad)
 
     def close(self) -> None:
         """End the workers; a batch that is being made is given up."""
+        self._end_workers()
+        if kept := self.__dict__.pop("cache", None):
+            kept.close()
+
+    def _end_workers(self) -> None:
         for worker in self.workers:
             worker.pipe.close()
             worker.process.kill()
@@ -148,7 +165,7 @@ class LocalFeed:
     def _made_here(self) -> Iterator[Batch]:
         if not self.steps:
             return
-        maker, largest = BatchMaker(self.source, self.bad), new_arrays(self.source.layout())
+        maker, largest = BatchMaker(self.source, self.bad, cache=self.cache), new_arrays(self.source.layout())
         for step in self.steps:
             began_s = time.perf_counter()
             maker.laps.lap("wait")
@@ -164,7 +181,7 @@ class LocalFeed:
 
     def _start(self, number: int) -> _Worker:
         self.ring.cell(number).rest()
-        return _Worker(number, *processes.start(work, self.ring, number, self.source))
+        return _Worker(number, *processes.start(work, self.ring, number, self.source, self.cache))
 
     def _ask(self) -> None:
         """Ask for batches while there are free slots, whoever owes least."""
@@ -257,7 +274,9 @@ class LocalFeed:
         )
 
 
-def local_feed(source: BatchSource, steps: range, bad: Bad) -> LocalFeed:
+def local_feed(
+    source: BatchSource, steps: range, bad: Bad, say: Callable[[str], None] = lambda text: None
+) -> LocalFeed:
     """Make a feed with as many workers as the recipe says."""
     asked = source.recipe.feed
-    return LocalFeed(source, steps, asked.workers, asked.timeout_s, bad)
+    return LocalFeed(source, steps, asked.workers, asked.timeout_s, bad, say)

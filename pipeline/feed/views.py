@@ -18,6 +18,7 @@ from pipeline.decode import clips
 from pipeline.decode.image import decode_image
 from pipeline.decode.limits import BadSample
 from pipeline.decode.video import decode_frames
+from pipeline.feed.cache import Place
 from pipeline.feed.laps import Laps
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
@@ -53,18 +54,25 @@ class ViewMaker:
         self.transform = compose(transforms, rides(recipe, training, known), recipe.data.bands)
 
     def __call__(
-        self, data: bytes | memoryview, num_frames: int, epoch: int = 0, sample: int = 0, occurrence: int = 0
+        self,
+        data: bytes | memoryview,
+        num_frames: int,
+        epoch: int = 0,
+        sample: int = 0,
+        occurrence: int = 0,
+        place: Place | None = None,
     ) -> np.ndarray:
         """Return uint8 [V, H, W, 3] of an image, [V, T, H, W, 3] of a video of `num_frames`; V = clips x crops.
 
-        Pictures of other `data.bands` have their type and channels here and below.
+        Pictures of other `data.bands` have their type and channels here and below. What was decoded is kept in `place`,
+        and taken from there the next time.
 
         Every draw is keyed by (seed, epoch, sample, occurrence). Raises ZoetropeError or IndexError when data cannot be
         decoded, and BadSample when H and W are not `view_size`.
         """
         seed = self.recipe.seed
         key = _key(epoch, sample, occurrence)
-        decoded = self._decode(data, num_frames, *key)
+        decoded = self._decode(data, num_frames, *key, place=place)
         self.laps.lap("decode")
         views = self._cropped([self.transform(view, seed, "augment", *key, epoch=epoch) for view in decoded])
         for view in views:
@@ -80,6 +88,7 @@ class ViewMaker:
         epoch: int = 0,
         sample: int = 0,
         occurrence: int = 0,
+        place: Place | None = None,
     ) -> dict[str, np.ndarray]:
         """Return all that the model looks at, by the names of `recipe.inputs`: what calling it returns as `pixels`.
 
@@ -88,7 +97,7 @@ class ViewMaker:
         """
         recipe, pixels = self.recipe, {}
         if not recipe.sees_flow_alone:
-            pixels["pixels"] = self(data, num_frames, epoch, sample, occurrence)
+            pixels["pixels"] = self(data, num_frames, epoch, sample, occurrence, place)
         if recipe.clip.flow is None:
             return pixels
         assert flow is not None
@@ -105,11 +114,17 @@ class ViewMaker:
         return {**pixels, "flow" if pixels else "pixels": np.stack(views)}
 
     def view(
-        self, data: bytes | memoryview, companions: Companions, epoch: int = 0, sample: int = 0, occurrence: int = 0
+        self,
+        data: bytes | memoryview,
+        companions: Companions,
+        epoch: int = 0,
+        sample: int = 0,
+        occurrence: int = 0,
+        place: Place | None = None,
     ) -> View:
         """Return one view of an image, and of what rides along. Draws and errors as of calling it."""
         key = _key(epoch, sample, occurrence)
-        decoded = decode_image(data, self.recipe.data.bands)
+        decoded = self._picture(data, place)
         self.laps.lap("decode")
         view = self.transform.view(decoded, companions, self.recipe.seed, "augment", *key, epoch=epoch)
         self._check_size(*view.pixels.shape[:2])
@@ -166,13 +181,24 @@ class ViewMaker:
             return views
         return [crop for view in views for crop in self.crops(view, self.crop["height"], self.crop["width"])]
 
-    def _decode(self, data: bytes | memoryview, num_frames: int, *key: int) -> np.ndarray:
+    def _decode(self, data: bytes | memoryview, num_frames: int, *key: int, place: Place | None = None) -> np.ndarray:
         """Return uint8 [clips, H, W, 3] or [clips, T, H, W, 3]."""
         if self.recipe.task.modality == "image":
-            return decode_image(data, self.recipe.data.bands)[None]
+            return self._picture(data, place)[None]
         frames = self._frames(num_frames, *key)
+        if place and (every := _every_frame(data, num_frames, place)) is not None:
+            return every[frames]  # a copy
         decoded = decode_frames(data, frames.ravel())
         return decoded.reshape(*frames.shape, *decoded.shape[1:])
+
+    def _picture(self, data: bytes | memoryview, place: Place | None) -> np.ndarray:
+        """Return uint8 [H, W, 3], decoded or kept."""
+        if place and (kept := place.get()) is not None:
+            return kept if self.transform.only_reads else kept.copy()
+        decoded = decode_image(data, self.recipe.data.bands)
+        if place:
+            place.put(decoded)
+        return decoded
 
     def _frames(self, num_frames: int, *key: int) -> clips.IntArray:
         """Return which frames the clips have: int64 [clips, T]."""
@@ -198,6 +224,20 @@ class ViewMaker:
         view = self.transform.view(black, Companions(), self.recipe.seed, "augment", *key, epoch=epoch)
         assert view.frame is not None  # as `rides` refuses what bends it
         return fields_of.move(fields, view.frame, view.pixels.shape[:2])
+
+
+def _every_frame(data: bytes | memoryview, num_frames: int, place: Place) -> np.ndarray | None:
+    """Return all frames of a video, uint8 [T, H, W, 3], decoded or kept; None where some cannot be decoded, which a
+    clip may do without.
+    """
+    if (kept := place.get()) is not None:
+        return kept
+    try:
+        decoded = decode_frames(data, np.arange(num_frames))
+    except (ZoetropeError, IndexError):
+        return None
+    place.put(decoded)
+    return decoded
 
 
 def rides(recipe: Recipe, training: bool, known: bool = True) -> Rides:

@@ -63,6 +63,7 @@ WORDS = {
     "model.weights=imagenet1k starts from official weights; docs/weights.md has more": "pretrained pretrain finetune",
     "mixing.kind=mosaic makes one picture of four, for a detector": "mosaic mosaic_prob",
     "mixing.until=90% leaves the last tenth unmixed": "close_mosaic no_aug_epochs num_last_epochs mixup_off_epoch",
+    "feed.cache=8GiB keeps decoded samples for the epochs to come": "cache cache_images cache_data",
     "nothing: the same command goes on from the last checkpoint": "resume auto_resume",
     "train.batch_size is the batch of an optimizer step; train.micro_batch=auto lets it go through the model in parts "
     "that fit": "accumulate accumulate_grad_batches gradient_accumulation_steps grad_accum_steps",

@@ -6,13 +6,23 @@ Every choice is `{kind: name, its options}`, each kind with its own model. What 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from warnings import catch_warnings
 
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, field_validator, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from models.options import OPTIONS
 from models.options.own import options_of
 from pipeline.base import plugins
 from pipeline.base.bands import MAX_CHANNELS, Bands
 from pipeline.base.job import default_store
+from pipeline.base.size import parse_size
 from pipeline.recipe.duration import Duration, parse
 from pipeline.recipe.evaluate import Evaluate
 from pipeline.recipe.loss import Loss
@@ -25,6 +35,15 @@ from pipeline.recipe.sources import Source
 from pipeline.recipe.split import Split
 from pipeline.recipe.tasks import SECTIONS, TaskSection, own_section
 from pipeline.recipe.tuning import Tune
+
+
+def _size(text: str) -> str:
+    parse_size(text)
+    return text
+
+
+Size = Annotated[str, AfterValidator(_size)]
+"""A recipe key that says how many bytes, see `pipeline.base.size`."""
 
 
 class Classes(Section):
@@ -255,15 +274,24 @@ class Train(Section):
 class LocalFeed(Section):
     """Batches come from worker processes beside each training worker."""
 
+    late = frozenset({"cache"})
+
     kind: Literal["local"] = "local"
     workers: Annotated[int, Field(ge=0)] = 1
     """Processes a training worker; 0 makes batches in the training process."""
     timeout_s: PositiveFloat = 120.0
     """A sample whose decoding takes longer costs its process; a second time it is left out, within `data.max_bad`."""
+    cache: Size | None = None
+    """How much of the decoded samples a node keeps for its workers from the first epoch on, such as `8GiB`: in
+    `/dev/shm` where twice as much is free, else on the disk of `ZOETROPE_CACHE`. Batches are the same. A picture takes
+    3 * height * width bytes, a video that times its frames; longer ones than 64 frames are not kept. By default none
+    are."""
 
 
 class RemoteFeed(Section):
     """The same batches come from Ray actors on other nodes, for training that waits for its node's CPUs."""
+
+    late = frozenset({"cache"})
 
     kind: Literal["remote"]
     actors: PositiveInt = 2
@@ -277,6 +305,8 @@ class RemoteFeed(Section):
     `workers` of it. By default actors go to any node with free CPUs."""
     timeout_s: PositiveFloat = 120.0
     """As of a local feed."""
+    cache: Size | None = None
+    """As of a local feed, on the nodes of the actors."""
 
     @field_validator("resource")
     @classmethod

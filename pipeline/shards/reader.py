@@ -125,6 +125,10 @@ class ShardReader:
         columns = self._indexed(shard).index
         return np.stack([columns.heights, columns.widths], axis=1)
 
+    def frames(self, shard: int) -> NDArray[np.int64]:
+        """Return the frames of a shard's samples, int64 [n], of its index alone. Errors as of `read`."""
+        return self._indexed(shard).index.frames
+
     def source(self, shard: int, index: int) -> str:
         """Return the path in the source that a sample was made of, as its JSON says; its key where there is none.
 

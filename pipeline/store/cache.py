@@ -3,6 +3,7 @@
     blobs/ab/abcdef...        a file, by its sha256; read-only
     blobs/ab/abcdef....part   one that is being fetched, locked by who does it
     stores/<id>/...           a store's folders on this node: artifacts (links to blobs), work, runs, spool
+    feed/...                  decoded pixels of trainings that run, see `pipeline.feed.cache`
 
 All of it may be removed while nothing runs. What was not used for longest is removed when the limit is reached, see
 `pipeline.store.eviction`.

@@ -51,8 +51,22 @@ def make_plan(recipe: Recipe, rerun: Iterable[str] = ()) -> tuple[Plan, Store]:
             raise recipe_error(recipe.name, problems)
         if listing and not ingested:
             notes = summary.of_listing(listing)
-    start = start_words(recipe) if _trains(planned) else None
-    return replace(planned, notes=(*notes, *filter(None, [start]))), store
+    told = [start_words(recipe), _cache_words(recipe, planned)] if _trains(planned) else []
+    return replace(planned, notes=(*notes, *filter(None, told))), store
+
+
+def _cache_words(recipe: Recipe, planned: Plan) -> str | None:
+    """Tell how many samples `feed.cache` has a place for, once there are shards."""
+    shards = _artifacts(planned)["shard"]
+    if recipe.feed.cache is None or not shards:
+        return None
+    from pipeline.feed import cache
+    from pipeline.shards.dataset import open_dataset
+
+    try:
+        return cache.words(recipe, open_dataset(shards.files))
+    except ZoetropeError:  # told by what reads the samples
+        return None
 
 
 def _artifacts(planned: Plan) -> dict[str, Artifact | None]:

@@ -182,7 +182,8 @@ def _doubled(recipe: Recipe) -> str:
 
 LIMITS = {
     "read": "Reading the shards limits it: a disk nearer or faster helps, or smaller files ({smaller}).",
-    "decode": "Decoding limits it: more feed.workers help while cores are idle, or smaller files ({smaller}).",
+    "decode": "Decoding limits it: more feed.workers help while cores are idle, smaller files ({smaller}), or "
+    "feed.cache=8GiB, which keeps what was decoded.",
     "augment": "The transforms of augment.train limit it: more feed.workers help while cores are idle.",
     "collate": "Copying limits it: smaller crops at the end of augment.train help.",
     "wait": "The workers mostly wait: fewer feed.workers would do.",
@@ -191,8 +192,9 @@ LIMITS = {
 
 def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float) -> None:
     """Print samples a second of one training worker's feed with nothing behind it, each step's
-    share, and what limits it.
+    share, and what limits it; where decoded samples are kept, also from the second epoch on, of which the shares are.
     """
+    from pipeline.feed import cache
     from pipeline.feed.batch import BatchSource
     from pipeline.feed.rate import measure
     from pipeline.shards.dataset import open_dataset
@@ -201,15 +203,18 @@ def show_feed(console: Console, recipe: Recipe, shards: Artifact, seconds: float
     dataset = open_dataset(shards.files)
     check_samples(recipe, dataset)
     dataset.fetch("train")
-    rate = measure(
-        BatchSource(recipe, dataset, "train", training=True), recipe.feed.workers, recipe.feed.timeout_s, seconds
-    )
+    source = BatchSource(recipe, dataset, "train", training=True)
+    rate, kept = measure(source, recipe.feed.workers, recipe.feed.timeout_s, seconds, console.print)
     count = recipe.feed.workers
     makers = f"{count} worker process{'' if count == 1 else 'es'}" if count else "the process itself"
     console.print(
         f"[bold]{rate.samples_per_s:,.0f} samples/s[/] from {makers} "
         f"({rate.batches} batches of {recipe.train.batch_size}, {os.cpu_count()} cores)"
     )
+    if kept:
+        console.print(f"[bold]{kept.samples_per_s:,.0f} samples/s[/] from the second epoch on")
+        console.print(cache.words(recipe, dataset), markup=False)
+        rate = kept
     for step, share in rate.shares.items():
         console.print(f"{step:<8} {share:6.1%}  {'█' * round(40 * share)}")
     if rate.bad:

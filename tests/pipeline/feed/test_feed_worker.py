@@ -22,7 +22,7 @@ class Source:
 
 
 class Maker:
-    def __init__(self, source: Any, bad: Bad, cell: Any) -> None:
+    def __init__(self, source: Any, bad: Bad, cell: Any, cache: None) -> None:
         self.bad, self.laps = bad, Laps(on=False)
 
     def make(self, epoch: int, k: int, arrays: Any, first: int) -> tuple[int, int]:
@@ -45,9 +45,10 @@ def test_answers_until_the_pipe_closes_and_tells_a_bug(monkeypatch: pytest.Monke
     monkeypatch.setattr(worker, "BatchMaker", Maker)
     ring: Any = NoRing()
     ours, theirs = Pipe()
-    life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source()))
+    life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source(), None))
     life.start()
     ours.send(Ask(4, 0, {2: "told"}, first=6))
+    assert ours.poll(300)
     assert ours.recv() == Made(4, 11, 99, {9: "found, 6 first"}, {})
     ours.send(Ask(5, 0))
     failure = ours.recv().reason
@@ -57,7 +58,7 @@ def test_answers_until_the_pipe_closes_and_tells_a_bug(monkeypatch: pytest.Monke
     assert not life.is_alive()
 
     ours, theirs = Pipe()
-    life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source()))
+    life = threading.Thread(target=worker.work, args=(theirs, ring, 0, Source(), None))
     life.start()
     ours.close()
     life.join(timeout=300)

@@ -1,12 +1,15 @@
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.feed import cache
 from pipeline.feed.batch import BatchSource
 from pipeline.feed.laps import STEPS, Laps
 from pipeline.feed.rate import measure
 from pipeline.shards.dataset import Dataset
+from pipeline.store.cache import VARIABLE
 
 
 def test_laps_add_up_to_the_time_that_went_by() -> None:
@@ -33,7 +36,8 @@ def test_nobody_asked() -> None:
 def test_what_takes_long_has_the_largest_share(make_recipe: Any, images: Dataset, workers: int) -> None:
     slow = [{"Resize": {"height": 400, "width": 400}}, {"MedianBlur": {"blur_limit": [7, 7], "p": 1.0}}]
     source = BatchSource(make_recipe("image", **{"augment.train": slow}), images, "train", training=True)
-    rate = measure(source, workers, 200.0, 0.2)
+    rate, kept = measure(source, workers, 200.0, 0.2)
+    assert kept is None
     assert rate.samples_per_s > 0
     assert rate.batches > 0
     assert tuple(rate.shares) == STEPS
@@ -41,3 +45,17 @@ def test_what_takes_long_has_the_largest_share(make_recipe: Any, images: Dataset
     assert all(share >= 0 for share in rate.shares.values())
     assert max(rate.shares, key=lambda step: rate.shares[step]) == "augment"
     assert rate.bad == 0
+
+
+def test_with_a_cache_there_is_a_rate_of_the_second_epoch(
+    make_recipe: Any, images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "SHARED", tmp_path / "none")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    source = BatchSource(make_recipe("image", **{"feed.cache": "1MB"}), images, "train", training=True)
+    first, kept = measure(source, 1, 200.0, 0.1, pytest.fail)
+    assert first.batches <= 2  # of the three of an epoch one is taken before
+    assert kept is not None
+    assert kept.samples_per_s > 0
+    assert sum(kept.shares.values()) == pytest.approx(1)
+    assert [path.name for path in (tmp_path / "feed").iterdir()] == ["lock"]

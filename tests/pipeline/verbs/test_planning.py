@@ -57,6 +57,7 @@ def test_a_stage_reads_no_section_that_it_does_not_declare(name: str) -> None:
     "override",
     [
         "feed.workers=7",
+        "feed.cache=8GiB",
         "cluster.workers=5",
         "cluster.workers={min: 1, max: 5}",
         "cluster.max_failures=0",
