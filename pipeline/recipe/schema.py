@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from warnings import catch_warnings
 
 from pydantic import (
-    AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -37,12 +37,13 @@ from pipeline.recipe.tasks import SECTIONS, TaskSection, own_section
 from pipeline.recipe.tuning import Tune
 
 
-def _size(text: str) -> str:
+def _size(value: Any) -> str:
+    text = str(value)  # a number has no unit, which is then told
     parse_size(text)
     return text
 
 
-Size = Annotated[str, AfterValidator(_size)]
+Size = Annotated[str, BeforeValidator(_size)]
 """A recipe key that says how many bytes, see `pipeline.base.size`."""
 
 

@@ -490,6 +490,7 @@ def test_a_feed_is_local_unless_it_says_otherwise(small: dict[str, Any]) -> None
         ({"worker": 1}, "feed.worker: unknown key 'worker'; did you mean 'workers'?"),
         ({"actors": 1}, "feed.actors: unknown key 'actors'; known are: cache, kind, timeout_s, workers"),
         ({"cache": "much"}, "feed.cache: 'much' is no size; write one such as 8GiB or 500MB"),
+        ({"cache": -1}, "feed.cache: '-1' is no size; write one such as 8GiB or 500MB"),
         ({"kind": "remote", "workers": 0}, "feed.workers: input should be greater than 0, not 0"),
         ({"kind": "remot"}, "feed.kind: unknown kind 'remot'; did you mean 'remote'?"),
         (
