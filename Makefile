@@ -13,11 +13,11 @@ unexport PYTHONDONTWRITEBYTECODE
 quickstart: .venv/ready
 	$(BIN)/python -m pipeline run recipes/quickstart.yaml
 
-# One file a core: quick tests compute.
+# One more than there are cores: a part of them waits for processes.
 test: lint
-	$(PYTEST) -m "not slow" -n 2 $(FILES)
+	$(PYTEST) -m "not slow" -n 3 $(FILES)
 
-# One more than there are cores: slow tests wait for half of their time, and the quick ones, at the end, fill it.
+# Slow tests wait for half of their time, and the quick ones, at the end, fill it.
 test-all: lint
 	$(PYTEST) -n 3 $(FILES) --durations=20
 

@@ -415,6 +415,7 @@ def own(tmp_path: Path) -> Own:
 ALLOWED = ("--allow", "my_package")
 
 
+@pytest.mark.slow
 def test_plan_and_preview_by_the_command_line(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(own.folder)
 

@@ -112,6 +112,7 @@ def test_a_first_plan_does_without_torch(tmp_path: Path) -> None:
     assert "albumentations" in heavy  # transforms are checked
 
 
+@pytest.mark.slow
 def test_a_finished_run_starts_nothing(tmp_path: Path) -> None:
     publish_until(quickstart(tmp_path), "export")
     output, heavy = in_a_process("plan", QUICKSTART, f"store={tmp_path}")
@@ -135,6 +136,7 @@ def test_a_plan_for_scripts(terminal: Terminal, tmp_path: Path) -> None:
     assert steps[3]["fingerprint"] is None  # of what the training will make
 
 
+@pytest.mark.slow
 def test_init_in_a_process_without_anything_else(tmp_path: Path) -> None:
     """Headers are read in a process of their own, and Ray is not started."""
     from pipeline.decode.image import encode_jpeg

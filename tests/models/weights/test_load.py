@@ -65,6 +65,7 @@ def renamed(state: State, *pairs: tuple[str, str]) -> State:
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_model_loads_its_own_weights(name: str) -> None:
     own, other = trained(name, **small(name)), build(name, **small(name))

@@ -121,7 +121,8 @@ print(json.dumps({"rows": table.to_dict("records"), "code": pipeline.__file__}))
 """
 
 
-@pytest.mark.parametrize("modality", ["image", pytest.param("video", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("modality", ["image", "video"])
 def test_the_mlflow_model_predicts_from_bytes_in_a_fresh_process(
     exported: Any, validation_files: Callable[[str], list[bytes]], tmp_path: Path, modality: str
 ) -> None:
