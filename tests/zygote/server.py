@@ -17,7 +17,7 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from tests.zygote import ROOT, started
 
@@ -51,18 +51,23 @@ def serve(path: str) -> None:
         server.listen(64)
         while server in select.select([server, sys.stdin], [], [])[0]:
             connection, _ = server.accept()
-            data, fds, _, _ = socket.recv_fds(connection, LONGEST, 3)
-            asked = json.loads(data)
-            prepare()
-            if not (pid := os.fork()):
-                server.close()
-                connection.close()
-                become(asked, fds)
-            print(pid, started(pid), asked["environ"].get("RAY_RAYLET_PID", "-"), file=forks, flush=True)
-            connection.send(b".")
-            connection.close()
-            for fd in fds:
-                os.close(fd)
+            with connection, suppress(OSError, ValueError):  # who asked may have ended
+                answer(server, connection, forks)
+
+
+def answer(server: socket.socket, connection: socket.socket, forks: TextIO) -> None:
+    """Fork the process that is asked for, and note its number, when it started and its raylet's number."""
+    data, fds, _, _ = socket.recv_fds(connection, LONGEST, 3)
+    asked = json.loads(data)
+    prepare()
+    if not (pid := os.fork()):
+        server.close()
+        connection.close()
+        become(asked, fds)
+    for fd in fds:
+        os.close(fd)
+    print(pid, started(pid), asked["environ"].get("RAY_RAYLET_PID", "-"), file=forks, flush=True)
+    connection.send(b".")
 
 
 def prepare() -> None:
