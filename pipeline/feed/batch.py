@@ -184,8 +184,9 @@ class BatchMaker:
             return False
         raw, task = self.reader.read(*self.split.place(sample)), self.source.task
         self.cell.begin(sample, i)
-        shape = shape_of(self.source.recipe, raw)
-        place = self.cache.place(self.source.split, sample, shape) if self.cache else None
+        place = None
+        if self.cache:
+            place = self.cache.place(self.source.split, sample, shape_of(self.source.recipe, raw))
         is_read = self.laps.on and not (place and place.is_there)
         data = bytes(raw.data) if is_read else raw.data  # else a mapped file is read while it is decoded
         self.laps.lap("read")
