@@ -187,7 +187,7 @@ def function(): ...
         ("Shadows", "cannot set a parameter called build"),
         ("Eats", "`eats` must be one of image, video"),
         ("Default", "Give them types and defaults that a recipe can hold"),
-        ("Type", "Give them types and defaults that a recipe can hold"),
+        ("Type", "Give them types that a recipe can hold"),
         ("Hint", "cannot be checked (name 'Missing' is not defined)"),
         ("function", "is neither a torch.nn.Module nor"),
     ],

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_type_hints
 
-from pydantic import ConfigDict, create_model
+from pydantic import create_model
 from pydantic_core import to_jsonable_python
 
 from models.options import OPTIONS
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 class ModuleOptions(ModelOptions):
     """Base of the options that are a module's keyword parameters."""
-
-    model_config = ConfigDict(defer_build=False)  # what cannot be checked is told as the class is made
 
     module: ClassVar[Callable[..., "nn.Module"]]
 
