@@ -1,7 +1,8 @@
 """A trained model as it predicts fastest. Its answers stay, up to rounding.
 
 A batch norm is folded into the convolution before it, which saves a pass over its maps; channels lie last; and for a
-CPU weights lie as oneDNN computes with them, where PyTorch would lay them out at every call.
+CPU weights lie as oneDNN computes with them, where PyTorch would lay them out at every call. In mixed precision weights
+are cast once.
 """
 
 from collections import Counter
@@ -21,6 +22,8 @@ from models.norms import FrozenBatchNorm2d
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
 NORMS = (_BatchNorm, FrozenBatchNorm2d)
+CAST = (*CONVOLUTIONS, nn.Linear)
+"""Modules whose weights autocast casts."""
 LAID_OUT: dict[int, Callable[..., Tensor]] = {
     4: torch._C._nn.mkldnn_reorder_conv2d_weight,
     5: torch._C._nn.mkldnn_reorder_conv3d_weight,
@@ -36,12 +39,13 @@ class Seen:
     norms: dict[str, str] = field(default_factory=dict)
 
 
-def prepare_at_first_call(model: nn.Module, twin: Callable[[], nn.Module]) -> None:
+def prepare_at_first_call(model: nn.Module, twin: Callable[[], nn.Module], dtype: torch.dtype = torch.float32) -> None:
     """Do what `prepare` does when a model is first called, for inputs of the size that it takes then."""
 
     def first(module: nn.Module, taken: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
         hook.remove()
-        prepare(module, twin(), *map(_on_meta, taken), **{name: _on_meta(x) for name, x in named.items()})
+        inputs = {name: _on_meta(x) for name, x in named.items()}
+        prepare(module, twin(), *map(_on_meta, taken), dtype=dtype, **inputs)
 
     hook = model.register_forward_pre_hook(first, with_kwargs=True)
 
@@ -51,13 +55,16 @@ def _on_meta(x: Tensor) -> Tensor:
     return torch.empty(1, *x.shape[1:], dtype=x.dtype, device="meta")
 
 
-def prepare(model: nn.Module, twin: nn.Module, *inputs: Tensor, **named: Tensor) -> None:
+def prepare(
+    model: nn.Module, twin: nn.Module, *inputs: Tensor, dtype: torch.dtype = torch.float32, **named: Tensor
+) -> None:
     """Bring a model of `models` in float32 into the form in which it predicts fastest, in place, for good.
 
     Not a user's own: it may read a convolution's weights itself, which have another form then, or ask for values that
     the meta device does not have.
 
     twin:   the same model on the meta device, where nothing is computed; `inputs` and `named` are one of its batches
+    dtype:  what it computes in; other than float32, the model is to be called with autocast of that type
     """
     seen = look(twin.eval(), *inputs, **named)
     modules = dict(model.named_modules())
@@ -66,6 +73,10 @@ def prepare(model: nn.Module, twin: nn.Module, *inputs: Tensor, **named: Tensor)
         model.set_submodule(name, modules[name])
         model.set_submodule(norm, nn.Identity())
     channels_last(model)
+    if dtype != torch.float32:
+        for module in model.modules():
+            if type(module) in CAST:
+                module.to(dtype)  # once, where autocast would at every call
     for name, shape in seen.shapes.items():
         if can_be_packed(module := modules[name]):
             model.set_submodule(name, Packed(module, shape))

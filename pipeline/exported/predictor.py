@@ -15,7 +15,7 @@ from pipeline.exported.folder import Exported
 from pipeline.exported.sight import Seen, Sight
 from pipeline.tasks.base import Answer, Arrays
 from pipeline.training.model import build_model, load_model
-from pipeline.training.step import Normalize, Running
+from pipeline.training.step import DTYPES, Normalize, Running
 
 
 class Predictor(Exported):
@@ -35,11 +35,12 @@ class Predictor(Exported):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = load_model(self.recipe, len(self.classes), folder / "model.safetensors", self.device)
         self.normalize = Normalize.of(self.recipe, self.device)
-        if prepared and self.recipe.train.precision == "fp32" and not is_own(self.recipe.model.kind):
-            self.normalize = self.normalize.with_channels_last()
-            prepare_at_first_call(self.model, self._on_meta)
+        prepares = prepared and not is_own(self.recipe.model.kind)
+        normalize = self.normalize.with_channels_last() if prepares else self.normalize
+        self.run = Running(self.model, normalize, self.recipe.train, self.recipe.evaluate)
+        if prepares:
+            prepare_at_first_call(self.model, self._on_meta, DTYPES[self.run.precision])
         self.sight = Sight(self.recipe)
-        self.run = Running(self.model, self.normalize, self.recipe.train, self.recipe.evaluate)
 
     def _on_meta(self) -> nn.Module:
         with torch.device("meta"):

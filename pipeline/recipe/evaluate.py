@@ -59,11 +59,18 @@ class Assembly(Section):
 class Evaluate(Section):
     """How the trained model is measured."""
 
-    late = frozenset({"batch_size", "average", *KEYS["mask"], *KEYS["objects"], *KEYS["keypoints"], *KEYS["image"]})
+    late = frozenset(
+        {"batch_size", "precision", "average"}.union(
+            *(KEYS[kind] for kind in ("mask", "objects", "keypoints", "image"))
+        )
+    )
 
     batch_size: PositiveInt | None = None
     """Most samples in a batch, over all workers: of one size, where pictures are measured as large as they are. By
     default that of the training, and 1 where sizes differ."""
+    precision: Literal["fp32", "bf16", "fp16"] | None = None
+    """Of the forward pass (autocast); by default that of the training. bf16 needs a processor or a GPU that computes in
+    it to be quicker, and answers differ in the third digit."""
     clips: PositiveInt = 1
     """Clips a video, spread evenly, each in all `crops`: `clips: 10` and `crops: 3` are 30 views."""
     crops: Literal[1, 3, 5, 10] = 1

@@ -25,7 +25,7 @@ from pipeline.training.objective import Objective
 from pipeline.training.optimizer import add_l1
 from pipeline.training.sizes import batch_size_px, resized
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
@@ -68,8 +68,7 @@ class Normalize:
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[None]:
     """Open a block of mixed precision; fp32 is none."""
-    dtype = _DTYPES.get(precision)
-    return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
+    return nullcontext() if precision == "fp32" else torch.autocast(device.type, dtype=DTYPES[precision])
 
 
 def micro_batches(n: int, most: int | None) -> Iterator[slice]:
@@ -179,9 +178,14 @@ class Running:
     model: nn.Module
     normalize: Normalize
     train: Train
-    """The precision and size of a forward pass are those of the training."""
+    """The precision and size of a forward pass are those of the training, where `how` says nothing else."""
     how: Evaluate | None = None
     """What an evaluation asks for; None in a training, which validates in the plainest way."""
+
+    @property
+    def precision(self) -> str:
+        """The precision of a forward pass."""
+        return (self.how and self.how.precision) or self.train.precision
 
     def parts(self, n: int) -> Iterator[slice]:
         """Cut n samples into as many as a training's step has at once."""
@@ -192,8 +196,8 @@ class Running:
         return inputs_of(arrays, self.normalize)
 
     def __call__(self, inputs: Inputs) -> Any:
-        """Return the model's outputs, in the recipe's precision."""
-        with torch.no_grad(), autocast(self.train.precision, self.normalize.mean.device):
+        """Return the model's outputs, computed in `precision`."""
+        with torch.no_grad(), autocast(self.precision, self.normalize.mean.device):
             return call(self.model, inputs)
 
 

@@ -57,6 +57,28 @@ def test_every_model_answers_as_before(name: str) -> None:
         assert len(left) == LEFT[name]
 
 
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in ONE_EACH])
+@torch.inference_mode()
+def test_in_bf16_weights_are_cast_once_and_to_the_same_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = known(models.build(name, 5, **small(name)))
+    with torch.device("meta"):
+        twin = models.build(name, 5, **small(name))
+    x, other = batch(name), copy.deepcopy(model)
+    prepare(model, copy.deepcopy(twin), x.to("meta"), dtype=torch.bfloat16)
+    monkeypatch.setattr("models.inference.can_be_packed", lambda module: False)
+    prepare(other, twin, x.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        found, right = tree_leaves(model(x)), tree_leaves(other(x))
+    assert [each.dtype for each in found] == [each.dtype for each in right]
+    for a, b in zip(found, right, strict=True):
+        if name.startswith("trn_"):  # multiplies a bias, which is rounded before or after
+            torch.testing.assert_close(a, b, rtol=0.02, atol=0.02)
+        else:
+            assert torch.equal(a, b)
+    assert any(each.dtype == torch.bfloat16 for each in model.parameters())
+
+
 def convolution(kind: Callable[..., nn.Module] = nn.Conv2d, **options: object) -> nn.Module:
     return kind(4, 4, 3, **options)
 

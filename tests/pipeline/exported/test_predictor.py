@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
@@ -119,6 +120,27 @@ print(json.dumps(named.astype(object).where(named.notna(), None).to_dict("list")
 import pipeline
 print(json.dumps({"rows": table.to_dict("records"), "code": pipeline.__file__}))
 """
+
+
+@pytest.mark.parametrize("modality", ["image", "video"])
+def test_computes_in_the_precision_that_is_asked_for(
+    exported: Any, validation_files: Callable[[str], list[bytes]], modality: str
+) -> None:
+    _, _, folder = exported(modality)
+    content = validation_files(modality)[0]
+    said, seen = {}, {}
+    for precision in ("fp32", "bf16"):
+        predictor = Predictor(folder / "model", "cpu", {"precision": precision}, prepared=True)
+        said[precision] = predictor(content)["scores"]  # the form is made at the first call
+        types = seen[precision] = set[torch.dtype]()
+        for module in predictor.model.modules():
+            if not list(module.children()) and not isinstance(module, torch.nn.Identity):
+                module.register_forward_hook(lambda module, x, y, types=types: types.add(y.dtype))
+        predictor(content)
+    assert seen["fp32"] == {torch.float32}
+    assert torch.bfloat16 in seen["bf16"]
+    assert 0 < np.abs(said["fp32"] - said["bf16"]).max() < 0.02
+    assert np.array_equal(said["fp32"], Predictor(folder / "model", "cpu", prepared=True)(content)["scores"])
 
 
 @pytest.mark.slow

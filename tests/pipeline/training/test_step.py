@@ -80,6 +80,21 @@ def test_views_are_averaged_as_probabilities(make_recipe: Any) -> None:
     assert found.sum(1).tolist() == pytest.approx([1, 1])
 
 
+@pytest.mark.parametrize(
+    ("trained", "asked", "precision"),
+    [("fp32", None, "fp32"), ("bf16", None, "bf16"), ("fp32", "bf16", "bf16"), ("bf16", "fp32", "fp32")],
+)
+def test_an_evaluation_computes_in_its_own_precision(
+    make_recipe: Any, trained: str, asked: str | None, precision: str
+) -> None:
+    recipe = make_recipe("image", **{"train.precision": trained, "evaluate.precision": asked})
+    run = Running(nn.Linear(3, 2), Normalize.of(recipe, CPU), recipe.train, recipe.evaluate)
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    assert run({"pixels": torch.zeros(1, 3)}).dtype == dtypes[precision]
+    in_training = Running(run.model, run.normalize, recipe.train)
+    assert in_training({"pixels": torch.zeros(1, 3)}).dtype == dtypes[trained]
+
+
 def one_batch(n: int = 6) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(3)
     return {
