@@ -169,7 +169,7 @@ def take_turns(config: dict[str, Any], turns: int, answers: Path) -> None:
     """In place of the stage's work on a training worker: that and the bare loops, in turns."""
     import ray.train
 
-    from pipeline.cluster import fit
+    from pipeline.cluster import checkpoints, fit
 
     place = ray.train.get_context()
     process = Process(place.get_world_rank(), place.get_world_size(), ray.train.torch.get_device())
@@ -178,21 +178,17 @@ def take_turns(config: dict[str, Any], turns: int, answers: Path) -> None:
     def rated(marks: Marks) -> Rate:
         return marks.rate(recipe.train.batch_size) if marks.at else Rate(1, 1)  # the loop reports on the first rank
 
-    turn = count()
-    report = ray.train.report
+    turn, name_of = count(), checkpoints.name_of
 
     def ours(checkpoints: bool) -> Rate:
         marks, number = Marks(config["progress"]), next(turn)
         every = recipe.train.checkpoint if checkpoints else recipe.train.duration
         own = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpoint": every})})
 
-        def report_as_new(*given: Any, checkpoint_dir_name: str, **more: Any) -> None:
-            report(*given, checkpoint_dir_name=f"{checkpoint_dir_name}-turn-{number}", **more)
-
         # Each turn begins anew, and keeps its checkpoints by names of its own.
         with (
-            mock.patch("ray.train.get_checkpoint", return_value=None),
-            mock.patch("ray.train.report", report_as_new),
+            mock.patch("ray.train.get_all_reported_checkpoints", return_value=[]),
+            mock.patch.object(checkpoints, "name_of", lambda *given: f"{name_of(*given)}-turn-{number}"),
         ):
             fit.train_as_worker(config | {"recipe": own, "progress": marks})
         return rated(marks)
@@ -228,6 +224,15 @@ def draw(folder: Path, recipe: Recipe, samples: int) -> Dataset:
 
 def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str, list[Rate]]:
     """The rates of each way, under Ray Train."""
+    answers = folder / "answers.json"
+    in_workers(
+        recipe, draw(folder / "dataset", recipe, samples), folder, partial(take_turns, turns=turns, answers=answers)
+    )
+    return {name: [Rate(**one) for one in kept] for name, kept in json.loads(answers.read_text()).items()}
+
+
+def in_workers(recipe: Recipe, dataset: Dataset, folder: Path, work: Callable[[dict[str, Any]], None]) -> None:
+    """Have the training workers of Ray Train do `work` in place of the stage's, with all that the stage has there."""
     import ray
 
     from pipeline.cluster import fit, tracker
@@ -237,20 +242,18 @@ def measure(recipe: Recipe, folder: Path, samples: int, turns: int) -> dict[str,
 
     store = open_store(folder / "store")
     record = store.record_run(recipe.name, plain(recipe), {})
-    out, scratch, answers = folder / "out", folder / "scratch", folder / "answers.json"
+    out, scratch = folder / "out", folder / "scratch"
     out.mkdir()
     scratch.mkdir()
-    dataset = draw(folder / "dataset", recipe, samples)
     with ray_cluster(recipe, Console()):
         actor = tracker.start_tracker(resolve(None, store.url), recipe, store.home, record.folder)
         board: Any = ray.remote(num_cpus=0)(Board).remote()
         services, told = tracker.Services(actor, record.folder), Reporter("train", board)
         context = Context(recipe, {}, out, scratch, "0" * 32, services, told, store.home, {})
         tracker.begin(context, "benchmark", system_every_s=tracker.SYSTEM_EVERY_S)
-        with mock.patch.object(fit, "train_as_worker", partial(take_turns, turns=turns, answers=answers)):
+        with mock.patch.object(fit, "train_as_worker", work):
             fit.fit(context, dataset, partial(tracker.send, actor))
         tracker.finish(context)
-    return {name: [Rate(**one) for one in kept] for name, kept in json.loads(answers.read_text()).items()}
 
 
 def main() -> None:

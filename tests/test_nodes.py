@@ -96,9 +96,9 @@ def check_same_batches(project: Any, last: int, weights: dict[str, torch.Tensor]
     def on_points(step: int, total: int, metrics: dict[str, float]) -> None:
         points[step] = metrics["train/loss"]
 
-    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+    def on_checkpoint(step: int, state: checkpoint.State, metrics: dict[str, float]) -> None:
         if step == last:
-            save(project.folder)
+            state.save(project.folder)
             raise Stop
 
     with pytest.raises(Stop):

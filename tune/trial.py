@@ -5,7 +5,6 @@ One worker trains in the trial's process; several are started by Ray Train from 
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ray.train import Checkpoint
 
     from pipeline.shards.dataset import Dataset
+    from pipeline.training.checkpoint import State
 
 VALUE, EPOCH = "value", "epoch"
 TIME = "time"
@@ -124,10 +124,10 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, pro
     process = Process(device=torch.device("cuda", 0) if torch.cuda.is_available() and _gpus() else torch.device("cpu"))
     sent: list[Any] = []
 
-    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+    def on_checkpoint(step: int, state: "State", metrics: dict[str, float]) -> None:
         wait_until_sent(*sent)
         with checkpoints.passing(context.parts, "written") as folder:
-            save(folder)
+            state.save(folder)
             tune.report(progress.of(step, metrics), checkpoint=tune.Checkpoint(str(folder)))
 
     def run(recipe: Recipe) -> None:

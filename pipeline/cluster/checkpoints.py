@@ -5,17 +5,26 @@ through this node's part of its cache. Nothing is written to TMPDIR, which may b
 """
 
 import shutil
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
-from ray.train import Checkpoint
+import ray.train
+from ray.train import Checkpoint, CheckpointUploadMode
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.base.files import check_seen
 from pipeline.store import Parts
-from pipeline.training.checkpoint import FILE, damage
+from pipeline.training.checkpoint import FILE, State, damage
 from pipeline.training.distributed import Process, gather
+
+
+def place(parts: Parts, name: str) -> Checkpoint:
+    """Return the checkpoint that is, or will be, `name` below the storage path of Ray Train."""
+    path, filesystem = parts.ray_storage()
+    return Checkpoint(f"{path}/{name}", filesystem)
 
 
 def write(parts: Parts, name: str, save: Callable[[Path], None]) -> Checkpoint:
@@ -23,8 +32,8 @@ def write(parts: Parts, name: str, save: Callable[[Path], None]) -> Checkpoint:
 
     Raises StoreError when the store does not take it, OSError when this node's disk does not.
     """
-    path, filesystem = parts.ray_storage()
     if parts.shared:
+        path, _ = parts.ray_storage()
         check_seen(Path(path))
         save(Path(path, name))
     else:
@@ -33,7 +42,49 @@ def write(parts: Parts, name: str, save: Callable[[Path], None]) -> Checkpoint:
         with passing(parts, "written") as folder:
             save(folder)
             parts.upload(folder, name)
-    return Checkpoint(f"{path}/{name}", filesystem)
+    return place(parts, name)
+
+
+class Writer:
+    """Writes checkpoints while training goes on, one at a time, by a thread of Ray Train's.
+
+    An error of writing ends the training, and the end of the training waits for the last checkpoint.
+    """
+
+    def __init__(self, parts: Parts, folder: str, in_words: Callable[[], AbstractContextManager[None]]) -> None:
+        """Keep checkpoints in `folder` below the storage path; `in_words` tells what the store says."""
+        self._parts, self._folder, self._in_words = parts, folder, in_words
+        self._idle = Event()
+        self._idle.set()
+
+    def report(self, name: str, state: State, metrics: dict[str, float], before: Callable[[], None]) -> None:
+        """Copy `state`, and have it kept as `name`, `before` called before; waits for the checkpoint before this one.
+
+        To be called on rank 0, while the others call `ray.train.report`.
+        """
+        self._idle.wait()  # so that no more than one copy is in memory
+        self._idle.clear()
+        path, copied = f"{self._folder}/{name}", state.copy()
+
+        def upload(to: Checkpoint, _: str) -> Checkpoint:
+            try:
+                before()
+                with self._in_words():
+                    return write(self._parts, path, copied.save)
+            except Exception as error:
+                error.add_note(traceback.format_exc())  # a traceback does not travel by itself
+                raise
+            finally:
+                self._idle.set()
+
+        ray.train.report(
+            metrics,
+            place(self._parts, path),
+            checkpoint_dir_name=name,
+            checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
+            checkpoint_upload_fn=upload,
+            delete_local_checkpoint_after_upload=False,  # what `upload` is given is where it writes to
+        )
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 import os
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import ray.train.torch
 from ray.train import (
     Checkpoint,
     CheckpointConfig,
-    CheckpointUploadMode,
+    CheckpointConsistencyMode,
     FailureConfig,
     RunConfig,
     ScalingConfig,
@@ -38,6 +39,7 @@ from pipeline.store.objects import Objects
 
 if TYPE_CHECKING:
     from pipeline.shards.dataset import Dataset
+    from pipeline.training.checkpoint import State
 
 RENDEZVOUS_TIMEOUT_S = 300
 """A worker that hangs in a collective is noticed after so long."""
@@ -47,6 +49,8 @@ START_S = "20"
 """For as many workers as there seemed to be room for. Just after a node was lost Ray still counts it; then fewer start.
 Workers of a fixed number cannot be fewer: they wait, for machines to start, as long as it takes."""
 MOST_KEPT = 2
+COMMIT_S = 120.0
+"""For the last checkpoint to be written when a worker ends by an error."""
 
 
 class Trainer(ray.train.torch.TorchTrainer):
@@ -173,17 +177,15 @@ def train_as_worker(config: dict[str, Any]) -> None:
             note = f"val {result_words(task, {name.removeprefix('val/'): value for name, value in metrics.items()})}"
         progress(step, total, note)
 
-    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+    def on_checkpoint(step: int, state: "State", metrics: dict[str, float]) -> None:
         # Ranks report alike, or Ray Train waits for ever.
         name = checkpoints.name_of(step, process.world, kept)
         if process.rank:
             ray.train.report(metrics, checkpoint_dir_name=name)
-            return
-        wait_until_sent(sent[0])
-        with open_store(recipe.store).in_words():
-            made = checkpoints.write(parts, f"{config['name']}/{name}", save)
-        ray.train.report(metrics, made, checkpoint_dir_name=name, checkpoint_upload_mode=CheckpointUploadMode.NO_UPLOAD)
+        else:
+            writer.report(name, state, metrics, partial(wait_until_sent, sent[0]))
 
+    writer = checkpoints.Writer(parts, config["name"], open_store(recipe.store).in_words)
     asked = Notice(process, recipe.cluster.workers.max)
     kept = [one.checkpoint for one in ray.train.get_all_reported_checkpoints()]
     beside = place.get_local_world_size()
@@ -204,6 +206,9 @@ def train_as_worker(config: dict[str, Any]) -> None:
                 progress.say(f"train: goes on after {checkpoints.steps_of(newest)} steps; workers: {process.world}")
             train(recipe, dataset, process, on_points, on_checkpoint, resume, asked, progress.say, make_feed)
     except Exception as error:
+        # A checkpoint that is being written is not lost with this try: the next one goes on from it.
+        with suppress(ray.exceptions.RayError):
+            ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, COMMIT_S)
         if lacking := out_of_memory(error, recipe, process):
             raise lacking from error
         error.add_note(traceback.format_exc())  # a traceback does not travel by itself

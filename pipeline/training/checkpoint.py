@@ -10,6 +10,8 @@ of older versions have none; of these the CRCs are compared.
 
 import zipfile
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,30 +43,47 @@ class Stateful(Protocol):
         """Take it up again."""
 
 
-def save(
-    folder: Path,
-    parts: Mapping[str, Stateful],
-    step: int,
-    metrics: dict[str, float],
-    bad: dict[str, Bad],
-    recipe: dict[str, Any],
-) -> None:
-    """Write a checkpoint into `folder`, which is made if need be. It is on the disk when this returns.
+@dataclass(frozen=True)
+class State:
+    """What a checkpoint of one step holds, by name: tensors and plain values."""
 
-    `step` is the next one to do, `metrics` the last of the validation split, `bad` the bad samples of each split.
-    OSError when the disk does not take it; what was in `folder` before is then as it was, or has a digest that differs.
-    """
-    state = {name: part.state_dict() for name, part in parts.items()}
-    about = {"schema": SCHEMA, "step": step, "metrics": metrics, "bad": bad, "recipe": recipe}
-    path = folder / FILE
-    with publishing(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save({**about, **state}, file)
-        except RuntimeError as error:
-            # Of a full disk torch says "unexpected pos 999168 vs 999056"; the file's own words are behind it.
-            raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
-    write_bytes(folder / DIGEST, _digest_line(path))
-    sync(folder.parent)
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        parts: Mapping[str, Stateful],
+        step: int,
+        metrics: dict[str, float],
+        bad: dict[str, Bad],
+        recipe: dict[str, Any],
+    ) -> "State":
+        """Collect it from all `parts`, whose tensors it shares: the next step changes it, so `save` or `copy` it now.
+
+        `step` is the next one to do, `metrics` the last of the validation split, `bad` the bad samples of each split.
+        """
+        about = {"schema": SCHEMA, "step": step, "metrics": metrics, "bad": bad, "recipe": recipe}
+        return cls(about | {name: part.state_dict() for name, part in parts.items()})
+
+    def copy(self) -> "State":
+        """Copy it into the CPU's memory, where training does not change it."""
+        return State(_copied(self.values))
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint into `folder`, which is made if need be. It is on the disk when this returns.
+
+        OSError when the disk does not take it; what was in `folder` before is then as it was, or has a digest that
+        differs.
+        """
+        path = folder / FILE
+        with publishing(path) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(self.values, file)
+            except RuntimeError as error:
+                # Of a full disk torch says "unexpected pos 999168 vs 999056"; the file's own words are behind it.
+                raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
+        write_bytes(folder / DIGEST, _digest_line(path))
+        sync(folder.parent)
 
 
 def damage(folder: Path) -> str | None:
@@ -122,6 +141,17 @@ def final_weights(state: dict[str, Any]) -> dict[str, Tensor]:
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     """Write weights as safetensors."""
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, str(path))
+
+
+def _copied(value: Any) -> Any:
+    """Copy what a state dict holds: tensors to the CPU, containers as they are, plain values not at all."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        new = copy(value)  # with the versions of modules that an OrderedDict of `nn.Module` has as an attribute
+        new.update((key, _copied(each)) for key, each in value.items())
+        return new
+    return type(value)(map(_copied, value)) if isinstance(value, list | tuple) else value
 
 
 def _digest_line(path: Path) -> bytes:

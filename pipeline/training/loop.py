@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -35,8 +34,8 @@ LOG_EVERY_STEPS = 10
 
 OnPoints = Callable[[int, int, dict[str, float]], None]
 """Called on every rank with the steps done, the steps in all, and metrics over all ranks."""
-OnCheckpoint = Callable[[int, Callable[[Path], None], dict[str, float]], None]
-"""Called on every rank with the next step, a function that writes the checkpoint into a folder, and metrics."""
+OnCheckpoint = Callable[[int, checkpoint.State, dict[str, float]], None]
+"""Called on every rank with the next step, what the checkpoint holds, and metrics."""
 Asked = Callable[[], bool]
 """Called on every rank every `LOG_EVERY_STEPS`: whether a checkpoint is asked for now, the same answer on all ranks."""
 
@@ -138,8 +137,7 @@ def train(
             if at_checkpoint or learner.has_ended:
                 agree(bad, process)
                 feed.apply_bad()
-                save = partial(checkpoint.save, parts=parts, step=done, metrics=metrics, bad=bad, recipe=written)
-                on_checkpoint(done, save, metrics)
+                on_checkpoint(done, checkpoint.State.of(parts, done, metrics, bad, written), metrics)
             if learner.has_ended:
                 break
     return metrics

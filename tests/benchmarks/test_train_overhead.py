@@ -1,6 +1,5 @@
 """Both sides of the benchmark do the same work."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ def test_the_bare_loop_trains_the_same_weights(make_recipe: Any, videos: Dataset
     def on_points(done: int, total: int, metrics: dict[str, float]) -> None:
         marks(done, total, "")
 
-    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-        save(tmp_path)
+    def on_checkpoint(step: int, state: checkpoint.State, metrics: dict[str, float]) -> None:
+        state.save(tmp_path)
 
     train(recipe, videos, Process(), on_points, on_checkpoint)
     model, bare_marks = bare(recipe, videos, Process(), by_our_feed)

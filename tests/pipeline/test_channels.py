@@ -36,7 +36,7 @@ from pipeline.stages.ingest import look
 from pipeline.stages.measure import Trained, pictures
 from pipeline.stages.shard import store_sample
 from pipeline.stages.train import WEIGHTS
-from pipeline.training.checkpoint import final_weights, read, save_weights
+from pipeline.training.checkpoint import State, final_weights, read, save_weights
 from pipeline.training.distributed import Process
 from pipeline.training.first_batch import first_states
 from pipeline.training.loop import train
@@ -106,10 +106,10 @@ def stored(recipe: Recipe, folder: Path) -> Dataset:
 def trained(recipe: Recipe, dataset: Dataset, folder: Path) -> dict[str, float]:
     """Train, and export into `folder`; the last metrics."""
 
-    def keep(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+    def keep(step: int, state: State, metrics: dict[str, float]) -> None:
         target = folder / "checkpoint"
         target.mkdir(parents=True, exist_ok=True)
-        save(target)
+        state.save(target)
 
     metrics = train(recipe, dataset, Process(), lambda *_: None, keep)
     save_weights(final_weights(read(folder / "checkpoint")), folder / WEIGHTS)

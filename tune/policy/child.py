@@ -29,8 +29,8 @@ def train_child(recipe: Recipe, dataset: Dataset, folder: Path, on_points: Calla
         start_fork_server()
     with TemporaryDirectory(dir=folder) as last:  # where there is room: TMPDIR may be small
 
-        def keep(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-            save(Path(last))
+        def keep(step: int, state: checkpoint.State, metrics: dict[str, float]) -> None:
+            state.save(Path(last))
 
         train(recipe, dataset, Process(device=device), on_points, keep)
         weights = checkpoint.final_weights(checkpoint.read(Path(last)))

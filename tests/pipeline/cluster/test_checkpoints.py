@@ -14,7 +14,7 @@ from pipeline.shards.dataset import Dataset
 from pipeline.store.folder_store import FolderParts
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteParts
-from pipeline.training.checkpoint import DIGEST, FILE, read
+from pipeline.training.checkpoint import DIGEST, FILE, State, read
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.pipeline.training.test_loop import assert_same
@@ -33,8 +33,8 @@ def trained(recipe: Any, dataset: Dataset, parts: Any, kept: list[Checkpoint]) -
     said: list[str] = []
     before = list(kept)
 
-    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
-        kept.append(write(parts, f"training/{name_of(step, 1, before)}", save))
+    def on_checkpoint(step: int, state: State, metrics: dict[str, float]) -> None:
+        kept.append(write(parts, f"training/{name_of(step, 1, before)}", state.save))
 
     with newest_whole(before, parts, Process(), said.append) as (newest, resume):
         assert resume is None or read(resume)["step"] == steps_of(newest)

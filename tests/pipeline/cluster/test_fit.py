@@ -1,5 +1,6 @@
 import os
 import shutil
+import threading
 import time
 import traceback
 from functools import partial
@@ -103,6 +104,42 @@ def test_fits_and_goes_on_from_its_last_checkpoint(
     assert fitted(recipe, tmp_path, images, points) == (folder, metrics)
     assert (folder / checkpoint.FILE).stat().st_mtime_ns == written
     assert ray.get(points.taken.remote()) == []
+
+
+class Late:
+    """Stands for a tracker that keeps the points before the first checkpoint only when later ones are here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.later = threading.Event()
+        self.written = 0
+
+    def points(self, step: int, metrics: dict[str, float]) -> None:
+        if step == 2:
+            self.later.wait(120)
+        elif not self.later.is_set():
+            self.written = len(list(self.folder.rglob(checkpoint.FILE)))
+            self.later.set()
+
+    def written_before_later_points(self) -> int:
+        return self.written if self.later.is_set() else -1
+
+
+@pytest.mark.slow
+def test_trains_on_while_a_checkpoint_is_written(
+    ray_of_two: None, make_recipe: Any, images: Dataset, tmp_path: Path
+) -> None:
+    remote: Any = ray.remote
+    late = remote(num_cpus=0, concurrency_groups={POINTS: 9})(Late).remote(tmp_path)
+    recipe = make_recipe("image", **{"train.checkpoint": "2st"})
+    folder, metrics = fitted(recipe, tmp_path, images, late)
+    assert ray.get(late.written_before_later_points.remote()) == 0
+    assert checkpoint.read(folder)["metrics"] == metrics
+    assert [path.name for path in sorted(folder.parent.glob("step-*"))] == [
+        "step-000000004-of-1",
+        "step-000000006-of-1",
+    ]
+    assert checkpoint.read(folder.parent / "step-000000004-of-1")["step"] == 4
 
 
 def test_an_error_that_comes_again_ends_the_training_at_once(

@@ -95,7 +95,7 @@ def test_trained_and_evaluated_as_with_a_local_feed(
     folder, metrics = fitted(recipe, tmp_path, images, tracker(tmp_path))
 
     alone = make_recipe("image", **changes)
-    expected = train(alone, images, Process(), lambda *_: None, lambda step, save, metrics: save(tmp_path))
+    expected = train(alone, images, Process(), lambda *_: None, lambda step, state, metrics: state.save(tmp_path))
     assert metrics == pytest.approx(expected)
     weights, found = (checkpoint.final_weights(checkpoint.read(path)) for path in (tmp_path, folder))
     assert found.keys() == weights.keys()

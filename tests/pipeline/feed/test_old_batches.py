@@ -140,7 +140,7 @@ def measured(case: str, dataset: Dataset, folder: Path) -> dict[str, float]:
         points.update({name: value for name, value in metrics.items() if name.startswith(("train/", "val/", "lr"))})
 
     torch.set_num_threads(1)
-    train(recipe_of(case), dataset, Process(), on_points, lambda step, save, metrics: save(folder))
+    train(recipe_of(case), dataset, Process(), on_points, lambda step, state, metrics: state.save(folder))
     weights = torch.cat([w.double().flatten() for w in final_weights(read(folder)).values()])
     return points | {"sum": float(weights.sum()), "squares": float(weights.square().sum()), "last": float(weights[-1])}
 

@@ -1,13 +1,13 @@
 """One process of a training of the toy: `python -m tests.pipeline.tasks.toy_training RANK WORLD DATASET OUT`."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from torch import distributed
 
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset, open_dataset
+from pipeline.training.checkpoint import State
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.pipeline.tasks.toy import a_recipe, known
@@ -24,10 +24,10 @@ def trained(
 ) -> dict[str, float]:
     """Train, with the checkpoint of each step in a folder of `out`; returns the last metrics."""
 
-    def on_checkpoint(step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+    def on_checkpoint(step: int, state: State, metrics: dict[str, float]) -> None:
         if not process.rank:
             (out / str(step)).mkdir(parents=True, exist_ok=True)
-            save(out / str(step))
+            state.save(out / str(step))
         if stop:
             raise Interrupted
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.training import checkpoint
+from tests.pipeline.training.test_loop import assert_same
 
 BAD = {"train": {3: "the video cannot be opened"}, "val": {}}
 RECIPE = {"name": "x", "train": {"duration": "2ep"}}
@@ -32,7 +33,7 @@ def trained(seed: int) -> dict[str, Any]:
 
 def test_round_trip(tmp_path: Path) -> None:
     first, second = trained(1), trained(2)
-    checkpoint.save(tmp_path, first, 7, {"val/top1": 0.5}, BAD, RECIPE)
+    checkpoint.State.of(first, 7, {"val/top1": 0.5}, BAD, RECIPE).save(tmp_path)
     assert checkpoint.restore(tmp_path, second) == (7, {"val/top1": 0.5}, BAD)
     weights = second["model"].state_dict()
     assert all(torch.equal(weights[name], value) for name, value in first["model"].state_dict().items())
@@ -40,6 +41,24 @@ def test_round_trip(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*momenta, strict=True))
     assert second["scaler"].get_scale() == first["scaler"].get_scale() == 2.0
     assert checkpoint.read(tmp_path)["recipe"] == RECIPE
+
+
+def test_a_copy_stays_as_it_was_while_training_goes_on(tmp_path: Path) -> None:
+    parts, bad = trained(1), {split: dict(found) for split, found in BAD.items()}
+    state = checkpoint.State.of(parts, 7, {"val/top1": 0.5}, bad, RECIPE)
+    state.save(tmp_path / "then")
+    copied = state.copy()
+    parts["model"](torch.randn(5, 3)).square().sum().backward()
+    parts["optimizer"].step()
+    bad["train"][4] = "it was cut off"
+    copied.save(tmp_path / "later")
+    state.save(tmp_path / "shared")
+    then, later, shared = (checkpoint.read(tmp_path / name) for name in ("then", "later", "shared"))
+    assert_same(later, then)
+    assert later["bad"] == BAD
+    assert not torch.equal(shared["model"]["0.weight"], then["model"]["0.weight"])
+    assert shared["bad"] != BAD
+    checkpoint.restore(tmp_path / "later", trained(2))
 
 
 def test_a_schedule_that_follows_measurements_begins_anew_where_the_checkpoint_has_none(tmp_path: Path) -> None:
@@ -54,8 +73,8 @@ def test_a_schedule_that_follows_measurements_begins_anew_where_the_checkpoint_h
 
     followed, fresh = Scale(), Scale()
     followed.value = 0.1
-    checkpoint.save(tmp_path / "plain", trained(1), 7, {}, BAD, RECIPE)
-    checkpoint.save(tmp_path / "followed", {**trained(1), checkpoint.SCHEDULE: followed}, 7, {}, BAD, RECIPE)
+    checkpoint.State.of(trained(1), 7, {}, BAD, RECIPE).save(tmp_path / "plain")
+    checkpoint.State.of({**trained(1), checkpoint.SCHEDULE: followed}, 7, {}, BAD, RECIPE).save(tmp_path / "followed")
     for folder, value in (("plain", 1.0), ("followed", 0.1)):
         checkpoint.restore(tmp_path / folder, {**trained(2), checkpoint.SCHEDULE: fresh})
         assert fresh.value == value
@@ -80,7 +99,7 @@ def flip(path: Path, at: int, bit: int = 0) -> None:
 
 
 def test_the_digest_is_one_that_sha256sum_reads(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "made", trained(1), 7, {}, BAD, RECIPE)
+    checkpoint.State.of(trained(1), 7, {}, BAD, RECIPE).save(tmp_path / "made")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["checkpoint.pt", "checkpoint.pt.sha256"]
     found = hashlib.sha256((tmp_path / "made" / checkpoint.FILE).read_bytes()).hexdigest()
     assert (tmp_path / "made" / checkpoint.DIGEST).read_text() == f"{found}  checkpoint.pt\n"
@@ -89,7 +108,7 @@ def test_the_digest_is_one_that_sha256sum_reads(tmp_path: Path) -> None:
 
 def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
     """In headers, pickle, weights, optimizer, padding and directory of the zip, and in the digest."""
-    checkpoint.save(tmp_path, trained(1), 7, {}, BAD, RECIPE)
+    checkpoint.State.of(trained(1), 7, {}, BAD, RECIPE).save(tmp_path)
     path, digest = tmp_path / checkpoint.FILE, tmp_path / checkpoint.DIGEST
     size = path.stat().st_size
     assert size > 5000
@@ -103,7 +122,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_an_older_version_has_no_digest(tmp_path: Path) -> None:
     parts = trained(1)
-    checkpoint.save(tmp_path, parts, 7, {}, BAD, RECIPE)
+    checkpoint.State.of(parts, 7, {}, BAD, RECIPE).save(tmp_path)
     (tmp_path / checkpoint.DIGEST).unlink()
     assert checkpoint.restore(tmp_path, trained(2)) == (7, {}, BAD)
     path = tmp_path / checkpoint.FILE
@@ -124,19 +143,19 @@ def test_a_checkpoint_of_an_older_version_has_no_digest(tmp_path: Path) -> None:
     ],
 )
 def test_half_a_file_an_empty_one_and_none(tmp_path: Path, damage: Callable[[Path], None], says: str) -> None:
-    checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
+    checkpoint.State.of(trained(1), 7, {}, {}, RECIPE).save(tmp_path)
     damage(tmp_path / checkpoint.FILE)
     assert says in str(checkpoint.damage(tmp_path))
 
 
 def test_a_full_disk_says_so_and_what_was_there_stays(tmp_path: Path) -> None:
     """A file may grow to 3,000 bytes only: the kernel refuses the rest, as it does on a full disk."""
-    checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
+    checkpoint.State.of(trained(1), 7, {}, {}, RECIPE).save(tmp_path)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            checkpoint.save(tmp_path, trained(2), 8, {}, {}, RECIPE)
+            checkpoint.State.of(trained(2), 8, {}, {}, RECIPE).save(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(list(tmp_path.iterdir())) == 2
@@ -144,7 +163,7 @@ def test_a_full_disk_says_so_and_what_was_there_stays(tmp_path: Path) -> None:
 
 
 def test_a_torn_file_is_said(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, trained(1), 7, {}, {}, RECIPE)
+    checkpoint.State.of(trained(1), 7, {}, {}, RECIPE).save(tmp_path)
     path = tmp_path / checkpoint.FILE
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(ZoetropeError, match=r"checkpoint\.pt: cannot be read as a checkpoint .*--rerun train"):
@@ -179,7 +198,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
 def test_weights_of_a_checkpoint(tmp_path: Path) -> None:
     model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    checkpoint.save(tmp_path, {"model": model}, 1, {}, {}, {})
+    checkpoint.State.of({"model": model}, 1, {}, {}, {}).save(tmp_path)
     checkpoint.save_weights(checkpoint.read(tmp_path)["model"], tmp_path / "model.safetensors")
     weights = load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())

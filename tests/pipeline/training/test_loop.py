@@ -1,5 +1,4 @@
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,11 @@ class Log:
     def on_points(self, step: int, total: int, metrics: dict[str, float]) -> None:
         self.points.setdefault(step, {}).update(metrics)
 
-    def on_checkpoint(self, step: int, save: Callable[[Path], None], metrics: dict[str, float]) -> None:
+    def on_checkpoint(self, step: int, state: checkpoint.State, metrics: dict[str, float]) -> None:
         self.saved[step] = dict(metrics)
         target = self.folder / str(step)
         target.mkdir(parents=True)
-        save(target)
+        state.save(target)
         if step == self.stop_at:
             raise Stop
 

@@ -125,7 +125,7 @@ def losses_and_weights(recipe: Any, dataset: Any, folder: Path) -> tuple[list[fl
         dataset,
         Process(),
         lambda step, total, found: losses.extend(value for name, value in found.items() if "loss" in name),
-        lambda step, save, metrics: save(folder),
+        lambda step, state, metrics: state.save(folder),
     )
     return losses, final_weights(read(folder))
 
@@ -183,7 +183,7 @@ def test_a_whole_training(
 ) -> None:
     points: dict[int, dict[str, float]] = {}
 
-    def on_checkpoint(step: int, save: Any, metrics: dict[str, float]) -> None: ...
+    def on_checkpoint(step: int, state: Any, metrics: dict[str, float]) -> None: ...
 
     epochs = 10 if modality == "image" else 1
     changes = {"train.duration": f"{epochs}ep", "train.evaluate": "10ep", "loss.label_smoothing": 0.1}
