@@ -40,13 +40,6 @@ TUNE: dict[str, Any] = {
 }
 
 
-def tune(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """`python -m tune ARGUMENTS`, to its end."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | changes
-    command = [sys.executable, "-m", "tune", *arguments]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600)
-
-
 def test_ctrl_c_names_what_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without --resume the same command is another search."""
 
@@ -60,21 +53,26 @@ def test_ctrl_c_names_what_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().err == "Stopped. The same command with --resume goes on from here.\n"
 
 
-def test_what_is_refused_starts_nothing(tmp_path: Path) -> None:
-    recipe = "recipes/tune-quickstart.yaml"
-    wrong = tune(recipe, f"store={tmp_path}/runs", "tune.space={optimizer.lrr: 'uniform(0.1, 1)'}")
-    assert wrong.returncode == 1
-    assert "unknown key 'lrr'; did you mean 'lr'?" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
-    form = tune(recipe, f"store={tmp_path}/runs", "tune.space={optimizer.lr: 'unifrom(0.1, 1)'}")
-    assert form.returncode == 1
-    assert "unknown domain 'unifrom'; did you mean 'uniform'" in form.stderr
-    none = tune(recipe, f"store={tmp_path}/runs", "--resume")
-    assert none.returncode == 1
-    assert "there is no search of this recipe to go on with" in none.stderr
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["tune.space={optimizer.lrr: 'uniform(0.1, 1)'}"], "unknown key 'lrr'; did you mean 'lr'?"),
+        (["tune.space={optimizer.lr: 'unifrom(0.1, 1)'}"], "unknown domain 'unifrom'; did you mean 'uniform'"),
+        (["--resume"], "there is no search of this recipe to go on with"),
+    ],
+)
+def test_what_is_refused_starts_nothing(
+    asked: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["tune", "recipes/tune-quickstart.yaml", f"store={tmp_path}/runs", *asked])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    shown = capfd.readouterr()
+    assert said in shown.err
+    assert "Traceback" not in shown.err
+    assert "starting Ray" not in shown.out
     assert not (tmp_path / "runs" / "artifacts").exists()
-    for shown in (wrong, form, none):
-        assert "starting Ray" not in shown.stdout
 
 
 class Searches(Project):
