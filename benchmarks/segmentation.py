@@ -1,13 +1,14 @@
 """Small segmentation trainings, run whole, and what their exported models say of the files that were held out.
 
-    python -m benchmarks.segmentation camvid FOLDER STORE     all networks of reduced width
-    python -m benchmarks.segmentation nuclei FOLDER STORE     U-Net with border weights, without, and as published
+    python -m benchmarks.segmentation camvid FOLDER STORE [NAME...]   all networks of reduced width
+    python -m benchmarks.segmentation nuclei FOLDER STORE [NAME...]   U-Net with border weights, without, and as
+                                                                      published; Mask R-CNN
 
 FOLDER holds `camvid/` or `dsb2018/` as the recipes in recipes/ name them. What STORE has already is not trained again.
 mIoU is that of the files as they are, at their own size; MSC is with three sizes of them, CRF with a CRF behind one.
 DeepLab v2 sees these sizes itself and takes the largest logits; of others the mean of probabilities counts. Nuclei are
-the connected parts of the answer; one is found when it and a true one overlap by half of what they cover together, and
-touching ones are those within two pixels of another.
+the connected parts of U-Net's answer, and the masks of Mask R-CNN's with a score of 0.5 or more; one is found when it
+and a true one overlap by half of what they cover together, and touching ones are those within two pixels of another.
 """
 
 import io
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from pycocotools.mask import decode
 from scipy import ndimage
 
 from models.complexity import count_multiply_adds, count_parameters
@@ -38,20 +40,20 @@ CAMVID = (
 """The chain of FCN in its order: each starts from the one before."""
 WAYS: dict[str, dict[str, Any]] = {"480x360": {}, "MSC": {"scales": [0.5, 0.75, 1.0]}, "CRF": {"crf": {}}}
 """How files are looked at, as keys of `evaluate`."""
-NUCLEI = ("nuclei-unet", "nuclei-unet-plain", "nuclei-unet-paper")
+NUCLEI = ("nuclei-unet", "nuclei-unet-plain", "nuclei-unet-paper", "nuclei-maskrcnn")
 SIZE = (180, 240)
 """Height and width of CamVid's pictures as the recipes store them."""
 REACH_PX = 2
 SAME = 0.5
 
 
-def camvid(folder: Path, store: str) -> None:
+def camvid(folder: Path, store: str, names: Sequence[str] = CAMVID) -> None:
     """Print a row a network."""
     print(
         f"{'':20} {'parameters':>10} {'GMACs':>6} {'images/s':>8} {'train s':>8} {'mIoU stored':>11}",
         *(f"{way:>7}" for way in WAYS),
     )
-    for name in CAMVID:
+    for name in names:
         at = {"path": f"{folder}/camvid/{{split}}/images", "masks": f"{folder}/camvid/{{split}}/masks"}
         made, model = trained(name, store, at)
         with torch.device("meta"):
@@ -65,18 +67,19 @@ def camvid(folder: Path, store: str) -> None:
         )
 
 
-def nuclei(folder: Path, store: str) -> None:
+def nuclei(folder: Path, store: str, names: Sequence[str] = NUCLEI) -> None:
     """Print a row a way to train."""
     print(
         f"{'':18} {'mIoU':>6} {'objects: precision':>18} {'recall':>7} {'F1':>6} {'of touching':>11} {'true/found':>12}"
     )
-    for name in NUCLEI:
+    for name in names:
         at = {"path": f"{folder}/dsb2018/images", "instances": f"{folder}/dsb2018/instances"}
         made, model = trained(name, store, at)
         counts = np.sum([objects(model, image, truth) for image, truth in held_out(made, "inst.png")], 0)
         true, found, matched, near, told = counts.tolist()
+        iou = made["evaluate"].facts.get("mIoU", np.nan)
         print(
-            f"{name:18} {made['evaluate'].facts['mIoU']:6.1%} {matched / max(found, 1):18.1%} {matched / true:7.1%} "
+            f"{name:18} {iou:6.1%} {matched / max(found, 1):18.1%} {matched / true:7.1%} "
             f"{2 * matched / (true + found):6.1%} {told / near:11.1%} {true:5,}/{found:6,}",
             flush=True,
         )
@@ -107,7 +110,10 @@ def held_out(made: dict[str, Any], member: str) -> Iterator[tuple[bytes, np.ndar
     for line in made["ingest"].file("samples.jsonl").read_text().splitlines():
         sample = json.loads(line)
         if sample["split"] == "val":
-            yield Path(sample["path"]).read_bytes(), np.asarray(Image.open(sample["members"][member]))
+            path = Path(sample["path"])
+            # An instance task keeps no map: its objects are in the row.
+            beside = sample.get("members", {member: path.parents[1] / "instances" / f"{path.stem}.png"})
+            yield path.read_bytes(), np.asarray(Image.open(beside[member]))
 
 
 def answer(model: Predictor, image: bytes) -> np.ndarray:
@@ -136,17 +142,26 @@ def mean_iou(counts: np.ndarray) -> float:
 
 def objects(model: Predictor, image: bytes, truth: np.ndarray) -> np.ndarray:
     """Counts: true ones, found ones, matched ones; touching true ones, and those of them that are matched."""
-    found, number = ndimage.label(answer(model, image) == 1)
+    found = parts(model, image)
     ids, truth = np.unique(truth, return_inverse=True)
-    truth = truth.reshape(found.shape)
+    truth = truth.reshape(found.shape[1:])
     if ids[0] != 0:  # no background at all
         truth, ids = truth + 1, np.insert(ids, 0, 0)
-    together = np.zeros((len(ids), number + 1), np.int64)
-    np.add.at(together, (truth, found), 1)
-    either = together.sum(1, keepdims=True) + together.sum(0, keepdims=True) - together
-    matched = ((together / np.maximum(either, 1)) > SAME)[1:, 1:].any(1)
+    together = np.stack([np.bincount(truth[each], minlength=len(ids)) for each in found], 1)  # [true, found]
+    sizes = np.bincount(truth.reshape(-1), minlength=len(ids))[:, None], found.sum((1, 2))
+    matched = (together / (sizes[0] + sizes[1] - together) > SAME)[1:].any(1)
     touches = touching(truth, len(ids))
-    return np.array([len(ids) - 1, number, matched.sum(), touches.sum(), (touches & matched).sum()])
+    return np.array([len(ids) - 1, len(found), matched.sum(), touches.sum(), (touches & matched).sum()])
+
+
+def parts(model: Predictor, image: bytes) -> np.ndarray:
+    """The objects of an answer, bool [objects, H, W]; at least one, which may be empty."""
+    if model.recipe.task.kind == "segmentation":
+        labels, number = ndimage.label(answer(model, image) == 1)
+        return labels == np.arange(1, max(number, 1) + 1)[:, None, None]
+    said = [json.loads(mask) for mask in model.task.row(model(image))["masks"]]
+    empty = np.zeros((1, *np.asarray(Image.open(io.BytesIO(image))).shape[:2]), bool)
+    return np.stack([decode(mask).astype(bool) for mask in said]) if said else empty
 
 
 def touching(truth: np.ndarray, number: int) -> np.ndarray:
@@ -173,8 +188,9 @@ def rate(model: Predictor, turns: int = 20) -> float:
 
 def main(arguments: Sequence[str]) -> None:
     """Print the table that the first argument names."""
-    what, folder, store = arguments
-    {"camvid": camvid, "nuclei": nuclei}[what](Path(folder).resolve(), str(Path(store).resolve()))
+    what, folder, store, *names = arguments
+    table, every = {"camvid": (camvid, CAMVID), "nuclei": (nuclei, NUCLEI)}[what]
+    table(Path(folder).resolve(), str(Path(store).resolve()), names or every)
 
 
 if __name__ == "__main__":
