@@ -56,21 +56,23 @@ class Writer:
         self._parts, self._folder, self._in_words = parts, folder, in_words
         self._idle = Event()
         self._idle.set()
+        self._copy: State | None = None
 
     def report(self, name: str, state: State, metrics: dict[str, float], before: Callable[[], None]) -> None:
         """Copy `state`, and have it kept as `name`, `before` called before; waits for the checkpoint before this one.
 
         To be called on rank 0, while the others call `ray.train.report`.
         """
-        self._idle.wait()  # so that no more than one copy is in memory
+        self._idle.wait()  # the copy of the one before is overwritten
         self._idle.clear()
-        path, copied = f"{self._folder}/{name}", state.copy()
+        path, self._copy = f"{self._folder}/{name}", state.copy(self._copy)
+        save = self._copy.save
 
         def upload(to: Checkpoint, _: str) -> Checkpoint:
             try:
                 before()
                 with self._in_words():
-                    return write(self._parts, path, copied.save)
+                    return write(self._parts, path, save)
             except Exception as error:
                 error.add_note(traceback.format_exc())  # a traceback does not travel by itself
                 raise

@@ -59,6 +59,25 @@ def test_a_copy_stays_as_it_was_while_training_goes_on(tmp_path: Path) -> None:
     assert not torch.equal(shared["model"]["0.weight"], then["model"]["0.weight"])
     assert shared["bad"] != BAD
     checkpoint.restore(tmp_path / "later", trained(2))
+    again = state.copy(copied)
+    again.save(tmp_path / "again")
+    assert_same(checkpoint.read(tmp_path / "again"), shared)
+    assert again.values["model"]["0.weight"] is copied.values["model"]["0.weight"]
+
+
+@pytest.mark.parametrize(
+    ("value", "over"),
+    [
+        ({"a": torch.ones(2)}, {"a": torch.zeros(3)}),
+        ({"a": torch.ones(2)}, {"a": torch.zeros(2, dtype=torch.int64)}),
+        ({"a": torch.ones(2), "b": [torch.ones(1), 3]}, {"a": None}),
+        ({"a": [torch.ones(2)]}, {"a": [torch.zeros(2), torch.zeros(2)]}),
+        ({"a": (torch.ones(2), torch.ones(1))}, {"a": (torch.zeros(2),)}),
+        ({"a": [torch.ones(2)]}, {"a": {"b": 1}}),
+    ],
+)
+def test_a_copy_over_another_one_is_as_a_new_one(value: dict[str, Any], over: dict[str, Any]) -> None:
+    assert_same(checkpoint.State(value).copy(checkpoint.State(over)).values, value)
 
 
 def test_a_schedule_that_follows_measurements_begins_anew_where_the_checkpoint_has_none(tmp_path: Path) -> None:
