@@ -2,18 +2,20 @@
 
     python -m benchmarks.models [divided] [hornet] [scaling]
     python -m benchmarks.models every [NAME...]
+    python -m benchmarks.models --official FOLDER [NAME...]
 
-The second command has no peers: every name, or those given, at its published size beside what the machine can do. In
-the first, a ratio is peer over ours, in inference or in a training step (forward and backward): above 1 we are faster.
-Outputs are compared before anything is timed. On CPU one or two blocks stand for TimeSformer's twelve, which are all
-alike, and "attention alone" gives the transcription our linear layers too (`models.linear`), which are quicker there
-than torch's.
+The second command has no peers: every name, or those given, at its published size beside what the machine can do. The
+third has the publishers' own code, see `benchmarks.official`. In the others, a ratio is peer over ours, in inference or
+in a training step (forward and backward): above 1 we are faster. Outputs are compared before anything is timed. On CPU
+one or two blocks stand for TimeSformer's twelve, which are all alike, and "attention alone" gives the transcription our
+linear layers too (`models.linear`), which are quicker there than torch's.
 """
 
 import copy
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 # Before torch is imported: see benchmarks.pairs.compare_time.
@@ -24,9 +26,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import models
-from benchmarks import direct_hornet, direct_timesformer
+from benchmarks import direct_hornet, direct_timesformer, official
 from benchmarks.pairs import compare_time, peak_bytes, seconds
 from models.complexity import complexity
+from models.inference import Packed
 from models.linear import Linear
 from models.memory_format import channels_last
 
@@ -77,11 +80,12 @@ def compare(what: str, ours: nn.Module, peer: nn.Module, x: Tensor) -> None:
     """Print a row for each precision, in inference and in training."""
     with torch.no_grad():
         torch.testing.assert_close(ours(x), peer(x), rtol=1e-3, atol=1e-3)
-    for dtype in (torch.float32, torch.bfloat16):
-        for training in (False, True):
+    packed = any(isinstance(module, Packed) for module in ours.modules())  # which neither learns nor computes in bf16
+    for dtype in (torch.float32,) if packed else (torch.float32, torch.bfloat16):
+        for training in (False,) if packed else (False, True):
             works = [step(model, x, dtype, training) for model in (ours, peer)]
             time, memory = compare_time(works[0], works[1], TURNS), [peak_bytes(work) / 1e6 for work in works]
-            case = f"{what:26} {str(dtype).removeprefix('torch.'):8} {'training' if training else 'inference':9}"
+            case = f"{what:32} {str(dtype).removeprefix('torch.'):8} {'training' if training else 'inference':9}"
             print(
                 f"{case} {time.ratio:5.2f} ({time.low:.2f}-{time.high:.2f})"
                 f"  ms {time.peer * 1e3:6.0f} / {time.ours * 1e3:6.0f}  MB {memory[1]:6.0f} / {memory[0]:6.0f}",
@@ -180,6 +184,9 @@ SECTIONS = {"divided": divided, "hornet": hornet, "scaling": scaling}
 if __name__ == "__main__":
     if sys.argv[1:2] == ["every"]:
         every(sys.argv[2:])
+        sys.exit()
+    if sys.argv[1:2] == ["--official"]:
+        official.compared(Path(sys.argv[2]), sys.argv[3:], compare)
         sys.exit()
     for section in sys.argv[1:] or SECTIONS:
         print(f"\n{section}: {SECTIONS[section].__doc__} {DEVICE}, {torch.get_num_threads()} threads, peer / ours")
