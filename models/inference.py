@@ -33,8 +33,12 @@ LAID_OUT: dict[int, Callable[..., Tensor]] = {
 
 @dataclass
 class Seen:
-    """What a forward pass told: the shape that each convolution takes, and the norm that alone takes what it gives."""
+    """What a forward pass told: the shape that each convolution takes, and the norm that alone takes what it gives.
 
+    `called` are convolutions and linear layers; what a model calls only to make objects of its outputs is none.
+    """
+
+    called: set[str] = field(default_factory=set)
     shapes: dict[str, list[int]] = field(default_factory=dict)
     norms: dict[str, str] = field(default_factory=dict)
 
@@ -74,9 +78,8 @@ def prepare(
         model.set_submodule(norm, nn.Identity())
     channels_last(model)
     if dtype != torch.float32:
-        for module in model.modules():
-            if type(module) in CAST:
-                module.to(dtype)  # once, where autocast would at every call
+        for name in seen.called:
+            modules[name].to(dtype)  # once, where autocast would at every call
     for name, shape in seen.shapes.items():
         if can_be_packed(module := modules[name]):
             model.set_submodule(name, Packed(module, shape))
@@ -109,8 +112,13 @@ def look(model: nn.Module, *inputs: Tensor, **named: Tensor) -> Seen:
 
         return hook
 
+    def called(name: str) -> Callable[..., None]:
+        return lambda *given: seen.called.add(name)
+
     names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
     for name, module in model.named_modules():
+        if type(module) in CAST:
+            hooks.append(module.register_forward_hook(called(name)))
         if names[id(module)] > 1:  # which would be replaced under one of its names alone
             continue
         if type(module) in CONVOLUTIONS:
