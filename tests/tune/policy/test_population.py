@@ -92,9 +92,9 @@ def test_a_schedule_trains_to_what_the_trials_came_to_that_it_was_made_of(
     recipe = make_recipe("image", **{"train.duration": "3ep", "train.checkpoint": "1ep"})
     first, then = (point(recipe, generator("operations", trial).integers(10, size=60).tolist()) for trial in range(2))
 
-    def keep_first(step: int, save: Any, metrics: dict[str, float]) -> None:
+    def keep_first(step: int, state: Any, metrics: dict[str, float]) -> None:
         if step == 3:
-            save(tmp_path)
+            state.save(tmp_path)
 
     alone = train(changed(recipe, first), images, Process(), lambda *points: None, keep_first)
     replaced = train(changed(recipe, then), images, Process(), lambda *points: None, lambda *saved: None, tmp_path)
