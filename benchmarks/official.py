@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 import models
 from models.inference import prepare
-from models.memory_format import CHANNELS_LAST
+from models.memory_format import CHANNELS_LAST, channels_last
 from models.weights import load_weights
 from pipeline.base.errors import unknown
 
@@ -199,9 +199,7 @@ class Fed(nn.Module):
 def laid_out(model: nn.Module) -> nn.Module:
     """Return a copy whose kernels, of images and of clips, have their channels last."""
     made = copy.deepcopy(model)
-    for module in made.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
-            module.weight.data = module.weight.data.contiguous(memory_format=CHANNELS_LAST[module.weight.dim()])
+    channels_last(made)
     return made
 
 
