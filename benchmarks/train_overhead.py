@@ -180,9 +180,9 @@ def take_turns(config: dict[str, Any], turns: int, answers: Path) -> None:
 
     turn, name_of = count(), checkpoints.name_of
 
-    def ours(checkpoints: bool) -> Rate:
+    def ours(writes: bool) -> Rate:
         marks, number = Marks(config["progress"]), next(turn)
-        every = recipe.train.checkpoint if checkpoints else recipe.train.duration
+        every = recipe.train.checkpoint if writes else recipe.train.duration
         own = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpoint": every})})
 
         # Each turn begins anew, and keeps its checkpoints by names of its own.
