@@ -1,15 +1,22 @@
 """Which code made an artifact: a digest for each project file that a module imports, found without importing any.
 
 Digests are of the syntax tree without docstrings, so comments and layout do not count. Imports are read from the
-text, inside functions too (heavy ones live there), but not below `if TYPE_CHECKING:`, which never runs.
+text, inside functions too (heavy ones live there), but not below `if TYPE_CHECKING:`, which never runs. What was found
+in a file is kept by its content in the user's cache: to parse all files takes more than a second.
 """
 
 import ast
 import hashlib
+import json
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
+
+from pipeline.store.cache import cache_root
 
 PACKAGES = ("pipeline", "models", "augment")
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +73,9 @@ MOVED = {
 """What modules that stages import were called once, by what they are called now: a move is no change of code."""
 EMPTY = hashlib.sha256(b"pass").hexdigest()[:16]
 """Of a file without code, such as a package's `__init__` that is a docstring."""
+KEPT = "code.json"
+"""In the cache: sha256 of a file, its name and these rules -> its digest and what it imports."""
+MOST_KEPT = 5000
 
 
 def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
@@ -87,6 +97,7 @@ def code_digests(module: str, root: Path = ROOT) -> dict[str, str]:
             digest, imports = _read(path, name)
             digests[path.relative_to(root).as_posix()] = digest
             waiting.extend(imports)
+    _kept().save()
     return dict(sorted(digests.items()))
 
 
@@ -123,15 +134,55 @@ def _file(root: Path, name: str) -> Path | None:
     return None  # `from pipeline.store import Store` also asks for a module pipeline.store.Store
 
 
+class _Kept:
+    """What was found in files before, by any process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, dict[str, tuple[str, list[str]]]()
+        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError):  # no file, or another content
+            self.rows = {
+                str(key): (str(row[0]), [str(name) for name in row[1]])
+                for key, row in json.loads(path.read_bytes()).items()
+            }
+        self.known = len(self.rows)
+
+    def save(self) -> None:
+        """Write down what came to it, where that can be written."""
+        if len(self.rows) > self.known:
+            self.known = len(self.rows)
+            rows = dict(islice(self.rows.items(), max(0, self.known - MOST_KEPT), None))
+            new = self.path.with_name(f"{KEPT}.{os.getpid()}")
+            with suppress(OSError):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                new.write_text(json.dumps(rows))
+                new.replace(self.path)
+
+
 @cache
-def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
-    source = path.read_bytes()
+def _kept() -> _Kept:
+    return _Kept(cache_root() / KEPT)
+
+
+@cache
+def _rules() -> bytes:
+    return f"{sys.version_info[:2]} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}".encode()
+
+
+def _read(path: Path, name: str) -> tuple[str, list[str]]:
+    """Return the digest of a module's file, and what it imports."""
+    source, rows = path.read_bytes(), _kept().rows
+    key = hashlib.sha256(b"\0".join((_rules(), name.encode(), path.name.encode(), source))).hexdigest()
+    if key not in rows:
+        rows[key] = _parsed(source, name if path.name == "__init__.py" else name.rpartition(".")[0])
+    return rows[key]
+
+
+def _parsed(source: bytes, package: str) -> tuple[str, list[str]]:
     try:
         tree = ast.parse(source)
     except SyntaxError:  # being edited; it can still be told apart
-        return hashlib.sha256(source).hexdigest()[:16], ()
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    imports = tuple(_imports(tree, package))
+        return hashlib.sha256(source).hexdigest()[:16], []
+    imports = list(_imports(tree, package))
     for node in ast.walk(tree):
         _drop_docstring(node)
     _name_as_before(tree)

@@ -1,7 +1,11 @@
+import ast
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline.graph import code_digest
 from pipeline.graph.code_digest import MOVED, ROOT, changed_files, code_digests
 
 MODULE = code_digests.__module__
@@ -54,6 +58,43 @@ def test_comments_docstrings_and_layout_do_not_count(tmp_path: Path) -> None:
 
 def test_a_file_that_does_not_parse_has_a_digest(tmp_path: Path) -> None:
     assert digest(tmp_path / "a", "def f(:") != digest(tmp_path / "b", "def g(:")
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache of the test's own, in which nothing is kept."""
+    monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
+    code_digest._kept.cache_clear()
+    yield tmp_path / "cache" / code_digest.KEPT
+    code_digest._kept.cache_clear()
+
+
+def test_a_file_is_parsed_once_by_all_processes(root: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = code_digests("pipeline.stages.shard", root)
+    code_digest._kept.cache_clear()  # as in another process
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", lambda source: pytest.fail("parsed again"))
+        assert code_digests("pipeline.stages.shard", root) == first
+    (root / "pipeline/shards/writer.py").write_text("def write():\n    from . import lazy as late\n")
+    assert changed_files(first, code_digests("pipeline.stages.shard", root)) == ["pipeline/shards/writer.py"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": ["b"]}', "\x00"])
+def test_what_is_kept_may_be_broken(content: str, root: Path, own_cache: Path) -> None:
+    own_cache.parent.mkdir()
+    own_cache.write_text(content)
+    first = code_digests("pipeline.stages.shard", root)
+    own_cache.unlink()
+    own_cache.parent.rmdir()
+    own_cache.parent.touch()  # nothing can be kept
+    code_digest._kept.cache_clear()
+    assert code_digests("pipeline.stages.shard", root) == first
+
+
+def test_what_is_kept_has_a_limit(root: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_digest, "MOST_KEPT", 2)
+    code_digests("pipeline.stages.shard", root)
+    assert len(json.loads(own_cache.read_text())) == 2
 
 
 def test_machinery_is_left_out(root: Path) -> None:
