@@ -1,11 +1,11 @@
 """Clips out of stored videos, by decord."""
 
 import io
+from typing import Any
 
 import av
 import av.error
 import cv2  # noqa: F401  (first: with decord's zlib loaded before its own, OpenCV cannot decode any PNG)
-import decord
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +20,8 @@ def decode_frames(data: bytes | memoryview, frames: npt.NDArray[np.integer]) -> 
     can hang on a hostile file, so call it on other files only where the process may be killed.
     Raises `BadSample` when the bytes cannot be decoded, `IndexError` for an index that the video does not have.
     """
+    import decord  # not before: in a process that has it first, Ray's actors crash (`pipeline.base.forks.server`)
+
     reader = _reader(data)
     if len(frames) and not (int(frames.min()) >= 0 and int(frames.max()) < len(reader)):
         raise IndexError(f"frames {frames.min()} to {frames.max()} asked of a video of {len(reader)}")
@@ -48,7 +50,9 @@ def _by_pyav(data: bytes | memoryview, frames: npt.NDArray[np.integer]) -> npt.N
         raise BadSample("the video cannot be decoded") from error
 
 
-def _reader(data: bytes | memoryview) -> decord.VideoReader:
+def _reader(data: bytes | memoryview) -> Any:
+    import decord
+
     try:
         return decord.VideoReader(io.BytesIO(data), num_threads=1)
     except (decord.DECORDError, RuntimeError) as error:
