@@ -163,6 +163,13 @@ def plan(
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None, rerun: Rerun = None, packages: Allow = None) -> None:
     """Run the stages that have something to do, and track the result in MLflow."""
+    from pipeline.cluster.joining import embedded
+
+    with embedded():  # begins at once: it takes seconds, in which the recipe is read
+        _run(recipe, overrides, rerun)
+
+
+def _run(recipe: Path, overrides: list[str] | None, rerun: list[str] | None) -> None:
     from pipeline.tasks import task_of
     from pipeline.verbs import show
     from pipeline.verbs.planning import check_start, make_plan, warnings

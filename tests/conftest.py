@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from pipeline.base import forks
 from pipeline.base.errors import ZoetropeError
 from pipeline.decode.image import encode_jpeg
 from pipeline.decode.transcode import encode, transcode
@@ -24,7 +26,7 @@ from pipeline.recipe import Recipe, check
 from pipeline.shards.dataset import Dataset, open_dataset
 from pipeline.shards.index import index_path, read_index
 from pipeline.shards.writer import ShardInfo, StoredSample, write_dataset, write_shard
-from tests.zygote import PYTHONPATH, SOCKET, zygote
+from tests.processes import PYTHONPATH
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two cores, shared with other processes
 AS_OTHERS = {"RAY_worker_niceness": "0"}
@@ -131,10 +133,11 @@ def tiny_values(modality: str, **changes: Any) -> dict[str, Any]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run one `tests.zygote` for all of pytest's processes, which are started after this."""
-    if SOCKET not in os.environ:
+    """Run one server of `pipeline.base.forks` for all of pytest's processes, which are started after this."""
+    if forks.SOCKET not in os.environ:
         running = ExitStack()
-        running.enter_context(zygote())
+        home = running.enter_context(TemporaryDirectory())
+        running.enter_context(forks.running_server(HOME=home))
         config.add_cleanup(running.close)
 
 

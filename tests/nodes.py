@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
+from pipeline.base.forks import ROOT
 from tests.processes import family
-from tests.zygote import ROOT
 
 
 class Node:

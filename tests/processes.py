@@ -1,18 +1,22 @@
 """Processes that a test has started: which belong to one, and whether they have ended."""
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 
 import psutil
 
-from tests.zygote import workers
+from pipeline.base.forks import HOOK, ROOT, workers
+
+PYTHONPATH = os.pathsep.join([str(ROOT), HOOK])
+"""For processes that start Ray, or a command that does: its workers are forks of the server of the tests."""
 
 
 def family(pid: int, word: str = "", recursive: bool = True) -> list[psutil.Process]:
     """What a process has begotten and has the word in its command line; any of them may end while one looks.
 
-    Ray's workers count as the raylet's, where they are forks of `tests.zygote`, too.
+    Ray's workers count as the raylet's, where they are forks (`pipeline.base.forks`), too.
     """
     found = psutil.Process(pid).children(recursive)
     for raylet in [pid, *(child.pid for child in found if recursive)]:

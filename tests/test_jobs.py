@@ -18,10 +18,10 @@ import psutil
 import pytest
 import requests
 
+from pipeline.base.forks import HOOK
 from tests.conftest import AS_OTHERS
 from tests.processes import family
 from tests.test_faults import NOTES, noted_step
-from tests.zygote import HOOK
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent

@@ -19,7 +19,7 @@ from pipeline.training import checkpoint
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.nodes import Cluster, running_cluster, wait_until
-from tests.zygote import PYTHONPATH
+from tests.processes import PYTHONPATH
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.zygote import PYTHONPATH, ROOT
+from pipeline.base.forks import ROOT
+from tests.processes import PYTHONPATH
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "python.md").read_text(), re.DOTALL)
 

@@ -12,7 +12,7 @@ import pytest
 from pipeline.feed.batch import BatchSource
 from pipeline.shards.dataset import Dataset
 from tests.nodes import running_cluster
-from tests.zygote import PYTHONPATH
+from tests.processes import PYTHONPATH
 
 AFAR = """
 import pickle, sys, time

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base import threads
 from pipeline.base.errors import ZoetropeError, unknown
 from pipeline.base.files import Files, check_seen
 from pipeline.cluster.tracker import wait_until_sent
@@ -120,6 +121,7 @@ def _train_here(dataset: "Dataset", context: Context, job: Job, number: int, pro
     from pipeline.training.distributed import Process
     from pipeline.training.loop import train
 
+    threads.as_given()
     child, say = Child(job.tracker, number), context.progress.say
     process = Process(device=torch.device("cuda", 0) if torch.cuda.is_available() and _gpus() else torch.device("cpu"))
     sent: list[Any] = []

@@ -26,6 +26,7 @@ from ray.train import (
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
+from pipeline.base import threads
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.checkpoint_note import CopyNote, mend, mend_objects
 from pipeline.cluster.micro_batch import out_of_memory, while_memory_lacks
@@ -157,6 +158,7 @@ def train_as_worker(config: dict[str, Any]) -> None:
     from pipeline.training.loop import train
     from pipeline.training.start import fetch_start
 
+    threads.as_given()
     recipe, dataset, send, progress = (config[key] for key in ("recipe", "dataset", "send", "progress"))
     parts = config["parts"]
     task = task_of(recipe)

@@ -3,9 +3,11 @@
 import logging
 import os
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.forks import forked_workers
 
 ANSWER_S = 20.0
 """For the head of a cluster to take a connection."""
@@ -16,6 +18,11 @@ def joined_address() -> str | None:
     """Return what RAY_ADDRESS says; None where a run starts a Ray of its own."""
     address = os.environ.get("RAY_ADDRESS", "").strip()
     return None if address in ("", "local") else address
+
+
+def embedded() -> AbstractContextManager[None]:
+    """Return what begins ahead of a Ray that this process starts in the block; nothing where it joins one."""
+    return nullcontext() if joined_address() else forked_workers()
 
 
 def join(address: str) -> None:

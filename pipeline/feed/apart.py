@@ -33,20 +33,21 @@ def each_apart(
     function: Callable[..., Result],
     arguments: Sequence[tuple[Any, ...]],
     timeout_s: float,
-    context: Any = processes.SPAWN,
+    context: Any = None,
 ) -> Iterator[Result | ZoetropeError]:
     """Call `function(*a)` for each `a`, in order, in another process; a ZoetropeError that it raises is returned.
 
     BadSample stands for a call that took longer than `timeout_s`, counted from its start or its last sign of life, or
     at which the process died, each in two tries. Threads may call it side by side. `context`: of multiprocessing, in
-    which a new process is started. Raises RuntimeError, with the traceback, for an error of our own code.
+    which a new process is started, by default `light_context`. Raises RuntimeError, with the traceback, for an error
+    of our own code.
     """
     done, tries = 0, 0
     while done < len(arguments):
         try:
             process, pipe = _idle.pop()
         except IndexError:
-            process, pipe = processes.start(_serve, context=context)
+            process, pipe = processes.start(_serve, context=context or processes.light_context())
         lost = ""
         try:
             pipe.send((function, arguments[done:]))

@@ -12,11 +12,11 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
 
+from pipeline.base.forks import HOOK, SOCKET
+
 _starting = threading.Lock()
 """What children are told is told to one at a time."""
 CONTEXT: Any = multiprocessing.get_context("forkserver")
-SPAWN: Any = multiprocessing.get_context("spawn")
-"""For a process that needs little of what the fork server loads."""
 PRELOAD = ["pipeline.feed.preload"]
 MOST_TRIES = 2
 MOST_KILLED = 5
@@ -28,6 +28,12 @@ def start_fork_server() -> None:
     with _for_children():
         forkserver.set_forkserver_preload(PRELOAD)
         forkserver.ensure_running()
+
+
+def light_context() -> Any:
+    """Return the context for a process that needs little of what the fork server loads, unless it is there already."""
+    is_fork = HOOK in sys.path and os.environ.get(SOCKET)
+    return CONTEXT if is_fork else multiprocessing.get_context("spawn")
 
 
 def start(target: Callable[..., None], *arguments: Any, context: Any = CONTEXT) -> tuple[Any, Connection]:

@@ -20,6 +20,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
+from pipeline.base import threads
 from pipeline.base.errors import ZoetropeError
 from pipeline.graph.plan import Context
 from pipeline.graph.progress import Reporter
@@ -67,6 +68,7 @@ class Outcome:
 
 def make(job: Job) -> Outcome:
     """Make the artifact, in the worker: lock, look once more, make, publish."""
+    threads.as_given()
     try:
         with job.store.work(job.stage, job.fingerprint, job.reporter.say, job.fresh) as work:
             found = None if job.replace else job.store.find(job.stage, job.fingerprint)

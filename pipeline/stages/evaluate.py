@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.base import threads
 from pipeline.cluster import tracker
 from pipeline.cluster.described import data_words
 from pipeline.graph.plan import Context, Stage
@@ -117,6 +118,7 @@ def fetch_and_predict(
     """
     from pipeline.cluster.whole_shards import hashed_beside
 
+    threads.as_given()
     split = split or measured_split(dataset)
     if recipe.feed.kind == "local":
         dataset.fetch(split)  # not shard by shard, while batches wait with their time limit

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipeline.base.errors import ZoetropeError
 from pipeline.cluster.described import Typed
-from pipeline.cluster.joining import join, joined_address, start
+from pipeline.cluster.joining import embedded, join, joined_address, start
 from pipeline.cluster.lost import RayLostError, signals_end_the_block
 from pipeline.cluster.resources import cores, cpus, why_no_gpus
 from pipeline.cluster.tracker import Services, start_tracker, watched
@@ -105,6 +105,20 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
     """
     address = joined_address()
     console.print(f"{'joining' if address else 'starting'} Ray ...")
+    with embedded():
+        _join_or_start(address, recipe, dashboard)
+        try:
+            with signals_end_the_block() as lost:  # after ray.init, which installs its own
+                yield lost
+        except RayLostError:  # there is nothing to shut down
+            raise
+        except BaseException:
+            ray.shutdown()
+            raise
+        ray.shutdown()
+
+
+def _join_or_start(address: str | None, recipe: Recipe, dashboard: bool) -> None:
     if address:
         join(address)
     else:
@@ -118,12 +132,3 @@ def ray_cluster(recipe: Recipe, console: Console, dashboard: bool = False) -> It
         start(num_cpus=max(cores(), needed), include_dashboard=dashboard)
         with suppress(OSError, RuntimeError):  # Ray writes its token readable for everybody
             Path("~/.ray/auth_token").expanduser().chmod(0o600)
-    try:
-        with signals_end_the_block() as lost:  # after ray.init, which installs its own
-            yield lost
-    except RayLostError:  # there is nothing to shut down
-        raise
-    except BaseException:
-        ray.shutdown()
-        raise
-    ray.shutdown()

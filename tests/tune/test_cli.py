@@ -19,9 +19,8 @@ from pipeline.shards.dataset import open_dataset
 from pipeline.training.distributed import Process
 from pipeline.training.loop import train
 from tests.conftest import ROOT, Project
-from tests.processes import begotten, left_of
+from tests.processes import PYTHONPATH, begotten, left_of
 from tests.test_jobs import wait_until
-from tests.zygote import PYTHONPATH
 from tune.cli import main
 from tune.journal import EVENTS
 from tune.policy.child import WEIGHTS

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from pipeline.base import threads
 from pipeline.feed.processes import start_fork_server
 from pipeline.recipe import Recipe
 from pipeline.shards.dataset import Dataset
@@ -24,6 +25,7 @@ def train_child(recipe: Recipe, dataset: Dataset, folder: Path, on_points: Calla
     path = folder / WEIGHTS
     if path.is_file():
         return path
+    threads.as_given()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if recipe.feed.kind == "local" and recipe.feed.workers:
         start_fork_server()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.base.forks import ROOT
 from pipeline.store.eviction import held_bytes
 from pipeline.store.objects import Objects
 from pipeline.store.remote import RemoteStore
 from tests.nodes import running_cluster
 from tests.pipeline.store.s3_server import BUCKET, SECRET, URL, Server, empty_bucket, first
-from tests.processes import begotten, left_of
-from tests.zygote import PYTHONPATH, ROOT
+from tests.processes import PYTHONPATH, begotten, left_of
 
 RECIPE = """
 name: tiny

@@ -28,7 +28,7 @@ from pipeline.verbs.predict import Seen, shown, views_of
 from tests.conftest import NO_IMAGE
 from tests.pipeline.exported.untrained import exported_to
 from tests.pipeline.test_cli import typed
-from tests.zygote import PYTHONPATH
+from tests.processes import PYTHONPATH
 
 
 @pytest.fixture(scope="module")

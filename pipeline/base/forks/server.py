@@ -1,11 +1,14 @@
-"""Fork a process for each of Ray's workers that asks, see `tests.zygote`.
+"""Fork a process for each that asks to be one, see `pipeline.base.forks`.
 
-    python server.py SOCKET
+    python server.py SOCKET [at-once]
+
+`at-once`: its imports begin before the first one asks.
 
 What it has imported are no modules of Ray, whose library reads the environment while it is loaded, and not decord:
 with decord's symbols there before Ray's, asynchronous actors crash ("random_device could not be read").
 """
 
+import fcntl
 import gc
 import importlib
 import json
@@ -19,9 +22,11 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn, TextIO
 
-from tests.zygote import ROOT, started
+from pipeline.base.forks import ROOT, started
 
+CLIENT = "pipeline.tracking.client"
 MODULES = (
+    CLIENT,  # imports MLflow as it is to be imported
     "torch._dynamo",
     "pandas",
     "pyarrow",
@@ -33,8 +38,7 @@ MODULES = (
     "albumentations",
     "av",
     "pipeline.recipe.validate",
-    "pipeline.training.optimizer",
-    "pipeline.tracking.client",
+    "pipeline.training.loop",
     "models.resnet",
     "models.tsm",
 )
@@ -42,13 +46,15 @@ OURS = ("pipeline", "models", "augment", "tune", "tests")
 LONGEST = 1 << 20
 
 
-def serve(path: str) -> None:
+def serve(path: str, at_once: bool) -> None:
     """Answer until the standard input ends, as it does with the process that started this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for that one
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how forks ended
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server, open(path + ".forks", "w") as forks:
         server.bind(path)
         server.listen(64)
+        if at_once:
+            prepare()
         while server in select.select([server, sys.stdin], [], [])[0]:
             connection, _ = server.accept()
             with connection, suppress(OSError, ValueError):  # who asked may have ended
@@ -57,13 +63,12 @@ def serve(path: str) -> None:
 
 def answer(server: socket.socket, connection: socket.socket, forks: TextIO) -> None:
     """Fork the process that is asked for, and note its number, when it started and its raylet's number."""
-    data, fds, _, _ = socket.recv_fds(connection, LONGEST, 3)
+    data, fds, _, _ = socket.recv_fds(connection, LONGEST, 5)
     asked = json.loads(data)
     prepare()
     if not (pid := os.fork()):
         server.close()
-        connection.close()
-        become(asked, fds)
+        become(asked, fds, connection)
     for fd in fds:
         os.close(fd)
     print(pid, started(pid), asked["environ"].get("RAY_RAYLET_PID", "-"), file=forks, flush=True)
@@ -75,16 +80,25 @@ def prepare() -> None:
     if not gc.get_freeze_count():
         for name in MODULES:
             importlib.import_module(name)
+            if name == CLIENT:
+                sys.modules[name].quiet()
         assert not {"ray", "decord"} & sys.modules.keys()
         gc.freeze()  # collections in forks would copy every page
 
 
-def become(asked: dict[str, Any], fds: list[int]) -> NoReturn:
-    """Go on as the process that asked."""
+def become(asked: dict[str, Any], fds: list[int], connection: socket.socket) -> NoReturn:
+    """Go on as the process that asked; the connection stays open where that one waits for the end of this."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number, fd in enumerate(fds):
+    wanted, serves = asked["fds"], asked["argv"][-2:-1] == ["-c"]
+    free = max(connection.fileno(), *fds, *wanted) + 1
+    apart = [fcntl.fcntl(fd, fcntl.F_DUPFD, free) for fd in fds]  # none has a number that another one is to get
+    if serves:
+        fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD, free)  # open until this process ends
+    for received in (*fds, connection.detach()):
+        os.close(received)
+    for number, fd in zip(wanted, apart, strict=True):
         os.dup2(fd, number)
         os.close(fd)
     os.environ.clear()
@@ -96,7 +110,10 @@ def become(asked: dict[str, Any], fds: list[int]) -> NoReturn:
             del sys.modules[name]
     code = 0
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        if serves:
+            exec(sys.argv[-1], {"__name__": "__main__"})
+        else:
+            runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -110,4 +127,4 @@ def become(asked: dict[str, Any], fds: list[int]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], at_once=sys.argv[2:] == ["at-once"])
