@@ -30,6 +30,7 @@ import yaml
 from benchmarks.chaos_faults import FAULTS, Ordeal, possible
 from benchmarks.chaos_store import BUCKET, Connection, object_store
 from pipeline.base.errors import ZoetropeError
+from pipeline.base.forks import forked_workers
 from pipeline.base.keyed import generator
 from pipeline.store import open_store
 
@@ -188,7 +189,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     print(f"seed {asked.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="zoetrope-") as name, object_store() as connection:
+    # The drivers' workers are forks of one server, by which `family` finds them.
+    with tempfile.TemporaryDirectory(prefix="zoetrope-") as name, object_store() as connection, forked_workers():
         logs = Path(name)
         os.environ["ZOETROPE_CACHE"] = str(logs / "cache")
         with room() as folder:

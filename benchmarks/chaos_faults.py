@@ -14,6 +14,7 @@ import psutil
 
 from benchmarks.chaos_store import Connection
 from pipeline.store.objects import Objects
+from tests.processes import family
 
 ROOT = Path(__file__).parents[1]
 AWAY_S = 5.0, 20.0
@@ -21,6 +22,8 @@ AWAY_S = 5.0, 20.0
 ENDS_S = 60.0
 """For what a killed driver has started to end."""
 WORKER = "ray::RayTrainWorker"
+FEED = "forks/server.py", "multiprocessing.forkserver"
+"""Feed workers and their fork servers, where these are forks, and where not."""
 STAGES = "ray::ingest", "ray::shard", "ray::train", "ray::evaluate", "ray::export"
 
 
@@ -63,17 +66,13 @@ class Ordeal:
 
     def family(self, *words: str) -> list[psutil.Process]:
         """Descendants of the driver with one of the words in their command line."""
-        found = []
         with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.process.pid).children(recursive=True) if self.process else []:
-                with suppress(psutil.NoSuchProcess):
-                    command = " ".join(child.cmdline())
-                    found += [child] if any(word in command for word in words) else []
-        return found
+            return [child for word in words for child in family(self.process.pid, word)] if self.process else []
+        return []
 
-    def one_of(self, word: str) -> psutil.Process | None:
+    def one_of(self, *words: str) -> psutil.Process | None:
         """One of them, drawn."""
-        there = self.family(word)
+        there = self.family(*words)
         return there[int(self.draws.integers(len(there)))] if there else None
 
     def for_a_while(self, undo: Callable[[], object]) -> None:
@@ -93,11 +92,11 @@ class Ordeal:
         return Objects(self.url if self.is_remote else f"file://{self.url}")
 
 
-def kill(word: str, *while_there: str) -> Callable[[Ordeal], bool]:
+def kill(word: str | tuple[str, ...], *while_there: str) -> Callable[[Ordeal], bool]:
     """A fault: SIGKILL for a process with that word in its command line, while there is one with one of the others."""
 
     def fault(ordeal: Ordeal) -> bool:
-        process = ordeal.one_of(word) if ordeal.family(*while_there) else None
+        process = ordeal.one_of(*((word,) if isinstance(word, str) else word)) if ordeal.family(*while_there) else None
         if process is None:
             return False
         with suppress(psutil.NoSuchProcess):
@@ -189,7 +188,7 @@ FAULTS: dict[str, Callable[[Ordeal], bool]] = {
     "controller killed": kill("TrainController", WORKER),
     "stage killed": kill("ray::train", WORKER),
     "tracker killed": kill("ray::Tracker", *STAGES),
-    "feed worker killed": kill("multiprocessing.forkserver", WORKER),
+    "feed worker killed": kill(FEED, WORKER),
     "raylet killed": kill("raylet/raylet", *STAGES),
     "GCS killed": kill("gcs_server", *STAGES),
     "driver killed": kill_driver,

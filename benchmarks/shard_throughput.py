@@ -46,6 +46,7 @@ from pipeline.recipe import Recipe, check
 from pipeline.stages import shard
 from pipeline.stages.json_lines import write_rows
 from pipeline.store import Artifact
+from tests.processes import family
 
 DISTINCT = 64
 CLASSES = 2
@@ -184,7 +185,7 @@ class Timed:
 def _processor_s() -> float:
     """Processor time of this process and all below it."""
     me = psutil.Process()
-    times = [process.cpu_times() for process in (me, *me.children(recursive=True))]
+    times = [process.cpu_times() for process in (me, *family(me.pid))]
     return sum(one.user + one.system for one in times)
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 import psutil
 
-from pipeline.base.forks import ROOT
-from tests.processes import family
+from tests.processes import PYTHONPATH, family
 
 
 class Node:
@@ -30,7 +29,7 @@ class Node:
             "RAY_AUTH_MODE": "disabled",
             "HOME": str(home),
             "ZOETROPE_CACHE": str(home / "cache"),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": PYTHONPATH,
         }
         environment.pop("RAY_ADDRESS", None)
         self.home, log = home, home / "log"

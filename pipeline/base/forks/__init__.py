@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -26,14 +26,17 @@ GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 def forked_workers() -> Iterator[None]:
     """Let the workers of a Ray that is started in this block be forks.
 
-    Not where there is a server already, where `ZOETROPE_FORKS` is empty, or on machines with a GPU or without Linux.
+    Of a server that is there already, else of one that ends with the block. Not where `ZOETROPE_FORKS` is empty, and
+    not on machines with a GPU or without Linux.
     """
-    if SOCKET in os.environ or sys.platform != "linux" or any(map(os.path.exists, GPU_DEVICES)):
+    is_one_there = os.environ.get(SOCKET)
+    if is_one_there == "" or sys.platform != "linux" or any(map(os.path.exists, GPU_DEVICES)):
         yield
         return
-    with running_server(at_once=True):
+    with nullcontext() if is_one_there else running_server(at_once=True):
         before = os.environ.get("PYTHONPATH", "")
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HOOK, before]))
+        path = [part for part in before.split(os.pathsep) if part not in ("", HOOK)]
+        os.environ["PYTHONPATH"] = os.pathsep.join([HOOK, *path])
         try:
             yield
         finally:
@@ -62,8 +65,8 @@ def running_server(at_once: bool = False, **environment: str) -> Iterator[None]:
 
 
 def workers(raylet: int) -> list[int]:
-    """Return the process numbers of what was forked for a raylet and runs."""
-    forks = Path(os.environ[SOCKET] + ".forks")
+    """Return the process numbers of what was forked for a raylet, by the server that this process knows, and runs."""
+    forks = Path(os.environ.get(SOCKET, "") + ".forks")
     lines = [line.split() for line in forks.read_text().splitlines()] if forks.exists() else []
     return [int(pid) for pid, start, parent in lines if parent == str(raylet) and started(int(pid)) == start]
 
