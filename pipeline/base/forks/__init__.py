@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[3]
 HOOK = str(Path(__file__).parent / "site")
@@ -33,7 +34,10 @@ def forked_workers() -> Iterator[None]:
     if is_one_there == "" or sys.platform != "linux" or any(map(os.path.exists, GPU_DEVICES)):
         yield
         return
-    with nullcontext() if is_one_there else running_server(at_once=True):
+    with ExitStack() as stack:
+        if not is_one_there:
+            with suppress(OSError):  # no folder for the socket: Ray will say so, or can do with less
+                stack.enter_context(running_server(at_once=True))
         before = os.environ.get("PYTHONPATH", "")
         path = [part for part in before.split(os.pathsep) if part not in ("", HOOK)]
         os.environ["PYTHONPATH"] = os.pathsep.join([HOOK, *path])
@@ -55,8 +59,10 @@ def running_server(at_once: bool = False, **environment: str) -> Iterator[None]:
         environment = {"OMP_NUM_THREADS": "1", **os.environ, "PYTHONPATH": str(ROOT), **environment}
         command = [sys.executable, str(Path(__file__).with_name("server.py")), os.environ[SOCKET]]
         command += ["at-once"] if at_once else []
-        # A session of its own: Ctrl-C is for the driver, and the server ends with its input.
-        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True) as process:
+        # A session of its own: Ctrl-C is for the driver, and the server ends with its input. It says nothing: where it
+        # cannot work, each worker imports for itself.
+        quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, env=environment, start_new_session=True, **quiet) as process:
             try:
                 yield
             finally:

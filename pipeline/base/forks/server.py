@@ -44,6 +44,8 @@ MODULES = (
 )
 OURS = ("pipeline", "models", "augment", "tune", "tests")
 LONGEST = 1 << 20
+OOM_SCORE = "RAY_worker_oom_score_adjustment"
+"""Ray's own spelling."""
 
 
 def serve(path: str, at_once: bool) -> None:
@@ -103,6 +105,9 @@ def become(asked: dict[str, Any], fds: list[int], connection: socket.socket) -> 
         os.close(fd)
     os.environ.clear()
     os.environ.update(asked["environ"])
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        # The raylet has set it for the process that asked: where memory runs out, workers are to go first.
+        score.write(os.environ.get(OOM_SCORE, "1000"))
     os.chdir(asked["cwd"])
     sys.argv[:], sys.path[:] = asked["argv"], asked["path"]
     if sys.path[0] != str(ROOT):  # it may have another copy of our code

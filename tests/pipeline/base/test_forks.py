@@ -27,7 +27,8 @@ def asked():
     threads.as_given()
     from pipeline.feed.apart import each_apart
     (below,) = each_apart(eval, [("'torch' in __import__('sys').modules",)], 60)
-    return forked, below, torch.get_num_threads(), os.environ.get("FROM_ANOTHER_SITE"), os.getppid()
+    first_to_go = open("/proc/self/oom_score_adj").read().strip()
+    return [forked, below, torch.get_num_threads(), os.environ.get("FROM_ANOTHER_SITE"), first_to_go], os.getppid()
 
 path = os.environ["PYTHONPATH"]
 with ray_cluster(load("recipes/quickstart.yaml", ["cluster.workers=2"]), Console(file=sys.stderr)):
@@ -58,11 +59,11 @@ def test_a_ray_of_ones_own(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=forks.ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
     of_one, of_two = json.loads(done.stdout)
-    assert of_one[:4] == [True, True, 1, "yes"]
+    assert of_one[0] == [True, True, 1, "yes", "1000"]
     # As many threads as CPUs, though torch was there before Ray said how many.
-    assert of_two[:4] == [True, True, 2, "yes"]
-    assert of_one[4] == of_two[4]
-    assert not psutil.pid_exists(of_one[4])  # the server
+    assert of_two[0] == [True, True, 2, "yes", "1000"]
+    assert of_one[1] == of_two[1]
+    assert not psutil.pid_exists(of_one[1])  # the server
 
 
 @pytest.mark.parametrize("why", ["a GPU", "another system", "not wanted"])
@@ -77,3 +78,17 @@ def test_no_server(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = dict(os.environ)
     with forks.forked_workers():
         assert dict(os.environ) == before
+
+
+def test_without_a_server_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its socket's path is too long, or there is no folder for it: a worker goes on by itself, and nobody is told."""
+    monkeypatch.delenv(forks.SOCKET)
+    long = tmp_path / ("x" * 100)
+    for folder in (long, tmp_path / "missing"):
+        long.mkdir(exist_ok=True)
+        monkeypatch.setattr("tempfile.tempdir", str(folder))
+        with forks.forked_workers():
+            command = [sys.executable, "-c", "from multiprocessing.forkserver import main; main(8, 9, [])"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert "Bad file descriptor" in done.stderr  # the numbers are those of no files, so it was by itself
+    assert forks.SOCKET not in os.environ
