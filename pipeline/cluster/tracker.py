@@ -324,10 +324,18 @@ def wait_until_sent(*sent: Any) -> None:
     """Wait until points or files are kept, or for as long as another tracker may take to come.
 
     Points from before a checkpoint are not made again, and what is on the way is lost with the process that sent it.
+    ActorDiedError where no other tracker will come, as when the driver was killed: who goes on by a checkpoint that
+    this process then writes would lack them.
     """
     import ray
 
-    ray.wait(list(sent), num_returns=len(sent), timeout=SETTLE_S)
+    for one in ray.wait(list(sent), num_returns=len(sent), timeout=SETTLE_S)[0]:
+        try:
+            ray.get(one)
+        except ray.exceptions.ActorDiedError:
+            raise
+        except ray.exceptions.RayError:
+            continue  # that one is not a matter of time
 
 
 def finish(context: Context) -> dict[str, str | None]:

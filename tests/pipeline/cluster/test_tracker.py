@@ -2,14 +2,16 @@ import json
 import logging
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from mlflow import MlflowClient
 
 from pipeline.cluster.described import Typed
-from pipeline.cluster.tracker import RUN_ID_FILE, SPOOL, Tracker
+from pipeline.cluster.tracker import RUN_ID_FILE, SPOOL, Tracker, wait_until_sent
 from pipeline.recipe import Recipe
 from pipeline.tracking.address import resolve
 from pipeline.tracking.leftovers import send_leftovers
@@ -212,3 +214,21 @@ def test_warnings_reach_the_stage_that_works_and_else_the_driver(tmp_path: Path,
     assert said.words == ["MLflow is away"]
     assert tracker.end("FAILED") == ["too early"]
     assert not (place.store / "mlflow.db").exists()  # nothing was tracked
+
+
+class Keeper:
+    def points(self, step: int) -> None:
+        if step < 0:
+            raise ValueError("no step")
+        time.sleep(step)
+
+
+def test_what_a_tracker_that_is_gone_for_good_was_sent_is_not_taken_as_kept(ray_of_two: None) -> None:
+    """As where the driver was killed, whose actors Ray ends before the training: a checkpoint must not go beyond it."""
+    remote: Any = ray.remote
+    keeper = remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Keeper).remote()
+    wait_until_sent(keeper.points.remote(0), keeper.points.remote(-1))
+    on_the_way = keeper.points.remote(60)
+    ray.kill(keeper)
+    with pytest.raises(ray.exceptions.ActorDiedError):
+        wait_until_sent(on_the_way)
