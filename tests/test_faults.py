@@ -154,11 +154,11 @@ def test_killed_and_stopped_again_and_again(project: Any, undisturbed: Any) -> N
 
     process = started_and_in_mid_training(project)
     for number, (name, count) in enumerate((("RayTrainWorker", 2), ("TrainController", 1)), 1):
-        before, processes = newest_checkpoint(project), family(process.pid, name)
+        processes = family(process.pid, name)
         assert len(processes) == count
         processes[-1].kill()
         wait_until(
-            lambda: len(resumed_after(project)) > number and newest_checkpoint(project) > before,  # noqa: B023  # called here
+            lambda: len(steps := resumed_after(project)) > number and newest_checkpoint(project) > steps[-1],  # noqa: B023  # called here
             process,
             project,
         )
