@@ -5,7 +5,8 @@
 Each training is `pipeline.training.loop`'s, out of shards of JPEGs or clips. Its peer is a bare PyTorch loop on the
 same card: the same model, precision and memory format, one batch that lies there already, and no feed. Samples/s of
 both are those from step 10 on. What all GPUs do together runs with a process for each; there samples/s are of one card
-without the others, and the same with DDP, and with SyncBN, over it.
+without the others, and the same with DDP, and with SyncBN, over it. One model of each family is timed alone, and told
+as a share of the card's peak.
 
 Prints tables, and last a line of JSON with the card, torch's version and the date. What fails is told in its place and
 the rest goes on; then the exit status is 1. Nothing begins after the minutes are over: by default, what has begun has
@@ -26,8 +27,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import gpu_families
 from benchmarks.gpu_together import together
 from benchmarks.gpu_trainings import ON_CPU, ON_GPU, TRAININGS, Found, compare, draw
+from tests.models.small import small
 
 
 def tried(work: Callable[[], Found], until_s: float) -> Found:
@@ -72,12 +75,22 @@ def main(arguments: list[str]) -> int:
         for name in TRAININGS:
             trainings[name] = tried(partial(compare, name, size, device, datasets), until_s)
             print(row(name, trainings[name]), flush=True)
+    few, side = (gpu_families.NAMES, 8192) if cuda else (gpu_families.NAMES[:2], 512)
+    peaks = {precision: gpu_families.peak(device, precision, side) for precision in gpu_families.PRECISIONS}
+    told = ", ".join(f"{precision} {value / 1e12:.2f}" for precision, value in peaks.items())
+    print(f"\nsamples/s and share of the peak (10^12 operations/s: {told}), forwards and a step's forward and backward")
+    families: dict[str, Found] = {}
+    for name in few:
+        options = {} if cuda else small(name)
+        families[name] = tried(partial(gpu_families.measure, name, device, peaks, options), until_s)
+        print(gpu_families.row(name, families[name]), flush=True)
     full, half = (trainings[f"images, {precision}"].get("ours", {}).get("losses") for precision in ("fp32", "bf16"))
     off = abs(half[0] / full[0] - 1) if full and half else None
     print("bf16 and fp32: not compared" if off is None else f"bf16's loss over ten steps is {off:.2%} off fp32's")
     date = f"{datetime.now(UTC):%Y-%m-%d}"
-    print(json.dumps({**head, "date": date, "trainings": trainings, "bf16_loss_off": off, "together": group}))
-    return int(any("error" in found for found in (*trainings.values(), group)))
+    found = {"trainings": trainings, "families": families, "bf16_loss_off": off, "together": group}
+    print(json.dumps({**head, "date": date, "peaks": peaks, **found}))
+    return int(any("error" in one for one in (*trainings.values(), *families.values(), group)))
 
 
 if __name__ == "__main__":

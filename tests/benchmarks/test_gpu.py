@@ -39,6 +39,10 @@ def test_all_of_it_runs(on_the_cpu: None, monkeypatch: pytest.MonkeyPatch, capsy
         assert one["ratio"] == one["ours"]["samples_per_s"] / one["bare"]["samples_per_s"] > 0
         assert len(one["ours"]["losses"]) == 2
         assert all(map(math.isfinite, one["ours"]["losses"]))
+    for one in found["families"].values():
+        for precision in ("fp32", "bf16"):
+            assert all(one[precision][way]["of_peak"] > 0 for way in ("forward", "step"))
+    assert len(found["families"]) == 2
     losses = {name: one["ours"]["losses"][0] for name, one in found["trainings"].items()}
     assert losses["images, bf16, compiled"] == pytest.approx(losses["images, bf16"], rel=0.05)
     assert 0 < found["bf16_loss_off"] < 0.05
@@ -50,7 +54,8 @@ def test_all_of_it_runs(on_the_cpu: None, monkeypatch: pytest.MonkeyPatch, capsy
 def test_nothing_begins_after_the_minutes(on_the_cpu: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(["--minutes", "0"]) == 0
     found = answer(capsys.readouterr().out)
-    assert all("left_out" in one for one in (*found["trainings"].values(), found["together"]))
+    assert all("left_out" in one for one in (*found["trainings"].values(), *found["families"].values()))
+    assert "left_out" in found["together"]
 
 
 def test_what_fails_is_told_and_the_rest_goes_on(
