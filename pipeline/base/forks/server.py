@@ -20,9 +20,10 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
+from importlib.machinery import PathFinder
 from typing import Any, NoReturn, TextIO
 
-from pipeline.base.forks import ROOT, started
+from pipeline.base.forks import HOOK, ROOT, started
 
 CLIENT = "pipeline.tracking.client"
 MODULES = (
@@ -115,6 +116,7 @@ def become(asked: dict[str, Any], fds: list[int], connection: socket.socket) -> 
             del sys.modules[name]
     code = 0
     try:
+        customize()
         if serves:
             exec(sys.argv[-1], {"__name__": "__main__"})
         else:
@@ -129,6 +131,13 @@ def become(asked: dict[str, Any], fds: list[int], connection: socket.socket) -> 
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def customize() -> None:
+    """Run the `sitecustomize` that this process would have found on its path, unless the server has."""
+    found = PathFinder.find_spec("sitecustomize", [folder for folder in sys.path if folder != HOOK])
+    if found and found.origin and found.origin != getattr(sys.modules.get("sitecustomize"), "__file__", None):
+        runpy.run_path(found.origin)
 
 
 if __name__ == "__main__":

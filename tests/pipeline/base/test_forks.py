@@ -28,7 +28,7 @@ def asked():
     from pipeline.feed.apart import each_apart
     (below,) = each_apart(eval, [("'torch' in __import__('sys').modules",)], 60)
     first_to_go = open("/proc/self/oom_score_adj").read().strip()
-    return [forked, below, torch.get_num_threads(), os.environ.get("FROM_ANOTHER_SITE"), first_to_go], os.getppid()
+    return [forked, below, torch.get_num_threads(), getattr(sys, "from_another_site", None), first_to_go], os.getppid()
 
 path = os.environ["PYTHONPATH"]
 with ray_cluster(load("recipes/quickstart.yaml", ["cluster.workers=2"]), Console(file=sys.stderr)):
@@ -51,7 +51,7 @@ def test_a_worker_is_a_fork(ray_of_two: None) -> None:
 
 @pytest.mark.slow
 def test_a_ray_of_ones_own(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import os\nos.environ['FROM_ANOTHER_SITE'] = 'yes'\n")
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.from_another_site = 'yes'\n")
     left_out = (forks.SOCKET, "OMP_NUM_THREADS", "RAY_ADDRESS")
     environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment |= {"RAY_AUTH_MODE": "disabled", "HOME": str(tmp_path), "PYTHONPATH": f"{forks.ROOT}:{tmp_path}"}
