@@ -332,8 +332,9 @@ def wait_until_sent(*sent: Any) -> None:
     for one in ray.wait(list(sent), num_returns=len(sent), timeout=SETTLE_S)[0]:
         try:
             ray.get(one)
-        except ray.exceptions.ActorDiedError:
-            raise
+        except ray.exceptions.ActorDiedError as error:
+            if not error.actor_init_failed:  # a run whose tracker cannot even begin goes on without it
+                raise
         except ray.exceptions.RayError:
             continue  # that one is not a matter of time
 

@@ -217,6 +217,10 @@ def test_warnings_reach_the_stage_that_works_and_else_the_driver(tmp_path: Path,
 
 
 class Keeper:
+    def __init__(self, can_begin: bool = True) -> None:
+        if not can_begin:
+            raise OSError("no room")
+
     def points(self, step: int) -> None:
         if step < 0:
             raise ValueError("no step")
@@ -232,3 +236,5 @@ def test_what_a_tracker_that_is_gone_for_good_was_sent_is_not_taken_as_kept(ray_
     ray.kill(keeper)
     with pytest.raises(ray.exceptions.ActorDiedError):
         wait_until_sent(on_the_way)
+    never = remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Keeper).remote(can_begin=False)
+    wait_until_sent(never.points.remote(0))  # the training goes on without a tracker that cannot begin
