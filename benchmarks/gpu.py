@@ -30,7 +30,7 @@ import torch
 from benchmarks import gpu_families
 from benchmarks.gpu_together import together
 from benchmarks.gpu_trainings import ON_CPU, ON_GPU, TRAININGS, Found, compare, draw
-from tests.models.small import small
+from tests.models.small import ONE_EACH, small
 
 
 def tried(work: Callable[[], Found], until_s: float) -> Found:
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
         for name in TRAININGS:
             trainings[name] = tried(partial(compare, name, size, device, datasets), until_s)
             print(row(name, trainings[name]), flush=True)
-    few, side = (gpu_families.NAMES, 8192) if cuda else (gpu_families.NAMES[:2], 512)
+    few, side = (ONE_EACH, 8192) if cuda else (ONE_EACH[:2], 512)
     peaks = {precision: gpu_families.peak(device, precision, side) for precision in gpu_families.PRECISIONS}
     told = ", ".join(f"{precision} {value / 1e12:.2f}" for precision, value in peaks.items())
     print(f"\nsamples/s and share of the peak (10^12 operations/s: {told}), forwards and a step's forward and backward")

@@ -17,9 +17,7 @@ from benchmarks.gpu_trainings import Found
 from benchmarks.pairs import seconds
 from models.complexity import complexity
 from models.memory_format import channels_last
-from models.options import FAMILIES
 
-NAMES = list({family.build: family.names()[0] for family in reversed(FAMILIES)}.values())[::-1]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 CLASSES = {"image": 0, "mask": 21, "objects": 20}
 BATCH = {3: 8, 4: 2}

@@ -168,6 +168,7 @@ def _rules() -> bytes:
     return f"{sys.version_info[:2]} {hashlib.sha256(Path(__file__).read_bytes()).hexdigest()}".encode()
 
 
+@cache
 def _read(path: Path, name: str) -> tuple[str, list[str]]:
     """Return the digest of a module's file, and what it imports."""
     source, rows = path.read_bytes(), _kept().rows

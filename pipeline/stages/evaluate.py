@@ -130,6 +130,7 @@ def fetch_and_show(
     recipe: Recipe, dataset: "Dataset", trained: Artifact, samples: np.ndarray
 ) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Run `pictures` on a node that may not have the weights yet. ZoetropeError for damaged ones."""
+    threads.as_given()
     return pictures([Trained(recipe, trained.whole(WEIGHTS))], dataset, samples)
 
 

@@ -15,6 +15,7 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -62,6 +63,7 @@ def serve(path: str, at_once: bool) -> None:
             connection, _ = server.accept()
             with connection, suppress(OSError, ValueError):  # who asked may have ended
                 answer(server, connection, forks)
+    shutil.rmtree(os.path.dirname(path), ignore_errors=True)  # who made it was killed
 
 
 def answer(server: socket.socket, connection: socket.socket, forks: TextIO) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -92,3 +93,19 @@ def test_without_a_server_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyP
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert "Bad file descriptor" in done.stderr  # the numbers are those of no files, so it was by itself
     assert forks.SOCKET not in os.environ
+
+
+def test_whose_owner_was_killed_leaves_no_folder() -> None:
+    owner = "import os, time; from pipeline.base import forks; from contextlib import ExitStack; stack = ExitStack()\n"
+    owner += "stack.enter_context(forks.running_server()); print(os.environ[forks.SOCKET], flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", owner], stdout=subprocess.PIPE, text=True, cwd=forks.ROOT) as process:
+        assert process.stdout
+        socket = Path(process.stdout.readline().strip())
+        until_s = time.monotonic() + 30
+        while not socket.exists():
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+        process.kill()
+    while socket.parent.exists():
+        assert time.monotonic() < until_s
+        time.sleep(0.02)

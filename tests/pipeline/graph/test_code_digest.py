@@ -64,18 +64,25 @@ def test_a_file_that_does_not_parse_has_a_digest(tmp_path: Path) -> None:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A cache of the test's own, in which nothing is kept."""
     monkeypatch.setenv("ZOETROPE_CACHE", str(tmp_path / "cache"))
-    code_digest._kept.cache_clear()
+    as_another_process()
     yield tmp_path / "cache" / code_digest.KEPT
+    as_another_process()
+
+
+def as_another_process() -> None:
+    """Forget what this one has read."""
     code_digest._kept.cache_clear()
+    code_digest._read.cache_clear()
 
 
 def test_a_file_is_parsed_once_by_all_processes(root: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = code_digests("pipeline.stages.shard", root)
-    code_digest._kept.cache_clear()  # as in another process
+    as_another_process()
     with monkeypatch.context() as patch:
         patch.setattr(ast, "parse", lambda source: pytest.fail("parsed again"))
         assert code_digests("pipeline.stages.shard", root) == first
     (root / "pipeline/shards/writer.py").write_text("def write():\n    from . import lazy as late\n")
+    as_another_process()
     assert changed_files(first, code_digests("pipeline.stages.shard", root)) == ["pipeline/shards/writer.py"]
 
 
@@ -87,7 +94,7 @@ def test_what_is_kept_may_be_broken(content: str, root: Path, own_cache: Path) -
     own_cache.unlink()
     own_cache.parent.rmdir()
     own_cache.parent.touch()  # nothing can be kept
-    code_digest._kept.cache_clear()
+    as_another_process()
     assert code_digests("pipeline.stages.shard", root) == first
 
 
