@@ -126,8 +126,8 @@ def adopt(path: Path, sha256: str) -> None:
     with in_words(blob):
         blob.parent.mkdir(parents=True, exist_ok=True)
         with room(cache_root(), blob, size), suppress(FileExistsError):
+            os.chmod(path, 0o444)  # not the blob, which another process may evict at once
             os.link(path, blob)
-            os.chmod(blob, 0o444)
 
 
 def _blob(sha256: str) -> Path:

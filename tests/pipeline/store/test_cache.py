@@ -74,6 +74,23 @@ def test_one_content_is_kept_once(objects: Objects, tmp_path: Path) -> None:
     assert str(files) == f"{URL}/artifacts/shard/f1"
 
 
+def test_evicted_as_soon_as_it_is_taken_in(objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process fetches may need the room."""
+    made, link = tmp_path / "made", cache.os.link
+    made.write_bytes(CONTENT)
+
+    def link_and_evict(path: Path, blob: Path) -> None:
+        link(path, blob)
+        blob.unlink()
+
+    monkeypatch.setattr(cache.os, "link", link_and_evict)
+    adopt(made, SHA256)
+    assert made.read_bytes() == CONTENT
+    monkeypatch.undo()
+    adopt(made, SHA256)
+    assert fetch(objects, KEPT).stat().st_mode & 0o777 == 0o444
+
+
 def test_an_object_that_is_gone(objects: Objects) -> None:
     objects.remove([KEPT.at])
     with pytest.raises(cache.StoreError, match="artifacts/x is gone from the store, and was there when this run began"):
