@@ -42,10 +42,18 @@ CHANGES = {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A head, to which each test adds nodes that it loses again."""
+def alone() -> Iterator[Cluster]:
+    """A head."""
     with running_cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def cluster(alone: Cluster) -> Iterator[Cluster]:
+    """The head, to which each test adds nodes that it loses again, however it ends."""
+    yield alone
+    for node in alone.nodes[1:]:
+        node.kill()
 
 
 class Watch:
@@ -121,9 +129,10 @@ def test_a_training_outlasts_its_nodes(make_project: Callable[..., Any], cluster
     try:
         watch.until(lambda: watch.steps(2, after=30))
         watch.until(lambda: (head.training_workers(), second.training_workers()) == (1, 1))
-        # The dashboard hears of tasks a moment later.
-        shards = watch.until(lambda: found if (found := cluster.tasks("make_shard")).total() >= 33 else None)
-        assert (len(shards), shards.total()) == (2, 33)
+        # The dashboard hears of tasks a moment later. Shards as small as these may all be made on the node that asks
+        # first: that tasks go to both nodes is shown below, by some that wait for each other.
+        watch.until(lambda: cluster.tasks("make_shard").total() >= 33)
+        assert cluster.tasks("make_shard").total() == 33
 
         second.raylet.kill()
         watch.goes_on(world=1)
