@@ -1,5 +1,6 @@
 """Shared fixtures: tiny datasets of real JPEG and MP4 samples, recipes for them, and Ray for tests that need it."""
 
+import gc
 import json
 import os
 import shutil
@@ -154,6 +155,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     tests = Counter(item.path for item in items)
     items.sort(key=lambda item: (item.path not in slow, item.path.parent != ROOT / "tests", -tests[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and ten thousand tests, which are here now, out of garbage collection, and have that rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

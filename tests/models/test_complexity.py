@@ -7,7 +7,7 @@ from torch import nn
 import models
 from models.complexity import complexity, count_multiply_adds, count_parameters, training_bytes
 from pipeline.base.errors import ZoetropeError
-from tests.models.test_every_model import NAMES
+from tests.models.test_every_model import MODULES
 
 
 def test_counted_by_hand() -> None:
@@ -76,7 +76,7 @@ def test_input_shapes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODULES)
 def test_every_name_has_a_cost(name: str) -> None:
     cost = complexity(name, 10)
     assert cost.multiply_adds > cost.parameters > 10**4

@@ -76,7 +76,10 @@ DIFFERENTIATED = (
     *("openpose", "yolov5n", "ssd300_vgg16", "fasterrcnn_mobilenet_v2_fpn", "rcan", "two_stream_tsm_resnet18"),
 )
 """Those of whose modules the others are made; to trace backwards, too, takes as long again as to trace forwards."""
-FEW = slow([*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet_bn"], lambda name: name.startswith(TRACED_SLOWLY))
+MODULES = sorted({*ONE_EACH, "hornet_tiny_gf", "tsm_resnet50", "unet", "unet_bn"})
+FEW = slow(MODULES, lambda name: name.startswith(TRACED_SLOWLY))
+EACH = slow(MODULES, deeper)
+"""For what more layers of the same module cannot change: that a model is as large as it should be, all are asked."""
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -161,7 +164,7 @@ def test_shapes_backward_and_determinism(name: str) -> None:
         torch.testing.assert_close(said[:1], answer(model(x[:1])), rtol=1e-4, atol=atol)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_state_dict_round_trip(name: str) -> None:
     model, other, x = build(name).eval(), build(name).eval(), batch(name)
     with torch.no_grad():
@@ -196,7 +199,7 @@ def _ones(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: torch.ones(value.shape) for key, value in state.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_other_input_sizes(name: str) -> None:
     model = build(name).eval()
     for size_px in ((16, 16), (33, 47), (64, 48)):
@@ -206,7 +209,7 @@ def test_other_input_sizes(name: str) -> None:
             assert answer(model(batch(name, size_px, num_frames=1))).isfinite().all(), size_px
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_channels_last_gives_the_same(name: str) -> None:
     model, x = build(name).eval(), batch(name)
     with torch.no_grad():

@@ -17,7 +17,7 @@ from models.weights import LoadedWeights, load_weights
 from models.weights.names import read_names
 from pipeline.base.errors import ZoetropeError
 from tests.models.small import small
-from tests.models.test_every_model import NAMES
+from tests.models.test_every_model import MODULES
 
 SMALL: dict[str, dict[str, Any]] = {
     "resnet": {"width": 8},
@@ -66,7 +66,7 @@ def renamed(state: State, *pairs: tuple[str, str]) -> State:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODULES)
 def test_every_model_loads_its_own_weights(name: str) -> None:
     own, other = trained(name, **small(name)), build(name, **small(name))
     state = own.state_dict()
