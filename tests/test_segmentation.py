@@ -32,15 +32,15 @@ print(dict(zip(row["classes"], row["shares"])))
 
 
 def test_the_quickstart_finds_digits_on_photographs(make_project: Callable[..., Any]) -> None:
-    """Four ninths of the recipe's training, which begins to tell digits; evaluation, export and MLflow agree."""
+    """A quarter of the recipe's training, which begins to tell digits; evaluation, export and MLflow agree."""
     project = make_project("image")
     recipe = yaml.safe_load((ROOT / "recipes/quickstart-segmentation.yaml").read_text())
     recipe["data"]["source"]["samples"] = 1600
-    recipe["train"]["duration"], recipe["train"]["evaluate"] = "8ep", "8ep"
+    recipe["train"]["duration"], recipe["train"]["evaluate"] = "5ep", "5ep"
     project.recipe.write_text(yaml.safe_dump(recipe))
     output = project.run()
     measured = project.facts("evaluate")
-    assert measured["mIoU"] >= 0.2
+    assert measured["mIoU"] >= 0.12  # of the ground alone it were 0.09
     assert f"mIoU {measured['mIoU']:.1%}" in output
     assert "255 -> ignored" in output
     assert project.facts("train")["val/mIoU"] == pytest.approx(measured["mIoU"], abs=1e-6)

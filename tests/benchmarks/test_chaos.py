@@ -1,4 +1,4 @@
-"""The punisher itself: whom it strikes when, the connection that it cuts, and some seconds of the whole."""
+"""The punisher itself: whom it strikes when, the connection that it cuts, and half a minute of the whole."""
 
 import re
 import socket
@@ -99,8 +99,8 @@ def test_a_connection_is_cut_and_comes_back() -> None:
 
 
 @pytest.mark.slow
-def test_twelve_seconds_of_it_lose_nothing() -> None:
-    command = [sys.executable, "-m", "benchmarks.chaos", "--minutes", "0.2", "--mtbf", "3", "--seed", "0"]
+def test_half_a_minute_of_it_loses_nothing() -> None:
+    command = [sys.executable, "-m", "benchmarks.chaos", "--minutes", "0.5", "--mtbf", "4", "--seed", "0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     times = {kind: int(count) for kind, count in re.findall(r"^\| (.+?) \| (\d+) \| 0 \|$", done.stdout, re.MULTILINE)}
