@@ -43,7 +43,7 @@ def run_block(block: Any, x: Tensor) -> Tensor:
     y = block.gamma1[:, None, None] * gnconv(block.gnconv, norm(x, block.norm1))
     x = x + block.drop_path(y)
     y = block.norm2(x.permute(0, 2, 3, 1))
-    y = block.gamma2 * block.pwconv2(functional.gelu(block.pwconv1(y)))
+    y = block.gamma2 * block.pwconv2(functional.gelu(functional.linear(y, block.pwconv1.weight, block.pwconv1.bias)))
     return x + block.drop_path(y.permute(0, 3, 1, 2))
 
 

@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 import models
@@ -30,7 +31,7 @@ from benchmarks import direct_hornet, direct_timesformer, official
 from benchmarks.pairs import compare_time, peak_bytes, seconds
 from models.complexity import complexity
 from models.inference import Packed
-from models.linear import Linear
+from models.linear import Linear, LinearGELU
 from models.memory_format import channels_last
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -126,10 +127,19 @@ def inputs(name: str, samples: int) -> Tensor:
 
 def with_plain_linear(model: nn.Module) -> nn.Module:
     """`model` with torch's own linear layers, in place."""
+    plain = {Linear: nn.Linear, LinearGELU: PlainLinearGELU}
     for module in model.modules():
-        if type(module) is Linear:
-            module.__class__ = nn.Linear  # type: ignore[assignment]  # ours is derived from it and has no state besides
+        if type(module) in plain:
+            module.__class__ = plain[type(module)]  # type: ignore[assignment]  # ours are derived and have no more state
     return model
+
+
+class PlainLinearGELU(nn.Linear):
+    """torch's own linear layer, and the GELU behind it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [B, ..., C] -> [B, ..., out_features]."""
+        return functional.gelu(super().forward(x))
 
 
 def attention_products(model: nn.Module, x: Tensor) -> float:

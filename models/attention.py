@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.linear import Linear
+from models.linear import Linear, LinearGELU
 
 
 class Attention(nn.Module):
@@ -37,9 +37,9 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.fc1 = Linear(width, 4 * width)
+        self.fc1 = LinearGELU(width, 4 * width)
         self.fc2 = Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [..., D] -> [..., D]."""
-        return self.fc2(functional.gelu(self.fc1(x)))
+        return self.fc2(self.fc1(x))

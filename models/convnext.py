@@ -4,11 +4,10 @@ from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.drop_path import DropPath, drop_path_rates
 from models.gnconv import EPS
-from models.linear import Linear
+from models.linear import Linear, LinearGELU
 from models.staged import NormedMaps, Staged, initialise, stage_channels, strided_convolutions
 
 # Published: where the branches' learned scales start.
@@ -34,7 +33,7 @@ class Block(nn.Module):
         self.gamma = nn.Parameter(LAYER_SCALE * torch.ones(channels))
         self.dwconv = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=EPS)
-        self.pwconv1 = Linear(channels, 4 * channels)
+        self.pwconv1 = LinearGELU(channels, 4 * channels)
         self.pwconv2 = Linear(4 * channels, channels)
         self.drop_path = DropPath(drop_path)
 
@@ -42,7 +41,7 @@ class Block(nn.Module):
         """Map [B, C, H, W] -> [B, C, H, W]."""
         # [B, H, W, C], a view of channels-last memory.
         y = self.norm(self.dwconv(x).permute(0, 2, 3, 1))
-        y = self.pwconv2(functional.gelu(self.pwconv1(y)))
+        y = self.pwconv2(self.pwconv1(y))
         return self.drop_path.add_scaled(x.permute(0, 2, 3, 1), y, self.gamma).permute(0, 3, 1, 2)
 
 

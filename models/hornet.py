@@ -7,11 +7,10 @@ from typing import NotRequired, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.drop_path import DropPath, drop_path_rates
 from models.gnconv import EPS, ChannelNorm, GnConv
-from models.linear import Linear
+from models.linear import Linear, LinearGELU
 from models.staged import NormedMaps, Staged, initialise, stage_channels, strided_convolutions
 
 # Published: where the branches' learned scales start.
@@ -50,7 +49,7 @@ class Block(nn.Module):
         self.norm1 = ChannelNorm(channels)
         self.gnconv = GnConv(channels, order, kernel=kernel, filter_size=filter_size, scale=scale)
         self.norm2 = nn.LayerNorm(channels, eps=EPS)
-        self.pwconv1 = Linear(channels, 4 * channels)
+        self.pwconv1 = LinearGELU(channels, 4 * channels)
         self.pwconv2 = Linear(4 * channels, channels)
         self.gamma1 = nn.Parameter(LAYER_SCALE * torch.ones(channels))
         self.gamma2 = nn.Parameter(LAYER_SCALE * torch.ones(channels))
@@ -62,7 +61,7 @@ class Block(nn.Module):
         x = x.permute(0, 2, 3, 1)
         add = self.drop_path.add_scaled
         x = add(x, self.gnconv(self.norm1(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1), self.gamma1)
-        x = add(x, self.pwconv2(functional.gelu(self.pwconv1(self.norm2(x)))), self.gamma2)
+        x = add(x, self.pwconv2(self.pwconv1(self.norm2(x))), self.gamma2)
         return x.permute(0, 3, 1, 2)
 
 

@@ -172,11 +172,14 @@ def _answering(groups: Sequence[Sequence[Trained]], dataset: "Dataset") -> "Call
 
 
 def _answers(trained: Trained, dataset: "Dataset") -> "Callable[[Arrays], Answer]":
+    from models.pointwise import dilate
     from pipeline.training.model import load_model
     from pipeline.training.step import Normalize, Running
 
     recipe, device = trained.recipe, _device()
     model = load_model(recipe, len(dataset.classes), trained.weights, device)
+    if device.type == "cpu":
+        dilate(model)
     run = Running(model, Normalize.of(recipe, device), recipe.train, recipe.evaluate)
     task = task_of(recipe, dataset.classes)
     return lambda arrays: task.infer(run, arrays)

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 import models
+from models.pointwise import dilate
 from pipeline.base.keyed import seed64
 from pipeline.recipe import Recipe
 from pipeline.tasks import task_of
@@ -45,6 +46,8 @@ class Learner:
         """Make a fresh one, the same on every rank but for `model.weights`, which rank 0 alone loads and tells of."""
         torch.manual_seed(seed64(recipe.seed, "init"))
         model = build_model(recipe, len(classes)).to(process.device)
+        if process.device.type == "cpu":
+            dilate(model)
         if not resumes and process.rank == 0:  # the others get rank 0's when it is wrapped
             _load_start(model, recipe, classes, lambda text: say(f"train: model.weights: {text}"))
         if recipe.train.sync_bn:

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 import models
 from models.inference import NORMS, Packed, look, prepare, prepare_at_first_call
+from models.linear import Linear, LinearGELU
 from models.norms import FrozenBatchNorm2d
 from models.options import OPTIONS
 from tests.models.small import ONE_EACH, batch, small
@@ -214,3 +215,14 @@ def test_it_happens_at_the_first_call() -> None:
         assert isinstance(model.conv, Packed)
         assert torch.equal(first, second)
         close(first, right(x))
+
+
+@torch.inference_mode()
+def test_linear_layers_are_packed_with_the_gelu_behind_them() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(LinearGELU(6, 12), Linear(12, 6), nn.Linear(6, 3, bias=False)).eval()
+    ready, x = copy.deepcopy(model), torch.randn(2, 5, 6)
+    prepare(ready, copy.deepcopy(model).to("meta"), x.to("meta"))
+    assert [getattr(layer, "gelu", None) for layer in ready] == [True, False, False]
+    for given in (x, x[0], x[:, :0], x[None]):
+        close(ready(given), model(given))
