@@ -29,6 +29,7 @@ from torch import Tensor, nn
 import models
 from models.inference import prepare
 from models.memory_format import CHANNELS_LAST, channels_last
+from models.pointwise import dilate
 from models.weights import load_weights
 from pipeline.base.errors import unknown
 
@@ -173,6 +174,7 @@ def compared(folder: Path, names: Sequence[str], compare: Callable[[str, nn.Modu
                 nn.init.normal_(p, std=0.02)
         ours = models.build(name, peer.classes).eval()
         load_weights(ours, theirs.model.state_dict())
+        dilate(ours)  # as a training on a CPU does
         x = torch.randn(BATCH.get(name, 1), *models.check_options(name).input_shape)
         compare(f"{name}, as shipped", ours, theirs, x)
         layout = CHANNELS_LAST[x.dim()]

@@ -33,6 +33,7 @@ from rich.console import Console
 from torch.nn import functional
 
 from benchmarks.pairs import in_turns, quotients
+from models.pointwise import dilate
 from pipeline.base.keyed import generator, seed64
 from pipeline.decode.transcode import encode
 from pipeline.feed.batch import BatchMaker, BatchSource
@@ -93,6 +94,8 @@ def bare(recipe: Recipe, dataset: Dataset, process: Process, batches: Batches) -
     plan = Plan.of(recipe, source.steps)
     torch.manual_seed(seed64(recipe.seed, "init"))
     model = build_model(recipe, len(dataset.classes)).to(process.device)
+    if process.device.type == "cpu":
+        dilate(model)  # so that both compute the same
     optimizer = make_optimizer(model, recipe.optimizer)
     parallel = wrap(model, process).train()
     normalize = Normalize.of(recipe, process.device)

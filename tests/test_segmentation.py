@@ -32,11 +32,11 @@ print(dict(zip(row["classes"], row["shares"])))
 
 
 def test_the_quickstart_finds_digits_on_photographs(make_project: Callable[..., Any]) -> None:
-    """A quarter of the recipe's training, which begins to tell digits; evaluation, export and MLflow agree."""
+    """A third of the recipe's training, which begins to tell digits; evaluation, export and MLflow agree."""
     project = make_project("image")
     recipe = yaml.safe_load((ROOT / "recipes/quickstart-segmentation.yaml").read_text())
     recipe["data"]["source"]["samples"] = 1600
-    recipe["train"]["duration"], recipe["train"]["evaluate"] = "5ep", "5ep"
+    recipe["train"]["duration"], recipe["train"]["evaluate"] = "6ep", "6ep"
     project.recipe.write_text(yaml.safe_dump(recipe))
     output = project.run()
     measured = project.facts("evaluate")
