@@ -10,5 +10,5 @@ def dilate(model: nn.Module) -> None:
     are strided or dilated; and dilation means nothing to a kernel of one place.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d) and set(module.kernel_size) == {1}:
+        if isinstance(module, nn.Conv2d | nn.Conv3d) and {*module.kernel_size, *module.stride} == {1}:
             module.dilation = tuple(2 for _ in module.kernel_size)
